@@ -1,0 +1,67 @@
+# Everything sets itself up: `make run` and `make test` need Python 3.11 or newer, make, and the network once.
+
+PYTEST_FLAGS ?= -n 2
+VENV_PYTHON := .venv/bin/python
+
+# Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.
+PROBE := import sys; assert sys.version_info >= (3, 11); print(sys.prefix, *sys.version_info[:2])
+PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes
+COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
+
+.PHONY: run test lint lock clean venv packages dev-packages
+
+## run: start the service (the first time also: virtual environment, packages, .env with secrets)
+run: packages .env
+	@exec $(VENV_PYTHON) app.py
+
+## test: every check, then every test
+test: lint
+	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS)
+
+## lint: style, format and types
+lint: dev-packages
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m mypy
+
+# Only where there is something to run.
+ifneq ($(wildcard benchmarks/run.py),)
+.PHONY: bench
+## bench: measure
+bench: dev-packages
+	$(VENV_PYTHON) benchmarks/run.py
+endif
+
+## lock: compile requirements*.txt from requirements*.in (newest versions: make lock LOCK_FLAGS=--upgrade)
+lock: dev-packages
+	$(COMPILE) --output-file requirements.txt requirements.in
+	$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+
+## clean: remove what the checks and installs leave; .env and instance/ stay
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.env: | packages
+	@$(VENV_PYTHON) -m letstalk.first_run
+
+# A virtual environment that was moved, copied or made by a Python that is gone half works: it is made anew.
+venv:
+	@if [ ! -f .venv/made-as ] || [ "$$($(VENV_PYTHON) -c '$(PROBE)' 2>/dev/null)" != "$$(cat .venv/made-as)" ]; then \
+		for python in $(PYTHON) python3.11 python3 none; do \
+			if $$python -c '$(PROBE)' >/dev/null 2>&1; then break; fi; \
+		done; \
+		if [ $$python = none ]; then echo "Let's Talk needs Python 3.11 or newer (make PYTHON=/path/to/it)" >&2; exit 1; fi; \
+		echo "Making .venv"; \
+		rm -rf .venv && $$python -m venv .venv && $(VENV_PYTHON) -c '$(PROBE)' >.venv/made-as; \
+	fi
+
+# The installed list is kept beside the packages, so that nothing is fetched while it is the same.
+packages: venv
+	@cmp -s requirements.txt .venv/requirements.txt || { echo "Installing requirements.txt" && \
+		$(PIP_INSTALL) -r requirements.txt && cp requirements.txt .venv/requirements.txt; }
+
+dev-packages: packages
+	@cmp -s requirements-dev.txt .venv/requirements-dev.txt || { echo "Installing requirements-dev.txt" && \
+		$(PIP_INSTALL) -r requirements-dev.txt && cp requirements-dev.txt .venv/requirements-dev.txt; }

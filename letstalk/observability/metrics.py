@@ -1,0 +1,28 @@
+"""Prometheus metrics: every step of a call, and no label that could grow without bound."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+request_seconds = Histogram(
+    "letstalk_request_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=(0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+provider_command_seconds = Histogram(
+    "letstalk_provider_command_seconds",
+    "Time that the telephony provider took to answer a command",
+    ["provider", "command", "outcome"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+verifications_total = Counter("letstalk_verifications_total", "Verifications by what became of them", ["outcome"])
+calls_ended_total = Counter("letstalk_calls_ended_total", "Calls by their last status", ["status"])
+events_total = Counter(
+    "letstalk_provider_events_total", "Provider events by what was done with them", ["type", "result"]
+)
+code_checks_total = Counter("letstalk_code_checks_total", "Codes checked", ["result"])
+refusals_total = Counter("letstalk_refusals_total", "Requests refused", ["code"])
+calls_waiting = Gauge("letstalk_calls_waiting", "Calls that wait for a channel")
+calls_live = Gauge("letstalk_calls_live", "Calls that hold a channel")
+channels_total = Gauge("letstalk_channels_total", "Channels there are")

@@ -1,0 +1,218 @@
+"""The settings: one frozen, typed object, and the only reader of the environment.
+
+Each field is the setting of the same name in upper case; its description says what the setting wants, in the
+error that a wrong value gives. Passwords, keys and addresses that may hold a password never show in a repr.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from letstalk import settings_values as values_of
+from letstalk.secrets_files import make_encryption_key, make_password, make_secret_key, read_or_make
+from letstalk.settings_sources import SettingsError, gather
+
+__all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+MIN_PRODUCTION_PASSWORD_LENGTH = 12
+
+RateLimit = Annotated[
+    str | None,
+    BeforeValidator(values_of.read_rate_limit),
+    Field(description="limits such as `600 per minute` or `5 per 10 minutes; 10 per day`, or off"),
+]
+Regions = Annotated[
+    frozenset[str],
+    BeforeValidator(values_of.read_regions),
+    Field(description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, separated by commas"),
+]
+Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
+
+
+class Settings(BaseSettings):
+    """What this installation was told. Build it with `load_settings`; the constructor reads nothing by itself."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False)
+
+    flask_env: Literal["production", "development"] = Field("production", description="production or development")
+    port: int = Field(5000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any that is free")
+    host: Annotated[str, BeforeValidator(values_of.read_host)] = Field(description="an address or a host name")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    secret_key: SecretStr = Field(min_length=32, description="32 random characters or more")
+    encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values_of.read_encryption_keys)] = Field(
+        description="Fernet keys, separated by commas (`flask keys generate` prints one)"
+    )
+    dashboard_password: SecretStr = Field(
+        description=f"a password of {MIN_PRODUCTION_PASSWORD_LENGTH} characters or more"
+    )
+    dashboard_password_was_made: bool = False  # no setting: it was made for this start, which should print it
+
+    database_url: SecretStr = Field(description="sqlite:///path/to/file.db or postgresql://user:password@host/name")
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = Field("NORMAL", description="NORMAL or FULL")
+    redis_url: Annotated[SecretStr | None, BeforeValidator(values_of.read_redis_url)] = Field(
+        None, description="redis://host:port/0 or rediss://host:port/0"
+    )
+
+    telephony_provider: Literal["telnyx", "simulator"] = Field(
+        description="telnyx, or simulator, which calls no phone (production wants it named)"
+    )
+    telnyx_api_key: SecretStr | None = Field(None, description="the API key of a Telnyx account")
+    telnyx_connection_id: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9-]{1,64}\z", description="the id of a Telnyx call control application"
+    )
+    telnyx_from_number: Annotated[str | None, BeforeValidator(values_of.read_e164)] = Field(
+        None, description="a phone number as + and 7 to 15 digits"
+    )
+    telnyx_public_key: Annotated[str | None, BeforeValidator(values_of.read_ed25519_public_key)] = Field(
+        None, description="the account's public key: 32 bytes in base64, 44 characters"
+    )
+    telnyx_base_url: Annotated[str | None, BeforeValidator(values_of.read_api_url)] = Field(
+        None, description="an http or https address"
+    )
+    public_url: Annotated[str | None, BeforeValidator(values_of.read_public_url)] = Field(
+        None, description="an https address without user, query and fragment (http on loopback only)"
+    )
+    max_concurrent_calls: int = Field(10, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    answering_machine: Literal["hang_up", "speak"] = Field("hang_up", description="hang_up or speak")
+    simulator_speed: float = Field(
+        1.0, gt=0, le=100_000, allow_inf_nan=False, description="a number above 0, at most 100000"
+    )
+    brand_name: Annotated[str, BeforeValidator(values_of.read_brand_name)] = Field(
+        "Let's Talk", description="1 to 60 characters, none of them a control character, < or >"
+    )
+
+    rate_limit_token: RateLimit = "600 per minute"
+    rate_limit_address: RateLimit = "1200 per minute"
+    rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
+    rate_limit_phone_all: RateLimit = "10 per 10 minutes; 30 per day"
+    default_region: Annotated[str | None, BeforeValidator(values_of.read_region)] = Field(
+        None, description="the ISO 3166 code of a country that has phone numbers, such as `UG`"
+    )
+    allowed_countries: Regions = frozenset()
+    blocked_countries: Regions = frozenset()
+    trusted_proxies: int = Field(0, ge=0, le=100, description="a whole number from 0 to 100")
+
+    worker_threads: Threads = 8
+    web_threads: Threads = 8
+
+    @property
+    def is_development(self) -> bool:
+        return self.flask_env == "development"
+
+    @classmethod
+    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
+        # `load_settings` has read the environment and `.env`; a second look would let them leak into the tests.
+        return (sources["init_settings"],)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.is_development and not values_of.is_loopback(self.host):
+            raise ValueError("HOST wants a loopback address such as 127.0.0.1 with FLASK_ENV=development")
+        if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
+            raise ValueError(f"DASHBOARD_PASSWORD wants {_wish('dashboard_password')} in production")
+        if self.telephony_provider == "telnyx":
+            wanted = (
+                "telnyx_api_key",
+                "telnyx_connection_id",
+                "telnyx_from_number",
+                "telnyx_public_key",
+                "public_url",
+            )
+            missing = [name.upper() for name in wanted if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
+        return self
+
+
+SETTING_NAMES = tuple(name.upper() for name in Settings.model_fields if name != "dashboard_password_was_made")
+
+# Each of these can also be given as NAME_FILE, and no error quotes its value.
+SECRET_NAMES = (
+    "SECRET_KEY",
+    "ENCRYPTION_KEYS",
+    "DASHBOARD_PASSWORD",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "TELNYX_API_KEY",
+    "TELNYX_PUBLIC_KEY",
+)
+
+
+def load_settings(
+    env: Mapping[str, str] | None = None,
+    env_file: Path | None = PROJECT_ROOT / ".env",
+    *,
+    root: Path = PROJECT_ROOT,
+) -> Settings:
+    """The settings that `env` (by default the process's environment) and `env_file` give; `env` wins.
+
+    Relative paths start at `root`. Makes the folder of an SQLite database, and in development the secrets that
+    are missing: SECRET_KEY and ENCRYPTION_KEYS once, kept in `root`/instance; DASHBOARD_PASSWORD anew each time.
+    Raises SettingsError, whose text is one line.
+    """
+    given = gather(SETTING_NAMES, SECRET_NAMES, os.environ if env is None else env, env_file, root)
+    values: dict[str, object] = {name.lower(): value for name, value in given.items()}
+    is_development = values.get("flask_env") == "development"
+    values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)
+    if "telnyx_api_key" in values:
+        values.setdefault("telephony_provider", "telnyx")
+    if is_development:
+        values.setdefault("telephony_provider", "simulator")
+        _add_made_secrets(values, root / "instance")
+    values["database_url"] = _place_database(given.get("DATABASE_URL", "sqlite:///instance/letstalk.db"), root)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_in_one_line(error)) from None
+
+
+def _add_made_secrets(values: dict[str, object], folder: Path) -> None:
+    for name, make in (("secret_key", make_secret_key), ("encryption_keys", make_encryption_key)):
+        if name not in values:
+            try:
+                values[name] = read_or_make(folder / name, make)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise SettingsError(f"{name.upper()} can't be kept in instance/{name}: {reason}") from None
+    if "dashboard_password" not in values:
+        values |= {"dashboard_password": make_password(), "dashboard_password_was_made": True}
+
+
+def _place_database(text: str, root: Path) -> str:
+    try:
+        url = values_of.read_database_url(text, root)
+    except ValueError:
+        raise SettingsError(f"DATABASE_URL wants {_wish('database_url')}") from None
+    path = values_of.sqlite_path(url)
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"DATABASE_URL wants a folder that can be made: {error.strerror}") from None
+    return url
+
+
+def _in_one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    if not first["loc"]:
+        return str(first["ctx"]["error"])
+    field = str(first["loc"][0])
+    name, wish = field.upper(), _wish(field)
+    if first["type"] == "missing":
+        return f"{name} is missing: it wants {wish}"
+    value = str(first["input"])
+    # An address may hold a user's password, whatever the setting.
+    may_be_shown = name not in SECRET_NAMES and "@" not in value
+    return f"{name} wants {wish}" + (f", not {value[:60]!r}" if may_be_shown else "")
+
+
+def _wish(field: str) -> str:
+    return Settings.model_fields[field].description or "another value"

@@ -1,0 +1,136 @@
+"""How the text of a setting becomes its value. Each function raises ValueError for a text that it won't take."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+import unicodedata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import phonenumbers
+from cryptography.fernet import Fernet
+from limits import parse_many
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address, is this machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def read_host(text: str) -> str:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(text):
+            raise
+    return text
+
+
+def read_encryption_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(","))
+    for key in keys:
+        Fernet(key)
+    return keys
+
+
+def read_database_url(text: str, root: Path) -> str:
+    """The address with an SQLite path made absolute, starting at `root`."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("not a database address") from None
+    if url.drivername not in ("sqlite", "postgresql") or not url.database:
+        raise ValueError("another database, or none")
+    if url.drivername == "postgresql":
+        return text
+    # Each connection to `:memory:` would have a database of its own.
+    if url.host or url.query or url.database.startswith((":", "file:")):
+        raise ValueError("not a file")
+    return url.set(database=str(root / url.database)).render_as_string(hide_password=False)
+
+
+def sqlite_path(database_url: str) -> Path | None:
+    """The file of an SQLite address; None for PostgreSQL."""
+    url = make_url(database_url)
+    return Path(url.database) if url.drivername == "sqlite" and url.database else None
+
+
+def read_redis_url(text: str) -> str:
+    _check_url(text, ("redis", "rediss"))
+    return text
+
+
+def read_api_url(text: str) -> str:
+    """An `http` or `https` address without query, fragment and closing slash."""
+    _check_url(text, ("http", "https"))
+    if "?" in text or "#" in text:
+        raise ValueError("a query or a fragment")
+    return text.rstrip("/")
+
+
+def read_public_url(text: str) -> str:
+    """As `read_api_url`, but `http` on loopback only: Telnyx's events must not travel in the clear."""
+    text = read_api_url(text)
+    parts = urlsplit(text)
+    if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        raise ValueError("in the clear")
+    return text
+
+
+def _check_url(text: str, schemes: tuple[str, ...]) -> None:
+    parts = urlsplit(text)
+    if parts.scheme not in schemes or not parts.hostname or re.search(r"\s", text):
+        raise ValueError("another kind of address")
+    if parts.port == 0:  # reading `port` raises ValueError for one that is no number from 0 to 65535
+        raise ValueError("no port")
+
+
+def read_rate_limit(text: str) -> str | None:
+    """The limit in Flask-Limiter's words; None for `off`."""
+    if text.lower() == "off":
+        return None
+    if any(limit.amount < 1 for limit in parse_many(text)):
+        raise ValueError("nothing would be let through")
+    return text
+
+
+def read_region(text: str) -> str:
+    region = text.upper()
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("no such region")
+    return region
+
+
+def read_regions(text: str) -> frozenset[str]:
+    return frozenset(read_region(part.strip()) for part in text.split(","))
+
+
+def read_e164(text: str) -> str:
+    if not _E164.fullmatch(text):
+        raise ValueError("not E.164")
+    return text
+
+
+def read_ed25519_public_key(text: str) -> str:
+    if len(base64.b64decode(text, validate=True)) != 32:
+        raise ValueError("not 32 bytes")
+    return text
+
+
+def read_brand_name(text: str) -> str:
+    """A name of 1 to 60 characters that can stand in SSML, in a terminal and in a page."""
+    # Categories C and Zl, Zp: control characters, invisible marks and line breaks.
+    odd = any(unicodedata.category(character)[0] == "C" or character in "<>\u2028\u2029" for character in text)
+    if odd or not 1 <= len(text) <= 60:
+        raise ValueError("not a name to speak")
+    return text
