@@ -1,0 +1,79 @@
+"""What an actor may hand on: nothing that it does not hold itself, unless it is an admin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from letstalk.domain import addresses, rates
+from letstalk.domain.actors import Actor
+from letstalk.domain.errors import InsufficientScope
+from letstalk.domain.rates import Rate
+from letstalk.domain.scopes import SCOPE_NAMES, Scope, expand_scopes
+from letstalk.domain.tokens import Token
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """All that bounds a token. Empty `allowed_ips` is anywhere, `expires_at` None is never, empty `rate` no limit.
+
+    `rate` is what is in force, the installation's default filled in where the token has none of its own.
+    """
+
+    user_id: str
+    scopes: tuple[str, ...]
+    allowed_ips: tuple[str, ...]
+    expires_at: datetime | None
+    rate: tuple[Rate, ...]
+
+
+def may_manage(actor: Actor, token: Token) -> bool:
+    """Whether `token` exists for `actor`: its own owner's and of scopes that it holds itself, or any for an admin."""
+    return actor.is_admin or (token.user_id == actor.user_id and token.granted <= actor.scopes)
+
+
+def hidden_scopes(actor: Actor) -> tuple[str, ...]:
+    """The scope names, bundles among them, that a token of `actor`'s own cannot have for `actor` to see it."""
+    return tuple(name for name in SCOPE_NAMES if not expand_scopes([name]) <= actor.scopes)
+
+
+def refuse_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) -> None:
+    """Refuse what `actor`, itself limited by `actor_rate`, must not give; an admin may give anything.
+
+    Raises InsufficientScope, whose sentence names the field and whose `required_scopes` say what the actor lacks.
+    """
+    if actor.is_admin:
+        return
+    if grant.user_id != actor.user_id:
+        raise _needs_admin("user_id: only an admin token may make tokens for another user_id.")
+    missing = expand_scopes(grant.scopes) - actor.scopes
+    if missing:
+        required = [Scope.ADMIN] if Scope.ADMIN in missing else sorted(missing)
+        names = tuple(scope.value for scope in required)
+        sentence = f"scopes: a token can't give scopes that it does not have ({', '.join(names)})."
+        raise InsufficientScope(sentence, required_scopes=names)
+    if not addresses.are_within(grant.allowed_ips, actor.allowed_ips):
+        raise _needs_admin("allowed_ips: a token can't give addresses that it may not be used from itself.")
+    if not ends_by(grant.expires_at, actor.expires_at):
+        raise _needs_admin("expires_in: a token can't give a later expiry than its own; left out means never.")
+    if not rates.are_within(grant.rate, actor_rate):
+        raise _needs_admin("rate_limit: a token can't give a higher rate than its own.")
+
+
+def is_wider(after: Grant, before: Grant) -> bool:
+    """Whether `after` allows anything that `before` did not."""
+    return not (
+        expand_scopes(after.scopes) <= expand_scopes(before.scopes)
+        and addresses.are_within(after.allowed_ips, before.allowed_ips)
+        and ends_by(after.expires_at, before.expires_at)
+        and rates.are_within(after.rate, before.rate)
+    )
+
+
+def ends_by(moment: datetime | None, bound: datetime | None) -> bool:
+    """Whether `moment` is no later than `bound`; None is never."""
+    return bound is None or (moment is not None and moment <= bound)
+
+
+def _needs_admin(sentence: str) -> InsufficientScope:
+    return InsufficientScope(sentence, required_scopes=(Scope.ADMIN.value,))
