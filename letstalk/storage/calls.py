@@ -1,0 +1,220 @@
+"""Calls: the queue, the channels that live ones hold, and what happened to each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+
+from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.verifications import Verification
+from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.verifications import lock_verification
+
+QUEUED = CallStatus.QUEUED.value
+
+
+def _one_of(column: str, members: type[CallStatus] | type[Command] | type[Spoken]) -> CheckConstraint:
+    values = ", ".join(f"'{member.value}'" for member in members)
+    return CheckConstraint(f"{column} IN ({values})", name=column)
+
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("call_id", String(36), primary_key=True),
+    Column("verification_id", String(36), ForeignKey("verifications.verification_id"), nullable=False),
+    Column("user_id", String(128), nullable=False),
+    Column("phone", String(16), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("reason", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("turn", BigInteger, nullable=False),
+    Column("not_before", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("holds_channel", Boolean, nullable=False, default=False),
+    Column("ask_provider_at", UtcDateTime),
+    Column("provider_call_id", String(200)),
+    Column("first_dial_at", UtcDateTime),
+    Column("dial_round", Integer, nullable=False, default=0),
+    Column("dial_attempts", Integer, nullable=False, default=0),
+    Column("is_uncertain", Boolean, nullable=False, default=False),
+    Column("leased_until", UtcDateTime),
+    Column("answered_at", UtcDateTime),
+    Column("spoken", String(10), nullable=False, default=Spoken.NOTHING.value),
+    Column("repeats", Integer, nullable=False, default=0),
+    Column("command", String(20)),
+    Column("command_seq", Integer, nullable=False, default=0),
+    Column("command_attempts", Integer, nullable=False, default=0),
+    Column("command_leased_until", UtcDateTime),
+    Column("end_status", String(20)),
+    Column("end_reason", Text),
+    Column("duration_seconds", Float),
+    _one_of("status", CallStatus),
+    _one_of("command", Command),
+    _one_of("spoken", Spoken),
+    CheckConstraint("status <> 'queued' OR NOT holds_channel", name="queued_holds_none"),
+)
+Index("ix_calls_verification_id", calls.c.verification_id, calls.c.created_at)
+Index("ix_calls_phone_created_at", calls.c.phone, calls.c.created_at)
+Index("ix_calls_ended_at", calls.c.ended_at)
+Index("ix_calls_provider_call_id", calls.c.provider_call_id)
+
+
+def _partial(name: str, condition: str, *columns: Any, unique: bool = False) -> None:
+    Index(name, *columns, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+_partial("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
+_partial("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
+_partial("uq_calls_live_phone", "holds_channel", calls.c.phone, unique=True)
+_partial("ix_calls_command", "command IS NOT NULL", calls.c.command_leased_until)
+
+call_events = Table(
+    "call_events",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("call_id", String(36), ForeignKey("calls.call_id"), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("type", String(40), nullable=False),
+)
+Index("ix_call_events_call_id", call_events.c.call_id, call_events.c.at)
+
+_SELECT = select(calls)
+_BY_ID = _SELECT.where(calls.c.call_id == bindparam("call_id"))
+_LATEST = (
+    _SELECT.where(calls.c.verification_id == bindparam("verification_id"))
+    .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
+    .limit(1)
+)
+_ACCEPTED = (
+    select(calls.c.created_at, calls.c.user_id)
+    .where(calls.c.phone == bindparam("phone"), calls.c.created_at > bindparam("since"))
+    .order_by(calls.c.created_at.desc())
+)
+
+
+def call_from(row: Row[Any]) -> Call:
+    values = dict(row._mapping)
+    values["status"] = CallStatus(values["status"])
+    values["spoken"] = Spoken(values["spoken"])
+    values["command"] = None if values["command"] is None else Command(values["command"])
+    values["end_status"] = None if values["end_status"] is None else CallStatus(values["end_status"])
+    return Call(**values)
+
+
+def insert_call(
+    connection: Connection,
+    *,
+    call_id: str,
+    verification_id: str,
+    user_id: str,
+    phone: str,
+    turn: int,
+    now: datetime,
+) -> None:
+    """Put a new call into the queue."""
+    connection.execute(
+        insert(calls),
+        {
+            "call_id": call_id,
+            "verification_id": verification_id,
+            "user_id": user_id,
+            "phone": phone,
+            "status": QUEUED,
+            "created_at": now,
+            "turn": turn,
+            "not_before": now,
+        },
+    )
+
+
+def find_call(connection: Connection, call_id: str) -> Call | None:
+    row = connection.execute(_BY_ID, {"call_id": call_id}).first()
+    return None if row is None else call_from(row)
+
+
+def lock_call(connection: Connection, call_id: str) -> tuple[Call, Verification] | None:
+    """A call and its verification, both held until the transaction ends; None when there is no such call."""
+    owner = select(calls.c.verification_id).where(calls.c.call_id == call_id)
+    verification_id = connection.execute(owner).scalar_one_or_none()
+    if verification_id is None:
+        return None
+    verification = lock_verification(connection, verification_id)
+    row = connection.execute(_BY_ID.with_for_update(), {"call_id": call_id}).one()
+    return call_from(row), verification
+
+
+def find_by_provider_id(connection: Connection, provider_call_id: str) -> Call | None:
+    row = connection.execute(_SELECT.where(calls.c.provider_call_id == provider_call_id)).first()
+    return None if row is None else call_from(row)
+
+
+def find_latest_call(connection: Connection, verification_id: str) -> Call | None:
+    row = connection.execute(_LATEST, {"verification_id": verification_id}).first()
+    return None if row is None else call_from(row)
+
+
+def list_calls(connection: Connection, verification_id: str) -> list[Call]:
+    """The calls of a verification, oldest first."""
+    statement = _SELECT.where(calls.c.verification_id == verification_id).order_by(calls.c.created_at, calls.c.call_id)
+    return [call_from(row) for row in connection.execute(statement)]
+
+
+def list_accepted(connection: Connection, phone: str, since: datetime) -> list[tuple[datetime, str]]:
+    """When calls to `phone` were accepted, and whose they were, newest first."""
+    rows = connection.execute(_ACCEPTED, {"phone": phone, "since": since})
+    return [(row.created_at, row.user_id) for row in rows]
+
+
+def update_call(connection: Connection, call_id: str, was: CallStatus | None = None, **values: Any) -> bool:
+    """Change a call, if it is still in the status that it `was` in. False when it is not."""
+    statement = update(calls).where(calls.c.call_id == call_id).values(**values)
+    if was is not None:
+        statement = statement.where(calls.c.status == was.value)
+    return connection.execute(statement).rowcount == 1
+
+
+def count_not_failed(connection: Connection, verification_id: str) -> int:
+    """How many of a verification's calls did not fail outright."""
+    statement = select(func.count()).where(
+        calls.c.verification_id == verification_id, calls.c.status != CallStatus.FAILED.value
+    )
+    return int(connection.execute(statement).scalar_one())
+
+
+def insert_call_event(connection: Connection, call_id: str, at: datetime, type_: str) -> None:
+    connection.execute(insert(call_events), {"call_id": call_id, "at": at, "type": type_})
+
+
+def list_call_events(connection: Connection, call_ids: list[str]) -> dict[str, list[tuple[datetime, str]]]:
+    """(when, what) of each call, oldest first."""
+    found: dict[str, list[tuple[datetime, str]]] = {call_id: [] for call_id in call_ids}
+    statement = (
+        select(call_events).where(call_events.c.call_id.in_(call_ids)).order_by(call_events.c.at, call_events.c.id)
+    )
+    for row in connection.execute(statement):
+        found[row.call_id].append((row.at, row.type))
+    return found

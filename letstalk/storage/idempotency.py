@@ -1,0 +1,54 @@
+"""First answers of requests that carried an Idempotency-Key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, Index, PrimaryKeyConstraint, String, Table, Text, delete, insert, select
+
+from letstalk.storage.db import UtcDateTime, metadata
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", String(128), nullable=False),
+    Column("path", String(40), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("body_hash", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("user_id", "path", "key"),
+)
+Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstAnswer:
+    """`body_hash` tells whether a request is the same; `answer` is JSON text."""
+
+    body_hash: str
+    answer: str
+
+
+def find_first_answer(connection: Connection, user_id: str, path: str, key: str, since: datetime) -> FirstAnswer | None:
+    table = idempotency_keys.c
+    statement = select(table.body_hash, table.answer).where(
+        table.user_id == user_id, table.path == path, table.key == key, table.created_at > since
+    )
+    row = connection.execute(statement).first()
+    return None if row is None else FirstAnswer(row.body_hash, row.answer)
+
+
+def insert_first_answer(
+    connection: Connection, user_id: str, path: str, key: str, first: FirstAnswer, now: datetime
+) -> None:
+    """Keep the answer, in place of one that is too old to count."""
+    table = idempotency_keys.c
+    connection.execute(delete(idempotency_keys).where(table.user_id == user_id, table.path == path, table.key == key))
+    values = {"user_id": user_id, "path": path, "key": key, "created_at": now}
+    connection.execute(insert(idempotency_keys), {**values, "body_hash": first.body_hash, "answer": first.answer})
+
+
+def delete_old_answers(connection: Connection, before: datetime) -> None:
+    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < before))

@@ -1,0 +1,249 @@
+"""Verifications, the wrong codes that count against a phone, and the keys of the code digests."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from letstalk.domain.verifications import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
+from letstalk.storage.db import UtcDateTime, metadata
+
+PENDING = VerificationStatus.PENDING.value
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("verification_id", String(36), primary_key=True),
+    Column("user_id", String(128), nullable=False),
+    Column("phone", String(16), nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("last_spoken_for_at", UtcDateTime, nullable=False),
+    Column("attempts_used", Integer, nullable=False),
+    Column("replays_used", Integer, nullable=False),
+    Column("locale", String(35)),
+    Column("code_digest", String(64), nullable=False),
+    Column("digest_key_id", String(36), nullable=False),
+    Column("speech_sealed", Text),
+    Column("approved_at", UtcDateTime),
+    CheckConstraint(
+        "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
+    ),
+    CheckConstraint(f"attempts_used BETWEEN 0 AND {MAX_ATTEMPTS}", name="attempts_used"),
+    CheckConstraint("replays_used >= 0", name="replays_used"),
+    CheckConstraint("expires_at > created_at", name="expires_at"),
+    CheckConstraint("(status = 'approved') = (approved_at IS NOT NULL)", name="approved_at"),
+    CheckConstraint("status = 'pending' OR speech_sealed IS NULL", name="speech_erased"),
+)
+Index(
+    "uq_verifications_pending",
+    verifications.c.user_id,
+    verifications.c.phone,
+    unique=True,
+    sqlite_where=text("status = 'pending'"),
+    postgresql_where=text("status = 'pending'"),
+)
+Index("ix_verifications_user_id_phone", verifications.c.user_id, verifications.c.phone, verifications.c.created_at)
+Index("ix_verifications_user_id_created_at", verifications.c.user_id, verifications.c.created_at)
+Index(
+    "ix_verifications_expiring",
+    verifications.c.expires_at,
+    sqlite_where=text("status = 'pending'"),
+    postgresql_where=text("status = 'pending'"),
+)
+
+wrong_codes = Table(
+    "wrong_codes",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("user_id", String(128), nullable=False),
+    Column("phone", String(16), nullable=False),
+    Column("judged_at", UtcDateTime, nullable=False),
+)
+Index("ix_wrong_codes_user_id_phone", wrong_codes.c.user_id, wrong_codes.c.phone, wrong_codes.c.judged_at)
+
+digest_keys = Table(
+    "digest_keys",
+    metadata,
+    Column("key_id", String(36), primary_key=True),
+    Column("key_encrypted", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+_SELECT = select(verifications)
+_BY_ID = _SELECT.where(
+    verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == bindparam("user_id")
+)
+_NEWEST = (
+    _SELECT.where(
+        verifications.c.user_id == bindparam("user_id"),
+        verifications.c.phone == bindparam("phone"),
+        verifications.c.created_at > bindparam("since"),
+    )
+    .order_by(verifications.c.created_at.desc())
+    .limit(1)
+)
+_SPEND_ATTEMPT = (
+    update(verifications)
+    .where(
+        verifications.c.verification_id == bindparam("id"),
+        verifications.c.status == PENDING,
+        verifications.c.attempts_used < MAX_ATTEMPTS,
+        verifications.c.expires_at > bindparam("now", type_=UtcDateTime),
+    )
+    .values(attempts_used=verifications.c.attempts_used + 1)
+)
+_WRONG_CODES = (
+    select(wrong_codes.c.judged_at)
+    .where(wrong_codes.c.user_id == bindparam("user_id"), wrong_codes.c.phone == bindparam("phone"))
+    .order_by(wrong_codes.c.judged_at.desc())
+    .limit(MAX_WRONG_CODES)
+)
+
+
+def _verification(row: Row[Any]) -> Verification:
+    values = dict(row._mapping)
+    values["status"] = VerificationStatus(values["status"])
+    return Verification(**values)
+
+
+def insert_verification(connection: Connection, verification: Verification) -> None:
+    connection.execute(
+        insert(verifications),
+        {name: getattr(verification, name) for name in verifications.columns.keys()},  # noqa: SIM118
+    )
+
+
+def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
+    row = connection.execute(_BY_ID, {"verification_id": verification_id, "user_id": user_id}).first()
+    return None if row is None else _verification(row)
+
+
+def find_newest(connection: Connection, user_id: str, phone: str, since: datetime) -> Verification | None:
+    row = connection.execute(_NEWEST, {"user_id": user_id, "phone": phone, "since": since}).first()
+    return None if row is None else _verification(row)
+
+
+def lock_verification(connection: Connection, verification_id: str) -> Verification:
+    """The verification, held until the transaction ends.
+
+    Always taken before its calls, so that no two transactions wait for each other in a ring.
+    """
+    statement = _SELECT.where(verifications.c.verification_id == verification_id).with_for_update()
+    return _verification(connection.execute(statement).one())
+
+
+def list_verifications(
+    connection: Connection,
+    user_id: str,
+    *,
+    phone: str | None,
+    status: VerificationStatus | None,
+    after: tuple[datetime, str] | None,
+    limit: int,
+    now: datetime,
+) -> list[Verification]:
+    """Newest first; `after` is the moment and id of the last one that was seen."""
+    table = verifications.c
+    statement = _SELECT.where(table.user_id == user_id)
+    if phone is not None:
+        statement = statement.where(table.phone == phone)
+    if status is VerificationStatus.PENDING:
+        statement = statement.where(table.status == PENDING, table.expires_at > now)
+    elif status is VerificationStatus.EXPIRED:
+        ran_out = and_(table.status == PENDING, table.expires_at <= now)
+        statement = statement.where(or_(table.status == status.value, ran_out))
+    elif status is not None:
+        statement = statement.where(table.status == status.value)
+    if after is not None:
+        moment, verification_id = after
+        earlier = or_(
+            table.created_at < moment, and_(table.created_at == moment, table.verification_id < verification_id)
+        )
+        statement = statement.where(earlier)
+    statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)
+    return [_verification(row) for row in connection.execute(statement)]
+
+
+def spend_attempt(connection: Connection, verification_id: str, now: datetime) -> bool:
+    """Take one of the attempts of a verification that is still awaited. False when there is none to take."""
+    return connection.execute(_SPEND_ATTEMPT, {"id": verification_id, "now": now}).rowcount == 1
+
+
+def spend_replay(connection: Connection, verification_id: str, now: datetime) -> None:
+    connection.execute(
+        update(verifications)
+        .where(verifications.c.verification_id == verification_id)
+        .values(replays_used=verifications.c.replays_used + 1, last_spoken_for_at=now)
+    )
+
+
+def end_verification(
+    connection: Connection, verification_id: str, status: VerificationStatus, *, approved_at: datetime | None = None
+) -> bool:
+    """Give a pending verification its last status and erase its code. False when it was not pending any more."""
+    statement = (
+        update(verifications)
+        .where(verifications.c.verification_id == verification_id, verifications.c.status == PENDING)
+        .values(status=status.value, speech_sealed=None, approved_at=approved_at)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
+def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:
+    """Ids of verifications that are still marked pending although their time ran out."""
+    statement = (
+        select(verifications.c.verification_id)
+        .where(verifications.c.status == PENDING, verifications.c.expires_at <= now)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def list_wrong_codes(connection: Connection, user_id: str, phone: str) -> list[datetime]:
+    """When the last wrong codes were judged, newest first, as many as the rule needs."""
+    return list(connection.execute(_WRONG_CODES, {"user_id": user_id, "phone": phone}).scalars())
+
+
+def insert_wrong_code(connection: Connection, user_id: str, phone: str, now: datetime) -> None:
+    connection.execute(insert(wrong_codes), {"user_id": user_id, "phone": phone, "judged_at": now})
+
+
+def clear_wrong_codes(connection: Connection, user_id: str, phone: str) -> None:
+    connection.execute(delete(wrong_codes).where(wrong_codes.c.user_id == user_id, wrong_codes.c.phone == phone))
+
+
+def delete_old_wrong_codes(connection: Connection, before: datetime) -> None:
+    connection.execute(delete(wrong_codes).where(wrong_codes.c.judged_at < before))
+
+
+def list_digest_keys(connection: Connection) -> list[tuple[str, str]]:
+    """(key id, encrypted key), oldest first."""
+    statement = select(digest_keys.c.key_id, digest_keys.c.key_encrypted).order_by(digest_keys.c.created_at)
+    return [(row.key_id, row.key_encrypted) for row in connection.execute(statement)]
+
+
+def insert_digest_key(connection: Connection, key_id: str, key_encrypted: str, now: datetime) -> None:
+    connection.execute(insert(digest_keys), {"key_id": key_id, "key_encrypted": key_encrypted, "created_at": now})

@@ -1,0 +1,115 @@
+"""Provider events as they came: each kept once, applied once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, delete, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.storage.db import UtcDateTime, metadata
+
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    Column("event_id", String(100), primary_key=True),
+    Column("type", String(20), nullable=False),
+    Column("occurred_at", UtcDateTime, nullable=False),
+    Column("call_id", String(36)),
+    Column("provider_call_id", String(200)),
+    Column("detail", Text, nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("applied_at", UtcDateTime),
+    Column("tries", Integer, nullable=False, default=0),
+)
+Index(
+    "ix_webhook_events_waiting",
+    webhook_events.c.received_at,
+    sqlite_where=text("applied_at IS NULL"),
+    postgresql_where=text("applied_at IS NULL"),
+)
+Index("ix_webhook_events_received_at", webhook_events.c.received_at)
+
+
+def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool:
+    """Keep `event` until it is applied. False when it has come before."""
+    detail = {
+        "command_seq": event.command_seq,
+        "digits": event.digits,
+        "gather_canceled": event.gather_canceled,
+        "cause": event.cause,
+        "detail": event.detail,
+    }
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
+    statement = dialect.insert(webhook_events).on_conflict_do_nothing(index_elements=["event_id"])
+    values = {
+        "event_id": event.event_id,
+        "type": event.type.value,
+        "occurred_at": event.occurred_at,
+        "call_id": event.call_id,
+        "provider_call_id": event.provider_call_id,
+        "detail": json.dumps(detail),
+        "received_at": now,
+    }
+    return bool(connection.execute(statement, values).rowcount == 1)
+
+
+def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEvent | None:
+    """The event, marked applied in this transaction; None when it is applied already, or unknown."""
+    table = webhook_events.c
+    claimed = connection.execute(
+        update(webhook_events)
+        .where(table.event_id == event_id, table.applied_at.is_(None))
+        .values(applied_at=now, tries=table.tries + 1)
+    )
+    if claimed.rowcount != 1:
+        return None
+    row = connection.execute(select(webhook_events).where(table.event_id == event_id)).one()
+    detail = json.loads(row.detail)
+    return CallEvent(
+        event_id=row.event_id,
+        type=EventType(row.type),
+        occurred_at=row.occurred_at,
+        call_id=row.call_id,
+        provider_call_id=row.provider_call_id,
+        command_seq=detail["command_seq"],
+        digits=detail["digits"],
+        gather_canceled=detail["gather_canceled"],
+        cause=None if detail["cause"] is None else HangupCause(detail["cause"]),
+        detail=detail["detail"],
+    )
+
+
+def count_failed_try(connection: Connection, event_id: str, *, max_tries: int, now: datetime) -> bool:
+    """Note that applying the event failed. True when it was the last try: it is put aside, marked applied."""
+    table = webhook_events.c
+    connection.execute(
+        update(webhook_events)
+        .where(table.event_id == event_id, table.applied_at.is_(None))
+        .values(tries=table.tries + 1)
+    )
+    put_aside = connection.execute(
+        update(webhook_events)
+        .where(table.event_id == event_id, table.applied_at.is_(None), table.tries >= max_tries)
+        .values(applied_at=now)
+    )
+    return put_aside.rowcount == 1
+
+
+def list_waiting_events(connection: Connection, received_before: datetime, limit: int = 500) -> list[str]:
+    """Ids of events that nobody has applied, oldest first."""
+    table = webhook_events.c
+    statement = (
+        select(table.event_id)
+        .where(table.applied_at.is_(None), table.received_at <= received_before)
+        .order_by(table.received_at)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def delete_old_events(connection: Connection, before: datetime) -> None:
+    connection.execute(delete(webhook_events).where(webhook_events.c.received_at < before))
