@@ -1,0 +1,262 @@
+"""The provider that calls nobody: the same commands, the same events, in the time that real calls take."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.domain.speech import Speech
+from letstalk.domain.times import Clock, utc_now
+from letstalk.observability.logs import get_logger
+from letstalk.telephony.base import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
+from letstalk.telephony.simulator import fates
+from letstalk.telephony.simulator.fates import Fate, SimulatedCall, fate_of
+from letstalk.telephony.simulator.timers import Timers
+
+log = get_logger(__name__)
+
+PhoneSpeaker = Callable[[str, str], None]
+
+# How many ended calls, and how many dials, are remembered: more than a minute holds, a few hundred kilobytes.
+_REMEMBERED = 4096
+
+
+@dataclass(slots=True)
+class _Line:
+    """A call that this process has a part in. `phone` is known only where it was dialed."""
+
+    call: SimulatedCall
+    provider_call_id: str
+    phone: str | None
+    answered: bool
+    command_seq: int = 0
+    listening: bool = False
+    commands: set[str] = field(default_factory=set)
+
+
+class SimulatorProvider(CallProvider):
+    """Events go to `sink`, which is called from one thread of this provider's own.
+
+    `speed` divides every time, save those in which a phone waits for us: a person stays on a silent line for
+    `least_wait_seconds`, and a call's limit lasts twice as long, at any speed, because this service runs no faster.
+    `phone_speaker(phone or call id, text)` is told what the called phone hears when a speech starts. Keeps nothing
+    that another process would need, and nothing of calls that have ended.
+    """
+
+    name = "simulator"
+
+    def __init__(
+        self,
+        *,
+        sink: EventSink,
+        speed: float = 1.0,
+        clock: Clock = utc_now,
+        phone_speaker: PhoneSpeaker | None = None,
+        least_wait_seconds: float = 5.0,
+    ) -> None:
+        if not speed > 0:
+            raise ValueError("the simulator's speed must be more than 0")
+        self._sink = sink
+        self._speed = speed
+        self._clock = clock
+        self._phone_speaker = phone_speaker
+        self._least_wait_seconds = least_wait_seconds
+        self._timers = Timers("simulator")
+        self._guard = threading.Lock()
+        self._lines: dict[str, _Line] = {}
+        self._ended: OrderedDict[str, str] = OrderedDict()
+        self._dials: OrderedDict[str, str] = OrderedDict()
+
+    def stop(self) -> None:
+        self._timers.stop()
+        with self._guard:
+            self._lines.clear()
+
+    def _dial(self, command: DialCommand) -> str:
+        now_ms = int(self._clock().timestamp() * 1000)
+        longest_seconds = command.ring_seconds + command.call_limit_seconds
+        call = SimulatedCall(fate_of(command.phone), now_ms, longest_seconds, command.call_id)
+        line = _Line(call, call.to_id(), command.phone, answered=False)
+        with self._guard:
+            if command.command_id in self._dials:
+                return self._dials[command.command_id]
+            _remember(self._dials, command.command_id, line.provider_call_id)
+            self._lines[line.provider_call_id] = line
+        self._schedule_ringing(line, command)
+        return line.provider_call_id
+
+    def _speak(self, command: SpeakCommand) -> None:
+        with self._guard:
+            line = self._line_of(command.provider_call_id)
+            if command.command_id in line.commands:
+                return
+            line.commands.add(command.command_id)
+            was_listening, old_seq = line.listening, line.command_seq
+            line.listening, line.command_seq = True, command.command_seq
+        if was_listening:
+            self._emit(line, EventType.GATHER_ENDED, command_seq=old_seq, gather_canceled=True)
+        self._schedule_speech(line, command)
+
+    def _hang_up(self, command: HangUpCommand) -> None:
+        with self._guard:
+            line = self._line_of(command.provider_call_id, must_be_answered=False)
+        # Whoever hears of the call from here on finds that it is over, though the event takes a moment.
+        self._forget(line)
+        cause = HangupCause.NORMAL if line.answered else HangupCause.CANCELED
+        self._later(fates.HANG_UP_SECONDS, lambda: self._emit(line, EventType.HUNG_UP, cause=cause))
+
+    def _is_alive(self, provider_call_id: str) -> bool:
+        with self._guard:
+            if provider_call_id in self._lines:
+                return True
+            if provider_call_id in self._ended:
+                return False
+        call = SimulatedCall.from_id(provider_call_id)
+        return call is not None and self._is_young(call)
+
+    def _schedule_ringing(self, line: _Line, command: DialCommand) -> None:
+        fate = line.call.fate
+        self._tell(line, fates.INITIATED_SECONDS, EventType.INITIATED)
+        answer_seconds = fates.SLOW_ANSWER_SECONDS if fate is Fate.SLOW else fates.ANSWER_SECONDS
+        if fate is Fate.BUSY:
+            self._end(line, fates.BUSY_SECONDS, HangupCause.BUSY)
+        elif fate is Fate.REJECTED:
+            self._end(line, fates.REJECTION_SECONDS, HangupCause.REJECTED)
+        elif fate is Fate.NO_ANSWER or answer_seconds >= command.ring_seconds:
+            self._end(line, command.ring_seconds, HangupCause.NO_ANSWER)
+        else:
+            self._later(answer_seconds, lambda: self._answer(line))
+            limit_seconds = max(command.call_limit_seconds, 2 * self._least_wait_seconds * self._speed)
+            self._end(line, answer_seconds + limit_seconds, HangupCause.TIME_LIMIT)
+            if command.detect_machine:
+                found = EventType.MACHINE if fate is Fate.MACHINE else EventType.HUMAN
+                self._tell(line, answer_seconds + fates.DETECTION_SECONDS, found)
+                if fate is Fate.MACHINE:
+                    self._tell(line, answer_seconds + fates.GREETING_SECONDS, EventType.GREETING_ENDED)
+
+    def _schedule_speech(self, line: _Line, command: SpeakCommand) -> None:
+        seq = command.command_seq
+        speech_seconds = min(command.speech.seconds, fates.LONGEST_SPEECH_SECONDS)
+        # Only after the first speech: which one this is, the sequence tells every process alike.
+        presses_1 = line.call.fate is Fate.PRESSES_1 and seq <= 1 and "1" in command.valid_digits
+        silence_seconds = fates.KEY_SECONDS if presses_1 else min(command.listen_seconds, fates.LONGEST_SILENCE_SECONDS)
+        gathered_after = speech_seconds + silence_seconds
+
+        def start() -> None:
+            if self._is_current(line, seq):
+                self._emit(line, EventType.SPEECH_STARTED, command_seq=seq)
+                self._let_phone_hear(line, command.speech)
+
+        def finish() -> None:
+            if self._is_current(line, seq):
+                self._emit(line, EventType.SPEECH_ENDED, command_seq=seq)
+
+        def gather() -> None:
+            if self._is_current(line, seq, stop_listening=True):
+                self._emit(line, EventType.GATHER_ENDED, command_seq=seq, digits="1" if presses_1 else "")
+
+        def lose_patience() -> None:
+            if self._is_current(line, seq) and self._forget(line):
+                self._emit(line, EventType.HUNG_UP, cause=HangupCause.NORMAL)
+
+        self._later(0, start)
+        self._later(speech_seconds, finish)
+        self._later(gathered_after, gather)
+        patience_seconds = max(fates.PATIENCE_SECONDS, self._least_wait_seconds * self._speed)
+        self._later(gathered_after + patience_seconds, lose_patience)
+
+    def _answer(self, line: _Line) -> None:
+        with self._guard:
+            if line.provider_call_id not in self._lines:
+                return
+            line.answered = True
+        self._emit(line, EventType.ANSWERED)
+
+    def _tell(self, line: _Line, seconds: float, kind: EventType) -> None:
+        self._later(seconds, lambda: self._emit(line, kind) if self._is_current(line) else None)
+
+    def _end(self, line: _Line, seconds: float, cause: HangupCause) -> None:
+        def end() -> None:
+            if self._forget(line):
+                self._emit(line, EventType.HUNG_UP, cause=cause)
+
+        self._later(seconds, end)
+
+    def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
+        """The live call of that id, `_guard` being held; one dialed elsewhere is taken to be as its id says."""
+        line = self._lines.get(provider_call_id)
+        if line is None:
+            call = SimulatedCall.from_id(provider_call_id)
+            if call is None or provider_call_id in self._ended or not self._is_young(call):
+                raise CallGone("The call has already ended.")
+            line = _Line(call, provider_call_id, phone=None, answered=True)
+            self._lines[provider_call_id] = line
+        if must_be_answered and not line.answered:
+            raise CallGone("The call has not been answered.")
+        return line
+
+    def _forget(self, line: _Line) -> bool:
+        """Take the call off the line. False if that has been done before."""
+        with self._guard:
+            if self._lines.pop(line.provider_call_id, None) is None:
+                return False
+            _remember(self._ended, line.provider_call_id, "")
+            return True
+
+    def _is_current(self, line: _Line, command_seq: int | None = None, *, stop_listening: bool = False) -> bool:
+        """Whether the call still lives and, where asked, whether no later command took the place of that one."""
+        with self._guard:
+            if line.provider_call_id not in self._lines or command_seq not in (None, line.command_seq):
+                return False
+            if stop_listening:
+                line.listening = False
+            return True
+
+    def _is_young(self, call: SimulatedCall) -> bool:
+        age_seconds = self._clock().timestamp() - call.dialed_at_ms / 1000
+        return age_seconds < call.longest_seconds / self._speed + 2 * self._least_wait_seconds
+
+    def _let_phone_hear(self, line: _Line, speech: Speech) -> None:
+        if self._phone_speaker is None:
+            return
+        try:
+            self._phone_speaker(line.phone or line.call.call_id, speech.text)
+        except Exception:
+            log.exception("phone_speaker_failed", call_id=line.call.call_id)
+
+    def _emit(
+        self,
+        line: _Line,
+        kind: EventType,
+        *,
+        command_seq: int | None = None,
+        digits: str = "",
+        gather_canceled: bool = False,
+        cause: HangupCause | None = None,
+    ) -> None:
+        event = CallEvent(
+            event_id=str(uuid.uuid4()),
+            type=kind,
+            occurred_at=self._clock(),
+            call_id=line.call.call_id,
+            provider_call_id=line.provider_call_id,
+            command_seq=line.command_seq if command_seq is None else command_seq,
+            digits=digits,
+            gather_canceled=gather_canceled,
+            cause=cause,
+        )
+        # Handed over as an action of its own, so that a sink that fails is given the same event again.
+        self._timers.after(0, lambda: self._sink(event))
+
+    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+        self._timers.after(seconds / self._speed, action)
+
+
+def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
+    memory[key] = value
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)

@@ -1,0 +1,82 @@
+"""One thread that runs small things at their time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+
+from letstalk.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+Action = Callable[[], None]
+
+_TRIES = 5
+
+
+class Timers:
+    """A heap of due times. The thread starts with the first action and does not keep the process alive."""
+
+    def __init__(self, thread_name: str, *, first_retry_seconds: float = 0.05) -> None:
+        """An action that raises is tried again after `first_retry_seconds`, then after four times that, and so on."""
+        self._thread_name = thread_name
+        self._first_retry_seconds = first_retry_seconds
+        self._wakeable = threading.Condition()
+        self._heap: list[tuple[float, int, int, Action]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+
+    def after(self, seconds: float, action: Action) -> None:
+        """Run `action` in `seconds`; one that raises is logged and tried again, up to four times. None after `stop`."""
+        self._push(time.monotonic() + seconds, 1, action)
+
+    def stop(self) -> None:
+        """Drop what is not due yet and wait for what is running, 5 s at most."""
+        with self._wakeable:
+            self._stopped = True
+            self._heap.clear()
+            thread = self._thread
+            self._wakeable.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout=5)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def _push(self, due: float, attempt: int, action: Action) -> None:
+        with self._wakeable:
+            if self._stopped:
+                return
+            heapq.heappush(self._heap, (due, next(self._order), attempt, action))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=self._thread_name, daemon=True)
+                self._thread.start()
+            elif self._heap[0][0] == due:
+                self._wakeable.notify()
+
+    def _run(self) -> None:
+        while (item := self._next()) is not None:
+            _, _, attempt, action = item
+            try:
+                action()
+            except Exception:
+                if attempt >= _TRIES:
+                    log.exception("timer_action_given_up", attempt=attempt)
+                    continue
+                log.warning("timer_action_failed", attempt=attempt, exc_info=True)
+                self._push(time.monotonic() + self._first_retry_seconds * 4.0 ** (attempt - 1), attempt + 1, action)
+
+    def _next(self) -> tuple[float, int, int, Action] | None:
+        with self._wakeable:
+            while not self._stopped:
+                if not self._heap:
+                    self._wakeable.wait()
+                elif (wait_seconds := self._heap[0][0] - time.monotonic()) > 0:
+                    self._wakeable.wait(wait_seconds)
+                else:
+                    return heapq.heappop(self._heap)
+            return None

@@ -1,0 +1,114 @@
+"""A webhook's body → a `CallEvent`."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.telephony.telnyx.outcomes import (
+    DETECTION_EVENTS,
+    DETECTIONS,
+    EVENT_TYPES,
+    GATHER_CANCELED,
+    SPEECH_CUT_SHORT,
+    hangup_cause,
+)
+from letstalk.telephony.telnyx.states import ClientStates
+
+_ID = re.compile(r"[!-~]{1,255}")
+_NOT_A_KEY = re.compile(r"[^0-9A-D*#]")
+_NOT_A_WORD = re.compile(r"[^0-9A-Za-z _.:-]")
+
+
+def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> CallEvent | None:
+    """What the webhook reports, or None for an event that we have no use for (its cost, a key on its way, …).
+
+    Raises ValueError, and nothing else, for a body that is no Telnyx event. `now` stands in for a moment of
+    occurrence that can't be read.
+    """
+    data = _object(_json(raw_body), "data")
+    event_type = data.get("event_type")
+    if not isinstance(event_type, str):
+        raise ValueError("a Telnyx event names its event_type")
+    if event_type not in EVENT_TYPES and event_type not in DETECTION_EVENTS:
+        return None
+    payload = _object(data, "payload")
+    status = _word(payload.get("status"))
+    # Cut short by the hang-up or by the detection, it was not heard to its end, which is all that its end would say.
+    if event_type == "call.speak.ended" and status in SPEECH_CUT_SHORT:
+        return None
+    state = states.read(payload.get("client_state"))
+    kind = _kind(event_type, payload)
+    cause, detail = _outcome(kind, payload, status)
+    return CallEvent(
+        event_id=_id(data, "id"),
+        type=kind,
+        occurred_at=_moment(data.get("occurred_at"), now),
+        call_id=state.call_id if state else None,
+        provider_call_id=_id(payload, "call_control_id"),
+        command_seq=state.command_seq if state else None,
+        digits=_keys(payload.get("digits")) if kind is EventType.GATHER_ENDED else "",
+        gather_canceled=kind is EventType.GATHER_ENDED and status in GATHER_CANCELED,
+        cause=cause,
+        detail=detail,
+    )
+
+
+def _kind(event_type: str, payload: dict[str, Any]) -> EventType:
+    if event_type in DETECTION_EVENTS:
+        return DETECTIONS.get(_word(payload.get("result")), EventType.UNSURE)
+    return EVENT_TYPES[event_type]
+
+
+def _outcome(kind: EventType, payload: dict[str, Any], status: str) -> tuple[HangupCause | None, str]:
+    if kind is not EventType.HUNG_UP:
+        return None, status or _word(payload.get("result"))
+    vendor_cause, sip_code = _word(payload.get("hangup_cause")), _word(payload.get("sip_hangup_cause"))
+    detail = f"{vendor_cause or 'unspecified'} (SIP {sip_code})" if sip_code.isdigit() else vendor_cause
+    return hangup_cause(vendor_cause, sip_code), detail
+
+
+def _json(raw_body: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(raw_body)
+    except RecursionError:
+        raise ValueError("the body nests too deeply") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("a Telnyx event is a JSON object")
+    return parsed
+
+
+def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    child = parent.get(name)
+    if not isinstance(child, dict):
+        raise ValueError(f"a Telnyx event has an object `{name}`")
+    return child
+
+
+def _id(parent: dict[str, Any], name: str) -> str:
+    value = parent.get(name)
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise ValueError(f"a Telnyx event has an `{name}`")
+    return value
+
+
+def _keys(value: object) -> str:
+    return _NOT_A_KEY.sub("", value)[:32] if isinstance(value, str) else ""
+
+
+def _word(value: object) -> str:
+    # It ends in our database and our logs, so it keeps to a short plain word.
+    return _NOT_A_WORD.sub("", value)[:64] if isinstance(value, str) else ""
+
+
+def _moment(value: object, now: datetime) -> datetime:
+    if not isinstance(value, str):
+        return now
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return now

@@ -1,0 +1,167 @@
+"""The one table between Telnyx's words and ours. Where Telnyx renames something, this file changes and no other.
+
+Sources: the types of the SDK (telnyx 4.189.0), Telnyx's list of API error codes, and its list of SIP response codes
+(the ones that begin with D).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from letstalk.domain.calls import EventType, HangupCause
+from letstalk.telephony.base import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
+
+# What a detection finds is looked up in DETECTIONS; anything that is not there is "unsure".
+DETECTION_EVENTS = frozenset({"call.machine.detection.ended", "call.machine.premium.detection.ended"})
+
+EVENT_TYPES: dict[str, EventType] = {
+    "call.initiated": EventType.INITIATED,
+    "call.answered": EventType.ANSWERED,
+    "call.machine.greeting.ended": EventType.GREETING_ENDED,
+    "call.machine.premium.greeting.ended": EventType.GREETING_ENDED,
+    "call.speak.started": EventType.SPEECH_STARTED,
+    "call.speak.ended": EventType.SPEECH_ENDED,
+    "call.gather.ended": EventType.GATHER_ENDED,
+    "call.hangup": EventType.HUNG_UP,
+}
+
+DETECTIONS: dict[str, EventType] = {
+    "human": EventType.HUMAN,
+    "human_residence": EventType.HUMAN,
+    "human_business": EventType.HUMAN,
+    "machine": EventType.MACHINE,
+    "fax": EventType.MACHINE,
+    "fax_detected": EventType.MACHINE,
+}
+
+GATHER_CANCELED = frozenset({"cancelled", "cancelled_amd", "call_hangup"})
+SPEECH_CUT_SHORT = frozenset({"call_hangup", "cancelled_amd", "cancelled"})
+
+HANGUP_CAUSES: dict[str, HangupCause] = {
+    "normal_clearing": HangupCause.NORMAL,
+    "user_busy": HangupCause.BUSY,
+    "no_answer": HangupCause.NO_ANSWER,
+    "timeout": HangupCause.NO_ANSWER,
+    "call_rejected": HangupCause.REJECTED,
+    "not_found": HangupCause.NOT_FOUND,
+    "time_limit": HangupCause.TIME_LIMIT,
+    "originator_cancel": HangupCause.CANCELED,
+}
+
+# RFC 3261, section 21: consulted only where `hangup_cause` says nothing.
+SIP_CAUSES: dict[str, HangupCause] = {
+    "404": HangupCause.NOT_FOUND,
+    "408": HangupCause.NO_ANSWER,
+    "480": HangupCause.NO_ANSWER,
+    "484": HangupCause.NOT_FOUND,
+    "486": HangupCause.BUSY,
+    "600": HangupCause.BUSY,
+    "603": HangupCause.REJECTED,
+    "604": HangupCause.NOT_FOUND,
+}
+
+# What `language` may be. A test holds it against the SDK's own list.
+# fmt: off
+LANGUAGES = frozenset({
+    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
+    "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR",
+    "pt-PT", "ro-RO", "ru-RU", "sv-SE", "tr-TR",
+})
+# fmt: on
+_LANGUAGES_UNDER_ANOTHER_NAME = {"ar": "arb", "zh-CN": "cmn-CN", "cmn": "cmn-CN", "no": "nb-NO", "nb": "nb-NO"}
+
+# 90018: the call has ended; 90015: no such call.
+_GONE_CODES = frozenset({"90018", "90015"})
+# D1 is the account's channel limit; D2, D3 and D22 are those of its profile, its connection and its number.
+_CHANNEL_LIMIT_CODES = frozenset({"D1", "D2", "D3", "D22"})
+# Telnyx writes these into `detail`, as the SIP side words them: "User channel limit exceeded D1".
+_SIP_SIDE_CODE = re.compile(r"\bD[0-9]{1,2}\b")
+
+_REFUSAL_BY_CODE: dict[str, str] = {
+    "10002": "Telnyx says that the phone number is invalid.",
+    "10016": "Telnyx says that the phone number is not in international format.",
+    "10009": "Telnyx refused the API key: check TELNYX_API_KEY.",
+    "10010": "Telnyx refused the call: the API key may not use this connection or number.",
+    "20012": "Telnyx refused the call: the account is not active.",
+    "20014": "Telnyx refused the call: the account must be verified first.",
+    "20100": "Telnyx refused the call: the account has run out of money.",
+    "D11": "Telnyx says that the phone number is invalid.",
+    "D12": "Telnyx refused the call: the account's service plan does not cover this destination.",
+    "D13": "Telnyx refused the call: the outbound voice profile does not allow this country.",
+    "D24": "Telnyx refused the call: it costs more per minute than the outbound voice profile allows.",
+    "D35": "Telnyx refused the call: TELNYX_FROM_NUMBER is not in international format.",
+    "D36": "Telnyx refused the call: TELNYX_FROM_NUMBER does not belong to the account.",
+    "D38": "Telnyx refused the call: the connection has no outbound voice profile.",
+    "D40": "Telnyx refused the call: it has no route to this destination.",
+}
+
+_REFUSAL_BY_STATUS: dict[int, str] = {
+    400: "Telnyx could not read the request.",
+    401: "Telnyx refused the API key: check TELNYX_API_KEY.",
+    402: "Telnyx refused the call: the account has run out of money.",
+    403: "Telnyx refused the call: check the account's permissions, its outbound voice profile and its balance.",
+    404: "Telnyx does not know what was asked for: check TELNYX_CONNECTION_ID and TELNYX_BASE_URL.",
+    422: "Telnyx refused the call: a value in the request is not valid for this account.",
+}
+
+
+def telnyx_language(tag: str) -> str | None:
+    """Telnyx's name for the language of a BCP 47 tag (`ar-AE` → `arb`), or None where it has none (`sw-KE`)."""
+    if tag in LANGUAGES:
+        return tag
+    return _LANGUAGES_UNDER_ANOTHER_NAME.get(tag) or _LANGUAGES_UNDER_ANOTHER_NAME.get(tag.partition("-")[0])
+
+
+def hangup_cause(cause: object, sip_code: object) -> HangupCause:
+    """Why the call ended, by Telnyx's own word, else by the SIP code; `UNSPECIFIED` where neither says."""
+    if isinstance(cause, str) and cause in HANGUP_CAUSES:
+        return HANGUP_CAUSES[cause]
+    return SIP_CAUSES.get(str(sip_code), HangupCause.UNSPECIFIED)
+
+
+def refusal(status: int, body: object, *, of_dial: bool, retry_after: str | None, now: datetime) -> ProviderError:
+    """The error of base.py that an answer other than 2xx stands for.
+
+    `body` is the parsed answer, of any shape. `of_dial` tells the two meanings of 404 apart: for a dial it is a wrong
+    address or connection, for every other command a call that has ended.
+    """
+    codes = vendor_codes(body)
+    wait_seconds = seconds_to_wait(retry_after, now)
+    if not of_dial and (status == 404 or codes & _GONE_CODES):
+        return CallGone("The call has already ended.")
+    if status == 403 and codes & _CHANNEL_LIMIT_CODES:
+        return ProviderBusy("All channels of the Telnyx account are in use.", retry_after_seconds=wait_seconds)
+    if status == 429:
+        return ProviderBusy("Telnyx asks us to slow down.", retry_after_seconds=wait_seconds)
+    if status >= 500:
+        return ProviderBusy("Telnyx has a problem of its own.", disproved=False, retry_after_seconds=wait_seconds)
+    # 408 and 425 say "not in time"; 409, that the same command is being carried out: a repeat of it will tell.
+    if status < 400 or status in (408, 409, 425):
+        return OutcomeUnknown("Telnyx did not say whether it carried the command out.")
+    known = next((sentence for code, sentence in _REFUSAL_BY_CODE.items() if code in codes), None)
+    return CallRefused(known or _REFUSAL_BY_STATUS.get(status, "Telnyx refused the request."))
+
+
+def vendor_codes(body: object) -> set[str]:
+    """Every code in an answer, from its `code` fields and from its texts; empty for a body that is not Telnyx's."""
+    entries = body.get("errors") if isinstance(body, dict) else None
+    codes: set[str] = set()
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict):
+            codes.add(str(entry.get("code", "")))
+            codes.update(_SIP_SIDE_CODE.findall(f"{entry.get('title', '')} {entry.get('detail', '')}"))
+    return codes - {""}
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
+    """`Retry-After` as seconds from `now`, given as a number or as a date; None where it is absent or garbage."""
+    if not retry_after:
+        return None
+    if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", retry_after):
+        return float(retry_after)
+    try:
+        return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,195 @@
+"""Commands to Telnyx, by its own SDK."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from letstalk.domain.times import Clock, utc_now
+from letstalk.observability.logs import get_logger
+from letstalk.telephony.base import (
+    CallGone,
+    CallProvider,
+    DialCommand,
+    HangUpCommand,
+    OutcomeUnknown,
+    ProviderBusy,
+    ProviderError,
+    SpeakCommand,
+)
+from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, refusal, telnyx_language, vendor_codes
+from letstalk.telephony.telnyx.states import CallState, ClientStates
+
+if TYPE_CHECKING:
+    import telnyx
+
+log = get_logger(__name__)
+
+WEBHOOK_PATH = "/api/webhooks/telnyx"
+
+# The most that Telnyx allows, five repeats within 60 s: a server that is down for 55 s misses no event.
+_RETRIES_MS = (1_000, 4_000, 10_000, 20_000, 25_000)
+_NOT_IN_A_DISPLAY_NAME = re.compile(r"[^0-9A-Za-z \-_~!.+]")
+
+
+class TelnyxProvider(CallProvider):
+    """One client with its connections kept alive, never retrying by itself: repeats are the caller's to count."""
+
+    name = "telnyx"
+
+    def __init__(
+        self,
+        *,
+        api_key: str,
+        connection_id: str,
+        from_number: str,
+        public_url: str,
+        brand_name: str,
+        state_key: bytes,
+        base_url: str | None = None,
+        timeout_seconds: float = 5.0,
+        clock: Clock = utc_now,
+    ) -> None:
+        """`public_url` is this service as Telnyx reaches it; `base_url` another address of the API, with its `/v2`."""
+        self._api_key = api_key
+        self._connection_id = connection_id
+        self._from_number = from_number
+        self._webhook_url = public_url.rstrip("/") + WEBHOOK_PATH
+        self._display_name = display_name(brand_name)
+        self._states = ClientStates(state_key)
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._clock = clock
+        self._loading = threading.Lock()
+        self._client: telnyx.Telnyx | None = None
+
+    def load(self) -> None:
+        self._loaded()
+
+    def stop(self) -> None:
+        with self._loading:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _dial(self, command: DialCommand) -> str:
+        options: dict[str, Any] = {"from_display_name": self._display_name} if self._display_name else {}
+        with self._talking(of_dial=True) as client:
+            answer = client.calls.dial(
+                connection_id=self._connection_id,
+                from_=self._from_number,
+                to=command.phone,
+                client_state=self._states.write(CallState(command.call_id, command_seq=0)),
+                command_id=command.command_id,
+                timeout_secs=command.ring_seconds,
+                time_limit_secs=command.call_limit_seconds,
+                webhook_url=self._webhook_url,
+                webhook_url_method="POST",
+                webhook_retries_policies={
+                    event_type: {"retries_ms": _RETRIES_MS} for event_type in (*EVENT_TYPES, *sorted(DETECTION_EVENTS))
+                },
+                answering_machine_detection="premium" if command.detect_machine else "disabled",
+                **options,
+            )
+            # The SDK does not hold an answer against its own types, so whatever came is in there.
+            call_control_id = getattr(getattr(answer, "data", None), "call_control_id", None)
+            if not isinstance(call_control_id, str) or not call_control_id:
+                raise OutcomeUnknown("Telnyx answered the dial without saying which call it placed.")
+            return call_control_id
+
+    def _speak(self, command: SpeakCommand) -> None:
+        language = telnyx_language(command.speech.language)
+        options: dict[str, Any] = {"language": language} if language else {}
+        with self._talking() as client:
+            client.calls.actions.gather_using_speak(
+                command.provider_call_id,
+                payload=command.speech.ssml,
+                voice=command.speech.voice,
+                payload_type="ssml",
+                valid_digits=command.valid_digits,
+                minimum_digits=1,
+                maximum_digits=1,
+                timeout_millis=command.listen_seconds * 1000,
+                maximum_tries=1,
+                client_state=self._states.write(CallState(command.call_id, command.command_seq)),
+                command_id=command.command_id,
+                **options,
+            )
+
+    def _hang_up(self, command: HangUpCommand) -> None:
+        # Without a client_state, so that the events keep the one of the command before.
+        with self._talking() as client:
+            client.calls.actions.hangup(command.provider_call_id, command_id=command.command_id)
+
+    def _is_alive(self, provider_call_id: str) -> bool:
+        try:
+            with self._talking() as client:
+                answer = client.calls.retrieve_status(provider_call_id)
+                alive = getattr(getattr(answer, "data", None), "is_alive", None)
+                if not isinstance(alive, bool):
+                    raise OutcomeUnknown("Telnyx did not say whether the call lives.")
+                return alive
+        except CallGone:
+            return False
+
+    def _loaded(self) -> telnyx.Telnyx:
+        client = self._client
+        if client is not None:
+            return client
+        with self._loading:
+            if self._client is None:
+                import telnyx
+
+                # At their lower levels these quote requests whole, and a request holds the code.
+                for name in ("telnyx", "httpx", "httpcore"):
+                    logging.getLogger(name).setLevel(logging.WARNING)
+                client = telnyx.Telnyx(
+                    api_key=self._api_key,
+                    # Left out, the SDK would look for these in the environment, which only settings.py reads.
+                    client_id="",
+                    client_secret="",
+                    public_key="",
+                    base_url=self._base_url,
+                    timeout=self._timeout_seconds,
+                    max_retries=0,
+                )
+                # The SDK imports half of itself at the first touch of these; a call must not wait for that.
+                _ = client.calls.actions
+                self._client = client
+            return self._client
+
+    @contextmanager
+    def _talking(self, *, of_dial: bool = False) -> Iterator[telnyx.Telnyx]:
+        """The client, with whatever the SDK raises inside turned into base.py's errors."""
+        client = self._loaded()
+        import httpx
+        import telnyx
+
+        try:
+            yield client
+        except ProviderError:
+            raise
+        except telnyx.APIStatusError as error:
+            log.warning("telnyx_refused", status=error.status_code, vendor_codes=sorted(vendor_codes(error.body)))
+            retry_after = error.response.headers.get("retry-after")
+            raise refusal(
+                error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=self._clock()
+            ) from error
+        except telnyx.APIConnectionError as error:
+            # Without a connection nothing was sent; in every other case it may have been.
+            if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+                raise ProviderBusy("Telnyx can't be reached from here.") from error
+            raise OutcomeUnknown("Telnyx did not answer in time, or its answer was lost.") from error
+        except (telnyx.TelnyxError, ValueError, RecursionError) as error:
+            raise OutcomeUnknown("Telnyx gave an answer that can't be read.") from error
+
+
+def display_name(brand_name: str) -> str:
+    """`brand_name` as Telnyx takes it: letters without accents, digits, spaces and `-_~!.+`, 128 at most."""
+    plain = unicodedata.normalize("NFKD", brand_name)
+    return _NOT_IN_A_DISPLAY_NAME.sub("", plain).strip()[:128]
