@@ -1,0 +1,178 @@
+"""Carrying out what a live call needs next: speak the code, speak the offer, hang up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.dispatch import back_off_seconds
+from letstalk.domain.phones import parse_phone
+from letstalk.domain.speech import Speech, render_code, render_offer
+from letstalk.domain.times import Clock
+from letstalk.domain.verifications import Verification, VerificationStatus
+from letstalk.observability.logs import get_logger
+from letstalk.services.endings import command, end_call
+from letstalk.services.nudges import Nudges
+from letstalk.storage import calls as call_storage
+from letstalk.storage import dispatch as queue
+from letstalk.storage.crypto import Vault
+from letstalk.storage.db import Database
+from letstalk.telephony.base import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
+
+log = get_logger(__name__)
+
+LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
+LISTEN_SECONDS = 4  # for a key, once the speech is over
+MAX_TRIES = 6  # to speak; a hang-up is tried until the call is over
+
+OVER_REASON = "The verification was over before the code could be read."
+SPEECHLESS_REASON = "The provider could not read the code."
+
+_SPOKEN = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
+
+
+@dataclass(frozen=True, slots=True)
+class _Errand:
+    call: Call
+    wanted: Command
+    seq: int
+    speech: Speech | None
+
+
+class CommandService:
+    def __init__(
+        self, db: Database, vault: Vault, provider: CallProvider, nudges: Nudges, clock: Clock, *, brand_name: str
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._provider = provider
+        self._nudges = nudges
+        self._clock = clock
+        self._brand_name = brand_name
+
+    def carry_out(self, call_id: str) -> None:
+        """Do what the call's row asks for, unless another worker does. Failures are tried again by the sweep."""
+        errand = self._take(call_id)
+        if errand is None:
+            return
+        try:
+            self._send(errand)
+        except CallGone:
+            self._note_gone(errand)
+        except ProviderError as error:
+            self._note_failure(errand, error.reason)
+        else:
+            self._note_done(errand)
+
+    def _take(self, call_id: str) -> _Errand | None:
+        """Lease the command, with everything re-read: what is over by now is hung up on, not spoken to."""
+        with self._db.write() as connection:
+            now = self._clock()
+            held = call_storage.lock_call(connection, call_id)
+            if held is None or not queue.lease_command(connection, call_id, now, now + LEASE):
+                return None
+            call, verification = held
+            wanted, seq = call.command, call.command_seq
+            if wanted is None:
+                return None
+            is_speech = wanted in _SPOKEN
+            if is_speech and (verification.status_at(now) is not VerificationStatus.PENDING):
+                self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
+                return _Errand(call, Command.HANG_UP, seq + 1, None)
+            speech = self._render(wanted, verification) if is_speech else None
+            return _Errand(call, wanted, seq, speech)
+
+    def _render(self, wanted: Command, verification: Verification) -> Speech:
+        region = parse_phone(verification.phone).region
+        if wanted is Command.SPEAK_OFFER:
+            return render_offer(brand=self._brand_name, locale=verification.locale, region=region)
+        sealed = json.loads(self._vault.decrypt(verification.speech_sealed or ""))
+        return render_code(
+            sealed["code"],
+            brand=self._brand_name,
+            locale=verification.locale,
+            region=region,
+            message=sealed["message"],
+        )
+
+    def _send(self, errand: _Errand) -> None:
+        call = errand.call
+        provider_call_id = call.provider_call_id or ""
+        command_id = f"{call.call_id}-{errand.seq}"
+        if errand.speech is None:
+            self._provider.hang_up(HangUpCommand(call.call_id, provider_call_id, command_id))
+            return
+        self._provider.speak(
+            SpeakCommand(
+                call_id=call.call_id,
+                provider_call_id=provider_call_id,
+                command_id=command_id,
+                command_seq=errand.seq,
+                speech=errand.speech,
+                valid_digits="1",
+                listen_seconds=LISTEN_SECONDS,
+            )
+        )
+
+    def _note_done(self, errand: _Errand) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            call = self._current(connection, errand)
+            if call is None:
+                return
+            values: dict[str, Any] = {"command_attempts": 0}
+            if call.command_seq == errand.seq:
+                values |= {"command": None, "command_leased_until": None}
+            if errand.wanted in _SPOKEN:
+                values["spoken"] = _SPOKEN[errand.wanted].value
+                values["status"] = CallStatus.SPEAKING.value
+                call_storage.insert_call_event(connection, call.call_id, now, errand.wanted.value)
+            call_storage.update_call(connection, call.call_id, **values)
+            has_next = call.command_seq != errand.seq and call.command is not None
+        if has_next:
+            self._nudges.carry_out(errand.call.call_id)
+
+    def _note_gone(self, errand: _Errand) -> None:
+        """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""
+        with self._db.write() as connection:
+            now = self._clock()
+            call = self._current(connection, errand)
+            if call is None:
+                return
+            if errand.wanted is Command.HANG_UP:
+                end_call(connection, call, call.end_status or CallStatus.COMPLETED, call.end_reason, now)
+            else:
+                call_storage.update_call(
+                    connection, call.call_id, command=None, command_leased_until=None, ask_provider_at=now
+                )
+        self._nudges.dispatch()
+
+    def _note_failure(self, errand: _Errand, reason: str) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            call = self._current(connection, errand)
+            if call is None or call.command_seq != errand.seq:
+                return
+            if errand.wanted is not Command.HANG_UP and call.command_attempts >= MAX_TRIES:
+                self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
+                return
+            pause = timedelta(seconds=back_off_seconds(call.command_attempts) / 2)
+            call_storage.update_call(connection, call.call_id, command_leased_until=now + pause)
+        log.warning("command_failed", call_id=errand.call.call_id, command=errand.wanted.value, reason=reason)
+
+    def _turn_into_hang_up(
+        self, connection: Connection, call: Call, now: datetime, status: CallStatus, reason: str
+    ) -> None:
+        values = command(call, Command.HANG_UP, now)
+        values |= {"command_leased_until": now + LEASE if status is CallStatus.CANCELED else now}
+        call_storage.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
+
+    def _current(self, connection: Connection, errand: _Errand) -> Call | None:
+        """The call as it stands now; None when it has ended meanwhile."""
+        held = call_storage.lock_call(connection, errand.call.call_id)
+        return None if held is None or held[0].is_over else held[0]

@@ -1,0 +1,268 @@
+"""Placing calls: as many at once as there are channels, owners in turn, each exactly once.
+
+The row is the truth. A call is claimed by a conditional UPDATE, dialed under a lease, and repeated with the same
+`command_id` only while the provider still remembers it; what may have been placed after that is never dialed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.domain.calls import Call, CallStatus, Command
+from letstalk.domain.dispatch import PLACING_SECONDS, RETRY_WINDOW_SECONDS, back_off_seconds, is_too_late
+from letstalk.domain.times import Clock
+from letstalk.domain.verifications import Verification, VerificationStatus
+from letstalk.observability.logs import get_logger
+from letstalk.services.endings import command, end_call, fail_verification
+from letstalk.services.nudges import Nudges
+from letstalk.storage import calls as call_storage
+from letstalk.storage import dispatch as queue
+from letstalk.storage.db import Database
+from letstalk.telephony.base import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
+
+log = get_logger(__name__)
+
+LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
+SILENCE = timedelta(seconds=10)  # how long after a call must be over we ask the provider about it
+CLAIM_BATCH = 50
+
+TOO_LATE_REASON = "The code would have expired before it could be heard."
+NOT_WANTED_REASON = "The verification was over before the call was placed."
+LOST_REASON = "The provider did not say whether the call was placed. It was not tried again."
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How calls are placed. `speed` is 1 for real ones, and SIMULATOR_SPEED for simulated ones."""
+
+    channels: int
+    detect_machines: bool
+    ring_seconds: int = 30
+    call_limit_seconds: int = 120
+    speed: float = 1.0
+
+    @property
+    def placing_seconds(self) -> float:
+        return PLACING_SECONDS / self.speed
+
+    @property
+    def longest(self) -> timedelta:
+        """Ring and call limits together: no call lives longer."""
+        return timedelta(seconds=self.ring_seconds + self.call_limit_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to dial; `was_uncertain` when an earlier try may have placed the call."""
+
+    command: DialCommand
+    was_uncertain: bool
+
+
+class DispatchService:
+    def __init__(self, db: Database, provider: CallProvider, nudges: Nudges, clock: Clock, policy: CallPolicy) -> None:
+        self._db = db
+        self._provider = provider
+        self._nudges = nudges
+        self._clock = clock
+        self._policy = policy
+
+    def dispatch(self) -> None:
+        """Claim as many waiting calls as there are free channels, and have them dialed."""
+        with self._db.read() as connection:
+            now = self._clock()
+            if queue.count_live(connection) >= self._policy.channels or not queue.list_claimable(connection, now, 1):
+                return
+        claimed = self._claim()
+        for call_id in claimed[1:]:
+            self._nudges.dial(call_id)
+        if claimed:
+            self.dial(claimed[0])
+
+    def dial(self, call_id: str) -> None:
+        """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
+        lease = self._lease(call_id)
+        if lease is None:
+            return
+        try:
+            provider_call_id = self._provider.dial(lease.command)
+        except CallRefused as error:
+            self._fail(call_id, error.reason)
+        except ProviderBusy as error:
+            # A limit tells nothing of an earlier try that may have got through.
+            if lease.was_uncertain:
+                self._dial_again_later(call_id)
+            else:
+                self._put_back(call_id, error)
+        except OutcomeUnknown:
+            self._dial_again_later(call_id)
+        else:
+            self._note_placed(call_id, provider_call_id)
+
+    def drop_late_calls(self) -> None:
+        """Fail the waiting calls whose code would expire before it could be heard."""
+        with self._db.read() as connection:
+            latest = self._clock() + timedelta(seconds=self._policy.placing_seconds)
+            late = queue.list_late(connection, latest)
+        for call_id in late:
+            with self._db.write() as connection:
+                self._refuse_late(connection, call_id, self._clock())
+
+    def _claim(self) -> list[str]:
+        claimed: list[str] = []
+        with self._db.write() as connection:
+            self._db.lock(connection, "dispatch")
+            now = self._clock()
+            free = self._policy.channels - queue.count_live(connection)
+            phones: set[str] = set()
+            for call in queue.list_claimable(connection, now, min(max(free, 0), CLAIM_BATCH)):
+                if call.phone in phones:
+                    continue
+                if self._refuse_late(connection, call.call_id, now):
+                    continue
+                phones.add(call.phone)
+                values: dict[str, Any] = {
+                    "status": CallStatus.DIALING.value,
+                    "holds_channel": True,
+                    "started_at": now,
+                    "leased_until": now,
+                    "ask_provider_at": now + self._policy.longest,
+                }
+                if call_storage.update_call(connection, call.call_id, was=CallStatus.QUEUED, **values):
+                    call_storage.insert_call_event(connection, call.call_id, now, CallStatus.DIALING.value)
+                    claimed.append(call.call_id)
+        return claimed
+
+    def _refuse_late(self, connection: Connection, call_id: str, now: datetime) -> bool:
+        """End a waiting call that is no longer worth placing. False when it is."""
+        held = call_storage.lock_call(connection, call_id)
+        if held is None or held[0].status is not CallStatus.QUEUED:
+            return True
+        call, verification = held
+        if verification.status is VerificationStatus.PENDING:
+            if not is_too_late(verification.expires_at, now, self._policy.placing_seconds):
+                return False
+            end_call(connection, call, CallStatus.FAILED, TOO_LATE_REASON, now)
+            fail_verification(connection, call.verification_id)
+        else:
+            end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
+        return True
+
+    def _lease(self, call_id: str) -> _Lease | None:
+        """Take the right to dial, with everything re-read. None when there is nothing to dial (any more)."""
+        with self._db.write() as connection:
+            now = self._clock()
+            held = call_storage.lock_call(connection, call_id)
+            if held is None or not queue.lease_dial(connection, call_id, now, now + LEASE):
+                return None
+            call, verification = held
+            wanted = verification.status_at(now) is VerificationStatus.PENDING
+            window_ends = (call.first_dial_at or now) + timedelta(seconds=RETRY_WINDOW_SECONDS)
+            if call.is_uncertain and (not wanted or now >= window_ends):
+                self._give_up(connection, call, now)
+                return None
+            if not wanted:
+                end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
+                self._nudges.dispatch()
+                return None
+            dial_round, first_dial_at = call.dial_round, call.first_dial_at
+            if first_dial_at is None or now >= window_ends:
+                dial_round, first_dial_at = dial_round + 1, now
+            # Uncertain until an answer says otherwise: this process may die before it hears one.
+            call_storage.update_call(
+                connection, call_id, dial_round=dial_round, first_dial_at=first_dial_at, is_uncertain=True
+            )
+            dial = DialCommand(
+                call_id=call_id,
+                phone=call.phone,
+                command_id=f"{call_id}-dial-{dial_round}",
+                detect_machine=self._policy.detect_machines,
+                ring_seconds=self._policy.ring_seconds,
+                call_limit_seconds=self._policy.call_limit_seconds,
+            )
+            return _Lease(dial, was_uncertain=call.is_uncertain)
+
+    def _note_placed(self, call_id: str, provider_call_id: str) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            call, verification = self._held(connection, call_id)
+            if call.is_over and not call.holds_channel:
+                return
+            values: dict[str, Any] = {"provider_call_id": provider_call_id, "is_uncertain": False, "reason": None}
+            if call.status is CallStatus.DIALING:
+                values["status"] = CallStatus.RINGING.value
+                values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
+                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+            wanted = verification.status_at(now) is VerificationStatus.PENDING
+            if not wanted and call.command is not Command.HANG_UP:
+                values |= command(call, Command.HANG_UP, now)
+                values |= {"end_status": CallStatus.CANCELED.value, "end_reason": NOT_WANTED_REASON}
+            call_storage.update_call(connection, call_id, **values)
+            has_command = "command" in values or call.command is not None
+        if has_command:
+            self._nudges.carry_out(call_id)
+
+    def _put_back(self, call_id: str, error: ProviderBusy) -> None:
+        """Back into the queue with a pause; where an earlier try may have placed the call, only the pause."""
+        with self._db.write() as connection:
+            now = self._clock()
+            call, _ = self._held(connection, call_id)
+            if call.status is not CallStatus.DIALING or call.provider_call_id is not None:
+                return
+            pause_seconds = max(back_off_seconds(call.dial_attempts), error.retry_after_seconds or 0.0)
+            not_before = now + timedelta(seconds=pause_seconds)
+            call_storage.insert_call_event(connection, call_id, now, "put_back")
+            values: dict[str, Any] = {
+                "status": CallStatus.QUEUED.value,
+                "reason": error.reason,
+                "holds_channel": False,
+                "started_at": None,
+                "ask_provider_at": None,
+                "not_before": not_before,
+                "is_uncertain": False,
+            }
+            if error.disproved:
+                values["first_dial_at"] = None
+            call_storage.update_call(connection, call_id, was=CallStatus.DIALING, **values)
+        self._nudges.dispatch_later(pause_seconds)
+
+    def _dial_again_later(self, call_id: str) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            call, _ = self._held(connection, call_id)
+            pause = timedelta(seconds=back_off_seconds(min(call.dial_attempts, 3)))
+            call_storage.update_call(connection, call_id, was=CallStatus.DIALING, leased_until=now + pause)
+
+    def _held(self, connection: Connection, call_id: str) -> tuple[Call, Verification]:
+        held = call_storage.lock_call(connection, call_id)
+        if held is None:
+            raise LookupError(call_id)
+        return held
+
+    def _give_up(self, connection: Connection, call: Call, now: datetime) -> None:
+        """Nobody can say whether the call exists: never dial it again, and keep its channel until it must be over."""
+        since = call.first_dial_at or now
+        call_storage.update_call(
+            connection,
+            call.call_id,
+            was=CallStatus.DIALING,
+            status=CallStatus.UNKNOWN.value,
+            reason=LOST_REASON,
+            ended_at=now,
+            ask_provider_at=since + self._policy.longest,
+        )
+        call_storage.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
+        log.warning("call_unknown", call_id=call.call_id)
+
+    def _fail(self, call_id: str, reason: str) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            call, _ = self._held(connection, call_id)
+            if call.status is CallStatus.DIALING and call.provider_call_id is None:
+                end_call(connection, call, CallStatus.FAILED, reason, now)
+                fail_verification(connection, call.verification_id)
+        self._nudges.dispatch()

@@ -1,0 +1,81 @@
+"""Ending calls and verifications inside a transaction, in one way for everyone who does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.verifications import VerificationStatus
+from letstalk.observability.metrics import calls_ended_total, verifications_total
+from letstalk.storage import calls as call_storage
+from letstalk.storage import verifications as verification_storage
+
+
+def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
+    """The column values that make `wanted` the next thing to do with `call`."""
+    return {
+        "command": wanted.value,
+        "command_seq": call.command_seq + 1,
+        "command_attempts": 0,
+        "command_leased_until": now,
+    }
+
+
+def end_call(connection: Connection, call: Call, status: CallStatus, reason: str | None, now: datetime) -> None:
+    """Give `call` its last status and let its channel go."""
+    held_seconds = None if call.started_at is None else (now - call.started_at).total_seconds()
+    call_storage.update_call(
+        connection,
+        call.call_id,
+        status=status.value,
+        reason=reason,
+        ended_at=now,
+        holds_channel=False,
+        ask_provider_at=None,
+        command=None,
+        command_leased_until=None,
+        duration_seconds=held_seconds if call.provider_call_id else None,
+    )
+    call_storage.insert_call_event(connection, call.call_id, now, status.value)
+    calls_ended_total.labels(status.value).inc()
+
+
+def end_verification(
+    connection: Connection, verification_id: str, status: VerificationStatus, approved_at: datetime | None = None
+) -> bool:
+    """Give a pending verification its last status. False when it was over already."""
+    ended = verification_storage.end_verification(connection, verification_id, status, approved_at=approved_at)
+    if ended:
+        verifications_total.labels(status.value).inc()
+    return ended
+
+
+def retire_calls(connection: Connection, verification_id: str, reason: str, now: datetime) -> list[str]:
+    """End the calls of a verification that is over: the waiting ones now, the live ones by hanging up.
+
+    Returns the ids of the calls that a worker must hang up.
+    """
+    to_hang_up = []
+    for call in call_storage.list_calls(connection, verification_id):
+        if call.status is CallStatus.QUEUED:
+            end_call(connection, call, CallStatus.CANCELED, reason, now)
+        elif call.holds_channel and call.command is not Command.HANG_UP:
+            to_hang_up.append(call.call_id)
+            status = CallStatus.COMPLETED if call.spoken is Spoken.CODE else CallStatus.CANCELED
+            call_storage.update_call(
+                connection,
+                call.call_id,
+                **command(call, Command.HANG_UP, now),
+                end_status=status.value,
+                end_reason=reason,
+            )
+    return to_hang_up
+
+
+def fail_verification(connection: Connection, verification_id: str) -> None:
+    """Mark a verification failed, unless one of its calls did better."""
+    if call_storage.count_not_failed(connection, verification_id) == 0:
+        end_verification(connection, verification_id, VerificationStatus.FAILED)

@@ -1,0 +1,77 @@
+"""Whether this installation can do its work, and if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from letstalk.domain.times import Clock
+from letstalk.storage import dispatch as queue
+from letstalk.storage import migrations
+from letstalk.storage import webhook_events as event_storage
+from letstalk.storage import workers as worker_storage
+from letstalk.storage.db import Database
+
+WORKER_PATIENCE = timedelta(seconds=15)
+EVENT_PATIENCE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`checks` names each part with "ok" or the sentence that says what is wrong."""
+
+    checks: dict[str, str]
+
+    @property
+    def is_ready(self) -> bool:
+        return all(result == "ok" for result in self.checks.values())
+
+    @property
+    def first_problem(self) -> str:
+        return next((result for result in self.checks.values() if result != "ok"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What waits and what is live, for the metrics page."""
+
+    calls_waiting: int
+    calls_live: int
+    channels: int
+
+
+class HealthService:
+    def __init__(self, db: Database, clock: Clock, *, channels: int, ping_queue: Callable[[], None]) -> None:
+        """`ping_queue` raises when the task queue can't be reached."""
+        self._db = db
+        self._clock = clock
+        self._channels = channels
+        self._ping_queue = ping_queue
+
+    def check(self) -> Health:
+        checks = {"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}
+        now = self._clock()
+        try:
+            with self._db.read() as connection:
+                if not migrations.is_current(connection):
+                    checks["migrations"] = "The database needs migrations: run `flask db upgrade`."
+                    return Health(checks)
+                seen_at = worker_storage.last_seen(connection)
+                if seen_at is None or seen_at < now - WORKER_PATIENCE:
+                    checks["worker"] = "No worker has been seen for 15 s."
+                if event_storage.list_waiting_events(connection, now - EVENT_PATIENCE, limit=1):
+                    checks["queue"] = "Events have waited for more than 30 s."
+        except SQLAlchemyError:
+            checks["database"] = "The database can't be reached."
+        try:
+            self._ping_queue()
+        except Exception:  # whichever client the queue uses: unreachable is all that matters here
+            checks["queue"] = "The task queue can't be reached."
+        return Health(checks)
+
+    def load(self) -> Load:
+        with self._db.read() as connection:
+            return Load(queue.count_waiting(connection), queue.count_live(connection), self._channels)

@@ -1,0 +1,42 @@
+"""Which verification a request speaks of."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from letstalk.domain.actors import Actor
+from letstalk.domain.errors import NoPendingVerification
+from letstalk.domain.verifications import LOOKUP_WINDOW, Verification
+from letstalk.storage import verifications as storage
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A verification by its id, or a phone (E.164) whose newest verification is meant: exactly one of them."""
+
+    phone: str | None
+    verification_id: str | None
+
+
+def canonical_id(text: str) -> str | None:
+    """A UUID as we write it, None for what is none."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
+
+
+def locate_verification(connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
+    """The actor's verification that `target` names, whatever its status. Raises NoPendingVerification."""
+    if target.phone is not None:
+        found = storage.find_newest(connection, actor.user_id, target.phone, now - LOOKUP_WINDOW)
+    else:
+        verification_id = canonical_id(target.verification_id or "")
+        found = (verification_id and storage.find_verification(connection, actor.user_id, verification_id)) or None
+    if found is None:
+        raise NoPendingVerification("No verification waits for a code here.")
+    return found

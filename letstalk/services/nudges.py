@@ -1,0 +1,25 @@
+"""What tells a worker that something waits. Losing every nudge loses nothing: the rows say it too, and sweeps look."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Nudges(Protocol):
+    def dispatch(self) -> None:
+        """Calls wait, or a channel came free."""
+
+    def dispatch_later(self, seconds: float) -> None:
+        """A call may be placed again after a pause."""
+
+    def dial(self, call_id: str) -> None:
+        """A call was claimed and waits to be dialed."""
+
+    def apply_event(self, event_id: str) -> None:
+        """An event was stored and waits to be applied."""
+
+    def carry_out(self, call_id: str) -> None:
+        """A call has a command that waits."""
+
+    def offer_code(self, call_id: str) -> None:
+        """A call was answered; look again when detection should have an answer."""

@@ -1,0 +1,34 @@
+"""All services of one application, built once by the factory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from letstalk.services.audit import AuditTrail
+from letstalk.services.commands import CommandService
+from letstalk.services.digest_keys import DigestKeys
+from letstalk.services.dispatch import DispatchService
+from letstalk.services.events import EventService
+from letstalk.services.health import HealthService
+from letstalk.services.sends import SendService
+from letstalk.services.sessions import SessionService
+from letstalk.services.sweeps import SweepService
+from letstalk.services.tokens import TokenService
+from letstalk.services.usage import UsageCounter
+from letstalk.services.verifications import VerificationService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    tokens: TokenService
+    usage: UsageCounter
+    audit: AuditTrail
+    sends: SendService
+    verifications: VerificationService
+    dispatch: DispatchService
+    commands: CommandService
+    events: EventService
+    sweeps: SweepService
+    sessions: SessionService
+    health: HealthService
+    keys: DigestKeys

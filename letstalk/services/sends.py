@@ -1,0 +1,282 @@
+"""Having a phone called: a new code, or the same one again. What is checked here is checked and written in one
+transaction, so that two requests at once can't both pass.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.domain.actors import Actor
+from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.codes import digest_code, generate_code
+from letstalk.domain.dispatch import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, next_turn
+from letstalk.domain.errors import Unavailable
+from letstalk.domain.phones import Phone, check_destination, parse_phone
+from letstalk.domain.rates import Rate
+from letstalk.domain.speech import render_code
+from letstalk.domain.times import Clock, iso_utc
+from letstalk.domain.verifications import (
+    Verification,
+    VerificationStatus,
+    check_phone_rates,
+    check_replay,
+    check_resend,
+    check_wrong_codes,
+    refuse_unless_pending,
+)
+from letstalk.services.digest_keys import DigestKeys
+from letstalk.services.endings import command, end_verification, retire_calls
+from letstalk.services.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
+from letstalk.services.lookups import Target, locate_verification
+from letstalk.services.nudges import Nudges
+from letstalk.storage import calls as call_storage
+from letstalk.storage import dispatch as queue
+from letstalk.storage import verifications as storage
+from letstalk.storage.crypto import Vault
+from letstalk.storage.db import Database
+
+MEAN_KEPT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SendPolicy:
+    """What the settings say about whom to call and how often. `simulator_speed` is 1 for real calls."""
+
+    brand_name: str
+    default_region: str | None
+    allowed_countries: frozenset[str]
+    blocked_countries: frozenset[str]
+    owner_rates: tuple[Rate, ...]
+    phone_rates: tuple[Rate, ...]
+    channels: int
+    simulator_speed: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class NewVerification:
+    phone: str
+    message: str | None
+    locale: str | None
+    code_length: int
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallAccepted:
+    """A call that will be, or is being, placed. Times as the API writes them; `is_first_answer` is False where an
+    idempotency key brought back an earlier answer.
+    """
+
+    verification_id: str
+    call_id: str
+    call_status: str
+    phone: str
+    expires_at: str
+    expires_in: int
+    attempts_remaining: int
+    replays_remaining: int
+    is_first_answer: bool = True
+
+
+class SendService:
+    def __init__(
+        self, db: Database, vault: Vault, keys: DigestKeys, nudges: Nudges, clock: Clock, policy: SendPolicy
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._keys = keys
+        self._nudges = nudges
+        self._clock = clock
+        self._policy = policy
+        windows = [rate.window_seconds for rate in (*policy.owner_rates, *policy.phone_rates)]
+        self._longest_window = timedelta(seconds=max(windows, default=0))
+        self._mean_lock = threading.Lock()
+        self._mean: tuple[float, float] | None = None
+
+    def start_verification(
+        self, actor: Actor, wanted: NewVerification, idempotency: IdempotencyKey | None = None
+    ) -> CallAccepted:
+        """Make a code for a phone and queue the call that reads it.
+
+        1. An idempotency key that was seen brings back its first answer.
+        2. Cool-downs and limits are checked: TooManyRequests, Unavailable.
+        3. An older pending verification of the same owner and phone is superseded and its calls are ended.
+        4. The verification and its call are written; after the commit a worker is nudged.
+
+        Raises InvalidPhone, DestinationBlocked, InvalidRequest, IdempotencyKeyReused, TooManyRequests, Unavailable.
+        """
+        policy = self._policy
+        phone = parse_phone(wanted.phone, policy.default_region)
+        check_destination(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
+        code = generate_code(wanted.code_length)
+        render_code(  # refuses now what could not be spoken later
+            code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
+        )
+        to_hang_up: list[str] = []
+        with self._db.write() as connection:
+            now = self._clock()
+            first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
+            if first is not None:
+                return CallAccepted(**first, is_first_answer=False)
+            self._db.lock(connection, "phone", phone.e164)
+            newest = storage.find_newest(connection, actor.user_id, phone.e164, now - timedelta(hours=24))
+            check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone.e164), now)
+            check_resend(None if newest is None else newest.created_at, now)
+            self._check_phone_rates(connection, actor.user_id, phone.e164, now)
+            turn = self._take_turn(connection, actor.user_id, wanted.ttl_seconds)
+            if newest is not None and newest.status is VerificationStatus.PENDING:
+                to_hang_up = self._supersede(connection, newest, now)
+            verification = self._new_verification(actor, wanted, phone, code, now)
+            storage.insert_verification(connection, verification)
+            call_id = self._queue_call(connection, verification, turn, now)
+            accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
+            keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+        for call_to_end in to_hang_up:
+            self._nudges.carry_out(call_to_end)
+        self._nudges.dispatch()
+        return accepted
+
+    def replay_verification(
+        self, actor: Actor, target: Target, idempotency: IdempotencyKey | None = None
+    ) -> CallAccepted:
+        """Have the same code spoken again: in the call that is still on the line, else in a new one.
+
+        Raises NoPendingVerification, Gone, Conflict, IdempotencyKeyReused, TooManyRequests, Unavailable.
+        """
+        with self._db.write() as connection:
+            now = self._clock()
+            first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
+            if first is not None:
+                return CallAccepted(**first, is_first_answer=False)
+            found = locate_verification(connection, actor, target, now)
+            self._db.lock(connection, "phone", found.phone)
+            verification = storage.lock_verification(connection, found.verification_id)
+            check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
+            refuse_unless_pending(verification, now)
+            call = call_storage.find_latest_call(connection, verification.verification_id)
+            check_replay(verification, is_reading_awaited=_is_reading_awaited(call), now=now)
+            live = call if call is not None and _can_speak_again(call) else None
+            if live is not None:
+                call_storage.update_call(connection, live.call_id, **command(live, Command.SPEAK_CODE, now))
+                call_id, call_status = live.call_id, live.status
+            else:
+                self._check_phone_rates(connection, actor.user_id, verification.phone, now)
+                turn = self._take_turn(connection, actor.user_id, verification.expires_in_seconds(now))
+                call_id, call_status = self._queue_call(connection, verification, turn, now), CallStatus.QUEUED
+            storage.spend_replay(connection, verification.verification_id, now)
+            accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
+            keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+        if live is not None:
+            self._nudges.carry_out(call_id)
+        else:
+            self._nudges.dispatch()
+        return accepted
+
+    def _check_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:
+        accepted = call_storage.list_accepted(connection, phone, now - self._longest_window)
+        check_phone_rates(self._policy.phone_rates, [moment for moment, _ in accepted], now)
+        own = [moment for moment, owner in accepted if owner == user_id]
+        check_phone_rates(self._policy.owner_rates, own, now)
+
+    def _take_turn(self, connection: Connection, user_id: str, ttl_seconds: int) -> int:
+        """The new call's turn in the queue. Raises Unavailable `queue_full` when it would come too late."""
+        turn = next_turn(*queue.find_turns(connection, user_id))
+        ahead = queue.count_ahead(connection, turn)
+        channels = self._policy.channels
+        mean_seconds = self._mean_call_seconds(connection)
+        if is_queue_full(ahead, channels, mean_seconds, ttl_seconds):
+            wait_seconds = estimate_wait_seconds(ahead, channels, mean_seconds)
+            raise Unavailable(
+                "Too many calls wait: the code would expire before it is heard.",
+                code="queue_full",
+                retry_after_seconds=max(1, min(60, int(wait_seconds))),
+            )
+        return turn
+
+    def _mean_call_seconds(self, connection: Connection) -> float:
+        with self._mean_lock:
+            moment = time.monotonic()
+            if self._mean is None or moment - self._mean[0] > MEAN_KEPT_SECONDS:
+                measured = queue.mean_duration_seconds(connection)
+                assumed = ASSUMED_CALL_SECONDS / self._policy.simulator_speed
+                self._mean = (moment, assumed if measured is None else measured)
+            return self._mean[1]
+
+    def _supersede(self, connection: Connection, older: Verification, now: datetime) -> list[str]:
+        is_expired = older.status_at(now) is VerificationStatus.EXPIRED
+        status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
+        end_verification(connection, older.verification_id, status)
+        return retire_calls(connection, older.verification_id, "A newer code was requested.", now)
+
+    def _new_verification(
+        self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, now: datetime
+    ) -> Verification:
+        verification_id = str(uuid.uuid4())
+        key_id, key = self._keys.current()
+        spoken = json.dumps({"code": code, "message": wanted.message})
+        return Verification(
+            verification_id=verification_id,
+            user_id=actor.user_id,
+            phone=phone.e164,
+            status=VerificationStatus.PENDING,
+            created_at=now,
+            expires_at=now + timedelta(seconds=wanted.ttl_seconds),
+            last_spoken_for_at=now,
+            attempts_used=0,
+            replays_used=0,
+            locale=wanted.locale,
+            code_digest=digest_code(key, verification_id, code),
+            digest_key_id=key_id,
+            speech_sealed=self._vault.encrypt(spoken.encode()),
+            approved_at=None,
+        )
+
+    def _queue_call(self, connection: Connection, verification: Verification, turn: int, now: datetime) -> str:
+        call_id = str(uuid.uuid4())
+        call_storage.insert_call(
+            connection,
+            call_id=call_id,
+            verification_id=verification.verification_id,
+            user_id=verification.user_id,
+            phone=verification.phone,
+            turn=turn,
+            now=now,
+        )
+        return call_id
+
+
+def _is_reading_awaited(call: Call | None) -> bool:
+    return call is not None and not call.is_over and call.spoken is not Spoken.CODE
+
+
+def _can_speak_again(call: Call) -> bool:
+    return not call.is_over and call.spoken is Spoken.CODE and call.command is not Command.HANG_UP
+
+
+def _accepted(
+    verification: Verification, call_id: str, call_status: CallStatus, now: datetime, replays_spent: int = 0
+) -> CallAccepted:
+    return CallAccepted(
+        verification_id=verification.verification_id,
+        call_id=call_id,
+        call_status=call_status.value,
+        phone=verification.phone,
+        expires_at=iso_utc(verification.expires_at),
+        expires_in=verification.expires_in_seconds(now),
+        attempts_remaining=verification.attempts_remaining,
+        replays_remaining=verification.replays_remaining - replays_spent,
+    )
+
+
+def _stored(accepted: CallAccepted) -> dict[str, Any]:
+    answer = asdict(accepted)
+    del answer["is_first_answer"]
+    return answer

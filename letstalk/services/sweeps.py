@@ -1,0 +1,143 @@
+"""Finding what waits although nobody nudged, and ending what nobody ended. The rows are the truth."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.reactions import DETECTION_SECONDS, READ_REASON
+from letstalk.domain.times import Clock
+from letstalk.domain.verifications import WRONG_CODES_WINDOW_SECONDS, VerificationStatus
+from letstalk.observability.logs import get_logger
+from letstalk.services.dispatch import SILENCE, CallPolicy, DispatchService
+from letstalk.services.endings import command, end_call, end_verification
+from letstalk.services.idempotency import KEPT_FOR
+from letstalk.services.nudges import Nudges
+from letstalk.storage import calls as call_storage
+from letstalk.storage import dispatch as queue
+from letstalk.storage import idempotency as idempotency_storage
+from letstalk.storage import verifications as verification_storage
+from letstalk.storage import webhook_events as event_storage
+from letstalk.storage import workers as worker_storage
+from letstalk.storage.db import Database
+from letstalk.telephony.base import CallProvider, ProviderError
+
+log = get_logger(__name__)
+
+ASK_AGAIN = timedelta(seconds=10)
+EVENT_PATIENCE = timedelta(seconds=1)  # an event younger than this is most likely being applied right now
+EVENTS_KEPT_FOR = timedelta(days=7)
+NO_EVENT_REASON = "The call is over, but the provider never said how it ended."
+
+
+class SweepService:
+    def __init__(
+        self,
+        db: Database,
+        dispatch: DispatchService,
+        provider: CallProvider,
+        nudges: Nudges,
+        clock: Clock,
+        policy: CallPolicy,
+        *,
+        worker_id: str,
+    ) -> None:
+        self._db = db
+        self._dispatch = dispatch
+        self._provider = provider
+        self._nudges = nudges
+        self._clock = clock
+        self._policy = policy
+        self._worker_id = worker_id
+
+    def sweep(self) -> None:
+        """Every 2 s: nudge what waits, ask about calls that have been silent, say that this worker lives."""
+        now = self._clock()
+        with self._db.write() as connection:
+            worker_storage.beat(connection, self._worker_id, now)
+        with self._db.read() as connection:
+            events = event_storage.list_waiting_events(connection, now - EVENT_PATIENCE)
+            undialed = queue.list_undialed(connection, now)
+            commanded = queue.list_commanded(connection, now)
+            undecided = queue.list_undecided(connection, now - timedelta(seconds=DETECTION_SECONDS))
+            overdue = queue.list_overdue(connection, now)
+        for event_id in events:
+            self._nudges.apply_event(event_id)
+        for call_id in undialed:
+            self._nudges.dial(call_id)
+        for call_id in commanded:
+            self._nudges.carry_out(call_id)
+        if self._policy.detect_machines:
+            for call in undecided:
+                self._nudges.offer_code(call.call_id)
+        for call in overdue:
+            self._look_after(call)
+        self._dispatch.drop_late_calls()
+        self._nudges.dispatch()
+
+    def sweep_slowly(self) -> None:
+        """Every minute: note what expired, and forget what is too old to matter."""
+        now = self._clock()
+        with self._db.read() as connection:
+            expired = verification_storage.find_expired(connection, now)
+        for verification_id in expired:
+            with self._db.write() as connection:
+                end_verification(connection, verification_id, VerificationStatus.EXPIRED)
+        with self._db.write() as connection:
+            event_storage.delete_old_events(connection, now - EVENTS_KEPT_FOR)
+            idempotency_storage.delete_old_answers(connection, now - KEPT_FOR)
+            verification_storage.delete_old_wrong_codes(connection, now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS))
+            worker_storage.forget_silent(connection, now - timedelta(minutes=10))
+
+    def _look_after(self, call: Call) -> None:
+        """End a call that no event has ended, having asked the provider first."""
+        if call.status is CallStatus.UNKNOWN:
+            # Nobody can say whether it was ever placed, but by now it is certainly over.
+            with self._db.write() as connection:
+                call_storage.update_call(
+                    connection, call.call_id, was=CallStatus.UNKNOWN, holds_channel=False, ask_provider_at=None
+                )
+            return
+        if call.provider_call_id is None:
+            self._nudges.dial(call.call_id)
+            return
+        try:
+            is_alive = self._provider.is_alive(call.provider_call_id)
+        except ProviderError:
+            self._ask_again(call)
+            return
+        if is_alive:
+            self._ask_again(call)
+        else:
+            self._end_silently(call)
+
+    def _ask_again(self, call: Call) -> None:
+        with self._db.write() as connection:
+            held = call_storage.lock_call(connection, call.call_id)
+            if held is None or held[0].is_over:
+                return
+            now = self._clock()
+            values: dict[str, Any] = {"ask_provider_at": now + ASK_AGAIN}
+            if self._is_past_all_limits(held[0], now) and held[0].command is not Command.HANG_UP:
+                values |= command(held[0], Command.HANG_UP, now)
+                values |= {"end_status": CallStatus.UNKNOWN.value, "end_reason": NO_EVENT_REASON}
+            call_storage.update_call(connection, call.call_id, **values)
+
+    def _is_past_all_limits(self, call: Call, now: datetime) -> bool:
+        return call.started_at is not None and now > call.started_at + self._policy.longest + 2 * SILENCE
+
+    def _end_silently(self, call: Call) -> None:
+        with self._db.write() as connection:
+            held = call_storage.lock_call(connection, call.call_id)
+            if held is None or held[0].is_over:
+                return
+            current, _ = held
+            now = self._clock()
+            if current.end_status is not None:
+                end_call(connection, current, current.end_status, current.end_reason, now)
+            elif current.spoken is Spoken.CODE:
+                end_call(connection, current, CallStatus.COMPLETED, READ_REASON, now)
+            else:
+                end_call(connection, current, CallStatus.UNKNOWN, NO_EVENT_REASON, now)
+        log.warning("call_ended_without_event", call_id=call.call_id)

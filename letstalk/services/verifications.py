@@ -1,0 +1,182 @@
+"""Checking codes, and looking at, listing and canceling verifications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from letstalk.domain.actors import Actor
+from letstalk.domain.calls import Call
+from letstalk.domain.codes import is_code
+from letstalk.domain.cursors import decode_cursor, encode_cursor
+from letstalk.domain.errors import InvalidCode, LetsTalkError, NotFound
+from letstalk.domain.phones import parse_phone
+from letstalk.domain.times import Clock
+from letstalk.domain.verifications import (
+    Verification,
+    VerificationStatus,
+    check_wrong_codes,
+    refuse_cancel_unless_pending,
+    refuse_unless_pending,
+)
+from letstalk.observability.metrics import code_checks_total
+from letstalk.services.digest_keys import DigestKeys
+from letstalk.services.endings import end_verification, retire_calls
+from letstalk.services.lookups import Target, canonical_id, locate_verification
+from letstalk.services.nudges import Nudges
+from letstalk.storage import calls as call_storage
+from letstalk.storage import verifications as storage
+from letstalk.storage.db import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    verification_id: str
+    phone: str
+    approved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallHistory:
+    """A call with its events, (when, what), oldest first."""
+
+    call: Call
+    events: tuple[tuple[datetime, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationHistory:
+    """A verification with the status that it has now, and its calls, oldest first."""
+
+    verification: Verification
+    status: VerificationStatus
+    calls: tuple[CallHistory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationPage:
+    verifications: tuple[tuple[Verification, VerificationStatus], ...]
+    next_cursor: str | None
+
+
+class VerificationService:
+    def __init__(
+        self, db: Database, keys: DigestKeys, nudges: Nudges, clock: Clock, *, default_region: str | None = None
+    ) -> None:
+        self._db = db
+        self._keys = keys
+        self._nudges = nudges
+        self._clock = clock
+        self._default_region = default_region
+
+    def target(self, *, phone: str | None, verification_id: str | None) -> Target:
+        """What a request names, its phone read as E.164. Raises InvalidPhone."""
+        return Target(None if phone is None else parse_phone(phone, self._default_region).e164, verification_id)
+
+    def check_code(self, actor: Actor, target: Target, code: str) -> Approval:
+        """Judge a code.
+
+        1. A verification that is over, or too many wrong codes before, refuses without spending an attempt.
+        2. One attempt is spent before the compare, so parallel guesses can't share one.
+        3. The right code approves what is still pending, clears the wrong ones and ends the call.
+        4. A wrong one is counted; the fifth ends the verification.
+
+        Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
+        """
+        with self._db.write() as connection:
+            now = self._clock()
+            verification = self._spend_attempt(connection, actor, target, now)
+            key = self._keys.find(verification.digest_key_id)
+            refusal: InvalidCode | None = None
+            if is_code(key, verification.verification_id, code, verification.code_digest):
+                to_hang_up = self._approve(connection, verification, now)
+            else:
+                refusal, to_hang_up = self._count_wrong_code(connection, verification, now)
+        for call_id in to_hang_up:
+            self._nudges.carry_out(call_id)
+        # Raised only now: within the transaction it would give the spent attempt back.
+        if refusal is not None:
+            code_checks_total.labels("wrong").inc()
+            raise refusal
+        code_checks_total.labels("right").inc()
+        return Approval(verification.verification_id, verification.phone, now)
+
+    def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
+        """Raises NotFound, also for another owner's."""
+        now = self._clock()
+        with self._db.read() as connection:
+            verification = self._find(connection, actor, verification_id)
+            return self._history(connection, verification, now)
+
+    def list_verifications(
+        self, actor: Actor, *, phone: str | None, status: VerificationStatus | None, limit: int, cursor: str | None
+    ) -> VerificationPage:
+        """The actor's verifications, newest first. Raises InvalidPhone, InvalidRequest for a cursor not of ours."""
+        e164 = None if phone is None else parse_phone(phone, self._default_region).e164
+        after = None if cursor is None else decode_cursor(cursor)
+        now = self._clock()
+        with self._db.read() as connection:
+            found = storage.list_verifications(
+                connection, actor.user_id, phone=e164, status=status, after=after, limit=limit + 1, now=now
+            )
+        page = found[:limit]
+        more = len(found) > limit
+        next_cursor = encode_cursor(page[-1].created_at, page[-1].verification_id) if more else None
+        return VerificationPage(tuple((item, item.status_at(now)) for item in page), next_cursor)
+
+    def cancel_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
+        """End a verification that is still awaited, and its calls. Raises NotFound, Conflict `not_pending`."""
+        with self._db.write() as connection:
+            now = self._clock()
+            found = self._find(connection, actor, verification_id)
+            verification = storage.lock_verification(connection, found.verification_id)
+            refuse_cancel_unless_pending(verification, now)
+            end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
+            to_hang_up = retire_calls(connection, verification.verification_id, "The verification was canceled.", now)
+            canceled = self._find(connection, actor, verification_id)
+            history = self._history(connection, canceled, now)
+        for call_id in to_hang_up:
+            self._nudges.carry_out(call_id)
+        return history
+
+    def _spend_attempt(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
+        """The verification whose attempt has just been spent; raises where none may be."""
+        verification = locate_verification(connection, actor, target, now)
+        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
+        refuse_unless_pending(verification, now)
+        if not storage.spend_attempt(connection, verification.verification_id, now):
+            # Another request ended it between our look and our attempt.
+            refuse_unless_pending(locate_verification(connection, actor, target, now), now)
+            raise LetsTalkError("a pending verification had no attempt to spend")
+        return verification
+
+    def _approve(self, connection: Connection, verification: Verification, now: datetime) -> list[str]:
+        end_verification(connection, verification.verification_id, VerificationStatus.APPROVED, approved_at=now)
+        storage.clear_wrong_codes(connection, verification.user_id, verification.phone)
+        return retire_calls(connection, verification.verification_id, "The code was approved.", now)
+
+    def _count_wrong_code(
+        self, connection: Connection, verification: Verification, now: datetime
+    ) -> tuple[InvalidCode, list[str]]:
+        to_hang_up = []
+        storage.insert_wrong_code(connection, verification.user_id, verification.phone, now)
+        judged = storage.lock_verification(connection, verification.verification_id)
+        if judged.attempts_remaining <= 0:
+            end_verification(connection, verification.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
+            to_hang_up = retire_calls(connection, verification.verification_id, "Too many wrong codes came.", now)
+        return InvalidCode("This is not the code.", attempts_remaining=judged.attempts_remaining), to_hang_up
+
+    def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
+        known_id = canonical_id(verification_id)
+        found = None if known_id is None else storage.find_verification(connection, actor.user_id, known_id)
+        if found is None:
+            raise NotFound("There is no such verification.")
+        return found
+
+    def _history(self, connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
+        calls = call_storage.list_calls(connection, verification.verification_id)
+        events = call_storage.list_call_events(connection, [call.call_id for call in calls])
+        histories = tuple(CallHistory(call, ((call.created_at, "queued"), *events[call.call_id])) for call in calls)
+        return VerificationHistory(verification, verification.status_at(now), histories)
