@@ -1,0 +1,261 @@
+"""The composition root: builds everything from the settings. The only module that may import every layer."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import uuid
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_openapi3 import OpenAPI
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from letstalk.cli.db import db as db_commands
+from letstalk.cli.doctor import doctor
+from letstalk.cli.keys import keys as keys_commands
+from letstalk.cli.tokens import tokens as token_commands
+from letstalk.cli.worker import worker as worker_command
+from letstalk.domain.times import Clock, utc_now
+from letstalk.extensions import csrf, login_manager, make_limiter
+from letstalk.observability.logs import configure_logs
+from letstalk.observability.requests import init_requests
+from letstalk.processes import Process
+from letstalk.servers import ServerOptions
+from letstalk.services.audit import AuditTrail
+from letstalk.services.commands import CommandService
+from letstalk.services.digest_keys import DigestKeys
+from letstalk.services.dispatch import CallPolicy, DispatchService
+from letstalk.services.events import EventService
+from letstalk.services.health import HealthService
+from letstalk.services.rates import parse_rates
+from letstalk.services.registry import Services
+from letstalk.services.sends import SendPolicy, SendService
+from letstalk.services.sessions import SessionService
+from letstalk.services.sweeps import SweepService
+from letstalk.services.tokens import TokenService
+from letstalk.services.usage import UsageCounter
+from letstalk.services.verifications import VerificationService
+from letstalk.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from letstalk.storage import migrations
+from letstalk.storage.crypto import Vault
+from letstalk.storage.db import Database
+from letstalk.tasks import Worker, WorkQueue
+from letstalk.telephony.registry import TelephonyOptions, build_telephony
+from letstalk.telephony.simulator.screens import print_what_a_phone_hears
+from letstalk.web.calls import calls
+from letstalk.web.dashboard import dashboard
+from letstalk.web.docs import docs
+from letstalk.web.errors import init_errors, raise_invalid_request
+from letstalk.web.guards import add_guard_headers, check_guard, is_loopback
+from letstalk.web.health import health
+from letstalk.web.limits import RequestLimits, init_limits
+from letstalk.web.openapi import INFO, SECURITY_SCHEMES, build_document
+from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
+from letstalk.web.security_headers import init_security_headers
+from letstalk.web.sign_in import sign_in
+from letstalk.web.tokens import tokens
+from letstalk.web.webhooks import webhooks
+
+SESSION_LIFETIME = timedelta(hours=12)
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
+    """The application, its database migrated, nothing running in the background yet.
+
+    Without `settings` they are read from the environment and `.env`. A wrong one ends the process with one line;
+    under `flask`, whose `keys generate` must work before there are settings, each other command ends with it.
+    """
+    if settings is None:
+        try:
+            settings = load_settings()
+        except SettingsError as error:
+            if click.get_current_context(silent=True) is not None:
+                return _app_without_settings(error)
+            sys.exit(str(error))
+    configure_logs(as_json=not settings.is_development, level=settings.log_level)
+    app = OpenAPI(
+        "letstalk",
+        root_path=str(PROJECT_ROOT),
+        info=INFO,
+        security_schemes=SECURITY_SCHEMES,
+        doc_ui=False,
+        validation_error_status=400,
+        validation_error_callback=raise_invalid_request,
+    )
+    app.request_class = ApiRequest
+    app.session_interface = _SessionInterface()
+    _configure(app, settings)
+    _bind_services(app, settings, clock)
+    _bind_web(app, settings)
+    _add_commands(app)
+    return app
+
+
+def _configure(app: Flask, settings: Settings) -> None:
+    public_host = urlsplit(settings.public_url).hostname if settings.public_url else None
+    app.config.update(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
+        # The guards check it, so that an API call with a token needs none.
+        WTF_CSRF_CHECK_DEFAULT=False,
+        WTF_CSRF_TIME_LIMIT=None,
+        COOKIES_ARE_SECURE=not settings.is_development and (settings.public_url or "").startswith("https:"),
+        LOOPBACK_MAY_MANAGE_TOKENS=settings.is_development and (public_host is None or is_loopback(public_host)),
+        PUBLIC_URL=settings.public_url,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
+
+
+def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
+    is_simulated = settings.telephony_provider == "simulator"
+    speed = settings.simulator_speed if is_simulated else 1.0
+    db = Database(settings.database_url.get_secret_value(), sqlite_synchronous=settings.sqlite_synchronous)
+    migrations.upgrade(db)
+    vault = Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    queue = WorkQueue(redis_url)
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    keys = DigestKeys(db, vault, clock)
+    audit = AuditTrail(db, clock=clock)
+    usage = UsageCounter(db, clock=clock, audit=audit)
+    sink = _EventSink()
+    is_own_terminal = settings.is_development and is_loopback(settings.host)
+    telephony = build_telephony(
+        settings.telephony_provider,
+        TelephonyOptions(
+            sink=sink,
+            clock=clock,
+            brand_name=settings.brand_name,
+            state_key=keys.derive("client_state"),
+            public_url=settings.public_url,
+            telnyx_api_key=None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value(),
+            telnyx_connection_id=settings.telnyx_connection_id,
+            telnyx_from_number=settings.telnyx_from_number,
+            telnyx_public_key=settings.telnyx_public_key,
+            telnyx_base_url=settings.telnyx_base_url,
+            simulator_speed=speed,
+            phone_speaker=print_what_a_phone_hears if is_own_terminal else None,
+        ),
+    )
+    provider = telephony.provider
+    call_policy = CallPolicy(
+        channels=settings.max_concurrent_calls,
+        detect_machines=settings.answering_machine == "hang_up",
+        speed=speed,
+    )
+    send_policy = SendPolicy(
+        brand_name=settings.brand_name,
+        default_region=settings.default_region,
+        allowed_countries=settings.allowed_countries,
+        blocked_countries=settings.blocked_countries,
+        owner_rates=_rates(settings.rate_limit_phone),
+        phone_rates=_rates(settings.rate_limit_phone_all),
+        channels=settings.max_concurrent_calls,
+        simulator_speed=speed,
+    )
+    commands = CommandService(db, vault, provider, queue, clock, brand_name=settings.brand_name)
+    dispatch = DispatchService(db, provider, queue, clock, call_policy)
+    services = Services(
+        tokens=TokenService(
+            db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
+        ),
+        usage=usage,
+        audit=audit,
+        sends=SendService(db, vault, keys, queue, clock, send_policy),
+        verifications=VerificationService(db, keys, queue, clock, default_region=settings.default_region),
+        dispatch=dispatch,
+        commands=commands,
+        events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
+        sweeps=SweepService(db, dispatch, provider, queue, clock, call_policy, worker_id=worker_id),
+        sessions=SessionService(
+            db, settings.dashboard_password.get_secret_value(), clock, int(SESSION_LIFETIME.total_seconds())
+        ),
+        health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
+        keys=keys,
+    )
+    sink.bind(services.events)
+    queue.bind(services)
+    worker = Worker(queue, services, threads=settings.worker_threads)
+    app.extensions |= {
+        "letstalk": services,
+        "letstalk_server": ServerOptions(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.web_threads,
+            is_development=settings.is_development,
+            is_simulated=is_simulated,
+            dashboard_password=settings.dashboard_password.get_secret_value(),
+        ),
+        "letstalk_db": db,
+        "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
+    }
+    limiter = make_limiter(redis_url)
+    limiter.init_app(app)
+    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+
+
+def _bind_web(app: OpenAPI, settings: Settings) -> None:
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+    init_requests(app)
+    init_security_headers(app)
+    init_errors(app)
+    csrf.init_app(app)
+    # Without its template variable: an error page must not ask the database who is looking.
+    login_manager.init_app(app, add_context_processor=False)
+    app.before_request(check_guard)
+    app.after_request(add_guard_headers)
+    for api in (calls, tokens, webhooks, health):
+        app.register_api(api)
+    for pages in (sign_in, dashboard, docs):
+        app.register_blueprint(pages)
+    app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
+
+
+def _add_commands(app: Flask) -> None:
+    for command in (token_commands, db_commands, keys_commands, worker_command, doctor):
+        app.cli.add_command(command)
+
+
+def _app_without_settings(problem: SettingsError) -> Flask:
+    app = Flask("letstalk", root_path=str(PROJECT_ROOT))
+    app.extensions["letstalk_problem"] = problem
+    _add_commands(app)
+    return app
+
+
+def _rates(words: str | None) -> tuple[Any, ...]:
+    return () if words is None or words == "off" else parse_rates(words)
+
+
+class _EventSink:
+    """Where a provider in this process leaves its events: with the service, which is built after the provider."""
+
+    def __init__(self) -> None:
+        self._events: EventService | None = None
+
+    def bind(self, events: EventService) -> None:
+        self._events = events
+
+    def __call__(self, event: Any) -> None:
+        if self._events is None:
+            raise RuntimeError("an event came before the services were built")
+        self._events.receive_event(event)
+
+
+class _SessionInterface(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
+        return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])

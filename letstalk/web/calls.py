@@ -1,0 +1,212 @@
+"""`/calls`: having a phone called, checking what was heard, looking at what happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from letstalk.domain.scopes import Scope
+from letstalk.domain.times import iso_utc
+from letstalk.domain.verifications import Verification, VerificationStatus
+from letstalk.services.idempotency import IdempotencyKey, read_idempotency_key
+from letstalk.services.sends import CallAccepted, NewVerification
+from letstalk.services.verifications import CallHistory, VerificationHistory
+from letstalk.web.container import services
+from letstalk.web.guards import current_actor, require
+from letstalk.web.openapi import idempotent
+from letstalk.web.schemas.base import error_answer
+from letstalk.web.schemas.calls import (
+    CallPath,
+    ListQuery,
+    ReplayRequest,
+    SendAnswer,
+    SendRequest,
+    VerificationAnswer,
+    VerificationListAnswer,
+    VerifyAnswer,
+    VerifyRequest,
+)
+
+calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[Tag(name="Calls")])
+
+OVER = error_answer(
+    "code_expired",
+    "code_used",
+    "attempts_exceeded",
+    "verification_canceled",
+    "verification_superseded",
+    "verification_failed",
+    description="The verification is over.",
+)
+NONE_PENDING = error_answer("no_pending_verification", description="No verification waits for a code here.")
+FULL = error_answer("queue_full", description="The code would expire before it is heard.")
+REUSED = error_answer("idempotency_key_reused", description="This Idempotency-Key was used with another body.")
+
+
+@calls.post(
+    "/otp",
+    summary="Call a phone and read it a code",
+    responses={
+        202: SendAnswer,
+        400: error_answer("invalid_request", "invalid_phone", description="The request is wrong."),
+        403: error_answer("destination_blocked", "insufficient_scope", "address_not_allowed"),
+        422: REUSED,
+        429: error_answer("resend_too_soon", "phone_limit", "too_many_failures", "rate_limited"),
+        503: FULL,
+    },
+)
+@require(Scope.OTP_SEND)
+@idempotent
+def send(body: SendRequest) -> Response:
+    """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
+    wanted = NewVerification(
+        phone=body.phone,
+        message=body.message,
+        locale=body.locale,
+        code_length=body.code_length,
+        ttl_seconds=body.expires_in,
+    )
+    accepted = services().sends.start_verification(current_actor(), wanted, _idempotency_key())
+    return _render_accepted(accepted, f"{accepted.phone} is being called.")
+
+
+@calls.post(
+    "/verify",
+    summary="Check a code",
+    responses={
+        200: VerifyAnswer,
+        400: error_answer("invalid_code", "invalid_request", "invalid_phone", description="This is not the code."),
+        404: NONE_PENDING,
+        410: OVER,
+        429: error_answer("too_many_failures", "rate_limited"),
+    },
+)
+@require(Scope.OTP_VERIFY)
+def verify(body: VerifyRequest) -> Response:
+    """A code is accepted once. Five wrong ones end the verification; ten within an hour close the phone for a while."""
+    service = services().verifications
+    target = service.target(phone=body.phone, verification_id=body.verification_id)
+    approval = service.check_code(current_actor(), target, body.code)
+    return jsonify(
+        verified=True,
+        status=VerificationStatus.APPROVED.value,
+        verification_id=approval.verification_id,
+        phone=approval.phone,
+        approved_at=iso_utc(approval.approved_at),
+    )
+
+
+@calls.post(
+    "/replay",
+    summary="Have the same code spoken again",
+    responses={
+        202: SendAnswer,
+        400: error_answer("invalid_request", "invalid_phone", description="The request is wrong."),
+        404: NONE_PENDING,
+        409: error_answer("replays_exhausted", description="The code was spoken again as often as allowed."),
+        410: OVER,
+        422: REUSED,
+        429: error_answer("replay_too_soon", "phone_limit", "too_many_failures", "rate_limited"),
+        503: FULL,
+    },
+)
+@require(Scope.OTP_REPLAY)
+@idempotent
+def replay(body: ReplayRequest) -> Response:
+    """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
+    target = services().verifications.target(phone=body.phone, verification_id=body.verification_id)
+    accepted = services().sends.replay_verification(current_actor(), target, _idempotency_key())
+    return _render_accepted(accepted, f"{accepted.phone} will hear the code again.")
+
+
+@calls.get("", summary="List verifications", responses={200: VerificationListAnswer})
+@require(Scope.CALLS_READ)
+def list_verifications(query: ListQuery) -> Response:
+    """Newest first, your own `user_id`'s only."""
+    page = services().verifications.list_verifications(
+        current_actor(), phone=query.phone, status=query.status, limit=query.limit, cursor=query.cursor
+    )
+    summaries = [_render_summary(verification, status) for verification, status in page.verifications]
+    return jsonify(verifications=summaries, next_cursor=page.next_cursor)
+
+
+@calls.get(
+    "/<string:verification_id>",
+    summary="Get a verification and its calls",
+    responses={200: VerificationAnswer, 404: error_answer("not_found")},
+)
+@require(Scope.CALLS_READ)
+def get_verification(path: CallPath) -> Response:
+    """With every call, what happened in it, and why it ended."""
+    return _render_history(services().verifications.get_verification(current_actor(), path.verification_id))
+
+
+@calls.post(
+    "/<string:verification_id>/cancel",
+    summary="Cancel a verification",
+    responses={
+        200: VerificationAnswer,
+        404: error_answer("not_found"),
+        409: error_answer("not_pending", description="It is over already."),
+    },
+)
+@require(Scope.CALLS_CANCEL)
+def cancel(path: CallPath) -> Response:
+    """Its code is dead at once; a waiting call is dropped, a live one hung up."""
+    return _render_history(services().verifications.cancel_verification(current_actor(), path.verification_id))
+
+
+def _idempotency_key() -> IdempotencyKey | None:
+    return read_idempotency_key(request.path, request.headers.get("Idempotency-Key"), request.get_json())
+
+
+def _render_accepted(accepted: CallAccepted, message: str) -> Response:
+    response = jsonify(
+        verification_id=accepted.verification_id,
+        call_id=accepted.call_id,
+        status=VerificationStatus.PENDING.value,
+        call_status=accepted.call_status,
+        phone=accepted.phone,
+        expires_at=accepted.expires_at,
+        expires_in=accepted.expires_in,
+        attempts_remaining=accepted.attempts_remaining,
+        replays_remaining=accepted.replays_remaining,
+        message=message,
+    )
+    response.status_code = 202
+    if not accepted.is_first_answer:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _render_summary(verification: Verification, status: VerificationStatus) -> dict[str, Any]:
+    return {
+        "verification_id": verification.verification_id,
+        "phone": verification.phone,
+        "status": status.value,
+        "created_at": iso_utc(verification.created_at),
+        "expires_at": iso_utc(verification.expires_at),
+        "approved_at": None if verification.approved_at is None else iso_utc(verification.approved_at),
+        "attempts_remaining": verification.attempts_remaining,
+        "replays_remaining": verification.replays_remaining,
+        "locale": verification.locale,
+    }
+
+
+def _render_history(history: VerificationHistory) -> Response:
+    summary = _render_summary(history.verification, history.status)
+    return jsonify({**summary, "calls": [_render_call(item) for item in history.calls]})
+
+
+def _render_call(item: CallHistory) -> dict[str, Any]:
+    call = item.call
+    return {
+        "call_id": call.call_id,
+        "status": call.status.value,
+        "reason": call.reason,
+        "created_at": iso_utc(call.created_at),
+        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "events": [{"at": iso_utc(at), "type": type_} for at, type_ in item.events],
+    }

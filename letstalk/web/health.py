@@ -1,0 +1,61 @@
+"""Probes and metrics."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify
+from flask_openapi3 import APIBlueprint, Tag
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import Field
+
+from letstalk.domain.errors import Unavailable
+from letstalk.observability.metrics import calls_live, calls_waiting, channels_total
+from letstalk.web.container import services
+from letstalk.web.guards import metrics_reader, unlimited
+from letstalk.web.schemas.base import Answer, error_answer
+
+health = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations")])
+
+
+class HealthAnswer(Answer):
+    status: str = Field(examples=["ok"])
+
+
+class ReadyAnswer(Answer):
+    status: str = Field(examples=["ready"])
+    checks: dict[str, str] = Field(examples=[{"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}])
+
+
+@health.get("/health", summary="Is the process alive?", responses={200: HealthAnswer})
+@unlimited
+def alive() -> Response:
+    """Touches nothing but the process itself."""
+    return jsonify(status="ok")
+
+
+@health.get(
+    "/health/ready",
+    summary="Can it do its work?",
+    responses={200: ReadyAnswer, 503: error_answer("not_ready", description="The database can't be reached.")},
+)
+@unlimited
+def ready() -> Response:
+    """Database, migrations, worker and queue are well; 503 with the reason if not."""
+    result = services().health.check()
+    if not result.is_ready:
+        raise Unavailable(result.first_problem, code="not_ready", retry_after_seconds=5)
+    return jsonify(status="ready", checks=result.checks)
+
+
+@health.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    responses={200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+@metrics_reader
+def metrics() -> Response:
+    """From loopback, or with an `admin` token. No phone, token or code is in it."""
+    load = services().health.load()
+    calls_waiting.set(load.calls_waiting)
+    calls_live.set(load.calls_live)
+    channels_total.set(load.channels)
+    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,99 @@
+"""Request limits: per address, per token and on sign-in, with the headers that tell a client where it stands."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from flask import Flask, Response, current_app, g
+from flask_limiter import Limiter
+from limits import RateLimitItem, parse_many
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter, RateLimiter
+
+from letstalk.domain.errors import TooManyRequests
+from letstalk.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+SIGN_IN_LIMIT = "5 per minute; 30 per hour"
+
+
+class RequestLimits:
+    """Counts requests in the limiter's storage, and in this process while that storage is away.
+
+    Falling back to memory rather than refusing: a limit that is a few times looser for as long as Redis is away
+    is a smaller harm than a sign-in that nobody can finish. The limits that cost money (per phone) are in the
+    database and do not depend on Redis.
+    """
+
+    def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
+        """`token` and `address` in Flask-Limiter's words; None switches that limit off."""
+        self._limiter = limiter
+        self._fallback = FixedWindowRateLimiter(MemoryStorage())
+        self._token = _parse(token)
+        self._address = _parse(address)
+        self._sign_in = _parse(SIGN_IN_LIMIT)
+        self._parsed: dict[str, tuple[RateLimitItem, ...]] = {}
+
+    def check_address(self, address: str) -> None:
+        """Count a request from `address`. Raises TooManyRequests when it is one too many."""
+        self._check("address", address, self._address)
+
+    def check_token(self, token_id: str, own_limit: str | None) -> None:
+        """Count a request of a token, by its own limit if it has one. Raises TooManyRequests."""
+        if own_limit is None:
+            items = self._token
+        else:
+            items = self._parsed.get(own_limit) or self._parsed.setdefault(own_limit, _parse(own_limit))
+        self._check("token", token_id, items)
+
+    def check_sign_in(self, address: str) -> None:
+        """Count a try to sign in from `address`. Raises TooManyRequests."""
+        self._check("sign_in", address, self._sign_in)
+
+    def _check(self, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
+        for item in items:
+            try:
+                self._hit(self._limiter.limiter, item, kind, key)
+            except TooManyRequests:
+                raise
+            except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
+                log.warning("limit_storage_away", error=type(error).__name__)
+                self._hit(self._fallback, item, kind, key)
+
+    def _hit(self, strategy: RateLimiter, item: RateLimitItem, kind: str, key: str) -> None:
+        allowed = strategy.hit(item, kind, key)
+        window = strategy.get_window_stats(item, kind, key)
+        reset_seconds = max(1, math.ceil(window.reset_time - time.time()))
+        previous = g.get("limit_state")
+        if not allowed or previous is None or window.remaining < previous[1]:
+            g.limit_state = (item, 0 if not allowed else window.remaining, reset_seconds)
+        if not allowed:
+            raise TooManyRequests(
+                f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
+            )
+
+
+def _parse(words: str | None) -> tuple[RateLimitItem, ...]:
+    return () if words is None or words == "off" else tuple(parse_many(words))
+
+
+def request_limits() -> RequestLimits:
+    limits: RequestLimits = current_app.extensions["letstalk_limits"]
+    return limits
+
+
+def add_limit_headers(response: Response) -> Response:
+    """State the tightest limit of this request, as the IETF's RateLimit header fields draft writes it."""
+    state: tuple[RateLimitItem, int, int] | None = g.get("limit_state")
+    if state is not None:
+        item, remaining, reset_seconds = state
+        response.headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
+        response.headers["RateLimit"] = f'"default";r={max(0, remaining)};t={reset_seconds}'
+    return response
+
+
+def init_limits(app: Flask, limits: RequestLimits) -> None:
+    app.extensions["letstalk_limits"] = limits
+    app.after_request(add_limit_headers)

@@ -1,0 +1,1 @@
+"""Request and answer models: what validates is what the OpenAPI document shows."""
