@@ -1,0 +1,140 @@
+"""A provider under test together with the events it reports, whichever way they come."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from letstalk.domain.calls import CallEvent, EventType
+from letstalk.domain.errors import InvalidSignature
+from letstalk.domain.speech import Speech
+from letstalk.domain.times import utc_now
+from letstalk.telephony.base import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
+from letstalk.telephony.simulator.provider import SimulatorProvider
+from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
+from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
+from tests.fake_telnyx import FakeTelnyx
+
+STATE_KEY = b"a key for the state of test calls"
+SPEECH = Speech(ssml="<speak>Zero, 1, 2.</speak>", voice="AWS.Polly.Joanna-Neural", language="en-US", text="0 1 2")
+PERSON, BUSY, NO_ANSWER, REJECTED, MACHINE, SLOW, PRESSES_1 = (
+    f"+25670000{ending}" for ending in ("0000", "9901", "9902", "9903", "9904", "9905", "9906")
+)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+@dataclass
+class Line:
+    """`events` grows while calls run, in the order of arrival."""
+
+    provider: CallProvider
+    events: list[CallEvent] = field(default_factory=list)
+
+    def dial(self, phone: str = PERSON, *, detect: bool = True, ring_seconds: int = 30, **ids: str) -> tuple[str, str]:
+        """Our call id and the provider's."""
+        call_id = ids.get("call_id", str(uuid.uuid4()))
+        command_id = ids.get("command_id", str(uuid.uuid4()))
+        command = DialCommand(call_id, phone, command_id, detect, ring_seconds, call_limit_seconds=120)
+        return call_id, self.provider.dial(command)
+
+    def dial_and_reach(self, phone: str = PERSON) -> tuple[str, str]:
+        call_id, provider_call_id = self.dial(phone)
+        self.wait_for(call_id, EventType.HUMAN)
+        return call_id, provider_call_id
+
+    def speak(self, call_id: str, provider_call_id: str, *, seq: int = 1, command_id: str | None = None) -> None:
+        command_id = command_id or str(uuid.uuid4())
+        self.provider.speak(SpeakCommand(call_id, provider_call_id, command_id, seq, SPEECH, "1", listen_seconds=4))
+
+    def hang_up(self, call_id: str, provider_call_id: str) -> None:
+        self.provider.hang_up(HangUpCommand(call_id, provider_call_id, str(uuid.uuid4())))
+
+    def of(self, call_id: str) -> list[CallEvent]:
+        return [event for event in list(self.events) if event.call_id == call_id]
+
+    def wait_for(self, call_id: str, kind: EventType, *, seq: int | None = None) -> CallEvent:
+        """The first such event of the call, within 5 s."""
+
+        def found() -> list[CallEvent]:
+            return [e for e in self.of(call_id) if e.type is kind and seq in (None, e.command_seq)]
+
+        assert wait_until(lambda: bool(found())), f"no {kind} among {[event.type.value for event in self.of(call_id)]}"
+        return found()[0]
+
+
+@contextmanager
+def simulator_line(speed: float = 50.0, least_wait_seconds: float = 5.0) -> Iterator[Line]:
+    events: list[CallEvent] = []
+    provider = SimulatorProvider(sink=events.append, speed=speed, least_wait_seconds=least_wait_seconds)
+    try:
+        yield Line(provider, events)
+    finally:
+        provider.stop()
+
+
+@contextmanager
+def telnyx_line(telnyx: FakeTelnyx, *, timeout_seconds: float = 5.0) -> Iterator[Line]:
+    events: list[CallEvent] = []
+    webhooks = TelnyxWebhooks(public_key=telnyx.public_key, state_key=STATE_KEY)
+    with webhook_server(webhooks, events) as public_url:
+        provider = TelnyxProvider(
+            api_key=telnyx.api_key,
+            connection_id="1684641123236054244",
+            from_number="+12025550123",
+            public_url=public_url,
+            brand_name="Let's Talk",
+            state_key=STATE_KEY,
+            base_url=telnyx.base_url,
+            timeout_seconds=timeout_seconds,
+        )
+        try:
+            yield Line(provider, events)
+        finally:
+            provider.stop()
+
+
+@contextmanager
+def webhook_server(webhooks: WebhookReader, events: list[CallEvent]) -> Iterator[str]:
+    """A server as Telnyx reaches ours: each event once, 403 for what is not signed."""
+    seen: set[str] = set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            raw_body = self.rfile.read(int(self.headers["Content-Length"]))
+            try:
+                event = webhooks.read(dict(self.headers.items()), raw_body, now=utc_now())
+            except InvalidSignature:
+                self.send_error(403)
+                return
+            if event is not None and self.path == WEBHOOK_PATH and event.event_id not in seen:
+                seen.add(event.event_id)
+                events.append(event)
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

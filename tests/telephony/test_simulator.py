@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.domain.speech import render_code
+from letstalk.telephony.base import CallGone, DialCommand, HangUpCommand, SpeakCommand
+from letstalk.telephony.simulator.fates import Fate, SimulatedCall, fate_of
+from letstalk.telephony.simulator.provider import SimulatorProvider
+from tests.telephony.lines import (
+    BUSY,
+    MACHINE,
+    NO_ANSWER,
+    PERSON,
+    PRESSES_1,
+    SPEECH,
+    Line,
+    simulator_line,
+    wait_until,
+)
+
+LONG_SPEECH = render_code("0123456789", brand="Let's Talk", locale="en", region=None)
+
+
+class PairedProcesses:
+    """Two simulators that share nothing but the sink, as two processes share nothing but the database."""
+
+    def __init__(self, speed: float = 100.0) -> None:
+        self.events: list[CallEvent] = []
+        self.first = SimulatorProvider(sink=self.events.append, speed=speed)
+        self.second = SimulatorProvider(sink=self.events.append, speed=speed)
+        self.dialing, self.speaking = Line(self.first, self.events), Line(self.second, self.events)
+
+    def stop(self) -> None:
+        self.first.stop()
+        self.second.stop()
+
+
+@pytest.mark.parametrize(
+    ("phone", "fate"),
+    [(PERSON, Fate.LISTENS), (BUSY, Fate.BUSY), (MACHINE, Fate.MACHINE), (PRESSES_1, Fate.PRESSES_1)],
+)
+def test_the_last_four_digits_are_the_fate(phone: str, fate: Fate) -> None:
+    assert fate_of(phone) is fate
+
+
+def test_an_id_says_what_another_process_needs_and_no_phone() -> None:
+    call = SimulatedCall(Fate.PRESSES_1, 1_763_640_000_000, 150, str(uuid.uuid4()))
+
+    assert SimulatedCall.from_id(call.to_id()) == call
+    with simulator_line() as line:
+        assert "256700" not in line.dial(PRESSES_1)[1]
+
+
+@pytest.mark.parametrize("text", ["", "sim", "sim-x-1-2-id", "sim-busy-one-2-id", "v3:abc", "sim-busy-1-2"])
+def test_another_providers_id_is_no_simulated_call(text: str) -> None:
+    assert SimulatedCall.from_id(text) is None
+
+
+@pytest.mark.parametrize("phone", [PERSON, PRESSES_1])
+def test_everybody_has_heard_the_code_within_15_seconds(phone: str) -> None:
+    with simulator_line(speed=20) as line:
+        started = time.monotonic()
+        call_id, provider_call_id = line.dial_and_reach(phone)
+        line.provider.speak(SpeakCommand(call_id, provider_call_id, "c", 1, LONG_SPEECH, "1", 10))
+        line.wait_for(call_id, EventType.GATHER_ENDED)
+
+        assert (time.monotonic() - started) * 20 < 15
+        kinds = [event.type for event in line.of(call_id)]
+        assert kinds == [
+            EventType.INITIATED,
+            EventType.ANSWERED,
+            EventType.HUMAN,
+            EventType.SPEECH_STARTED,
+            EventType.SPEECH_ENDED,
+            EventType.GATHER_ENDED,
+        ]
+
+
+def test_a_slow_phone_takes_about_20_seconds() -> None:
+    with simulator_line(speed=100) as line:
+        started = time.monotonic()
+        call_id, _ = line.dial("+256700009905")
+        line.wait_for(call_id, EventType.ANSWERED)
+
+        assert 19 < (time.monotonic() - started) * 100 < 40
+
+
+def test_a_person_who_hears_nothing_more_hangs_up() -> None:
+    with simulator_line(speed=100, least_wait_seconds=0.1) as line:
+        call_id, provider_call_id = line.dial_and_reach()
+        line.speak(call_id, provider_call_id)
+
+        assert line.wait_for(call_id, EventType.HUNG_UP).cause is HangupCause.NORMAL
+        assert not line.provider.is_alive(provider_call_id)
+
+
+def test_a_call_that_is_never_spoken_to_ends_at_its_limit() -> None:
+    with simulator_line(speed=200, least_wait_seconds=0.1) as line:
+        call_id, provider_call_id = line.dial()
+
+        assert line.wait_for(call_id, EventType.HUNG_UP).cause is HangupCause.TIME_LIMIT
+        with pytest.raises(CallGone):
+            line.speak(call_id, provider_call_id)
+
+
+def test_another_process_may_speak_to_the_call() -> None:
+    pair = PairedProcesses()
+    call_id, provider_call_id = pair.dialing.dial_and_reach(PRESSES_1)
+    pair.speaking.speak(call_id, provider_call_id, seq=1)
+    assert pair.speaking.wait_for(call_id, EventType.GATHER_ENDED, seq=1).digits == "1"
+    pair.dialing.speak(call_id, provider_call_id, seq=2)
+
+    assert pair.dialing.wait_for(call_id, EventType.GATHER_ENDED, seq=2).digits == ""
+    pair.stop()
+
+
+def test_another_process_may_hang_up_and_ask() -> None:
+    pair = PairedProcesses()
+    call_id, provider_call_id = pair.dialing.dial_and_reach()
+    assert pair.second.is_alive(provider_call_id)
+    pair.speaking.hang_up(call_id, provider_call_id)
+
+    assert not pair.second.is_alive(provider_call_id)
+    with pytest.raises(CallGone):
+        pair.speaking.speak(call_id, provider_call_id)
+    pair.stop()
+
+
+def test_a_call_of_a_process_that_died_is_over_when_its_longest_time_is() -> None:
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    survivor = SimulatorProvider(sink=lambda _: None, clock=lambda: now)
+    placed_at_ms = int((now - timedelta(seconds=150)).timestamp() * 1000)
+    call = SimulatedCall(Fate.LISTENS, placed_at_ms, 150, "call")
+    old = SimulatedCall(Fate.LISTENS, placed_at_ms, 139, "call")
+
+    assert survivor.is_alive(call.to_id())
+    assert not survivor.is_alive(old.to_id())
+    with pytest.raises(CallGone):
+        survivor.speak(SpeakCommand("call", old.to_id(), "c", 1, SPEECH, "1", 4))
+    survivor.stop()
+
+
+def test_the_phone_hears_the_text_when_the_speech_starts() -> None:
+    heard: list[tuple[str, str]] = []
+    events: list[CallEvent] = []
+    provider = SimulatorProvider(
+        sink=events.append, speed=50, phone_speaker=lambda phone, text: heard.append((phone, text))
+    )
+    line = Line(provider, events)
+    call_id, provider_call_id = line.dial_and_reach()
+    assert heard == []
+    line.speak(call_id, provider_call_id)
+    line.wait_for(call_id, EventType.SPEECH_ENDED)
+    provider.stop()
+
+    assert heard == [(PERSON, SPEECH.text)]
+
+
+def test_where_the_call_was_dialed_elsewhere_the_phone_is_named_by_its_call() -> None:
+    pair = PairedProcesses()
+    heard: list[tuple[str, str]] = []
+    other = SimulatorProvider(sink=pair.events.append, speed=100, phone_speaker=lambda *told: heard.append(told))
+    call_id, provider_call_id = pair.dialing.dial_and_reach()
+    Line(other, pair.events).speak(call_id, provider_call_id)
+    assert wait_until(lambda: bool(heard))
+    other.stop()
+    pair.stop()
+
+    assert heard == [(call_id, SPEECH.text)]
+
+
+def test_a_phone_speaker_that_fails_stops_no_call() -> None:
+    def fail(_phone: str, _text: str) -> None:
+        raise OSError("the terminal is gone")
+
+    events: list[CallEvent] = []
+    provider = SimulatorProvider(sink=events.append, speed=100, phone_speaker=fail)
+    line = Line(provider, events)
+    call_id, provider_call_id = line.dial_and_reach()
+    line.speak(call_id, provider_call_id)
+    line.wait_for(call_id, EventType.GATHER_ENDED)
+    provider.stop()
+
+
+def test_a_sink_that_fails_is_given_the_same_event_again() -> None:
+    given: list[CallEvent] = []
+
+    def fail_twice(event: CallEvent) -> None:
+        given.append(event)
+        if len(given) <= 2:
+            raise OSError("the database is locked")
+
+    provider = SimulatorProvider(sink=fail_twice, speed=1000)
+    Line(provider, given).dial(BUSY)
+    assert wait_until(lambda: EventType.INITIATED in {event.type for event in given[2:]} and len(given) >= 4)
+    provider.stop()
+
+    initiated = [event.event_id for event in given if event.type is EventType.INITIATED]
+    assert len(set(initiated)) == 1
+    assert {event.type for event in given} == {EventType.INITIATED, EventType.HUNG_UP}
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0])
+def test_time_can_not_stand_still(speed: float) -> None:
+    with pytest.raises(ValueError, match="more than 0"):
+        SimulatorProvider(sink=lambda _: None, speed=speed)
+
+
+def test_no_thread_runs_before_the_first_call_and_none_after_the_last() -> None:
+    before = set(threading.enumerate())
+
+    def threads() -> int:
+        return len(set(threading.enumerate()) - before)
+
+    provider = SimulatorProvider(sink=lambda _: None)
+    assert threads() == 0
+    Line(provider).dial(NO_ANSWER)
+    assert threads() == 1
+    provider.stop()
+    assert threads() == 0
+
+
+def test_at_a_high_speed_phones_still_wait_for_us() -> None:
+    with simulator_line(speed=1000) as line:
+        call_id, provider_call_id = line.dial_and_reach()
+        time.sleep(0.3)
+        line.speak(call_id, provider_call_id)
+        line.wait_for(call_id, EventType.GATHER_ENDED)
+        time.sleep(0.3)
+
+        assert line.provider.is_alive(provider_call_id)
+
+
+def test_thousands_of_calls_leave_nothing_behind_and_cost_little() -> None:
+    ended: list[str] = []
+
+    def play(event: CallEvent) -> None:
+        to, command_id = event.provider_call_id or "", event.event_id
+        if event.type is EventType.HUMAN:
+            provider.speak(SpeakCommand("call", to, command_id, 1, SPEECH, "1", 4))
+        elif event.type is EventType.GATHER_ENDED:
+            provider.hang_up(HangUpCommand("call", to, command_id))
+        elif event.type is EventType.HUNG_UP:
+            ended.append(event.event_id)
+
+    provider = SimulatorProvider(sink=play, speed=1000, least_wait_seconds=0.5)
+    started_cpu = time.process_time()
+    for round_number in range(1, 6):
+        for _ in range(1000):
+            provider.dial(DialCommand(str(uuid.uuid4()), PERSON, str(uuid.uuid4()), True, 30, 120))
+        assert wait_until(lambda: len(ended) == 1000 * round_number, seconds=20)  # noqa: B023  # used within the round
+    cpu_seconds = time.process_time() - started_cpu
+
+    assert wait_until(lambda: len(provider._timers) == 0)
+    assert provider._lines == {}
+    assert max(len(provider._ended), len(provider._dials)) <= 4096
+    # 40 calls a second must leave a core all but free.
+    assert cpu_seconds / 5000 < 0.004
+    provider.stop()

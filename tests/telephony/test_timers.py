@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import threading
+import time
+
+from letstalk.telephony.simulator.timers import Timers
+from tests.telephony.lines import wait_until
+
+
+def test_actions_run_in_the_order_of_their_times() -> None:
+    timers, done = Timers("test-timers"), []
+    for seconds, name in [(0.06, "third"), (0.02, "first"), (0.04, "second")]:
+        timers.after(seconds, lambda name=name: done.append(name))  # type: ignore[misc]  # a bound default
+    assert wait_until(lambda: len(done) == 3)
+    timers.stop()
+
+    assert done == ["first", "second", "third"]
+
+
+def test_actions_of_one_moment_keep_their_order() -> None:
+    timers, done = Timers("test-timers"), []
+    for number in range(100):
+        timers.after(0, lambda number=number: done.append(number))  # type: ignore[misc]
+    assert wait_until(lambda: len(done) == 100)
+    timers.stop()
+
+    assert done == list(range(100))
+
+
+def test_an_action_that_fails_is_tried_five_times_and_stops_no_other() -> None:
+    timers, tries, others = Timers("test-timers", first_retry_seconds=0.002), [], []
+
+    def fail() -> None:
+        tries.append(time.monotonic())
+        raise OSError("not now")
+
+    timers.after(0, fail)
+    timers.after(0.01, lambda: others.append(1))
+    assert wait_until(lambda: len(tries) == 5)
+    time.sleep(0.2)
+    timers.stop()
+
+    assert (len(tries), others) == (5, [1])
+
+
+def test_after_the_stop_nothing_runs() -> None:
+    timers, done = Timers("test-timers"), []
+    timers.after(0.05, lambda: done.append(1))
+    timers.stop()
+    timers.after(0, lambda: done.append(2))
+    time.sleep(0.1)
+
+    assert done == []
+    assert not any(thread.name == "test-timers" for thread in threading.enumerate())
+
+
+def test_an_action_may_stop_its_own_timers() -> None:
+    timers, stopped = Timers("test-timers"), threading.Event()
+
+    def stop() -> None:
+        timers.stop()
+        stopped.set()
+
+    timers.after(0, stop)
+    assert stopped.wait(2)
