@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -11,17 +12,21 @@ login_manager = LoginManager()
 csrf = CSRFProtect()
 
 
-def make_limiter(redis_url: str | None) -> Limiter:
+def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
     """A limiter that counts in Redis, or in this process without one.
 
     One an application, not one a process: tests build several applications, and their counts must not meet.
     Nothing is checked automatically: its own machinery costs 105 µs a request where the strategy beneath costs 3
     (shared/costs.md), so `web/limits.py` asks the strategy.
     """
-    return Limiter(
+    limiter = Limiter(
         key_func=get_remote_address,
         storage_uri=redis_url or "memory://",
         storage_options={"socket_timeout": 1, "socket_connect_timeout": 1} if redis_url else {},
         strategy="fixed-window",
         key_prefix="letstalk",
     )
+    # It hooks itself into each request only where it does not find itself here.
+    app.extensions.setdefault("limiter", set()).add(limiter)
+    limiter.init_app(app)
+    return limiter

@@ -19,6 +19,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from letstalk.cli.db import db as db_commands
 from letstalk.cli.doctor import doctor
 from letstalk.cli.keys import keys as keys_commands
+from letstalk.cli.privacy import privacy as privacy_commands
 from letstalk.cli.tokens import tokens as token_commands
 from letstalk.cli.worker import worker as worker_command
 from letstalk.domain.times import Clock, utc_now
@@ -33,8 +34,11 @@ from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.dispatch import CallPolicy, DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
+from letstalk.services.key_rotation import KeyRotation
+from letstalk.services.privacy import PrivacyService
 from letstalk.services.rates import parse_rates
 from letstalk.services.registry import Services
+from letstalk.services.retention import RetentionService
 from letstalk.services.sends import SendPolicy, SendService
 from letstalk.services.sessions import SessionService
 from letstalk.services.sweeps import SweepService
@@ -50,12 +54,13 @@ from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
 from letstalk.web.calls import calls
 from letstalk.web.dashboard import dashboard
+from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
 from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
 from letstalk.web.guards import add_guard_headers, check_guard, is_loopback
 from letstalk.web.health import health
 from letstalk.web.limits import RequestLimits, init_limits
-from letstalk.web.openapi import INFO, SECURITY_SCHEMES, build_document
+from letstalk.web.openapi import build_document
 from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
 from letstalk.web.security_headers import init_security_headers
 from letstalk.web.sign_in import sign_in
@@ -71,13 +76,17 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     Without `settings` they are read from the environment and `.env`. A wrong one ends the process with one line;
     under `flask`, whose `keys generate` must work before there are settings, each other command ends with it.
     """
-    if settings is None:
-        try:
-            settings = load_settings()
-        except SettingsError as error:
-            if click.get_current_context(silent=True) is not None:
-                return _app_without_settings(error)
-            sys.exit(str(error))
+    if settings is not None:
+        return _build_app(settings, clock)
+    try:
+        return _build_app(load_settings(), clock)
+    except SettingsError as error:
+        if click.get_current_context(silent=True) is not None:
+            return _app_without_settings(error)
+        sys.exit(str(error))
+
+
+def _build_app(settings: Settings, clock: Clock) -> Flask:
     configure_logs(as_json=not settings.is_development, level=settings.log_level)
     app = OpenAPI(
         "letstalk",
@@ -125,6 +134,10 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     queue = WorkQueue(redis_url)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    key_rotation = KeyRotation(db, vault)
+    lost = key_rotation.check_keys()
+    if lost is not None:
+        raise SettingsError(lost)
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
@@ -163,6 +176,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         channels=settings.max_concurrent_calls,
         simulator_speed=speed,
     )
+    retention = RetentionService(
+        db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
+    )
     commands = CommandService(db, vault, provider, queue, clock, brand_name=settings.brand_name)
     dispatch = DispatchService(db, provider, queue, clock, call_policy)
     services = Services(
@@ -176,12 +192,15 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(db, dispatch, provider, queue, clock, call_policy, worker_id=worker_id),
+        sweeps=SweepService(db, dispatch, provider, retention, queue, clock, call_policy, worker_id=worker_id),
         sessions=SessionService(
             db, settings.dashboard_password.get_secret_value(), clock, int(SESSION_LIFETIME.total_seconds())
         ),
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
         keys=keys,
+        retention=retention,
+        privacy=PrivacyService(db, clock, default_region=settings.default_region),
+        key_rotation=key_rotation,
     )
     sink.bind(services.events)
     queue.bind(services)
@@ -199,8 +218,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_db": db,
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
-    limiter = make_limiter(redis_url)
-    limiter.init_app(app)
+    limiter = make_limiter(app, redis_url)
     init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
 
 
@@ -217,15 +235,15 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     login_manager.init_app(app, add_context_processor=False)
     app.before_request(check_guard)
     app.after_request(add_guard_headers)
-    for api in (calls, tokens, webhooks, health):
+    for api in (calls, tokens, webhooks, health, docs):
         app.register_api(api)
-    for pages in (sign_in, dashboard, docs):
+    for pages in (sign_in, dashboard):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
 
 
 def _add_commands(app: Flask) -> None:
-    for command in (token_commands, db_commands, keys_commands, worker_command, doctor):
+    for command in (token_commands, db_commands, keys_commands, privacy_commands, worker_command, doctor):
         app.cli.add_command(command)
 
 

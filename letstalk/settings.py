@@ -33,6 +33,7 @@ Regions = Annotated[
     BeforeValidator(values_of.read_regions),
     Field(description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, separated by commas"),
 ]
+Days = Annotated[int, Field(ge=1, le=36_500, description="a whole number of days, at least 1")]
 Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
 
 
@@ -99,6 +100,9 @@ class Settings(BaseSettings):
     allowed_countries: Regions = frozenset()
     blocked_countries: Regions = frozenset()
     trusted_proxies: int = Field(0, ge=0, le=100, description="a whole number from 0 to 100")
+
+    retention_days: Days = 90
+    audit_retention_days: Days = 365
 
     worker_threads: Threads = 8
     web_threads: Threads = 8

@@ -6,15 +6,14 @@ database whatever was waiting.
 
 from __future__ import annotations
 
+import importlib
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from huey import Huey, MemoryHuey, RedisHuey
-from huey.consumer import Consumer
-
-from letstalk.domain.reactions import DETECTION_SECONDS
 from letstalk.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -32,9 +31,11 @@ class WorkQueue:
 
     def __init__(self, redis_url: str | None = None) -> None:
         # Results are kept by nobody: the rows say what became of everything.
-        self.huey: Huey = (
-            RedisHuey("letstalk", url=redis_url, results=False) if redis_url else MemoryHuey("letstalk", results=False)
-        )
+        if redis_url:
+            self.huey = importlib.import_module("huey").RedisHuey("letstalk", url=redis_url, results=False)
+        else:
+            with _hidden("redis", "psycopg"):
+                self.huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
         self._services: Services | None = None
         task = self.huey.task
         self._dispatch = task(name="dispatch")(lambda: self._bound.dispatch.dispatch())
@@ -69,8 +70,8 @@ class WorkQueue:
     def carry_out(self, call_id: str) -> None:
         self._enqueue(self._carry_out, call_id)
 
-    def offer_code(self, call_id: str) -> None:
-        self._enqueue(self._offer_code, call_id, delay=DETECTION_SECONDS)
+    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
+        self._enqueue(self._offer_code, call_id, delay=in_seconds)
 
     def ping(self) -> None:
         """Raises whatever the queue's client raises when the queue can't be reached."""
@@ -84,11 +85,28 @@ class WorkQueue:
             log.warning("nudge_lost", task=task.task_class.__name__, error=type(error).__name__)
 
 
-class _QuietConsumer(Consumer):  # type: ignore[misc]  # Huey ships no types
-    """Huey's consumer inside a server, which must keep its own signal handlers."""
+@contextmanager
+def _hidden(*packages: str) -> Iterator[None]:
+    """Keep `packages` from being imported meanwhile, where they are not yet.
 
-    def _set_signal_handlers(self) -> None:
-        pass
+    Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python spells "not to be had"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def _make_consumer(huey: Any, threads: int) -> Any:
+    """Huey's consumer, made fit for a server, which must keep its own signal handlers."""
+    consumer = importlib.import_module("huey.consumer").Consumer(
+        huey, workers=threads, periodic=False, initial_delay=0.005, max_delay=0.01, backoff=1.15
+    )
+    consumer._set_signal_handlers = lambda: None
+    return consumer
 
 
 class Worker:
@@ -98,15 +116,13 @@ class Worker:
         self._queue = queue
         self._services = services
         self._threads = threads
-        self._consumer: Consumer | None = None
+        self._consumer: Any = None
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
 
     def start(self) -> None:
         """Begin to work. What was waiting before is found by the first sweep, at once."""
-        self._consumer = _QuietConsumer(
-            self._queue.huey, workers=self._threads, periodic=False, initial_delay=0.005, max_delay=0.01, backoff=1.15
-        )
+        self._consumer = _make_consumer(self._queue.huey, self._threads)
         self._consumer.start()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
         self._sweeper.start()

@@ -1,16 +1,18 @@
-"""`flask db`: the shape of the database."""
+"""`flask db`: the shape of the database, and copies of it."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
 from letstalk.cli import database
-from letstalk.storage import migrations
+from letstalk.storage import backups, migrations
 
 
 @click.group()
 def db() -> None:
-    """Bring the database to the shape that this version expects (each start does so too)."""
+    """Migrate (each start does so too), back up and restore the database."""
 
 
 @db.command()
@@ -26,3 +28,27 @@ def current() -> None:
     with database().read() as connection:
         found = migrations.current_revision(connection)
     click.echo(f"database: {found or 'none'}, expected: {migrations.HEAD}")
+
+
+@db.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def backup(path: Path) -> None:
+    """Write a consistent copy to PATH while the service runs. ENCRYPTION_KEYS are not in it: keep them elsewhere."""
+    try:
+        backups.back_up(database(), path)
+    except backups.BackupFailed as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Wrote {path}.")
+
+
+@db.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.confirmation_option(prompt="This replaces the whole database. Has every server and worker been stopped?")
+def restore(path: Path) -> None:
+    """Put the copy at PATH in place of the database."""
+    try:
+        backups.restore(database(), path)
+        migrations.upgrade(database())
+    except backups.BackupFailed as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Restored {path}.")

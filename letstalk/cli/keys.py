@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import click
 
+from letstalk.cli import services
 from letstalk.services.digest_keys import generate_encryption_key
+from letstalk.services.key_rotation import LostKey
 
 
 @click.group()
 def keys() -> None:
-    """Make encryption keys."""
+    """Make and rotate encryption keys."""
 
 
 @keys.command()
 def generate() -> None:
     """Print a new key for ENCRYPTION_KEYS."""
     click.echo(generate_encryption_key())
+
+
+@keys.command()
+def rotate() -> None:
+    """Encrypt everything under the first of ENCRYPTION_KEYS, while the service runs.
+
+    Put a new key first, restart every instance, run this, then drop the old key and restart again.
+    """
+    try:
+        counts = services().key_rotation.rotate_keys()
+    except LostKey as error:
+        raise click.ClickException(str(error)) from None
+    for name, count in counts.items():
+        click.echo(f"{name:<14} {count}")

@@ -145,3 +145,8 @@ class Call:
     @property
     def is_over(self) -> bool:
         return self.ended_at is not None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether we asked for its hang-up: nothing may be said any more, though the event is still to come."""
+        return self.end_status is not None

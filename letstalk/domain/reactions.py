@@ -67,7 +67,7 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
 
 def offer_code(call: Call) -> Reaction | None:
     """Speak the offer to press 1: detection could not tell who answered, or took too long."""
-    if call.spoken is Spoken.NOTHING and call.command is None and not call.is_over:
+    if call.spoken is Spoken.NOTHING and call.command is None and not (call.is_over or call.is_ending):
         return Reaction(CallStatus.ANSWERED, command=Command.SPEAK_OFFER)
     return None
 
@@ -75,12 +75,13 @@ def offer_code(call: Call) -> Reaction | None:
 def _answered(call: Call, detects_machines: bool) -> Reaction | None:
     if call.status not in _NOT_YET_ANSWERED:
         return None
-    return Reaction(CallStatus.ANSWERED) if detects_machines or call.command else _speak_code(call)
+    is_to_be_silent = detects_machines or call.command is not None or call.is_ending
+    return Reaction(CallStatus.ANSWERED) if is_to_be_silent else _speak_code(call)
 
 
 def _undecided(call: Call) -> bool:
-    """Whether nothing but the offer has been said or is about to be."""
-    return call.spoken is not Spoken.CODE and call.command in (None, Command.SPEAK_OFFER)
+    """Whether nothing but the offer has been said or is about to be, and the call is meant to go on."""
+    return call.spoken is not Spoken.CODE and call.command in (None, Command.SPEAK_OFFER) and not call.is_ending
 
 
 def _speak_code(call: Call, repeats: int | None = None) -> Reaction:
@@ -96,15 +97,25 @@ def _machine(call: Call) -> Reaction | None:
 
 def _gathered(call: Call, event: CallEvent) -> Reaction | None:
     is_stale = event.command_seq is not None and event.command_seq != call.command_seq
-    if is_stale or event.gather_canceled or call.spoken is Spoken.NOTHING or call.command is Command.HANG_UP:
+    spoken = _heard_before(call, event)
+    if is_stale or event.gather_canceled or spoken is Spoken.NOTHING or call.is_ending:
         return None
-    if event.digits == "1" and call.spoken is Spoken.OFFER:
+    if event.digits == "1" and spoken is Spoken.OFFER:
         return _speak_code(call)
     if event.digits == "1" and call.repeats < MAX_REPEATS:
         return _speak_code(call, repeats=call.repeats + 1)
-    if call.spoken is Spoken.OFFER:
+    if spoken is Spoken.OFFER:
         return _hang_up(call, CallStatus.NO_ANSWER, NO_KEY_REASON)
     return _hang_up(call, CallStatus.COMPLETED, READ_REASON)
+
+
+def _heard_before(call: Call, event: CallEvent) -> Spoken:
+    """What was read before this listening ended, also where the answer to our command is still under way."""
+    if event.command_seq == call.command_seq and call.command is Command.SPEAK_CODE:
+        return Spoken.CODE
+    if event.command_seq == call.command_seq and call.command is Command.SPEAK_OFFER:
+        return Spoken.OFFER
+    return call.spoken
 
 
 def _hang_up(call: Call, end_status: CallStatus, end_reason: str) -> Reaction:

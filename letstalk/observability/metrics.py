@@ -23,6 +23,27 @@ events_total = Counter(
 )
 code_checks_total = Counter("letstalk_code_checks_total", "Codes checked", ["result"])
 refusals_total = Counter("letstalk_refusals_total", "Requests refused", ["code"])
+call_seconds = Histogram(
+    "letstalk_call_seconds",
+    "How long a call held its channel, by its last status",
+    ["status"],
+    buckets=(1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180),
+)
+queue_seconds = Histogram(
+    "letstalk_queue_seconds",
+    "Time from a call's acceptance to the claim of a channel for it",
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 600),
+)
+dial_delay_seconds = Histogram(
+    "letstalk_dial_delay_seconds",
+    "Time from the claim of a channel to the dial request's leaving",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
+silence_seconds = Histogram(
+    "letstalk_silence_seconds",
+    "Time from the decision to speak to the speak command's leaving",
+    buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
 calls_waiting = Gauge("letstalk_calls_waiting", "Calls that wait for a channel")
 calls_live = Gauge("letstalk_calls_live", "Calls that hold a channel")
 channels_total = Gauge("letstalk_channels_total", "Channels there are")

@@ -16,6 +16,8 @@ from letstalk.domain.speech import Speech, render_code, render_offer
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import silence_seconds
+from letstalk.services.dispatch import SILENCE
 from letstalk.services.endings import command, end_call
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -42,6 +44,7 @@ class _Errand:
     wanted: Command
     seq: int
     speech: Speech | None
+    due_at: datetime
 
 
 class CommandService:
@@ -83,9 +86,9 @@ class CommandService:
             is_speech = wanted in _SPOKEN
             if is_speech and (verification.status_at(now) is not VerificationStatus.PENDING):
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
-                return _Errand(call, Command.HANG_UP, seq + 1, None)
+                return _Errand(call, Command.HANG_UP, seq + 1, None, now)
             speech = self._render(wanted, verification) if is_speech else None
-            return _Errand(call, wanted, seq, speech)
+            return _Errand(call, wanted, seq, speech, call.command_leased_until or now)
 
     def _render(self, wanted: Command, verification: Verification) -> Speech:
         region = parse_phone(verification.phone).region
@@ -107,6 +110,7 @@ class CommandService:
         if errand.speech is None:
             self._provider.hang_up(HangUpCommand(call.call_id, provider_call_id, command_id))
             return
+        silence_seconds.observe((self._clock() - errand.due_at).total_seconds())
         self._provider.speak(
             SpeakCommand(
                 call_id=call.call_id,
@@ -128,6 +132,8 @@ class CommandService:
             values: dict[str, Any] = {"command_attempts": 0}
             if call.command_seq == errand.seq:
                 values |= {"command": None, "command_leased_until": None}
+            if errand.wanted is Command.HANG_UP:
+                values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
             if errand.wanted in _SPOKEN:
                 values["spoken"] = _SPOKEN[errand.wanted].value
                 values["status"] = CallStatus.SPEAKING.value

@@ -17,6 +17,7 @@ from letstalk.domain.dispatch import PLACING_SECONDS, RETRY_WINDOW_SECONDS, back
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import dial_delay_seconds, queue_seconds
 from letstalk.services.endings import command, end_call, fail_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -61,6 +62,7 @@ class _Lease:
 
     command: DialCommand
     was_uncertain: bool
+    claimed_at: datetime
 
 
 class DispatchService:
@@ -87,7 +89,10 @@ class DispatchService:
         """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
         lease = self._lease(call_id)
         if lease is None:
+            # It may have been ended for want of wanting, which frees its channel.
+            self._nudges.dispatch()
             return
+        dial_delay_seconds.observe((self._clock() - lease.claimed_at).total_seconds())
         try:
             provider_call_id = self._provider.dial(lease.command)
         except CallRefused as error:
@@ -119,10 +124,10 @@ class DispatchService:
             now = self._clock()
             free = self._policy.channels - queue.count_live(connection)
             phones: set[str] = set()
-            for call in queue.list_claimable(connection, now, min(max(free, 0), CLAIM_BATCH)):
-                if call.phone in phones:
-                    continue
-                if self._refuse_late(connection, call.call_id, now):
+            for call in queue.list_claimable(connection, now, CLAIM_BATCH):
+                if len(claimed) >= free:
+                    break
+                if call.phone in phones or self._refuse_late(connection, call.call_id, now):
                     continue
                 phones.add(call.phone)
                 values: dict[str, Any] = {
@@ -134,6 +139,7 @@ class DispatchService:
                 }
                 if call_storage.update_call(connection, call.call_id, was=CallStatus.QUEUED, **values):
                     call_storage.insert_call_event(connection, call.call_id, now, CallStatus.DIALING.value)
+                    queue_seconds.observe((now - call.created_at).total_seconds())
                     claimed.append(call.call_id)
         return claimed
 
@@ -167,7 +173,6 @@ class DispatchService:
                 return None
             if not wanted:
                 end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
-                self._nudges.dispatch()
                 return None
             dial_round, first_dial_at = call.dial_round, call.first_dial_at
             if first_dial_at is None or now >= window_ends:
@@ -184,7 +189,7 @@ class DispatchService:
                 ring_seconds=self._policy.ring_seconds,
                 call_limit_seconds=self._policy.call_limit_seconds,
             )
-            return _Lease(dial, was_uncertain=call.is_uncertain)
+            return _Lease(dial, was_uncertain=call.is_uncertain, claimed_at=call.started_at or now)
 
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:

@@ -9,9 +9,12 @@ from sqlalchemy import Connection
 
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.verifications import VerificationStatus
-from letstalk.observability.metrics import calls_ended_total, verifications_total
+from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as verification_storage
+
+log = get_logger(__name__)
 
 
 def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
@@ -41,6 +44,15 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
     )
     call_storage.insert_call_event(connection, call.call_id, now, status.value)
     calls_ended_total.labels(status.value).inc()
+    if held_seconds is not None:
+        call_seconds.labels(status.value).observe(held_seconds)
+    log.info(
+        "call_ended",
+        call_id=call.call_id,
+        verification_id=call.verification_id,
+        status=status.value,
+        reason=reason,
+    )
 
 
 def end_verification(
@@ -50,6 +62,7 @@ def end_verification(
     ended = verification_storage.end_verification(connection, verification_id, status, approved_at=approved_at)
     if ended:
         verifications_total.labels(status.value).inc()
+        log.info("verification_ended", verification_id=verification_id, status=status.value)
     return ended
 
 
@@ -62,7 +75,7 @@ def retire_calls(connection: Connection, verification_id: str, reason: str, now:
     for call in call_storage.list_calls(connection, verification_id):
         if call.status is CallStatus.QUEUED:
             end_call(connection, call, CallStatus.CANCELED, reason, now)
-        elif call.holds_channel and call.command is not Command.HANG_UP:
+        elif call.holds_channel and not call.is_ending:
             to_hang_up.append(call.call_id)
             status = CallStatus.COMPLETED if call.spoken is Spoken.CODE else CallStatus.CANCELED
             call_storage.update_call(
@@ -76,6 +89,6 @@ def retire_calls(connection: Connection, verification_id: str, reason: str, now:
 
 
 def fail_verification(connection: Connection, verification_id: str) -> None:
-    """Mark a verification failed, unless one of its calls did better."""
-    if call_storage.count_not_failed(connection, verification_id) == 0:
+    """Mark a verification failed, unless one of its calls could be placed, or still may be."""
+    if call_storage.count_not_refused(connection, verification_id) == 0:
         end_verification(connection, verification_id, VerificationStatus.FAILED)

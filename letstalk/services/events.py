@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.domain.calls import ENDED, Call, CallEvent, CallStatus, Command, EventType
 from letstalk.domain.errors import InvalidRequest, InvalidSignature
-from letstalk.domain.reactions import Reaction, offer_code, react
+from letstalk.domain.reactions import DETECTION_SECONDS, Reaction, offer_code, react
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
@@ -173,7 +173,7 @@ class EventService:
         if reaction.command is not None:
             self._commands.carry_out(call.call_id)
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
-            self._nudges.offer_code(call.call_id)
+            self._nudges.offer_code(call.call_id, in_seconds=DETECTION_SECONDS)
         elif reaction.status in ENDED:
             self._nudges.dispatch()
 

@@ -33,7 +33,9 @@ def canonical_id(text: str) -> str | None:
 def locate_verification(connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
     """The actor's verification that `target` names, whatever its status. Raises NoPendingVerification."""
     if target.phone is not None:
-        found = storage.find_newest(connection, actor.user_id, target.phone, now - LOOKUP_WINDOW)
+        found = storage.find_newest(connection, actor.user_id, target.phone)
+        if found is not None and found.created_at <= now - LOOKUP_WINDOW:
+            found = None
     else:
         verification_id = canonical_id(target.verification_id or "")
         found = (verification_id and storage.find_verification(connection, actor.user_id, verification_id)) or None

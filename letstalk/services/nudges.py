@@ -21,5 +21,5 @@ class Nudges(Protocol):
     def carry_out(self, call_id: str) -> None:
         """A call has a command that waits."""
 
-    def offer_code(self, call_id: str) -> None:
-        """A call was answered; look again when detection should have an answer."""
+    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
+        """A call was answered; see, now or in a while, whether detection has an answer."""

@@ -10,6 +10,9 @@ from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.dispatch import DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
+from letstalk.services.key_rotation import KeyRotation
+from letstalk.services.privacy import PrivacyService
+from letstalk.services.retention import RetentionService
 from letstalk.services.sends import SendService
 from letstalk.services.sessions import SessionService
 from letstalk.services.sweeps import SweepService
@@ -31,4 +34,7 @@ class Services:
     sweeps: SweepService
     sessions: SessionService
     health: HealthService
+    retention: RetentionService
+    privacy: PrivacyService
+    key_rotation: KeyRotation
     keys: DigestKeys

@@ -32,6 +32,7 @@ from letstalk.domain.verifications import (
     check_wrong_codes,
     refuse_unless_pending,
 )
+from letstalk.observability.logs import get_logger, mask_phone
 from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import command, end_verification, retire_calls
 from letstalk.services.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
@@ -42,6 +43,8 @@ from letstalk.storage import dispatch as queue
 from letstalk.storage import verifications as storage
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
+
+log = get_logger(__name__)
 
 MEAN_KEPT_SECONDS = 1.0
 
@@ -120,6 +123,7 @@ class SendService:
         render_code(  # refuses now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
+        key_id, key = self._keys.current()  # may write, which no open transaction must wait for
         to_hang_up: list[str] = []
         with self._db.write() as connection:
             now = self._clock()
@@ -127,18 +131,24 @@ class SendService:
             if first is not None:
                 return CallAccepted(**first, is_first_answer=False)
             self._db.lock(connection, "phone", phone.e164)
-            newest = storage.find_newest(connection, actor.user_id, phone.e164, now - timedelta(hours=24))
+            newest = storage.find_newest(connection, actor.user_id, phone.e164)
             check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone.e164), now)
             check_resend(None if newest is None else newest.created_at, now)
             self._check_phone_rates(connection, actor.user_id, phone.e164, now)
             turn = self._take_turn(connection, actor.user_id, wanted.ttl_seconds)
             if newest is not None and newest.status is VerificationStatus.PENDING:
                 to_hang_up = self._supersede(connection, newest, now)
-            verification = self._new_verification(actor, wanted, phone, code, now)
+            verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
             storage.insert_verification(connection, verification)
             call_id = self._queue_call(connection, verification, turn, now)
             accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
             keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+        log.info(
+            "verification_started",
+            verification_id=accepted.verification_id,
+            call_id=accepted.call_id,
+            phone=mask_phone(accepted.phone),
+        )
         for call_to_end in to_hang_up:
             self._nudges.carry_out(call_to_end)
         self._nudges.dispatch()
@@ -217,10 +227,9 @@ class SendService:
         return retire_calls(connection, older.verification_id, "A newer code was requested.", now)
 
     def _new_verification(
-        self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, now: datetime
+        self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime
     ) -> Verification:
         verification_id = str(uuid.uuid4())
-        key_id, key = self._keys.current()
         spoken = json.dumps({"code": code, "message": wanted.message})
         return Verification(
             verification_id=verification_id,
@@ -258,7 +267,7 @@ def _is_reading_awaited(call: Call | None) -> bool:
 
 
 def _can_speak_again(call: Call) -> bool:
-    return not call.is_over and call.spoken is Spoken.CODE and call.command is not Command.HANG_UP
+    return not call.is_over and call.spoken is Spoken.CODE and not call.is_ending
 
 
 def _accepted(

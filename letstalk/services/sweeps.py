@@ -14,6 +14,7 @@ from letstalk.services.dispatch import SILENCE, CallPolicy, DispatchService
 from letstalk.services.endings import command, end_call, end_verification
 from letstalk.services.idempotency import KEPT_FOR
 from letstalk.services.nudges import Nudges
+from letstalk.services.retention import RetentionService
 from letstalk.storage import calls as call_storage
 from letstalk.storage import dispatch as queue
 from letstalk.storage import idempotency as idempotency_storage
@@ -37,6 +38,7 @@ class SweepService:
         db: Database,
         dispatch: DispatchService,
         provider: CallProvider,
+        retention: RetentionService,
         nudges: Nudges,
         clock: Clock,
         policy: CallPolicy,
@@ -46,6 +48,7 @@ class SweepService:
         self._db = db
         self._dispatch = dispatch
         self._provider = provider
+        self._retention = retention
         self._nudges = nudges
         self._clock = clock
         self._policy = policy
@@ -89,6 +92,7 @@ class SweepService:
             idempotency_storage.delete_old_answers(connection, now - KEPT_FOR)
             verification_storage.delete_old_wrong_codes(connection, now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS))
             worker_storage.forget_silent(connection, now - timedelta(minutes=10))
+        self._retention.forget_old()
 
     def _look_after(self, call: Call) -> None:
         """End a call that no event has ended, having asked the provider first."""
@@ -99,8 +103,11 @@ class SweepService:
                     connection, call.call_id, was=CallStatus.UNKNOWN, holds_channel=False, ask_provider_at=None
                 )
             return
-        if call.provider_call_id is None:
+        if call.status is CallStatus.DIALING and call.provider_call_id is None:
             self._nudges.dial(call.call_id)
+            return
+        if call.provider_call_id is None:
+            self._end_silently(call)
             return
         try:
             is_alive = self._provider.is_alive(call.provider_call_id)
@@ -121,7 +128,8 @@ class SweepService:
             values: dict[str, Any] = {"ask_provider_at": now + ASK_AGAIN}
             if self._is_past_all_limits(held[0], now) and held[0].command is not Command.HANG_UP:
                 values |= command(held[0], Command.HANG_UP, now)
-                values |= {"end_status": CallStatus.UNKNOWN.value, "end_reason": NO_EVENT_REASON}
+                if not held[0].is_ending:
+                    values |= {"end_status": CallStatus.UNKNOWN.value, "end_reason": NO_EVENT_REASON}
             call_storage.update_call(connection, call.call_id, **values)
 
     def _is_past_all_limits(self, call: Call, now: datetime) -> bool:

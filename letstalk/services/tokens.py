@@ -225,14 +225,6 @@ class TokenService:
         self._authenticator.forget(*ended)
         return token
 
-    def rewrap_secrets(self) -> int:
-        """Encrypt every token's hash under the first key (after a new one was put there). Returns how many.
-
-        Raises LostKey, and changes nothing, when one of them opens under no key.
-        """
-        with self._changing() as connection:
-            return tokens.rewrap_secrets(connection, self._vault.rotate)
-
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
         """A write transaction in which no other one changes tokens: a change reads before it writes."""

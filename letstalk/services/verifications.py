@@ -150,6 +150,8 @@ class VerificationService:
             # Another request ended it between our look and our attempt.
             refuse_unless_pending(locate_verification(connection, actor, target, now), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
+        # Once more, now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
+        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
         return verification
 
     def _approve(self, connection: Connection, verification: Verification, now: datetime) -> list[str]:

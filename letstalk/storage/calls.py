@@ -22,6 +22,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    or_,
     select,
     text,
     update,
@@ -197,10 +198,11 @@ def update_call(connection: Connection, call_id: str, was: CallStatus | None = N
     return connection.execute(statement).rowcount == 1
 
 
-def count_not_failed(connection: Connection, verification_id: str) -> int:
-    """How many of a verification's calls did not fail outright."""
+def count_not_refused(connection: Connection, verification_id: str) -> int:
+    """How many of a verification's calls were answered, or did not fail."""
     statement = select(func.count()).where(
-        calls.c.verification_id == verification_id, calls.c.status != CallStatus.FAILED.value
+        calls.c.verification_id == verification_id,
+        or_(calls.c.status != CallStatus.FAILED.value, calls.c.answered_at.is_not(None)),
     )
     return int(connection.execute(statement).scalar_one())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,14 +50,16 @@ class Database:
     """One engine, and the two ways to use it: `read()` and `write()`."""
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "NORMAL", pool_size: int = 16) -> None:
-        """`url` is `sqlite:///path` or `postgresql://…`; nothing is opened before the first use."""
+        """`url` is `sqlite:///path` or `postgresql://…`; no connection is made before the first use."""
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
+            _make_private(parsed.database)
             self.engine = create_engine(
                 parsed,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,  # they would stand in the log of a failure, codes' digests and phones included
                 connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
             )
             _prepare_sqlite(self.engine, sqlite_synchronous)
@@ -66,6 +69,7 @@ class Database:
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
+                hide_parameters=True,
                 connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS},
             )
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
@@ -106,6 +110,12 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def _make_private(path: str | None) -> None:
+    """Make the file ourselves where there is none: SQLite would let everyone on the machine read it."""
+    if path and path != ":memory:" and not os.path.exists(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -156,15 +156,6 @@ def add_requests(connection: Connection, counts: Iterable[tuple[str, int, dateti
         statement,
         [{"counted_id": token_id, "requests": requests, "moment": last} for token_id, requests, last in counts],
     )
-
-
-def rewrap_secrets(connection: Connection, rewrap: Callable[[str], str]) -> int:
-    """Put every encrypted hash through `rewrap` (a rotation of keys). Returns how many there were."""
-    rows = connection.execute(select(tokens.c.token_id, tokens.c.secret_hash_encrypted)).all()
-    for token_id, sealed in rows:
-        statement = tokens.update().where(tokens.c.token_id == token_id)
-        connection.execute(statement.values(secret_hash_encrypted=rewrap(sealed)))
-    return len(rows)
 
 
 def to_token(row: Row[Any]) -> Token:

@@ -100,7 +100,6 @@ _NEWEST = (
     _SELECT.where(
         verifications.c.user_id == bindparam("user_id"),
         verifications.c.phone == bindparam("phone"),
-        verifications.c.created_at > bindparam("since"),
     )
     .order_by(verifications.c.created_at.desc())
     .limit(1)
@@ -123,7 +122,7 @@ _WRONG_CODES = (
 )
 
 
-def _verification(row: Row[Any]) -> Verification:
+def verification_from(row: Row[Any]) -> Verification:
     values = dict(row._mapping)
     values["status"] = VerificationStatus(values["status"])
     return Verification(**values)
@@ -138,12 +137,13 @@ def insert_verification(connection: Connection, verification: Verification) -> N
 
 def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
     row = connection.execute(_BY_ID, {"verification_id": verification_id, "user_id": user_id}).first()
-    return None if row is None else _verification(row)
+    return None if row is None else verification_from(row)
 
 
-def find_newest(connection: Connection, user_id: str, phone: str, since: datetime) -> Verification | None:
-    row = connection.execute(_NEWEST, {"user_id": user_id, "phone": phone, "since": since}).first()
-    return None if row is None else _verification(row)
+def find_newest(connection: Connection, user_id: str, phone: str) -> Verification | None:
+    """The newest verification of an owner and phone, however old."""
+    row = connection.execute(_NEWEST, {"user_id": user_id, "phone": phone}).first()
+    return None if row is None else verification_from(row)
 
 
 def lock_verification(connection: Connection, verification_id: str) -> Verification:
@@ -152,7 +152,7 @@ def lock_verification(connection: Connection, verification_id: str) -> Verificat
     Always taken before its calls, so that no two transactions wait for each other in a ring.
     """
     statement = _SELECT.where(verifications.c.verification_id == verification_id).with_for_update()
-    return _verification(connection.execute(statement).one())
+    return verification_from(connection.execute(statement).one())
 
 
 def list_verifications(
@@ -184,7 +184,7 @@ def list_verifications(
         )
         statement = statement.where(earlier)
     statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)
-    return [_verification(row) for row in connection.execute(statement)]
+    return [verification_from(row) for row in connection.execute(statement)]
 
 
 def spend_attempt(connection: Connection, verification_id: str, now: datetime) -> bool:

@@ -15,8 +15,7 @@ from letstalk.services.sends import CallAccepted, NewVerification
 from letstalk.services.verifications import CallHistory, VerificationHistory
 from letstalk.web.container import services
 from letstalk.web.guards import current_actor, require
-from letstalk.web.openapi import idempotent
-from letstalk.web.schemas.base import error_answer
+from letstalk.web.openapi import idempotent, refuses
 from letstalk.web.schemas.calls import (
     CallPath,
     ListQuery,
@@ -29,37 +28,25 @@ from letstalk.web.schemas.calls import (
     VerifyRequest,
 )
 
-calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[Tag(name="Calls")])
+TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
 
-OVER = error_answer(
+calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+
+OVER = (
     "code_expired",
     "code_used",
     "attempts_exceeded",
     "verification_canceled",
     "verification_superseded",
     "verification_failed",
-    description="The verification is over.",
 )
-NONE_PENDING = error_answer("no_pending_verification", description="No verification waits for a code here.")
-FULL = error_answer("queue_full", description="The code would expire before it is heard.")
-REUSED = error_answer("idempotency_key_reused", description="This Idempotency-Key was used with another body.")
 
 
-@calls.post(
-    "/otp",
-    summary="Call a phone and read it a code",
-    responses={
-        202: SendAnswer,
-        400: error_answer("invalid_request", "invalid_phone", description="The request is wrong."),
-        403: error_answer("destination_blocked", "insufficient_scope", "address_not_allowed"),
-        422: REUSED,
-        429: error_answer("resend_too_soon", "phone_limit", "too_many_failures", "rate_limited"),
-        503: FULL,
-    },
-)
+@calls.post("/otp", summary="Call a phone and read it a code", responses={202: SendAnswer})
 @require(Scope.OTP_SEND)
 @idempotent
-def send(body: SendRequest) -> Response:
+@refuses("invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full")
+def send_otp(body: SendRequest) -> Response:
     """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
     wanted = NewVerification(
         phone=body.phone,
@@ -72,19 +59,10 @@ def send(body: SendRequest) -> Response:
     return _render_accepted(accepted, f"{accepted.phone} is being called.")
 
 
-@calls.post(
-    "/verify",
-    summary="Check a code",
-    responses={
-        200: VerifyAnswer,
-        400: error_answer("invalid_code", "invalid_request", "invalid_phone", description="This is not the code."),
-        404: NONE_PENDING,
-        410: OVER,
-        429: error_answer("too_many_failures", "rate_limited"),
-    },
-)
+@calls.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
 @require(Scope.OTP_VERIFY)
-def verify(body: VerifyRequest) -> Response:
+@refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
+def verify_code(body: VerifyRequest) -> Response:
     """A code is accepted once. Five wrong ones end the verification; ten within an hour close the phone for a while."""
     service = services().verifications
     target = service.target(phone=body.phone, verification_id=body.verification_id)
@@ -98,23 +76,20 @@ def verify(body: VerifyRequest) -> Response:
     )
 
 
-@calls.post(
-    "/replay",
-    summary="Have the same code spoken again",
-    responses={
-        202: SendAnswer,
-        400: error_answer("invalid_request", "invalid_phone", description="The request is wrong."),
-        404: NONE_PENDING,
-        409: error_answer("replays_exhausted", description="The code was spoken again as often as allowed."),
-        410: OVER,
-        422: REUSED,
-        429: error_answer("replay_too_soon", "phone_limit", "too_many_failures", "rate_limited"),
-        503: FULL,
-    },
-)
+@calls.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
 @require(Scope.OTP_REPLAY)
 @idempotent
-def replay(body: ReplayRequest) -> Response:
+@refuses(
+    "invalid_phone",
+    "no_pending_verification",
+    "replays_exhausted",
+    *OVER,
+    "replay_too_soon",
+    "phone_limit",
+    "too_many_failures",
+    "queue_full",
+)
+def replay_otp(body: ReplayRequest) -> Response:
     """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
     target = services().verifications.target(phone=body.phone, verification_id=body.verification_id)
     accepted = services().sends.replay_verification(current_actor(), target, _idempotency_key())
@@ -123,6 +98,7 @@ def replay(body: ReplayRequest) -> Response:
 
 @calls.get("", summary="List verifications", responses={200: VerificationListAnswer})
 @require(Scope.CALLS_READ)
+@refuses("invalid_phone")
 def list_verifications(query: ListQuery) -> Response:
     """Newest first, your own `user_id`'s only."""
     page = services().verifications.list_verifications(
@@ -132,30 +108,20 @@ def list_verifications(query: ListQuery) -> Response:
     return jsonify(verifications=summaries, next_cursor=page.next_cursor)
 
 
-@calls.get(
-    "/<string:verification_id>",
-    summary="Get a verification and its calls",
-    responses={200: VerificationAnswer, 404: error_answer("not_found")},
-)
+@calls.get("/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationAnswer})
 @require(Scope.CALLS_READ)
+@refuses("not_found")
 def get_verification(path: CallPath) -> Response:
     """With every call, what happened in it, and why it ended."""
-    return _render_history(services().verifications.get_verification(current_actor(), path.verification_id))
+    return _render_history(services().verifications.get_verification(current_actor(), str(path.verification_id)))
 
 
-@calls.post(
-    "/<string:verification_id>/cancel",
-    summary="Cancel a verification",
-    responses={
-        200: VerificationAnswer,
-        404: error_answer("not_found"),
-        409: error_answer("not_pending", description="It is over already."),
-    },
-)
+@calls.post("/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationAnswer})
 @require(Scope.CALLS_CANCEL)
-def cancel(path: CallPath) -> Response:
+@refuses("not_found", "not_pending")
+def cancel_verification(path: CallPath) -> Response:
     """Its code is dead at once; a waiting call is dropped, a live one hung up."""
-    return _render_history(services().verifications.cancel_verification(current_actor(), path.verification_id))
+    return _render_history(services().verifications.cancel_verification(current_actor(), str(path.verification_id)))
 
 
 def _idempotency_key() -> IdempotencyKey | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import flask_openapi3_swagger
-from flask import Blueprint, current_app, g, jsonify, render_template, send_from_directory
-from flask.typing import ResponseReturnValue
+from flask import Response, current_app, g, jsonify, render_template, send_from_directory
+from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.web.guards import public
 
-docs = Blueprint("docs", __name__)
+docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
 
 SWAGGER_FOLDER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
@@ -20,22 +21,34 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
+DOCUMENT: dict[str, Any] = {"type": "object", "required": ["openapi", "info", "paths"]}
 
-@docs.get("/openapi.json")
+
+@docs.get(
+    "/openapi.json",
+    summary="This description",
+    responses={200: {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": DOCUMENT}}}},
+)
 @public
-def document() -> ResponseReturnValue:
+def get_description() -> Response:
+    """The whole API, for tools that make clients, tests and pages of it."""
     return jsonify(current_app.extensions["letstalk_openapi"])
 
 
-@docs.get("/docs")
+@docs.get(
+    "/docs",
+    summary="This description, to browse",
+    responses={200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
 @public
-def browse() -> ResponseReturnValue:
+def browse_description() -> str:
+    """Works with no internet."""
     g.content_security_policy = POLICY
     return render_template("docs/browse.html")
 
 
-@docs.get("/docs/assets/<path:name>")
+@docs.get("/docs/assets/<path:name>", doc_ui=False)
 @public
-def asset(name: str) -> ResponseReturnValue:
+def asset(name: str) -> Response:
     """Swagger UI's own files, from its Python package."""
     return send_from_directory(SWAGGER_FOLDER, name, max_age=86400)

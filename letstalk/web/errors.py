@@ -40,6 +40,9 @@ HTTP_ERRORS: dict[int, tuple[str, str]] = {
     415: ("unsupported_media_type", "The body must be application/json."),
 }
 
+# Asked by programs, whatever they say that they accept.
+API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
+
 REALM = 'Bearer realm="letstalk"'
 
 
@@ -107,7 +110,7 @@ def wants_page() -> bool:
     """Whether a person is looking: an HTML view, or a browser at an address outside the API."""
     if g.get("is_page"):
         return True
-    is_api = request.path.startswith(("/calls", "/api/"))
+    is_api = request.path.startswith(API_PATHS)
     return not is_api and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
@@ -117,7 +120,12 @@ def _handle_ours(error: LetsTalkError) -> Response:
         services().audit.record_refusal(
             error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
         )
-    return _page(status_of(error), error.message) if wants_page() else render_error(error)
+    if not wants_page():
+        return render_error(error)
+    page = _page(status_of(error), error.message)
+    if error.retry_after_seconds is not None:
+        page.headers["Retry-After"] = str(error.retry_after_seconds)
+    return page
 
 
 def _handle_http(error: HTTPException) -> Response:

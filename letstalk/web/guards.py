@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from flask import Response, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from flask_wtf.csrf import validate_csrf
+from flask_wtf.csrf import CSRFError, validate_csrf
 from wtforms import ValidationError
 
 from letstalk.domain.actors import Actor, ActorKind, trusted_actor
@@ -99,10 +99,10 @@ def check_guard() -> ResponseReturnValue | None:
     if guard.kind is GuardKind.METRICS:
         _admit_metrics_reader()
         return None
+    g.is_page = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
     request_limits().check_address(remote_address())
-    if guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE):
-        g.is_page = True
-        csrf.protect()
+    if g.is_page:
+        _check_form()
     if guard.kind is GuardKind.SIGNED_IN:
         if not current_user.is_authenticated:
             return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
@@ -143,6 +143,14 @@ def _authenticate_bearer(header: str) -> Actor:
     if scheme.lower() != "bearer" or not presented:
         raise MissingAuthorization
     return services().tokens.authenticate(presented, remote_address())
+
+
+def _check_form() -> None:
+    try:
+        csrf.protect()
+    except CSRFError:
+        sentence = "This form is too old, or was not sent from our own page. Go back, reload it and try again."
+        raise CsrfFailed(sentence) from None
 
 
 def _check_csrf() -> None:

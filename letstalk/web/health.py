@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import Field
 
 from letstalk.domain.errors import Unavailable
 from letstalk.observability.metrics import calls_live, calls_waiting, channels_total
 from letstalk.web.container import services
 from letstalk.web.guards import metrics_reader, unlimited
-from letstalk.web.schemas.base import Answer, error_answer
+from letstalk.web.openapi import refuses
+from letstalk.web.schemas.base import Answer, with_example
 
-health = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations")])
+health = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For those who run it.")])
+
+CHECKED = ("database", "migrations", "worker", "queue")
 
 
 class HealthAnswer(Answer):
-    status: str = Field(examples=["ok"])
+    """The process is alive."""
+
+    model_config = with_example({"status": "ok"})
+
+    status: Literal["ok"]
 
 
 class ReadyAnswer(Answer):
-    status: str = Field(examples=["ready"])
-    checks: dict[str, str] = Field(examples=[{"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}])
+    """All that its work needs is well."""
+
+    model_config = with_example({"status": "ready", "checks": dict.fromkeys(CHECKED, "ok")})
+
+    status: Literal["ready"]
+    checks: dict[str, Literal["ok"]]
 
 
 @health.get("/health", summary="Is the process alive?", responses={200: HealthAnswer})
 @unlimited
-def alive() -> Response:
+def get_health() -> Response:
     """Touches nothing but the process itself."""
     return jsonify(status="ok")
 
 
-@health.get(
-    "/health/ready",
-    summary="Can it do its work?",
-    responses={200: ReadyAnswer, 503: error_answer("not_ready", description="The database can't be reached.")},
-)
+@health.get("/health/ready", summary="Can it do its work?", responses={200: ReadyAnswer})
 @unlimited
-def ready() -> Response:
+@refuses("not_ready")
+def get_readiness() -> Response:
     """Database, migrations, worker and queue are well; 503 with the reason if not."""
     result = services().health.check()
     if not result.is_ready:
@@ -49,10 +58,10 @@ def ready() -> Response:
 @health.get(
     "/metrics",
     summary="Prometheus metrics",
-    responses={200: {"description": "Prometheus text", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 @metrics_reader
-def metrics() -> Response:
+def get_metrics() -> Response:
     """From loopback, or with an `admin` token. No phone, token or code is in it."""
     load = services().health.load()
     calls_waiting.set(load.calls_waiting)

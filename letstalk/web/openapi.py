@@ -1,119 +1,219 @@
-"""The OpenAPI document: generated from the models that validate, completed from the guards that refuse."""
+"""The OpenAPI document: generated from the models that validate, completed from the guards that refuse.
+
+A view states what only it knows: the answer that it gives and, with `@refuses`, the refusals of its own rules. What
+its guard, its body and its Idempotency-Key can lead to is derived here, so that no view can forget it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from flask_openapi3 import Info
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from werkzeug.routing import Rule
 
-from letstalk import __version__
-from letstalk.web.guards import GuardKind, guard_of
-from letstalk.web.schemas.base import ErrorBody, error_answer
+from letstalk.web.descriptions import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY
+from letstalk.web.guards import Guard, GuardKind, guard_of
+from letstalk.web.schemas.base import Answer, ApiModel
+from letstalk.web.schemas.errors import REFUSALS, STATUS_SENTENCES, ErrorBody, example_of
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
-INFO = Info(
-    title="Let's Talk",
-    version=__version__,
-    description="Proves a phone number with a call: your app asks for a code, the phone rings, a voice reads the code, "
-    "your app checks it.",
-)
-SECURITY_SCHEMES: dict[str, Any] = {
-    "token": {"type": "http", "scheme": "bearer", "description": "An API token, `lt_…`."},
-    "dashboard": {
-        "type": "apiKey",
-        "in": "cookie",
-        "name": "session",
-        "description": "A signed-in person; writing also needs the X-CSRFToken header.",
-    },
-}
-REQUEST_ID = {
-    "description": "This request's id, also in the log.",
-    "schema": {"type": "string", "format": "uuid"},
-}
-RETRY_AFTER = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key with the same body brings back the first 2xx answer for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-}
-METHODS = ("get", "post", "patch", "delete")
+REF = "#/components/schemas/{model}"
+WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
+
+
+def refuses(*codes: str) -> Callable[[View], View]:
+    """Declare the codes that a view's own rules answer with."""
+
+    def decorate(view: View) -> View:
+        view.refusal_codes = codes  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
+        return view
+
+    return decorate
 
 
 def idempotent(view: View) -> View:
     """Declare that a view takes an Idempotency-Key."""
-    view.is_idempotent = True  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
+    view.is_idempotent = True  # type: ignore[attr-defined]  # as above
     return view
 
 
 def build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
-    """`document`, as flask-openapi3 made it, with what every operation shares.
-
-    The refusals and the security of an operation come from its guard, so that they can't be forgotten.
-    """
-    schema = ErrorBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = document["components"]["schemas"]
-    for name, definition in schema.pop("$defs", {}).items():
-        schemas[name] = definition
-    schemas["ErrorBody"] = schema
-    schemas.pop("ValidationErrorModel", None)
+    """`document`, as flask-openapi3 made it, with what every operation shares and without the library's own marks."""
+    paths = document["paths"]
+    paths[DASHBOARD_PATH] = DASHBOARD
+    document["components"]["schemas"] = _schemas(document["components"]["schemas"])
+    document["components"]["headers"] = HEADERS
     for rule in app.url_map.iter_rules():
-        path = document["paths"].get(_path_of(rule.rule))
-        if path is None:
-            continue
-        for method in METHODS:
-            if method in path and method.upper() in (rule.methods or set()):
-                _complete(path[method], app.view_functions[rule.endpoint], schemas)
-    return document
+        for method, operation in paths.get(_path_of(rule), {}).items():
+            if method.upper() in (rule.methods or set()):
+                view = app.view_functions[rule.endpoint]
+                _Operation(method, _path_of(rule), operation, view, document["components"]["schemas"]).complete()
+    return {**document, "paths": _clean(paths), "components": _clean(document["components"])}
 
 
-def _path_of(rule: str) -> str:
-    return rule.replace("<string:", "{").replace("<", "{").replace(">", "}")
+def _path_of(rule: Rule) -> str:
+    return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", r"{\1}", rule.rule)
 
 
-def _complete(operation: dict[str, Any], view: Callable[..., Any], schemas: dict[str, Any]) -> None:
-    guard = guard_of(view)
-    responses: dict[str, Any] = operation["responses"]
-    if _is_library_default(responses.get("400", {})):
-        del responses["400"]
-    takes_input = "requestBody" in operation or operation.get("parameters")
-    if takes_input:
-        responses.setdefault("400", error_answer("invalid_request", description="The request is wrong."))
-    if "requestBody" in operation:
-        responses["413"] = error_answer("too_large", description="The body is over 64 KiB.")
-        responses["415"] = error_answer("unsupported_media_type", description="The body is not application/json.")
-        operation["requestBody"]["required"] = _requires_anything(operation, schemas)
-    if getattr(view, "is_idempotent", False):
-        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
-    if guard is not None and guard.kind in (GuardKind.TOKEN, GuardKind.METRICS):
-        responses["401"] = error_answer("missing_authorization", "invalid_token", description="Not authenticated.")
-        codes = ["insufficient_scope", "address_not_allowed"] + (["csrf_failed"] if guard.trusted else [])
-        responses.setdefault("403", error_answer(*codes, description="Not allowed."))
-        scopes = [guard.scope.value] if guard.scope else []
-        operation["security"] = [{"token": scopes}] + ([{"dashboard": []}] if guard.trusted else [])
-        operation["x-required-scope"] = guard.scope.value if guard.scope else None
-    if guard is not None and guard.kind is not GuardKind.UNLIMITED:
-        responses.setdefault("429", error_answer("rate_limited", description="Too many requests."))
-    for status, response in responses.items():
-        headers = response.setdefault("headers", {})
-        headers["X-Request-Id"] = REQUEST_ID
-        if status in ("429", "503"):
-            headers["Retry-After"] = RETRY_AFTER
+def _schemas(names: Iterable[str]) -> dict[str, Any]:
+    """The models of those names, and the refusals' one: the library's own rendering drops examples."""
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
+    models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
+    models += [(model, "serialization") for model in _below(Answer) if model.__name__ in names]
+    _, definitions = models_json_schema(models, ref_template=REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
 
 
-def _is_library_default(response: dict[str, Any]) -> bool:
-    """Whether flask-openapi3 put its own description of a validation error, which is not ours."""
-    content = response.get("content", {}).get("application/json", {})
-    return bool(content.get("schema", {}).get("type") == "array")
+def _below(model: type[BaseModel]) -> Iterable[type[BaseModel]]:
+    for child in model.__subclasses__():
+        yield child
+        yield from _below(child)
 
 
-def _requires_anything(operation: dict[str, Any], schemas: dict[str, Any]) -> bool:
-    """Whether a request without a body is refused: where everything may be left out, so may the body."""
-    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    schema = schemas[reference.rsplit("/", 1)[1]]
-    return bool(schema.get("required") or schema.get("oneOf"))
+class _Operation:
+    """One operation of the document, being completed in place."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        described: dict[str, Any],
+        view: Callable[..., Any],
+        schemas: dict[str, Any],
+    ) -> None:
+        self._method = method
+        self._path = path
+        self._described = described
+        self._view = view
+        self._schemas = schemas
+        guard = guard_of(view)
+        if guard is None:
+            raise RuntimeError(f"{view.__name__} declares no guard")
+        self._guard: Guard = guard
+        self._is_idempotent = getattr(view, "is_idempotent", False)
+
+    def complete(self) -> None:
+        described = self._described
+        described["operationId"] = self._view.__name__
+        described["responses"] = {
+            status: response for status, response in described["responses"].items() if status.startswith(("2", "3"))
+        }
+        if self._has_json_body():
+            described["requestBody"]["required"] = self._requires_body()
+        if self._is_idempotent:
+            described.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        self._describe_access()
+        for status, response in described["responses"].items():
+            self._describe_success(status, response)
+        for status, codes in sorted(self._codes_by_status().items()):
+            described["responses"][str(status)] = self._refusal(status, codes)
+
+    def _has_json_body(self) -> bool:
+        return "requestBody" in self._described and self._guard.kind is not GuardKind.SIGNATURE
+
+    def _requires_body(self) -> bool:
+        """Whether a request without a body is refused: where everything may be left out, so may the body."""
+        reference = self._described["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        schema = self._schemas[reference.rsplit("/", 1)[1]]
+        return bool(schema.get("required") or schema.get("oneOf"))
+
+    def _describe_access(self) -> None:
+        guard, described = self._guard, self._described
+        if guard.kind is GuardKind.SIGNED_IN:
+            described["security"] = [{"dashboard": []}, {}]  # without it, the answer is the way to the sign-in page
+        elif guard.kind is GuardKind.SIGNATURE:
+            described["security"] = [{"telnyx_signature": [], "telnyx_timestamp": []}]
+        elif guard.kind not in WITH_TOKEN:
+            described["security"] = []
+        else:
+            scope = "admin" if guard.kind is GuardKind.METRICS else guard.scope and guard.scope.value
+            described["security"] = [{"token": [scope] if scope else []}]
+            described["security"] += [{"dashboard": []}] if guard.trusted else []
+            described["security"] += [{}] if guard.kind is GuardKind.METRICS else []
+            needed = f"Scope: `{scope}`." if scope else "Any token may ask."
+            needed += " A signed-in person needs no token." if guard.trusted else ""
+            described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
+
+    def _codes_by_status(self) -> dict[int, list[str]]:
+        by_status: dict[int, list[str]] = {}
+        for code in dict.fromkeys(self._codes()):
+            by_status.setdefault(REFUSALS[code].status, []).append(code)
+        return by_status
+
+    def _codes(self) -> Iterable[str]:
+        """What a request can be refused with: first for its form and its sender, then by the view's own rules."""
+        guard = self._guard
+        takes_query = any(parameter["in"] == "query" for parameter in self._described.get("parameters", ()))
+        if self._has_json_body() or takes_query or self._is_idempotent:
+            yield "invalid_request"
+        if guard.kind in WITH_TOKEN:
+            yield from ("missing_authorization", "invalid_token")
+            if guard.scope is not None or guard.kind is GuardKind.METRICS:
+                yield "insufficient_scope"
+            yield "address_not_allowed"
+        if guard.trusted and self._method != "get":
+            yield "csrf_failed"
+        yield from getattr(self._view, "refusal_codes", ())
+        if self._has_json_body():
+            yield from ("too_large", "unsupported_media_type")
+        if self._is_idempotent:
+            yield "idempotency_key_reused"
+        if guard.kind is not GuardKind.UNLIMITED:
+            yield "rate_limited"
+
+    def _describe_success(self, status: str, response: dict[str, Any]) -> None:
+        content = response.get("content", {}).get("application/json", {})
+        name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+        if name in self._schemas:
+            response["description"] = self._schemas[name]["description"]
+        more = ["Idempotent-Replayed"] if self._is_idempotent else []
+        more += ["Warning"] if self._guard.trusted else []
+        response["headers"] = self._headers(*more, *(["Location"] if status.startswith("3") else []))
+
+    def _refusal(self, status: int, codes: list[str]) -> dict[str, Any]:
+        more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
+        narrowed: dict[str, Any] = {"properties": {"code": {"enum": codes}}}
+        if status in (429, 503):
+            narrowed["required"] = ["retry_after"]
+        as_json = {
+            "schema": {"allOf": [{"$ref": REF.format(model="ErrorBody")}, narrowed]},
+            "examples": {code: {"value": example_of(code)} for code in codes},
+        }
+        as_page = {"schema": {"type": "string"}}
+        is_page = self._guard.kind is GuardKind.SIGNED_IN
+        content = {"text/html": as_page} if is_page else {"application/json": as_json}
+        named = ", ".join(f"`{code}`" for code in codes)
+        return {
+            "description": f"{STATUS_SENTENCES[status]} {'' if is_page else named}".strip(),
+            "headers": self._headers(*more.get(status, ()) if status != 403 or "insufficient_scope" in codes else ()),
+            "content": content,
+        }
+
+    def _headers(self, *more: str) -> dict[str, Any]:
+        names = ["X-Request-Id"]
+        if self._path.startswith(("/calls", "/api/")):
+            names.append("Cache-Control")
+        if self._guard.kind is not GuardKind.UNLIMITED:
+            names += ["RateLimit-Policy", "RateLimit"]
+        written = {"Challenge": "WWW-Authenticate"}
+        return {written.get(name, name): {"$ref": f"#/components/headers/{name}"} for name in (*names, *more)}
+
+
+def _clean(part: Any) -> Any:
+    """`part` of the document without pydantic's titles and null defaults, whole numbers written as such."""
+    if isinstance(part, dict):
+        return {
+            name: _clean(value)
+            for name, value in part.items()
+            if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
+        }
+    if isinstance(part, list):
+        return [_clean(item) for item in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part

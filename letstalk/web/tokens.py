@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask_openapi3.blueprint import APIBlueprint
-from flask_openapi3.models.tag import Tag
+from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.domain.scopes import Scope
 from letstalk.services.tokens import UNSET, NewToken, TokenChanges
 from letstalk.web.container import services
 from letstalk.web.guards import current_actor, require, require_any_token
-from letstalk.web.schemas.base import JsonAnswer, error_answer
+from letstalk.web.openapi import refuses
+from letstalk.web.schemas.base import JsonAnswer
 from letstalk.web.schemas.tokens import (
     IssuedTokenAnswer,
     RevocationAnswer,
@@ -23,9 +23,6 @@ from letstalk.web.schemas.tokens import (
 )
 
 tokens = APIBlueprint("tokens", __name__, abp_tags=[Tag(name="Tokens", description="Who may use this API.")])
-
-NOT_FOUND = error_answer("not_found", description="There is no such token, or it is not the caller's to manage.")
-INACTIVE = error_answer("token_inactive", "already_rotated", description="The token's state does not allow it.")
 
 
 @tokens.post(
@@ -74,20 +71,22 @@ def get_current_token() -> JsonAnswer:
     return TokenAnswer.of(services().tokens.get_current_token(current_actor())).model_dump()
 
 
-@tokens.get("/api/tokens/<token_id>", summary="One token", responses={200: TokenAnswer, 404: NOT_FOUND})
+@tokens.get("/api/tokens/<uuid:token_id>", summary="One token", responses={200: TokenAnswer})
 @require(Scope.TOKENS_READ, trusted=True)
+@refuses("not_found")
 def get_token(path: TokenPath) -> JsonAnswer:
-    return TokenAnswer.of(services().tokens.get_token(current_actor(), path.token_id)).model_dump()
+    return TokenAnswer.of(services().tokens.get_token(current_actor(), str(path.token_id))).model_dump()
 
 
 @tokens.patch(
-    "/api/tokens/<token_id>",
+    "/api/tokens/<uuid:token_id>",
     summary="Change a token",
     description="Without `admin`, nothing may get wider than the caller itself. A rotated token's grace can't be "
     "made longer, and a revoked or expired token can't be changed.",
-    responses={200: TokenAnswer, 404: NOT_FOUND, 409: INACTIVE},
+    responses={200: TokenAnswer},
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
+@refuses("not_found", "token_inactive", "already_rotated")
 def update_token(path: TokenPath, body: TokenPatch) -> JsonAnswer:
     given = body.model_fields_set
     changes = TokenChanges(
@@ -97,29 +96,31 @@ def update_token(path: TokenPath, body: TokenPatch) -> JsonAnswer:
         allowed_ips=(tuple(body.allowed_ips) if body.allowed_ips else None) if "allowed_ips" in given else UNSET,
         rate_limit=body.rate_limit if "rate_limit" in given else UNSET,
     )
-    return TokenAnswer.of(services().tokens.update_token(current_actor(), path.token_id, changes)).model_dump()
+    return TokenAnswer.of(services().tokens.update_token(current_actor(), str(path.token_id), changes)).model_dump()
 
 
 @tokens.post(
-    "/api/tokens/<token_id>/rotate",
+    "/api/tokens/<uuid:token_id>/rotate",
     summary="Replace a token",
     description="A new token with its own id and the same scopes, addresses, rate, owner and expiry. The old one works "
     "until the grace ends; revoking the new one ends the grace too.",
-    responses={201: IssuedTokenAnswer, 404: NOT_FOUND, 409: INACTIVE},
+    responses={201: IssuedTokenAnswer},
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
+@refuses("not_found", "token_inactive", "already_rotated")
 def rotate_token(path: TokenPath, body: RotationRequest) -> JsonAnswer:
-    issued = services().tokens.rotate_token(current_actor(), path.token_id, body.grace_seconds)
+    issued = services().tokens.rotate_token(current_actor(), str(path.token_id), body.grace_seconds)
     return IssuedTokenAnswer.of(issued).model_dump(), 201
 
 
 @tokens.delete(
-    "/api/tokens/<token_id>",
+    "/api/tokens/<uuid:token_id>",
     summary="Revoke a token",
     description="It holds on every instance within a second. The token stays on record; a second call answers alike.",
-    responses={200: RevocationAnswer, 404: NOT_FOUND},
+    responses={200: RevocationAnswer},
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
+@refuses("not_found")
 def revoke_token(path: TokenPath) -> JsonAnswer:
-    services().tokens.revoke_token(current_actor(), path.token_id)
-    return RevocationAnswer().model_dump()
+    services().tokens.revoke_token(current_actor(), str(path.token_id))
+    return RevocationAnswer(message="Token revoked successfully").model_dump()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
@@ -9,26 +11,47 @@ from letstalk.domain.errors import InvalidSignature
 from letstalk.web.container import services
 from letstalk.web.guards import remote_address, signature_checked
 from letstalk.web.limits import request_limits
-from letstalk.web.schemas.base import Answer, error_answer
+from letstalk.web.openapi import refuses
+from letstalk.web.schemas.base import Answer, with_example
 
-webhooks = APIBlueprint("webhooks", __name__, url_prefix="/api/webhooks", abp_tags=[Tag(name="Webhooks")])
+EXAMPLE_EVENT = {
+    "data": {
+        "record_type": "event",
+        "event_type": "call.answered",
+        "id": "0ccc7b54-4df3-4bca-a65a-3da1ecc777f0",
+        "occurred_at": "2026-11-20T10:00:07.000000Z",
+        "payload": {"call_control_id": "v3:cB2s…", "call_leg_id": "428c31b6-7af4-4bcb-b7f5-5013ef9657c1"},
+    }
+}
+
+TAG = Tag(name="Webhooks", description="Where a telephony provider tells what happens to calls.")
+
+webhooks = APIBlueprint("webhooks", __name__, url_prefix="/api/webhooks", abp_tags=[TAG])
+
+EVENT_BODY: dict[str, Any] = {
+    "description": "Telnyx's event, signed as these very bytes.",
+    "required": True,
+    "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE_EVENT}},
+}
 
 
 class ReceivedAnswer(Answer):
-    received: bool
+    """Kept, and acted upon soon. Also for an event that came before."""
+
+    model_config = with_example({"received": True})
+
+    received: Literal[True]
 
 
 @webhooks.post(
     "/telnyx",
     summary="Receive a Telnyx event",
-    responses={
-        200: ReceivedAnswer,
-        400: error_answer("invalid_request", description="Signed, but no event."),
-        403: error_answer("invalid_signature", description="Forged, stale or unsigned."),
-    },
+    responses={200: ReceivedAnswer},
+    openapi_extensions={"requestBody": EVENT_BODY},
 )
 @signature_checked
-def telnyx() -> Response:
+@refuses("invalid_request", "invalid_signature", "too_large")
+def receive_telnyx_event() -> Response:
     """Signed by Telnyx with Ed25519 (`telnyx-signature-ed25519`, `telnyx-timestamp`); each event id counts once."""
     try:
         services().events.receive_webhook({name.lower(): value for name, value in request.headers}, request.get_data())

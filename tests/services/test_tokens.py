@@ -13,7 +13,6 @@ import pytest
 from letstalk.domain.errors import Conflict, InvalidRequest, InvalidToken, LetsTalkError, NotFound
 from letstalk.domain.tokens import parse_token
 from letstalk.services.tokens import IssuedToken, NewToken, TokenChanges
-from letstalk.storage.crypto import LostKey, Vault, generate_key
 from tests.token_parts import ADDRESS, NOON, OWNER, Parts, make_parts, make_sqlite_parts
 
 DAY = 86400
@@ -313,24 +312,3 @@ def test_revoking_the_old_token_leaves_its_successor_alone(parts: Parts) -> None
     parts.service.revoke_token(OWNER, old.record.token_id)
     assert not works(parts, old)
     assert works(parts, new)
-
-
-def test_secrets_survive_a_rotation_of_keys(parts: Parts) -> None:
-    old_key, new_key = generate_key(), generate_key()
-    parts.vault = Vault((old_key,))
-    parts.service = parts.another_instance()
-    issued = [parts.issue(), parts.issue()]
-    parts.vault = Vault((new_key, old_key))
-    assert parts.another_instance().rewrap_secrets() == 2
-    parts.vault = Vault((new_key,))
-    assert all(works(parts, one) for one in issued)
-
-
-def test_with_a_lost_key_no_secret_is_rewrapped(parts: Parts) -> None:
-    issued = parts.issue()
-    right_vault = parts.vault
-    parts.vault = Vault((generate_key(),))
-    with pytest.raises(LostKey):
-        parts.another_instance().rewrap_secrets()
-    parts.vault = right_vault
-    assert works(parts, issued)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
+from pydantic_core import CoreSchema
 
 # What a view may return. Not Flask's own type, which flask-openapi3 can't resolve at run time.
 JsonAnswer = dict[str, Any] | tuple[dict[str, Any], int]
@@ -30,52 +31,41 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def with_example(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of a model that is shown with `example`."""
+    # flask-openapi3 reads its own key from pydantic's configuration, whose type does not know it.
+    return cast(ConfigDict, {"openapi_extra": {"example": example}})
+
+
+def with_examples(**examples: dict[str, Any]) -> ConfigDict:
+    """The configuration of a model that is shown with each of `examples`, by its name."""
+    named = {name: {"value": value} for name, value in examples.items()}
+    return cast(ConfigDict, {"openapi_extra": {"examples": named}})
+
+
 def _refuse_control_characters(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise ValueError("must not hold control characters")
     return value
 
 
-PlainText = Annotated[str, AfterValidator(_refuse_control_characters)]
+class _NoControlCharacters:
+    """The same rule for the description. (JSON that is well-formed UTF-8 has no lone surrogate to speak of.)"""
+
+    @staticmethod
+    def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+
+
+PlainText = Annotated[str, AfterValidator(_refuse_control_characters), _NoControlCharacters]
 """Text that can be stored, logged and shown anywhere: no NUL, no newline, no lone surrogate."""
 
-
-class ErrorDetail(Answer):
-    field: str
-    message: str
-
-
-class ErrorBody(Answer):
-    """The one shape of every refusal."""
-
-    error: str = Field(description="A sentence for people.")
-    code: str = Field(description="Stable, for programs.")
-    request_id: str = Field(description="The same as the X-Request-Id header.", json_schema_extra={"format": "uuid"})
-    details: list[ErrorDetail] | None = None
-    retry_after: int | None = Field(None, description="Seconds to wait; the same as the Retry-After header.")
-    attempts_remaining: int | None = None
-    verified: bool | None = Field(None, description="False with `invalid_code`.")
-    required_scopes: list[str] | None = None
-
-
-def error_answer(*codes: str, description: str = "") -> dict[str, Any]:
-    """The description of a refusal with one of `codes`, for a view's `responses`."""
-    named = ", ".join(f"`{code}`" for code in codes)
-    return {
-        "description": f"{description} {named}".strip(),
-        "content": {
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/ErrorBody"},
-                "example": {
-                    "error": description or "A sentence for people.",
-                    "code": codes[0],
-                    "request_id": "6f1c9a52-7d0e-4c5b-9a37-2f6b1f0c8d11",
-                },
-            }
-        },
-    }
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
+Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 
 class PageQuery(Query):
     limit: int = Field(50, ge=1, le=100, description="How many to give at most.")
-    cursor: str | None = Field(None, max_length=200, description="`next_cursor` of the page before.")
+    cursor: PlainText | SkipJsonSchema[None] = Field(
+        None, max_length=200, description="`next_cursor` of the page before."
+    )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.domain.addresses import MAX_ALLOWED
 from letstalk.domain.scopes import SCOPE_NAMES
@@ -20,32 +22,27 @@ from letstalk.domain.tokens import (
 )
 from letstalk.services.rates import MAX_TEXT_LENGTH
 from letstalk.services.tokens import IssuedToken, TokenPage
-from letstalk.web.schemas.base import Answer, ApiModel, PageQuery, PlainText, Query
+from letstalk.web.schemas.base import Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
-UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_USER_ID_LENGTH)]
-Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_USER_ID_LENGTH, pattern=r"\S")]
+Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
 # The names are checked by the domain, whose sentence lists them; here they stand for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS)]
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-TokenId = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
-
-
-def _example(example: dict[str, Any]) -> ConfigDict:
-    # flask-openapi3 reads its own key from pydantic's configuration, whose type does not know it.
-    return cast(ConfigDict, {"openapi_extra": {"example": example}})
 
 
 class TokenRequest(ApiModel):
     """What the new token is to be. Every field may be left out, and so may the body."""
 
-    model_config = _example({"user_id": "acme", "name": "checkout", "scopes": ["read", "write"], "expires_in": 7776000})
+    model_config = with_example(
+        {"user_id": "acme", "name": "checkout", "scopes": ["read", "write"], "expires_in": 7776000}
+    )
 
     user_id: UserId | None = Field(
         None, description="Whose verifications the token sees. Default: `default_user`; the caller's without `admin`."
@@ -64,7 +61,7 @@ class TokenRequest(ApiModel):
 class TokenPatch(ApiModel):
     """What to change; what is left out stays. Null clears a name, an expiry, an address list or a rate."""
 
-    model_config = _example({"name": "checkout, second shop", "expires_in": 2592000})
+    model_config = with_example({"name": "checkout, second shop", "expires_in": 2592000})
 
     name: Name | None = None
     scopes: Scopes = Field(default_factory=list)
@@ -76,17 +73,17 @@ class TokenPatch(ApiModel):
 class RotationRequest(ApiModel):
     """How long the old token goes on working. May be left out, and so may the body."""
 
-    model_config = _example({"grace_seconds": 3600})
+    model_config = with_example({"grace_seconds": 3600})
 
     grace_seconds: int = Field(DEFAULT_GRACE_SECONDS, ge=0, le=MAX_GRACE_SECONDS)
 
 
 class TokenPath(Query):
-    token_id: str = Field(json_schema_extra={"format": "uuid"})
+    token_id: UUID = Field(description="The token's id.")
 
 
 class TokenQuery(PageQuery):
-    user_id: UserId | None = Field(None, description="Only this owner's tokens.")
+    user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
     include_revoked: bool = Field(False, description="Show the revoked and the expired too.")
 
 
@@ -107,7 +104,7 @@ _RECORD: dict[str, Any] = {
 class IssuedTokenAnswer(Answer):
     """The only answer that holds `token`: keep it now."""
 
-    model_config = _example(
+    model_config = with_example(
         {
             "token_id": TOKEN_ID,
             "token": "lt_4fGh2kLm9PqR_…",
@@ -120,7 +117,7 @@ class IssuedTokenAnswer(Answer):
         }
     )
 
-    token_id: TokenId
+    token_id: Uuid
     token: str
     created_at: Moment
     scopes: list[ScopeName]
@@ -145,7 +142,7 @@ class IssuedTokenAnswer(Answer):
 
 
 class TokenEntry(Answer):
-    token_id: TokenId
+    token_id: Uuid
     user_id: str
     name: str | None
     prefix: str
@@ -164,13 +161,13 @@ class TokenEntry(Answer):
 class TokenAnswer(TokenEntry):
     """All that is known of a token."""
 
-    model_config = _example(
+    model_config = with_example(
         {**_RECORD, "allowed_ips": ["203.0.113.0/24"], "rate_limit": "100 per minute", "successor_id": None}
     )
 
     allowed_ips: list[str] | None = Field(description="Null is anywhere.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
-    successor_id: TokenId | None = Field(description="The token that a rotation put in its place.")
+    successor_id: Uuid | None = Field(description="The token that a rotation put in its place.")
 
     @classmethod
     def of(cls, token: Token) -> TokenAnswer:
@@ -183,7 +180,9 @@ class TokenAnswer(TokenEntry):
 
 
 class TokenList(Answer):
-    model_config = _example({"tokens": [_RECORD], "next_cursor": None})
+    """A page of tokens, newest first; `next_cursor` is null on the last one."""
+
+    model_config = with_example({"tokens": [_RECORD], "next_cursor": None})
 
     tokens: list[TokenEntry]
     next_cursor: str | None
@@ -194,9 +193,11 @@ class TokenList(Answer):
 
 
 class RevocationAnswer(Answer):
-    model_config = _example({"message": "Token revoked successfully"})
+    """The token works no more, the second time too."""
 
-    message: str = "Token revoked successfully"
+    model_config = with_example({"message": "Token revoked successfully"})
+
+    message: Literal["Token revoked successfully"]
 
 
 def _entry(token: Token) -> dict[str, Any]:

@@ -1,0 +1,59 @@
+"""Putting everything that is encrypted under the first of ENCRYPTION_KEYS, while the service runs."""
+
+from __future__ import annotations
+
+from letstalk.observability.logs import get_logger
+from letstalk.storage.crypto import LostKey as LostKey  # raised here, so named here for callers
+from letstalk.storage.crypto import Vault
+from letstalk.storage.db import Database
+from letstalk.storage.sealed_values import SEALED_COLUMNS, SealedColumn, list_sealed, replace_sealed
+
+log = get_logger(__name__)
+
+BATCH = 200  # a write transaction of some 10 ms: nobody who waits for it notices
+
+
+class KeyRotation:
+    def __init__(self, db: Database, vault: Vault) -> None:
+        self._db = db
+        self._vault = vault
+
+    def rotate_keys(self) -> dict[str, int]:
+        """Encrypt every value under the first key again. Returns how many of each kind.
+
+        Afterwards the other keys may be dropped, once every instance runs with the new first key. A value that
+        changed meanwhile was encrypted by an instance that knows the new key, or is erased; it is left alone.
+        Raises LostKey, having rotated what came before, for a value that no key opens.
+        """
+        counts = {column.name: self._rotate_column(column) for column in SEALED_COLUMNS}
+        log.info("keys_rotated", **{name.replace(" ", "_"): count for name, count in counts.items()})
+        return counts
+
+    def check_keys(self) -> str | None:
+        """None when the keys open what is stored; else the sentence that says what they don't open.
+
+        Looks at the newest of each kind only, so that a start does not wait for it.
+        """
+        with self._db.read() as connection:
+            for column in SEALED_COLUMNS:
+                for _, sealed in list_sealed(connection, column, "", 1):
+                    try:
+                        self._vault.decrypt(sealed)
+                    except LostKey:
+                        return f"ENCRYPTION_KEYS no longer holds the key that the stored {column.name} need"
+        return None
+
+    def _rotate_column(self, column: SealedColumn) -> int:
+        rotated, after = 0, ""
+        while True:
+            with self._db.write() as connection:
+                batch = list_sealed(connection, column, after, BATCH)
+                for key, old in batch:
+                    try:
+                        new = self._vault.rotate(old)
+                    except LostKey:
+                        raise LostKey(f"no key in ENCRYPTION_KEYS opens {column.name} {key}") from None
+                    rotated += replace_sealed(connection, column, key, old, new)
+            if len(batch) < BATCH:
+                return rotated
+            after = batch[-1][0]

@@ -1,0 +1,114 @@
+"""Every refusal that an answer can carry: its one shape, and each code with its status and an example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from letstalk.web.schemas.base import Answer, Uuid
+
+
+class ErrorDetail(Answer):
+    """One thing that is wrong with one field of the request."""
+
+    field: str = Field(examples=["code_length"])
+    message: str
+
+
+class ErrorBody(Answer):
+    """The one shape of every refusal."""
+
+    error: str = Field(description="A sentence for people. It may change; programs read `code`.")
+    code: str = Field(description="Stable, for programs.")
+    request_id: Uuid = Field(description="The same as the X-Request-Id header.")
+    details: list[ErrorDetail] | SkipJsonSchema[None] = None
+    retry_after: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        None, description="Seconds to wait; the same as the Retry-After header."
+    )
+    attempts_remaining: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        None, description="With `invalid_code`."
+    )
+    verified: bool | SkipJsonSchema[None] = Field(None, description="False, with `invalid_code`.")
+    required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`error` as an answer could say it; `more` are the further fields of that answer."""
+
+    status: int
+    error: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+_PHONE = "This is not a phone number that can be called. Give it in international form, like +256700123456."
+_LENGTH = "Input should be less than or equal to 10"
+
+REFUSALS: dict[str, Refusal] = {
+    "invalid_request": Refusal(
+        400, f"code_length: {_LENGTH}.", {"details": [{"field": "code_length", "message": _LENGTH}]}
+    ),
+    "invalid_phone": Refusal(400, _PHONE, {"details": [{"field": "phone", "message": _PHONE}]}),
+    "invalid_code": Refusal(400, "This is not the code.", {"attempts_remaining": 4, "verified": False}),
+    "missing_authorization": Refusal(401, "Missing or invalid authorization header"),
+    "invalid_token": Refusal(401, "Invalid or revoked token"),
+    "insufficient_scope": Refusal(403, "This token needs the scope otp:send.", {"required_scopes": ["otp:send"]}),
+    "address_not_allowed": Refusal(403, "This token may not be used from this address."),
+    "destination_blocked": Refusal(403, "Premium-rate and shared-cost numbers are never called."),
+    "csrf_failed": Refusal(403, "The X-CSRFToken header is missing or wrong."),
+    "invalid_signature": Refusal(403, "The signature is not Telnyx's."),
+    "not_found": Refusal(404, "There is no such verification."),
+    "no_pending_verification": Refusal(404, "No verification waits for a code here."),
+    "method_not_allowed": Refusal(405, "This address does not take that method."),
+    "not_pending": Refusal(409, "This verification is over already: approved."),
+    "replays_exhausted": Refusal(409, "The code was spoken again as often as allowed. Ask for a new one."),
+    "token_inactive": Refusal(409, "The token is revoked or expired."),
+    "already_rotated": Refusal(409, "The token has been rotated already."),
+    "code_expired": Refusal(410, "This code has expired. Ask for a new one."),
+    "code_used": Refusal(410, "This code has been used already."),
+    "attempts_exceeded": Refusal(410, "Too many wrong codes. Ask for a new one."),
+    "verification_canceled": Refusal(410, "This verification was canceled."),
+    "verification_superseded": Refusal(410, "A newer code has taken the place of this one."),
+    "verification_failed": Refusal(410, "The call could not be placed. Ask for a new code."),
+    "too_large": Refusal(413, "The body is too large: at most 64 KiB."),
+    "unsupported_media_type": Refusal(415, "The body must be application/json."),
+    "idempotency_key_reused": Refusal(422, "This Idempotency-Key was used with another body."),
+    "rate_limited": Refusal(429, "Too many requests: at most 600 per 1 minute. Wait 12 s.", {"retry_after": 12}),
+    "resend_too_soon": Refusal(
+        429, "A code was requested for this phone a moment ago. Wait before asking again.", {"retry_after": 27}
+    ),
+    "replay_too_soon": Refusal(
+        429, "The code was spoken a moment ago. Wait before asking to hear it again.", {"retry_after": 14}
+    ),
+    "phone_limit": Refusal(429, "This phone was called too often. Wait before asking again.", {"retry_after": 480}),
+    "too_many_failures": Refusal(
+        429, "Too many wrong codes for this phone. Wait before trying again.", {"retry_after": 2400}
+    ),
+    "internal_error": Refusal(500, "Something went wrong on our side. The request id tells us where to look."),
+    "queue_full": Refusal(503, "Too many calls wait: the code would expire before it is heard.", {"retry_after": 45}),
+    "not_ready": Refusal(503, "No worker has been seen for 15 s.", {"retry_after": 5}),
+}
+
+STATUS_SENTENCES: dict[int, str] = {
+    400: "The request is wrong.",
+    401: "Who is asking is not known.",
+    403: "Who is asking may not do this.",
+    404: "There is no such thing, or it is not the caller's.",
+    409: "It does not fit the state that things are in.",
+    410: "The verification is over.",
+    413: "The body is over 64 KiB.",
+    415: "The body is not `application/json`.",
+    422: "The Idempotency-Key was used with another body.",
+    429: "Too often. `Retry-After` says how many seconds to wait.",
+    503: "The service can't take it now. `Retry-After` says when to ask again.",
+}
+EXAMPLE_REQUEST_ID = "6f1c9a52-7d0e-4c5b-9a37-2f6b1f0c8d11"
+
+
+def example_of(code: str) -> dict[str, Any]:
+    """The body of an answer that refuses with `code`."""
+    refusal = REFUSALS[code]
+    return {"error": refusal.error, "code": code, "request_id": EXAMPLE_REQUEST_ID, **refusal.more}
