@@ -211,6 +211,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             host=settings.host,
             port=settings.port,
             threads=settings.web_threads,
+            processes=settings.web_processes,
             is_development=settings.is_development,
             is_simulated=is_simulated,
             dashboard_password=settings.dashboard_password.get_secret_value(),

@@ -30,4 +30,8 @@ class Process:
         self._worker.stop()
         self._provider.stop()
         self._services.usage.stop()
+        self.close()
+
+    def close(self) -> None:
+        """Let the database go, which a process that only supervises others does not need."""
         self._db.close()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
+import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from werkzeug.serving import is_running_from_reloader
 
 from letstalk.processes import Process
+from letstalk.supervisors import LISTEN_FD_OPTION, Supervisor
 
-MAX_BODY_BYTES_RECEIVED = 16 * 1024 * 1024  # over 64 KiB our own 413 answers; over this Waitress hangs up
+MAX_BODY_BYTES_RECEIVED = 16 * 1024 * 1024  # over 64 KiB our own 413 answers; over this Waitress does
+BACKLOG = 1024
+DRAIN_SECONDS = 5.0  # for requests that are under way when the stop comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,43 +27,60 @@ class ServerOptions:
     host: str
     port: int
     threads: int
+    processes: int
     is_development: bool
     is_simulated: bool
     dashboard_password: str  # shown at the start, in development only
 
 
-def serve(app: Flask) -> None:
-    """Serve until SIGTERM or Ctrl-C, with the background work of this process beside."""
+def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
+    """Serve until SIGTERM or Ctrl-C, with the background work of this process beside.
+
+    `entry` is the program that called, and `arguments` what it was called with: a supervisor's child is told there
+    which socket to accept from.
+    """
     options: ServerOptions = app.extensions["letstalk_server"]
     process: Process = app.extensions["letstalk_process"]
-    signal.signal(signal.SIGTERM, _exit)
     if options.is_development:
         _serve_development(app, options, process)
+    elif arguments[:1] == [LISTEN_FD_OPTION]:
+        _serve_production(app, options, process, socket.socket(fileno=int(arguments[1])))
     else:
-        _serve_production(app, options, process)
+        listener = _listen(options)
+        host, port = listener.getsockname()[:2]
+        sys.stderr.write(f"Let's Talk listens on http://{host}:{port}\n")
+        if options.processes > 1:
+            process.close()
+            Supervisor(entry, listener, options.processes).run()
+        else:
+            _serve_production(app, options, process, listener)
 
 
-def _exit(*_: Any) -> None:
-    # As Ctrl-C does: the server's own loop ends, and what stands after it is done.
-    raise SystemExit(0)
+def _listen(options: ServerOptions) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        return socket.create_server((options.host, options.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        sys.exit(f"HOST and PORT want an address that is free: {options.host}:{options.port}: {error.strerror}")
 
 
-def _serve_production(app: Flask, options: ServerOptions, process: Process) -> None:
+def _serve_production(app: Flask, options: ServerOptions, process: Process, listener: socket.socket) -> None:
     # Imported only here: development and the commands do not need it.
     from waitress.server import create_server
 
     server = create_server(
         app,
-        host=options.host,
-        port=options.port,
+        sockets=[listener],
         threads=options.threads,
         ident=None,
         max_request_body_size=MAX_BODY_BYTES_RECEIVED,
         # `ProxyFix` decides which proxy to believe, by TRUSTED_PROXIES.
         clear_untrusted_proxy_headers=False,
     )
+    stop = _GracefulStop(server)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     process.start()
-    sys.stderr.write(f"Let's Talk listens on http://{options.host}:{options.port}\n")
     try:
         server.run()
     finally:
@@ -64,7 +88,45 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process) -> N
         process.stop()
 
 
+class _GracefulStop:
+    """Takes the signal to stop: no new connection, the requests under way answered, then out of the server's loop."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self._is_draining = False
+        self._is_drained = False
+
+    def __call__(self, *_: Any) -> None:
+        if self._is_drained:
+            raise SystemExit(0)
+        if not self._is_draining:
+            self._is_draining = True
+            # In the server's own loop, which must not find its socket closed beneath it.
+            self._server.trigger.pull_trigger(self._stop_accepting)
+            threading.Thread(target=self._drain, name="drain", daemon=True).start()
+
+    def _stop_accepting(self) -> None:
+        self._server.accepting = False
+        self._server.del_channel()
+        self._server.socket.close()
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while self._is_busy() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._is_drained = True
+        main_thread = threading.main_thread().ident
+        if main_thread is not None:
+            signal.pthread_kill(main_thread, signal.SIGTERM)
+
+    def _is_busy(self) -> bool:
+        return any(
+            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
+        )
+
+
 def _serve_development(app: Flask, options: ServerOptions, process: Process) -> None:
+    signal.signal(signal.SIGTERM, _exit)
     is_reloaders_child = is_running_from_reloader()
     if is_reloaders_child:
         process.start()
@@ -75,6 +137,11 @@ def _serve_development(app: Flask, options: ServerOptions, process: Process) -> 
     finally:
         if is_reloaders_child:
             process.stop()
+
+
+def _exit(*_: Any) -> None:
+    # As Ctrl-C does: the server's own loop ends, and what stands after it is done.
+    raise SystemExit(0)
 
 
 def welcome(options: ServerOptions) -> str:

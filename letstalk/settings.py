@@ -106,6 +106,7 @@ class Settings(BaseSettings):
 
     worker_threads: Threads = 8
     web_threads: Threads = 8
+    web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
 
     @property
     def is_development(self) -> bool:
@@ -122,6 +123,8 @@ class Settings(BaseSettings):
             raise ValueError("HOST wants a loopback address such as 127.0.0.1 with FLASK_ENV=development")
         if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
             raise ValueError(f"DASHBOARD_PASSWORD wants {_wish('dashboard_password')} in production")
+        if self.web_processes > 1 and self.redis_url is None:
+            raise ValueError("WEB_PROCESSES wants REDIS_URL when it is more than 1, so that limits hold over all")
         if self.telephony_provider == "telnyx":
             wanted = (
                 "telnyx_api_key",

@@ -32,7 +32,7 @@ class WorkQueue:
     def __init__(self, redis_url: str | None = None) -> None:
         # Results are kept by nobody: the rows say what became of everything.
         if redis_url:
-            self.huey = importlib.import_module("huey").RedisHuey("letstalk", url=redis_url, results=False)
+            self.huey = importlib.import_module("huey").PriorityRedisHuey("letstalk", url=redis_url, results=False)
         else:
             with _hidden("redis", "psycopg"):
                 self.huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)

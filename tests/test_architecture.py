@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extensions": set(),
     # What runs beside the requests, and the servers that start it.
     "processes": {"services", "storage.db", "tasks", "telephony.base"},
-    "servers": {"processes"},
+    "servers": {"processes", "supervisors"},
+    "supervisors": set(),
     # These run before there is an application.
     "secrets_files": {"storage.crypto"},
     "settings_values": set(),

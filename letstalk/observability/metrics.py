@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.multiprocess import MultiProcessCollector
 
 request_seconds = Histogram(
     "letstalk_request_seconds",
@@ -44,6 +45,16 @@ silence_seconds = Histogram(
     "Time from the decision to speak to the speak command's leaving",
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
-calls_waiting = Gauge("letstalk_calls_waiting", "Calls that wait for a channel")
-calls_live = Gauge("letstalk_calls_live", "Calls that hold a channel")
-channels_total = Gauge("letstalk_channels_total", "Channels there are")
+calls_waiting = Gauge("letstalk_calls_waiting", "Calls that wait for a channel", multiprocess_mode="mostrecent")
+calls_live = Gauge("letstalk_calls_live", "Calls that hold a channel", multiprocess_mode="mostrecent")
+channels_total = Gauge("letstalk_channels_total", "Channels there are", multiprocess_mode="mostrecent")
+
+
+def render_metrics() -> bytes:
+    """The page that Prometheus reads: of this process, or of all that a supervisor runs beside it."""
+    if values.ValueClass is values.MutexValue:
+        return generate_latest()
+    # The client writes to files that the processes share, because the supervisor named a folder for them.
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the one untyped class of a typed library
+    return generate_latest(registry)

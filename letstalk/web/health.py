@@ -6,10 +6,10 @@ from typing import Literal
 
 from flask import Response, jsonify
 from flask_openapi3 import APIBlueprint, Tag
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from letstalk.domain.errors import Unavailable
-from letstalk.observability.metrics import calls_live, calls_waiting, channels_total
+from letstalk.observability.metrics import calls_live, calls_waiting, channels_total, render_metrics
 from letstalk.web.container import services
 from letstalk.web.guards import metrics_reader, unlimited
 from letstalk.web.openapi import refuses
@@ -67,4 +67,4 @@ def get_metrics() -> Response:
     calls_waiting.set(load.calls_waiting)
     calls_live.set(load.calls_live)
     channels_total.set(load.channels)
-    return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    return Response(render_metrics(), content_type=CONTENT_TYPE_LATEST)
