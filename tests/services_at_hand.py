@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,15 @@ def redis_binary() -> Path | None:
 
 def chromium_binary() -> Path | None:
     return _first_of("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def node_binary() -> Path | None:
+    """Node, if it has `fetch` and `readline/promises`, as from version 18 on."""
+    found = _first_of("node", "nodejs")
+    if found is None:
+        return None
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    return found if int(version.strip().lstrip("v").split(".")[0]) >= 18 else None
 
 
 def needed(service: str, found: Path | None) -> Path:

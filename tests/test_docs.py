@@ -1,0 +1,178 @@
+"""The documents say what is there: names, paths, settings, commands, links, error codes and tests."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+from flask import Flask
+
+from letstalk.settings import SECRET_NAMES, SETTING_NAMES
+from letstalk.web.schemas.errors import REFUSALS
+from tests.apps import Api, issue_token, make_app
+from tests.documents import DOCUMENTS, ROOT, Document, read
+
+# Names in capitals that are no settings of the service.
+OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID"}
+SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
+
+every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    return make_app(tmp_path)
+
+
+@cache
+def known_tests() -> frozenset[str]:
+    """The name of every test function and method under tests/."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tests").rglob("test_*.py"))
+    functions = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+    return frozenset(function.name for function in functions if function.name.startswith("test_"))
+
+
+def tree_of(document: Document) -> Iterator[str]:
+    """The path of every file and folder that a drawn tree names; a line may name several, before its two spaces."""
+    [drawing] = document.blocks("tree")
+    folders: list[str] = []
+    for line in drawing.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names, _, about = line.strip().partition("  ")
+        folders = folders[:depth]
+        paths = ["".join([*folders, name]) for name in names.split()]
+        if paths[-1].endswith("/"):
+            inside = re.findall(r"\b\w+\.py\b", about) if ": " in about else []
+            paths += [paths[-1] + name for name in inside]
+            folders.append(names)
+        yield from paths
+
+
+def _as_described(rule: str) -> str:
+    return re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule)
+
+
+@every_document
+def test_every_link_leads_somewhere(path: Path) -> None:
+    document = read(path)
+    for link in document.links():
+        if re.match(r"https?://", link):
+            continue
+        target, _, anchor = link.partition("#")
+        found = (path.parent / target).resolve() if target else path
+        assert found.exists(), link
+        assert not anchor or anchor in read(found).anchors(), link
+
+
+@every_document
+def test_every_setting_that_is_named_exists(path: Path) -> None:
+    spans = read(path).spans()
+    named = {name for span in spans for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", span)}
+    assert named - OTHER_NAMES <= SETTINGS
+
+
+@every_document
+def test_every_file_that_is_named_exists(path: Path) -> None:
+    for span in read(path).spans():
+        for named in re.findall(r"^(?:letstalk|tests|docs|static|templates|\.ci)/[\w./-]*$", span):
+            assert (ROOT / named).exists(), named
+
+
+@every_document
+def test_every_command_of_flask_that_is_named_exists(path: Path, app: Flask) -> None:
+    text = "\n".join(read(path).spans())
+    for first, second in re.findall(r"(?:^|/)flask ([a-z]+)(?: ([a-z]+))?", text, re.MULTILINE):
+        command = app.cli.get_command(click.Context(app.cli), first)
+        assert command is not None or first == "run", first
+        if second and isinstance(command, click.Group):
+            assert second in command.commands, f"flask {first} {second}"
+
+
+@every_document
+def test_every_option_of_flask_tokens_create_that_is_named_exists(path: Path, app: Flask) -> None:
+    group = app.cli.get_command(click.Context(app.cli), "tokens")
+    assert isinstance(group, click.Group)
+    known = {option for parameter in group.commands["create"].params for option in parameter.opts}
+    lines = [span for span in read(path).spans() if "flask tokens create" in span]
+    assert {option for line in lines for option in re.findall(r"--[a-z-]+", line)} <= known
+
+
+@every_document
+def test_every_target_of_make_that_is_named_exists(path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for span in read(path).spans():
+        for target in re.findall(r"(?:^| )make ([a-z]+)\b", span):
+            assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_test_that_is_named_exists() -> None:
+    documents = [read(path) for path in DOCUMENTS if path.parent.name == "docs"]
+    named = {span for document in documents for span in document.spans() if re.fullmatch(r"test_\w+", span)}
+    assert named <= known_tests(), f"there is no {', '.join(sorted(named - known_tests()))}"
+
+
+def test_the_drawn_tree_is_the_tree() -> None:
+    drawn = list(tree_of(read(ROOT / "docs" / "architecture.md")))
+    assert len(drawn) == len(set(drawn)), "something is drawn twice"
+    assert not [name for name in drawn if not (ROOT / name).exists()], "something drawn is not there"
+    modules = (path for path in (ROOT / "letstalk").rglob("*.py") if path.name != "__init__.py")
+    there = {str(path.relative_to(ROOT)) for path in modules if "migrations" not in path.parts}
+    missing = sorted(there - set(drawn))
+    assert not missing, f"docs/architecture.md does not draw {', '.join(missing)}"
+
+
+def test_the_import_table_names_every_part() -> None:
+    text = read(ROOT / "docs" / "architecture.md").text
+    for part in ("domain", "storage", "telephony", "services", "web", "tasks", "cli", "observability", "factory"):
+        assert re.search(rf"^\|.*`{part}`", text, re.MULTILINE), part
+
+
+def test_the_api_guide_explains_every_error_code_with_its_status() -> None:
+    rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", read(ROOT / "docs" / "api.md").text, re.MULTILINE)
+    assert len(rows) == len(set(rows))
+    assert {code: int(status) for status, code in rows} == {code: known.status for code, known in REFUSALS.items()}
+
+
+def test_the_api_guide_names_every_call_and_no_other(app: Flask) -> None:
+    guide = read(ROOT / "docs" / "api.md")
+    named = {span for span in guide.spans() if re.fullmatch(r"(GET|POST|PATCH|DELETE) /[\w/{}.]*", span)}
+    there = {
+        f"{method.upper()} {path}"
+        for path, operations in app.extensions["letstalk_openapi"]["paths"].items()
+        for method in operations
+        if method in ("get", "post", "patch", "delete")
+    }
+    assert there <= named, f"not in docs/api.md: {', '.join(sorted(there - named))}"
+    routes = {
+        f"{method} {_as_described(rule.rule)}" for rule in app.url_map.iter_rules() for method in rule.methods or ()
+    }
+    assert named <= routes, f"only in docs/api.md: {', '.join(sorted(named - routes))}"
+
+
+def test_the_limit_headers_are_written_as_the_api_guide_shows_them(tmp_path: Path) -> None:
+    app = make_app(tmp_path, RATE_LIMIT_TOKEN="2 per minute", RATE_LIMIT_ADDRESS="1200 per minute")
+    api = Api(app.test_client(), issue_token(app))
+    first, second, refused = (api.get("/calls") for _ in range(3))
+    assert [answer.status_code for answer in (first, second, refused)] == [200, 200, 429]
+    assert refused.headers["Retry-After"] == str(refused.get_json()["retry_after"])
+    [shown] = read(ROOT / "docs" / "api.md").blocks("http")
+    for line in shown.splitlines():
+        name, _, example = line.partition(": ")
+        form = re.sub(r"\d+", "[0-9]+", example)
+        assert all(re.fullmatch(form, answer.headers[name]) for answer in (first, second, refused))
+    assert first.headers["RateLimit-Policy"] == '"default";q=2;w=60'
+    assert [answer.headers["RateLimit"].split(";")[1] for answer in (first, second, refused)] == ["r=1", "r=0", "r=0"]
+
+
+def test_each_answer_to_a_standard_names_a_test_but_the_one_that_the_page_itself_answers() -> None:
+    section = read(ROOT / "docs" / "security.md").section("The standards, line by line").text
+    rows = [row for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE) if not re.match(r"(-|\s*Asked)", row)]
+    assert len(rows) >= 30
+    untested = [row for row in rows if "`test_" not in row]
+    # That the page itself says what the phone network can't promise.
+    assert len(untested) == 1, untested

@@ -1,0 +1,187 @@
+"""The README's quick start, typed as it stands into a shell, Python and Node, against a development server."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from tests.apps import ServerProcess, code_in
+from tests.documents import ROOT, Document, read
+from tests.services_at_hand import needed, node_binary
+
+PATIENCE_SECONDS = 60
+PROMPT = "The code (Enter alone to hear it again): "
+
+
+class Typist:
+    """A person at a terminal in which `command` runs: reads what it shows, types when asked."""
+
+    def __init__(self, *command: str | Path, folder: Path) -> None:
+        self._output = folder / f"{Path(command[-1]).name}.output"
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT
+            )
+        self._seen = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def screen(self) -> str:
+        return self._output.read_text(encoding="utf-8")
+
+    def wait_for(self, text: str) -> str:
+        """What was shown since the last call, up to and with `text`."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (found := self.screen.find(text, self._seen)) < 0:
+            assert self._process.poll() is None, f"it ended without {text!r}:\n{self.screen}"
+            assert time.monotonic() < deadline, f"{text!r} never came:\n{self.screen}"
+            time.sleep(0.02)
+        shown = self.screen[self._seen : found + len(text)]
+        self._seen = found + len(text)
+        return shown
+
+    def type(self, text: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(text.encode())
+        self._process.stdin.flush()
+
+    def leave(self) -> str:
+        """Type nothing more; all that was shown, once the command has ended well."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        assert self._process.wait(PATIENCE_SECONDS) == 0, self.screen
+        return self.screen
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    """What `make run` starts, with a simulator that is fast and limits as they are by default."""
+    limits = {"RATE_LIMIT_TOKEN": "600 per minute", "RATE_LIMIT_ADDRESS": "1200 per minute"}
+    with ServerProcess(tmp_path, FLASK_ENV="development", SIMULATOR_SPEED="20", **limits) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def quick_start() -> Document:
+    return read(ROOT / "README.md").section("Quick start")
+
+
+def heard_by(server: ServerProcess, phone: str) -> str:
+    """The code that the server's terminal shows, as soon as it does."""
+    e164 = phone.replace(" ", "")
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        shown = re.findall(rf"{re.escape(e164)} hears:\n +“(.*)”", server.log())
+        if shown:
+            return code_in(shown[-1])
+        time.sleep(0.05)
+    raise AssertionError(f"the terminal shows nothing that {phone} hears:\n{server.log()}")
+
+
+def phone_in(code: str) -> str:
+    found = re.search(r"\+1 202 555 01\d\d", code)
+    assert found is not None
+    return found.group()
+
+
+def answers_in(screen: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in screen.replace("Code: ", "").splitlines() if line.startswith("{")]
+
+
+def type_into_bash(server: ServerProcess, blocks: list[str], folder: Path) -> None:
+    with Typist("bash", folder=folder) as terminal:
+        for block in blocks:
+            terminal.type(block)
+            if "read -r CODE" in block:
+                terminal.wait_for("Code: ")
+                terminal.type(heard_by(server, phone_in("".join(blocks))) + "\n")
+        screen = terminal.leave()
+    made, sent, verified, second, replayed, listed, tokens, revoked, refused = answers_in(screen)
+    assert made["token"].startswith(made["prefix"])
+    assert sent["status"] == "pending"
+    assert verified["verified"] is True
+    assert verified["verification_id"] == sent["verification_id"]
+    assert replayed["verification_id"] == second["verification_id"]
+    assert replayed["replays_remaining"] == second["replays_remaining"] - 1
+    statuses = {entry["verification_id"]: entry["status"] for entry in listed["verifications"]}
+    assert statuses[sent["verification_id"]] == "approved"
+    assert statuses[second["verification_id"]] == "pending"
+    assert made["token_id"] in [entry["token_id"] for entry in tokens["tokens"]]
+    assert revoked == {"message": "Token revoked successfully"}
+    assert refused["error"] == "Invalid or revoked token"
+
+
+def run_program(server: ServerProcess, program: str, *command: str | Path, folder: Path) -> None:
+    phone = phone_in(program)
+    with Typist(*command, folder=folder) as terminal:
+        terminal.wait_for(PROMPT)
+        code = heard_by(server, phone)
+        terminal.type("\n")
+        [early] = answers_in(terminal.wait_for(PROMPT))
+        assert early["code"] == "replay_too_soon"
+        time.sleep(early["retry_after"])
+        terminal.type("\n")
+        [replayed] = answers_in(terminal.wait_for(PROMPT))
+        assert replayed["replays_remaining"] == 2
+        terminal.type(code + "\n")
+        screen = terminal.leave()
+    assert answers_in(screen.split(PROMPT)[-1])[0]["verified"] is True
+    assert f"{phone.replace(' ', '')} approved" in screen
+    assert screen.endswith("Token revoked successfully\n")
+
+
+# Replaying takes the 20 seconds that a person waits too, so the three wait side by side.
+def test_the_quick_start_works_as_typed_in_bash_python_and_javascript(
+    server: ServerProcess, quick_start: Document, tmp_path: Path
+) -> None:
+    def typed(language: str) -> list[str]:
+        return [block.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}") for block in quick_start.blocks(language)]
+
+    [python], [javascript] = typed("python"), typed("javascript")
+    (tmp_path / "quick_start.py").write_text(python)
+    (tmp_path / "quick_start.mjs").write_text(javascript)
+    node = node_binary()
+    people: list[Callable[[], None]] = [
+        lambda: type_into_bash(server, typed("bash"), tmp_path),
+        lambda: run_program(server, python, sys.executable, "quick_start.py", folder=tmp_path),
+    ]
+    if node is not None:
+        people.append(lambda: run_program(server, javascript, node, "quick_start.mjs", folder=tmp_path))
+    with ThreadPoolExecutor(len(people)) as pool:
+        for done in [pool.submit(person) for person in people]:
+            done.result()
+    needed("Node", node)
+
+
+def test_the_quick_start_speaks_to_the_address_that_make_run_gives(quick_start: Document) -> None:
+    for language in ("bash", "python", "javascript"):
+        code = "".join(quick_start.blocks(language))
+        assert set(re.findall(r"https?://[^/\s\"']+", code)) == {"http://127.0.0.1:5000"}
+
+
+def test_the_quick_start_calls_only_numbers_that_nobody_has(quick_start: Document) -> None:
+    """+1 … 555 01xx is kept free for fiction, should someone type this with a Telnyx account set up."""
+    numbers = re.findall(r"\+\d[\d ]{6,}", quick_start.text)
+    assert numbers
+    assert all(re.fullmatch(r"\+1 202 555 01\d\d", number.strip()) for number in numbers)
+
+
+def test_the_quick_start_needs_no_program_that_a_laptop_may_lack(quick_start: Document) -> None:
+    commands = {line.split()[0] for block in quick_start.blocks("bash") for line in block.splitlines()}
+    assert commands & {"curl", "sleep"}
+    assert not commands & {"jq", "http", "wget", "npm", "npx", "docker", "pip"}
