@@ -14,6 +14,7 @@ import click
 from flask import Flask, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_openapi3 import OpenAPI
+from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.cli.db import db as db_commands
@@ -80,10 +81,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         return _build_app(settings, clock)
     try:
         return _build_app(load_settings(), clock)
+    except OperationalError as error:
+        reason = str(error.orig).strip().split("\n")[0]
+        problem = SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}")
     except SettingsError as error:
-        if click.get_current_context(silent=True) is not None:
-            return _app_without_settings(error)
-        sys.exit(str(error))
+        problem = error
+    if click.get_current_context(silent=True) is not None:
+        return _app_without_settings(problem)
+    sys.exit(str(problem))
 
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
@@ -217,6 +222,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             dashboard_password=settings.dashboard_password.get_secret_value(),
         ),
         "letstalk_db": db,
+        "letstalk_worker_metrics": settings.worker_metrics,
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
     limiter = make_limiter(app, redis_url)

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 
 from letstalk.services.registry import Services
 from letstalk.storage.db import Database
 from letstalk.tasks import Worker
 from letstalk.telephony.base import CallProvider
+
+_M_ARENA_MAX = -8  # of glibc's <malloc.h>
+HEAPS = 2
+
+FLUSH_SECONDS = 1.5
+
+
+def share_heaps() -> None:
+    """Let all threads share two heaps of the C library. Call it before threads are started.
+
+    Left alone, glibc gives each thread a heap of its own, most of which stays unused: 112 MB after 1,000 verifications
+    where two need 103. Other C libraries have no such setting, and no such habit.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, HEAPS)
 
 
 class Process:
@@ -25,11 +42,18 @@ class Process:
         self._services.usage.start()
         self._worker.start()
 
+    def begin_stop(self) -> None:
+        """Begin nothing more in the background, and return at once: requests may still be under way."""
+        self._worker.begin_stop()
+
     def stop(self) -> None:
         """Finish what is under way, write what is counted, let go of everything."""
         self._worker.stop()
         self._provider.stop()
-        self._services.usage.stop()
+        # A database that hangs must not hold the process: what is not written by then is half a second's counts.
+        flushing = threading.Thread(target=self._services.usage.stop, name="last-flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_SECONDS)
         self.close()
 
     def close(self) -> None:

@@ -8,18 +8,28 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flask import Flask
 from werkzeug.serving import is_running_from_reloader
 
-from letstalk.processes import Process
+from letstalk.processes import Process, share_heaps
 from letstalk.supervisors import LISTEN_FD_OPTION, Supervisor
 
 MAX_BODY_BYTES_RECEIVED = 16 * 1024 * 1024  # over 64 KiB our own 413 answers; over this Waitress does
+MAX_BODY_BYTES_IN_MEMORY = 64 * 1024  # of a longer one the rest waits in a file
+MAX_HEADER_BYTES = 32 * 1024
+# Those that send slowly take no thread, only a place among these: with Waitress's own 100, and 256 KiB of headers
+# each, one slow sender could lock everyone else out. A process may usually have 1,024 files open.
+MAX_CONNECTIONS = 800
 BACKLOG = 1024
+# A stop takes less than ten seconds in all: first the requests, then what is left of the background's work
+# (`tasks.STOP_SECONDS`, from the signal on), then the last flush.
 DRAIN_SECONDS = 5.0  # for requests that are under way when the stop comes
+LEAST_DRAIN_SECONDS = 0.3
+ABANDON_SECONDS = 0.5  # for threads that answer requests even then
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     """
     options: ServerOptions = app.extensions["letstalk_server"]
     process: Process = app.extensions["letstalk_process"]
+    share_heaps()
     if options.is_development:
         _serve_development(app, options, process)
     elif arguments[:1] == [LISTEN_FD_OPTION]:
@@ -68,16 +79,25 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     # Imported only here: development and the commands do not need it.
     from waitress.server import create_server
 
-    server = create_server(
+    from letstalk.connections import Channel
+
+    server: Any = create_server(
         app,
         sockets=[listener],
         threads=options.threads,
         ident=None,
+        connection_limit=MAX_CONNECTIONS,
+        asyncore_use_poll=True,  # select() knows no file beyond 1,023
+        max_request_header_size=MAX_HEADER_BYTES,
         max_request_body_size=MAX_BODY_BYTES_RECEIVED,
+        inbuf_overflow=MAX_BODY_BYTES_IN_MEMORY,
         # `ProxyFix` decides which proxy to believe, by TRUSTED_PROXIES.
         clear_untrusted_proxy_headers=False,
     )
-    stop = _GracefulStop(server)
+    server.channel_class = Channel
+    dispatcher: Any = server.task_dispatcher
+    dispatcher.shutdown = partial(dispatcher.shutdown, timeout=ABANDON_SECONDS)
+    stop = _GracefulStop(server, process)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     process.start()
@@ -91,8 +111,9 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
 class _GracefulStop:
     """Takes the signal to stop: no new connection, the requests under way answered, then out of the server's loop."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, process: Process) -> None:
         self._server = server
+        self._process = process
         self._is_draining = False
         self._is_drained = False
 
@@ -101,18 +122,26 @@ class _GracefulStop:
             raise SystemExit(0)
         if not self._is_draining:
             self._is_draining = True
+            self._process.begin_stop()
             # In the server's own loop, which must not find its socket closed beneath it.
             self._server.trigger.pull_trigger(self._stop_accepting)
             threading.Thread(target=self._drain, name="drain", daemon=True).start()
 
     def _stop_accepting(self) -> None:
+        # Whoever the system has let in already would be cut off, not refused.
+        waiting = len(self._server.active_channels)
+        self._server.handle_accept()
+        while len(self._server.active_channels) > waiting:
+            waiting = len(self._server.active_channels)
+            self._server.handle_accept()
         self._server.accepting = False
         self._server.del_channel()
         self._server.socket.close()
 
     def _drain(self) -> None:
-        deadline = time.monotonic() + DRAIN_SECONDS
-        while self._is_busy() and time.monotonic() < deadline:
+        started = time.monotonic()
+        # The first moments are for those who have just been let in, or had begun to speak.
+        while time.monotonic() - started < (DRAIN_SECONDS if self._is_busy() else LEAST_DRAIN_SECONDS):
             time.sleep(0.02)
         self._is_drained = True
         main_thread = threading.main_thread().ident

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     audit_retention_days: Days = 365
 
     worker_threads: Threads = 8
+    worker_metrics: Annotated[tuple[str, int] | None, BeforeValidator(values_of.read_listening_address)] = Field(
+        None, description="an address and a port to listen on, such as 127.0.0.1:9101"
+    )
     web_threads: Threads = 8
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
 

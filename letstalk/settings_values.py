@@ -36,6 +36,14 @@ def read_host(text: str) -> str:
     return text
 
 
+def read_listening_address(text: str) -> tuple[str, int]:
+    """`host:port` as its two parts."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+        raise ValueError("no port")
+    return read_host(host.strip("[]")), int(port)
+
+
 def read_encryption_keys(text: str) -> tuple[str, ...]:
     keys = tuple(key.strip() for key in text.split(","))
     for key in keys:

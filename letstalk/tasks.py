@@ -1,12 +1,14 @@
 """Background work: Huey tasks, each one line into a service, and the sweeps that make every nudge dispensable.
 
 The queue is only a nudge. Without Redis it lives in this process's memory and dies with it; the sweeps find in the
-database whatever was waiting.
+database whatever was waiting. While Redis is away, each process carries out its own nudges.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
+import queue
 import sys
 import threading
 import time
@@ -15,6 +17,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import (
+    nudges_lost_total,
+    queue_away_total,
+    sweep_failures_total,
+    sweep_seconds,
+    task_failures_total,
+)
 
 if TYPE_CHECKING:
     from letstalk.services.registry import Services
@@ -23,7 +32,10 @@ log = get_logger(__name__)
 
 SWEEP_SECONDS = 2.0
 SLOW_SWEEP_SECONDS = 60.0
-STOP_SECONDS = 8.0
+STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
+REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
+AWAY_SECONDS = 1.0  # before a queue that could not be reached is tried again
+SPARE_TASKS = 500
 
 
 class WorkQueue:
@@ -32,11 +44,19 @@ class WorkQueue:
     def __init__(self, redis_url: str | None = None) -> None:
         # Results are kept by nobody: the rows say what became of everything.
         if redis_url:
-            self.huey = importlib.import_module("huey").PriorityRedisHuey("letstalk", url=redis_url, results=False)
+            # Without time-outs a Redis that hangs would hang every request that nudges.
+            pool = importlib.import_module("redis").ConnectionPool.from_url(
+                redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=1.0 + REDIS_SECONDS
+            )
+            huey = importlib.import_module("huey")
+            self.huey = huey.PriorityRedisHuey("letstalk", connection_pool=pool, results=False)
         else:
             with _hidden("redis", "psycopg"):
                 self.huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
         self._services: Services | None = None
+        self._spare_hands: SpareHands | None = None
+        self._away_until = 0.0
+        self.huey.signal("error")(lambda *_: task_failures_total.inc())
         task = self.huey.task
         self._dispatch = task(name="dispatch")(lambda: self._bound.dispatch.dispatch())
         self._dial = task(name="dial")(lambda call_id: self._bound.dispatch.dial(call_id))
@@ -77,12 +97,72 @@ class WorkQueue:
         """Raises whatever the queue's client raises when the queue can't be reached."""
         self.huey.storage.queue_size()
 
+    def lend(self, hands: SpareHands | None) -> None:
+        """Give what the queue does not take to `hands`; to nobody, from None on."""
+        self._spare_hands = hands
+
     def _enqueue(self, task: Any, *args: str, delay: float | None = None) -> None:
-        """A nudge that gets lost costs two seconds, so it must never cost the caller its answer."""
+        """Hand a nudge over. One that gets lost costs two seconds, so it must never cost the caller its answer."""
+        if time.monotonic() >= self._away_until:
+            try:
+                task.schedule(args, delay=delay) if delay else task(*args)
+                return
+            except Exception as error:  # whichever client the queue uses
+                self._away_until = time.monotonic() + AWAY_SECONDS
+                queue_away_total.inc()
+                log.warning("queue_away", task=task.task_class.__name__, error=type(error).__name__)
+        # What should wait is left to the sweeps, which find it in the rows when its time has come.
+        if self._spare_hands is not None and not delay:
+            self._spare_hands.take(lambda: task.call_local(*args))
+
+
+class SpareHands:
+    """Threads that carry out this process's own nudges while the queue can't be reached; none until then."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._tasks: queue.Queue[Callable[[], None] | None] = queue.Queue(SPARE_TASKS)
+        self._threads: list[threading.Thread] = []
+        self._guard = threading.Lock()
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks nobody has begun."""
+        return self._tasks.qsize()
+
+    def take(self, task: Callable[[], None]) -> None:
+        """Have `task` done soon. One too many is dropped: the sweeps will find it again."""
+        with self._guard:
+            if not self._threads:
+                self._threads = [
+                    threading.Thread(target=self._work, name="spare-hand", daemon=True) for _ in range(self._count)
+                ]
+                for thread in self._threads:
+                    thread.start()
         try:
-            task.schedule(args, delay=delay) if delay else task(*args)
-        except Exception as error:  # whichever client the queue uses
-            log.warning("nudge_lost", task=task.task_class.__name__, error=type(error).__name__)
+            self._tasks.put_nowait(task)
+        except queue.Full:
+            nudges_lost_total.inc()
+            log.warning("nudge_lost")
+
+    def stop(self, deadline: float) -> None:
+        """Finish what is being done and start nothing more, until `deadline` on the monotonic clock."""
+        with self._guard:
+            threads, self._threads = self._threads, []
+        while not self._tasks.empty():
+            self._tasks.get_nowait()
+        for _ in threads:
+            self._tasks.put(None)
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            try:
+                task()
+            except Exception as error:  # the next task has a right to this thread
+                task_failures_total.inc()
+                log.error("task_failed", exc_info=error)
 
 
 @contextmanager
@@ -102,11 +182,30 @@ def _hidden(*packages: str) -> Iterator[None]:
 
 def _make_consumer(huey: Any, threads: int) -> Any:
     """Huey's consumer, made fit for a server, which must keep its own signal handlers."""
+    # One that blocks until a task comes sleeps only when its queue can't be reached, and need not hurry then.
+    delays = (0.2, 1.0) if getattr(huey.storage, "blocking", False) else (0.005, 0.01)
+    for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
+        logging.getLogger(name).addFilter(_say_once_in_a_while)
     consumer = importlib.import_module("huey.consumer").Consumer(
-        huey, workers=threads, periodic=False, initial_delay=0.005, max_delay=0.01, backoff=1.15
+        huey, workers=threads, periodic=False, initial_delay=delays[0], max_delay=delays[1], backoff=1.15
     )
     consumer._set_signal_handlers = lambda: None
     return consumer
+
+
+_said_at: dict[str, float] = {}
+
+
+def _say_once_in_a_while(record: logging.LogRecord) -> bool:
+    """Of a queue that is away each thread would say so each second, with a traceback: once in ten is enough."""
+    if not record.getMessage().startswith(("Error reading", "Error enqueueing")):
+        return True
+    last, now = _said_at.get(record.name), time.monotonic()
+    if last is not None and now - last < 10:
+        return False
+    _said_at[record.name] = now
+    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True
 
 
 class Worker:
@@ -116,40 +215,54 @@ class Worker:
         self._queue = queue
         self._services = services
         self._threads = threads
+        self._spare_hands = SpareHands(threads)
         self._consumer: Any = None
         self._stopping = threading.Event()
         self._sweeper: threading.Thread | None = None
+        self._stop_by: float | None = None
 
     def start(self) -> None:
         """Begin to work. What was waiting before is found by the first sweep, at once."""
+        self._queue.lend(self._spare_hands)
         self._consumer = _make_consumer(self._queue.huey, self._threads)
         self._consumer.start()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
         self._sweeper.start()
 
+    def begin_stop(self) -> None:
+        """Start nothing more, and return at once. What is claimed and not begun is left for others, free to take."""
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + STOP_SECONDS
+            self._queue.lend(None)
+            self._stopping.set()
+            if self._consumer is not None:
+                self._consumer.stop_flag.set()
+
     def stop(self) -> None:
-        """Finish what is being done and start nothing more. Returns within `STOP_SECONDS`, done or not."""
-        self._stopping.set()
-        deadline = time.monotonic() + STOP_SECONDS
+        """Finish what is being done. Returns within `STOP_SECONDS` of the first word of a stop, done or not."""
+        self.begin_stop()
+        deadline = self._stop_by or 0.0
         if self._consumer is not None:
-            self._consumer.stop_flag.set()
             for _, thread in self._consumer.worker_threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
+        self._spare_hands.stop(deadline)
         if self._sweeper is not None:
             self._sweeper.join(max(0.0, deadline - time.monotonic()))
 
     def _sweep_until_stopped(self) -> None:
         next_slow_sweep = time.monotonic()
         while True:
-            self._try("sweep", self._services.sweeps.sweep)
+            self._try("fast", self._services.sweeps.sweep)
             if time.monotonic() >= next_slow_sweep:
-                self._try("slow sweep", self._services.sweeps.sweep_slowly)
+                self._try("slow", self._services.sweeps.sweep_slowly)
                 next_slow_sweep = time.monotonic() + SLOW_SWEEP_SECONDS
             if self._stopping.wait(SWEEP_SECONDS):
                 return
 
     def _try(self, name: str, sweep: Callable[[], None]) -> None:
         try:
-            sweep()
+            with sweep_seconds.labels(name).time():
+                sweep()
         except Exception as error:  # a sweep that dies would leave everything that waits waiting
+            sweep_failures_total.labels(name).inc()
             log.error("sweep_failed", sweep=name, exc_info=error)

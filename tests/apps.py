@@ -110,6 +110,7 @@ class ServerProcess:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.port = _free_port()
         self.base = f"http://127.0.0.1:{self.port}"
+        self.command = [sys.executable, "app.py"]
         self.log_path = folder / "server.log"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -133,12 +134,10 @@ class ServerProcess:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start(self, wait_seconds: float = 20) -> None:
+    def start(self, wait_seconds: float = 60) -> None:
         """Start it and wait until it answers."""
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "app.py"], cwd=ROOT, env=self.environment, stdout=log, stderr=log
-            )
+            self._process = subprocess.Popen(self.command, cwd=ROOT, env=self.environment, stdout=log, stderr=log)
         deadline = time.monotonic() + wait_seconds
         while time.monotonic() < deadline:
             try:

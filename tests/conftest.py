@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.services_at_hand import LEFT_OUT
 
-pytest_plugins = ["tests.fixtures.postgresql", "tests.fixtures.redis"]
+pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.postgresql", "tests.fixtures.redis"]
+
+# How long an example takes says more about what else the machine does than about our code.
+settings.register_profile("letstalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("letstalk")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

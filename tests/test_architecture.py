@@ -25,11 +25,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"storage", "telephony", "domain"},
     "web": {"services", "domain", "extensions"},
     "tasks": {"services", "domain"},
-    "cli": {"services", "domain", "storage.backups", "storage.db", "storage.migrations"},
+    "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},
     "extensions": set(),
     # What runs beside the requests, and the servers that start it.
     "processes": {"services", "storage.db", "tasks", "telephony.base"},
-    "servers": {"processes", "supervisors"},
+    "servers": {"connections", "processes", "supervisors"},
+    "connections": set(),
     "supervisors": set(),
     # These run before there is an application.
     "secrets_files": {"storage.crypto"},

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from letstalk.cli import database
+from letstalk.cli import database, services
 from letstalk.storage import backups, migrations
 
 
@@ -52,3 +52,6 @@ def restore(path: Path) -> None:
     except backups.BackupFailed as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"Restored {path}.")
+    lost = services().key_rotation.check_keys()
+    if lost is not None:
+        raise click.ClickException(f"{lost}: nothing starts before it is back")

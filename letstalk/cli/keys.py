@@ -24,7 +24,8 @@ def generate() -> None:
 def rotate() -> None:
     """Encrypt everything under the first of ENCRYPTION_KEYS, while the service runs.
 
-    Put a new key first, restart every instance, run this, then drop the old key and restart again.
+    docs/operations.md has the steps: every instance must know the new key before any encrypts with it, and all must
+    encrypt with it before the old one may go.
     """
     try:
         counts = services().key_rotation.rotate_keys()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from letstalk.domain.errors import InvalidRequest
 
 MAX_ALLOWED = 50
+SUBSCRIBER_BITS = 64  # RFC 6177: at least that much of IPv6 is one subscriber's, to change addresses within at will
 
 Network = IPv4Network | IPv6Network
 
@@ -47,6 +48,22 @@ def is_allowed(address: str, networks: tuple[Network, ...]) -> bool:
     if presented.version == 6 and presented.ipv4_mapped is not None:
         presented = presented.ipv4_mapped
     return any(presented in network for network in networks)
+
+
+def subscriber_of(address: str) -> str:
+    """What to count the requests of `address` under: itself, or for IPv6 the /64 that it lies in.
+
+    Counted singly, the addresses of one household would be 2⁶⁴ callers. What is no address is left as it is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        presented = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(presented, IPv6Address) and presented.ipv4_mapped is not None:
+        return str(presented.ipv4_mapped)
+    return str(ip_network(f"{presented}/{SUBSCRIBER_BITS}", strict=False))
 
 
 def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import logging
-import re
 import sys
+import threading
 from collections.abc import MutableMapping
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import structlog
 
-# A token's own shape, and E.164: the two things that must not reach a log even when someone logs a whole
-# sentence that quotes them.
-_TOKEN = re.compile(r"lt_[0-9A-Za-z]{4,}_[0-9A-Za-z]{4,}")
-_PHONE = re.compile(r"\+\d{4,15}")
-_SECRET_FIELDS = frozenset({"code", "token", "secret", "password", "authorization", "payload", "ssml", "message_text"})
+from letstalk.observability.redaction import mask_phone as mask_phone  # named here for everyone who logs
+from letstalk.observability.redaction import redact, redact_field, redact_text
 
-
-def mask_phone(phone: str) -> str:
-    """`+256700123456` as `+2567…56`: enough to recognise, too little to call."""
-    return f"{phone[:5]}…{phone[-2:]}" if len(phone) > 7 else "…"
+# `with about(call_id=…):` puts the id into every line that is logged within, whoever logs it.
+about = structlog.contextvars.bound_contextvars
 
 
 def _redact(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    for field, value in entry.items():
-        if field in _SECRET_FIELDS:
-            entry[field] = "[redacted]"
-        elif isinstance(value, str):
-            value = _TOKEN.sub("lt_[redacted]", value)
-            entry[field] = _PHONE.sub(lambda found: mask_phone(found.group()), value)
-    return entry
+    # Under these three names stands text that was made to be read.
+    plain = ("event", "exception", "stack")
+    return {
+        name if name in plain else redact_text(name): redact(value) if name in plain else redact_field(name, value)
+        for name, value in entry.items()
+    }
 
 
 def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
@@ -37,6 +34,7 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Any] = [structlog.processors.format_exc_info, _redact]
@@ -55,7 +53,7 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler()
+    handler = _Handler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -68,6 +66,29 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     logging.getLogger("letstalk").setLevel(level)
     # Its lines for each request would repeat ours, with the query.
     logging.getLogger("werkzeug").setLevel("WARNING")
+    # Where a test runner or a debugger has put its own, theirs stays.
+    if threading.excepthook is threading.__excepthook__:
+        threading.excepthook = _log_dead_thread
+    if as_json:
+        logging.captureWarnings(True)
+
+
+class _Handler(logging.StreamHandler[Any]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
+        """In place of logging's own report, which quotes the line whole, before anything was redacted."""
+        line = {"event": "log_line_lost", "level": "error", "logger": record.name, "line": record.lineno}
+        with suppress(OSError, ValueError):  # a terminal that is gone
+            self.stream.write(json.dumps(line) + "\n")
+
+
+def _log_dead_thread(died: threading.ExceptHookArgs) -> None:
+    """In place of a traceback that is no line of the log and that nothing has redacted."""
+    if died.exc_type is SystemExit:
+        return
+    failure: tuple[type[BaseException], BaseException | None, TracebackType | None]
+    failure = (died.exc_type, died.exc_value, died.exc_traceback)
+    name = died.thread.name if died.thread is not None else None
+    get_logger(__name__).error("thread_died", thread=name, exc_info=failure)
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:

@@ -17,10 +17,47 @@ provider_command_seconds = Histogram(
     ["provider", "command", "outcome"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+# A verification: asked for, checked, over.
+verifications_started_total = Counter("letstalk_verifications_started_total", "Codes that were asked for and accepted")
+replays_total = Counter(
+    "letstalk_replays_total", "Codes to be spoken again, by where: in the same call or in a new one", ["where"]
+)
 verifications_total = Counter("letstalk_verifications_total", "Verifications by what became of them", ["outcome"])
+approval_seconds = Histogram(
+    "letstalk_approval_seconds",
+    "Time from the request of a code to its approval",
+    buckets=(5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600),
+)
+# A call: queued, claimed, dialed, answered, spoken to, over.
+calls_put_back_total = Counter(
+    "letstalk_calls_put_back_total",
+    "Dials that put their call back into the queue: the provider said no (limit) or failed (error)",
+    ["because"],
+)
+answer_seconds = Histogram(
+    "letstalk_answer_seconds",
+    "Time from the claim of a channel to the answer",
+    buckets=(1, 2.5, 5, 7.5, 10, 15, 20, 25, 30, 40),
+)
+code_delay_seconds = Histogram(
+    "letstalk_code_delay_seconds",
+    "Time from a call's acceptance to the provider's taking the code to read it out",
+    buckets=(1, 2.5, 5, 10, 15, 20, 30, 45, 60, 120, 300, 600),
+)
+speeches_total = Counter(
+    "letstalk_speeches_total", "Texts that the provider took to read out: a code, or the offer to press 1", ["what"]
+)
+calls_ended_silently_total = Counter(
+    "letstalk_calls_ended_silently_total", "Calls that we found to be over, since no event told us"
+)
 calls_ended_total = Counter("letstalk_calls_ended_total", "Calls by their last status", ["status"])
 events_total = Counter(
     "letstalk_provider_events_total", "Provider events by what was done with them", ["type", "result"]
+)
+event_delay_seconds = Histogram(
+    "letstalk_provider_event_delay_seconds",
+    "Time from an event's occurrence, by the provider's clock, to its having been applied",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300),
 )
 code_checks_total = Counter("letstalk_code_checks_total", "Codes checked", ["result"])
 refusals_total = Counter("letstalk_refusals_total", "Requests refused", ["code"])
@@ -45,9 +82,58 @@ silence_seconds = Histogram(
     "Time from the decision to speak to the speak command's leaving",
     buckets=(0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+# What runs in the background, and what it stands on.
+sweep_seconds = Histogram(
+    "letstalk_sweep_seconds",
+    "Time that a sweep took",
+    ["sweep"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15),
+)
+sweep_failures_total = Counter("letstalk_sweep_failures_total", "Sweeps that an error ended", ["sweep"])
+task_failures_total = Counter("letstalk_task_failures_total", "Background tasks that an error ended")
+queue_away_total = Counter("letstalk_queue_away_total", "Times that the task queue could not be reached")
+nudges_lost_total = Counter("letstalk_nudges_lost_total", "Nudges that nobody took, left for a sweep to find")
+limit_storage_away_total = Counter(
+    "letstalk_limit_storage_away_total", "Times that Redis was found away, and limits were counted in this process"
+)
+unexpected_errors_total = Counter("letstalk_unexpected_errors_total", "Requests that ended in an error of ours")
+lost_keys_total = Counter("letstalk_lost_keys_total", "Values that no key in ENCRYPTION_KEYS opened", ["what"])
+sign_ins_total = Counter("letstalk_sign_ins_total", "Tries to sign in to the dashboard", ["result"])
+forgotten_total = Counter("letstalk_forgotten_total", "Rows deleted because they were old", ["what"])
+# Read from the database when the page is; the last that were read while it is away.
+database_up = Gauge(
+    "letstalk_database_up", "Whether the database answered when this page was made", multiprocess_mode="mostrecent"
+)
+events_waiting = Gauge(
+    "letstalk_events_waiting", "Provider events that nobody has applied yet", multiprocess_mode="mostrecent"
+)
+longest_wait_seconds = Gauge(
+    "letstalk_longest_wait_seconds",
+    "How long the call has waited that waits for a channel longest",
+    multiprocess_mode="mostrecent",
+)
+worker_seen_seconds = Gauge(
+    "letstalk_worker_seen_seconds",
+    "Time since any worker was seen at work; -1 when none ever was",
+    multiprocess_mode="mostrecent",
+)
 calls_waiting = Gauge("letstalk_calls_waiting", "Calls that wait for a channel", multiprocess_mode="mostrecent")
 calls_live = Gauge("letstalk_calls_live", "Calls that hold a channel", multiprocess_mode="mostrecent")
 channels_total = Gauge("letstalk_channels_total", "Channels there are", multiprocess_mode="mostrecent")
+
+# A series that begins with its first count hides that count from Prometheus, which knows growth only.
+_KNOWN_LABELS: tuple[tuple[Counter, tuple[tuple[str, ...], ...]], ...] = (
+    (calls_put_back_total, (("limit",), ("error",))),
+    (code_checks_total, (("right",), ("wrong",))),
+    (events_total, (("unknown", "failed"), ("unknown", "put_aside"))),
+    (lost_keys_total, (("token",), ("code",))),
+    (refusals_total, (("queue_full",), ("invalid_token",), ("invalid_signature",))),
+    (sign_ins_total, (("accepted",), ("refused",), ("throttled",))),
+    (sweep_failures_total, (("fast",), ("slow",))),
+)
+for _counter, _combinations in _KNOWN_LABELS:
+    for _labels in _combinations:
+        _counter.labels(*_labels)
 
 
 def render_metrics() -> bytes:

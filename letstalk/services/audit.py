@@ -19,6 +19,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.storage import audit_events
 from letstalk.storage.audit_events import AuditEvent
 from letstalk.storage.db import Database
+from letstalk.storage.deletions import delete_in_batches
 
 log = get_logger(__name__)
 
@@ -116,8 +117,7 @@ class AuditTrail:
 
     def erase_before(self, moment: datetime) -> int:
         """Forget events older than `moment` (the retention sweep). Returns how many went."""
-        with self._db.write() as connection:
-            return audit_events.erase_events(connection, moment)
+        return delete_in_batches(self._db, lambda connection: audit_events.erase_events(connection, moment))
 
     def _put_back(self, batch: list[AuditEvent], dropped: int) -> None:
         with self._lock:

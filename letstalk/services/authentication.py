@@ -16,6 +16,7 @@ from letstalk.domain.errors import AddressNotAllowed, InvalidToken
 from letstalk.domain.times import Clock
 from letstalk.domain.tokens import Token, parse_token
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import lost_keys_total
 from letstalk.storage import tokens
 from letstalk.storage.crypto import LostKey, Vault, sha256
 from letstalk.storage.db import Database
@@ -148,6 +149,7 @@ class TokenAuthenticator:
         try:
             return self._vault.decrypt(sealed)
         except LostKey:
+            lost_keys_total.labels("token").inc()
             log.error("token_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
             return b""
 

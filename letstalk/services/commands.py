@@ -15,14 +15,14 @@ from letstalk.domain.phones import parse_phone
 from letstalk.domain.speech import Speech, render_code, render_offer
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
-from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import silence_seconds
+from letstalk.observability.logs import about, get_logger
+from letstalk.observability.metrics import code_delay_seconds, lost_keys_total, silence_seconds, speeches_total
 from letstalk.services.dispatch import SILENCE
 from letstalk.services.endings import command, end_call
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
 from letstalk.storage import dispatch as queue
-from letstalk.storage.crypto import Vault
+from letstalk.storage.crypto import LostKey, Vault
 from letstalk.storage.db import Database
 from letstalk.telephony.base import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
 
@@ -60,17 +60,26 @@ class CommandService:
 
     def carry_out(self, call_id: str) -> None:
         """Do what the call's row asks for, unless another worker does. Failures are tried again by the sweep."""
-        errand = self._take(call_id)
-        if errand is None:
-            return
+        with about(call_id=call_id):
+            errand = self._take(call_id)
+            if errand is None:
+                return
+            try:
+                self._send(errand)
+            except CallGone:
+                self._note_gone(errand)
+            except ProviderError as error:
+                self._note_failure(errand, error.reason)
+            else:
+                self._note_done(errand)
+
+    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
+        """End a call that the provider placed although we had given it up. Tried once: its limits end it anyway."""
+        log.warning("stray_call_hung_up", call_id=call_id)
         try:
-            self._send(errand)
-        except CallGone:
-            self._note_gone(errand)
+            self._provider.hang_up(HangUpCommand(call_id, provider_call_id, f"{call_id}-stray"))
         except ProviderError as error:
-            self._note_failure(errand, error.reason)
-        else:
-            self._note_done(errand)
+            log.warning("command_failed", call_id=call_id, command=Command.HANG_UP.value, reason=error.reason)
 
     def _take(self, call_id: str) -> _Errand | None:
         """Lease the command, with everything re-read: what is over by now is hung up on, not spoken to."""
@@ -87,7 +96,13 @@ class CommandService:
             if is_speech and (verification.status_at(now) is not VerificationStatus.PENDING):
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
                 return _Errand(call, Command.HANG_UP, seq + 1, None, now)
-            speech = self._render(wanted, verification) if is_speech else None
+            try:
+                speech = self._render(wanted, verification) if is_speech else None
+            except LostKey:
+                lost_keys_total.labels("code").inc()
+                log.error("code_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
+                self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
+                return None
             return _Errand(call, wanted, seq, speech, call.command_leased_until or now)
 
     def _render(self, wanted: Command, verification: Verification) -> Speech:
@@ -140,6 +155,10 @@ class CommandService:
                 call_storage.insert_call_event(connection, call.call_id, now, errand.wanted.value)
             call_storage.update_call(connection, call.call_id, **values)
             has_next = call.command_seq != errand.seq and call.command is not None
+        if errand.wanted in _SPOKEN:
+            speeches_total.labels(_SPOKEN[errand.wanted].value).inc()
+            if errand.wanted is Command.SPEAK_CODE and call.spoken is not Spoken.CODE:
+                code_delay_seconds.observe((now - call.created_at).total_seconds())
         if has_next:
             self._nudges.carry_out(errand.call.call_id)
 

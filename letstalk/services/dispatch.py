@@ -16,8 +16,8 @@ from letstalk.domain.calls import Call, CallStatus, Command
 from letstalk.domain.dispatch import PLACING_SECONDS, RETRY_WINDOW_SECONDS, back_off_seconds, is_too_late
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
-from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import dial_delay_seconds, queue_seconds
+from letstalk.observability.logs import about, get_logger
+from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.services.endings import command, end_call, fail_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -30,6 +30,7 @@ log = get_logger(__name__)
 LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
 SILENCE = timedelta(seconds=10)  # how long after a call must be over we ask the provider about it
 CLAIM_BATCH = 50
+LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead by then
 
 TOO_LATE_REASON = "The code would have expired before it could be heard."
 NOT_WANTED_REASON = "The verification was over before the call was placed."
@@ -87,6 +88,19 @@ class DispatchService:
 
     def dial(self, call_id: str) -> None:
         """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
+        with about(call_id=call_id):
+            self._dial(call_id)
+
+    def drop_late_calls(self) -> None:
+        """Fail the waiting calls whose code would expire before it could be heard."""
+        with self._db.read() as connection:
+            latest = self._clock() + timedelta(seconds=self._policy.placing_seconds)
+            late = queue.list_late(connection, latest)
+        for call_id in late:
+            with self._db.write() as connection:
+                self._refuse_late(connection, call_id, self._clock())
+
+    def _dial(self, call_id: str) -> None:
         lease = self._lease(call_id)
         if lease is None:
             # It may have been ended for want of wanting, which frees its channel.
@@ -107,15 +121,6 @@ class DispatchService:
             self._dial_again_later(call_id)
         else:
             self._note_placed(call_id, provider_call_id)
-
-    def drop_late_calls(self) -> None:
-        """Fail the waiting calls whose code would expire before it could be heard."""
-        with self._db.read() as connection:
-            latest = self._clock() + timedelta(seconds=self._policy.placing_seconds)
-            late = queue.list_late(connection, latest)
-        for call_id in late:
-            with self._db.write() as connection:
-                self._refuse_late(connection, call_id, self._clock())
 
     def _claim(self) -> list[str]:
         claimed: list[str] = []
@@ -153,7 +158,9 @@ class DispatchService:
             if not is_too_late(verification.expires_at, now, self._policy.placing_seconds):
                 return False
             end_call(connection, call, CallStatus.FAILED, TOO_LATE_REASON, now)
-            fail_verification(connection, call.verification_id)
+            # One that has expired by now was told to be so already, and stays it.
+            if verification.status_at(now) is VerificationStatus.PENDING:
+                fail_verification(connection, call.verification_id)
         else:
             end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
         return True
@@ -208,6 +215,7 @@ class DispatchService:
                 values |= {"end_status": CallStatus.CANCELED.value, "end_reason": NOT_WANTED_REASON}
             call_storage.update_call(connection, call_id, **values)
             has_command = "command" in values or call.command is not None
+        log.info("call_placed", call_id=call_id, verification_id=call.verification_id)
         if has_command:
             self._nudges.carry_out(call_id)
 
@@ -218,7 +226,8 @@ class DispatchService:
             call, _ = self._held(connection, call_id)
             if call.status is not CallStatus.DIALING or call.provider_call_id is not None:
                 return
-            pause_seconds = max(back_off_seconds(call.dial_attempts), error.retry_after_seconds or 0.0)
+            asked_seconds = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
+            pause_seconds = max(back_off_seconds(call.dial_attempts), asked_seconds)
             not_before = now + timedelta(seconds=pause_seconds)
             call_storage.insert_call_event(connection, call_id, now, "put_back")
             values: dict[str, Any] = {
@@ -233,6 +242,8 @@ class DispatchService:
             if error.disproved:
                 values["first_dial_at"] = None
             call_storage.update_call(connection, call_id, was=CallStatus.DIALING, **values)
+        calls_put_back_total.labels("limit" if error.disproved else "error").inc()
+        log.info("call_put_back", call_id=call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
         self._nudges.dispatch_later(pause_seconds)
 
     def _dial_again_later(self, call_id: str) -> None:

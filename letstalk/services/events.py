@@ -15,7 +15,7 @@ from letstalk.domain.reactions import DETECTION_SECONDS, Reaction, offer_code, r
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import events_total
+from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
 from letstalk.services.commands import OVER_REASON, CommandService
 from letstalk.services.dispatch import SILENCE, CallPolicy
 from letstalk.services.endings import command, end_call, fail_verification
@@ -93,11 +93,19 @@ class EventService:
             return
         result = "applied" if reaction is not None else "ignored"
         events_total.labels(event.type.value, result).inc()
+        event_delay_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
         log.info(
-            "event_applied", event_id=event_id, type=event.type.value, call_id=call and call.call_id, result=result
+            "event_applied",
+            event_id=event_id,
+            type=event.type.value,
+            call_id=call and call.call_id,
+            verification_id=call and call.verification_id,
+            result=result,
         )
         if call is not None and reaction is not None:
             self._follow_up(call, reaction)
+        elif call is not None and _is_stray(call, event):
+            self._commands.hang_up_stray(call.call_id, event.provider_call_id or "")
 
     def offer_code(self, call_id: str) -> None:
         """Speak the offer into a call that was answered and about which detection has said nothing since."""
@@ -125,6 +133,8 @@ class EventService:
         call, verification = held
         reaction = react(call, event, detects_machines=self._policy.detect_machines)
         if reaction is None:
+            if _is_stray(call, event):
+                call_storage.update_call(connection, call.call_id, provider_call_id=event.provider_call_id)
             return call, None
         if event.type is not EventType.HUNG_UP:
             call_storage.insert_call_event(connection, call.call_id, event.occurred_at, event.type.value)
@@ -147,6 +157,8 @@ class EventService:
             values |= {"holds_channel": True, "ended_at": None, "reason": None, "started_at": call.started_at or now}
         if call.answered_at is None and reaction.status is not CallStatus.RINGING:
             values["answered_at"] = now
+            if call.started_at is not None:
+                answer_seconds.observe((now - call.started_at).total_seconds())
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.call_limit_seconds) + SILENCE
         elif reaction.status is CallStatus.RINGING:
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
@@ -179,7 +191,15 @@ class EventService:
 
     def _count_failure(self, event_id: str, error: Exception) -> None:
         log.error("event_failed", event_id=event_id, exc_info=error)
+        events_total.labels("unknown", "failed").inc()
         with self._db.write() as connection:
             is_last = storage.count_failed_try(connection, event_id, max_tries=MAX_TRIES, now=self._clock())
         if is_last:
+            events_total.labels("unknown", "put_aside").inc()
             log.error("event_put_aside", event_id=event_id)
+
+
+def _is_stray(call: Call, event: CallEvent) -> bool:
+    """Whether a phone rings for a call that is over here: placed although the answer to our dial was an error."""
+    is_news = call.provider_call_id is None and event.provider_call_id is not None
+    return is_news and call.is_over and not call.holds_channel and event.type is not EventType.HUNG_UP

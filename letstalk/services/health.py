@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.domain.times import Clock
+from letstalk.observability import metrics
 from letstalk.storage import dispatch as queue
 from letstalk.storage import migrations
 from letstalk.storage import webhook_events as event_storage
@@ -35,12 +36,15 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What waits and what is live, for the metrics page."""
+class _Load:
+    """What waits and what is live."""
 
     calls_waiting: int
     calls_live: int
     channels: int
+    events_waiting: int
+    longest_wait_seconds: float
+    worker_seen_seconds: float  # -1 when none was ever seen
 
 
 class HealthService:
@@ -72,6 +76,37 @@ class HealthService:
             checks["queue"] = "The task queue can't be reached."
         return Health(checks)
 
-    def load(self) -> Load:
+    def metrics_page(self) -> bytes:
+        """What Prometheus reads. Without the database it says so, and what it last held of what stands there."""
+        try:
+            load = self._load()
+        except SQLAlchemyError:
+            metrics.database_up.set(0)
+        else:
+            metrics.database_up.set(1)
+            metrics.calls_waiting.set(load.calls_waiting)
+            metrics.calls_live.set(load.calls_live)
+            metrics.channels_total.set(load.channels)
+            metrics.events_waiting.set(load.events_waiting)
+            metrics.longest_wait_seconds.set(load.longest_wait_seconds)
+            metrics.worker_seen_seconds.set(load.worker_seen_seconds)
+        return metrics.render_metrics()
+
+    def _load(self) -> _Load:
         with self._db.read() as connection:
-            return Load(queue.count_waiting(connection), queue.count_live(connection), self._channels)
+            now = self._clock()
+            waits_since = queue.find_longest_waiting(connection)
+            seen_at = worker_storage.last_seen(connection)
+            return _Load(
+                calls_waiting=queue.count_waiting(connection),
+                calls_live=queue.count_live(connection),
+                channels=self._channels,
+                events_waiting=event_storage.count_waiting_events(connection),
+                longest_wait_seconds=0.0 if waits_since is None else _seconds_since(waits_since, now),
+                worker_seen_seconds=-1.0 if seen_at is None else _seconds_since(seen_at, now),
+            )
+
+
+def _seconds_since(moment: datetime, now: datetime) -> float:
+    # Clocks of several machines are not one.
+    return max(0.0, (now - moment).total_seconds())

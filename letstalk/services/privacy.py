@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
+from letstalk.domain.calls import Call
 from letstalk.domain.errors import Conflict
 from letstalk.domain.phones import parse_phone
 from letstalk.domain.times import Clock, iso_utc
+from letstalk.domain.verifications import Verification
 from letstalk.observability.logs import get_logger, mask_phone
 from letstalk.storage import calls as call_storage
 from letstalk.storage import privacy as storage
@@ -23,50 +29,79 @@ class PrivacyService:
         self._default_region = default_region
 
     def export_phone(self, phone: str) -> dict[str, Any]:
-        """All that is stored of a phone, over all owners, as plain data. No code is in it. Raises InvalidPhone."""
+        """All that is stored of a phone, over all owners, as plain data. Raises InvalidPhone.
+
+        Codes are left out, and the message of one that still waits with it: they stand encrypted, as one.
+        """
         e164 = parse_phone(phone, self._default_region).e164
         now = self._clock()
         with self._db.read() as connection:
-            found = storage.list_all_of_phone(connection, e164)
-            wrong_codes = storage.count_wrong_codes(connection, e164)
-            verifications = []
-            for verification in found:
-                calls = call_storage.list_calls(connection, verification.verification_id)
-                events = call_storage.list_call_events(connection, [call.call_id for call in calls])
-                verifications.append(
-                    {
-                        "verification_id": verification.verification_id,
-                        "user_id": verification.user_id,
-                        "status": verification.status_at(now).value,
-                        "created_at": iso_utc(verification.created_at),
-                        "locale": verification.locale,
-                        "calls": [
-                            {
-                                "call_id": call.call_id,
-                                "status": call.status.value,
-                                "reason": call.reason,
-                                "created_at": iso_utc(call.created_at),
-                                "events": [{"at": iso_utc(at), "type": type_} for at, type_ in events[call.call_id]],
-                            }
-                            for call in calls
-                        ],
-                    }
-                )
-        return {"phone": e164, "wrong_codes": wrong_codes, "verifications": verifications}
+            verifications = [
+                _verification(connection, verification, now)
+                for verification in storage.list_all_of_phone(connection, e164)
+            ]
+            wrong_codes = storage.list_wrong_codes_of_phone(connection, e164)
+            first_answers = storage.list_first_answers_of_phone(connection, e164)
+        log.info("phone_exported", phone=mask_phone(e164), verifications=len(verifications))
+        return {
+            "phone": e164,
+            "exported_at": iso_utc(now),
+            "verifications": verifications,
+            "wrong_codes_at": [iso_utc(moment) for moment in wrong_codes],
+            "idempotent_requests": [
+                {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_answers
+            ],
+        }
 
     def erase_phone(self, phone: str) -> int:
         """Delete all that is stored of a phone. Returns how many verifications went.
 
-        Raises InvalidPhone; Conflict while a call to it is live, since that row keeps a channel.
+        A code that waits is gone with it, and so are the counts that its limits stand on. Raises InvalidPhone;
+        Conflict `call_live` while a call to it is live, since that row keeps a channel.
         """
         e164 = parse_phone(phone, self._default_region).e164
         with self._db.write() as connection:
             self._db.lock(connection, "dispatch")
             self._db.lock(connection, "phone", e164)
+            # Held from here on: a late event can't make one of their calls live any more.
+            found = storage.list_all_of_phone(connection, e164, hold=True)
             if storage.has_live_call(connection, e164):
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
-            found = storage.list_all_of_phone(connection, e164)
-            retention.delete_verifications(connection, [item.verification_id for item in found])
             storage.delete_traces(connection, e164)
+            retention.delete_verifications(connection, [item.verification_id for item in found])
+        storage.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(e164), verifications=len(found))
         return len(found)
+
+
+def _verification(connection: Connection, verification: Verification, now: datetime) -> dict[str, Any]:
+    approved_at = verification.approved_at
+    calls = call_storage.list_calls(connection, verification.verification_id)
+    return {
+        "verification_id": verification.verification_id,
+        "user_id": verification.user_id,
+        "status": verification.status_at(now).value,
+        "created_at": iso_utc(verification.created_at),
+        "expires_at": iso_utc(verification.expires_at),
+        "approved_at": None if approved_at is None else iso_utc(approved_at),
+        "attempts_used": verification.attempts_used,
+        "replays_used": verification.replays_used,
+        "locale": verification.locale,
+        "calls": [_call(connection, call) for call in calls],
+    }
+
+
+def _call(connection: Connection, call: Call) -> dict[str, Any]:
+    events = call_storage.list_call_events(connection, [call.call_id])[call.call_id]
+    reported = storage.list_provider_events(connection, call.call_id)
+    return {
+        "call_id": call.call_id,
+        "provider_call_id": call.provider_call_id,
+        "status": call.status.value,
+        "reason": call.reason,
+        "created_at": iso_utc(call.created_at),
+        "answered_at": None if call.answered_at is None else iso_utc(call.answered_at),
+        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "events": [{"at": iso_utc(at), "type": type_} for at, type_ in events],
+        "reported": [{"at": iso_utc(at), "type": type_, **json.loads(detail)} for at, type_, detail in reported],
+    }

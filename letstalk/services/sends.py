@@ -33,6 +33,7 @@ from letstalk.domain.verifications import (
     refuse_unless_pending,
 )
 from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import command, end_verification, retire_calls
 from letstalk.services.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
@@ -143,6 +144,7 @@ class SendService:
             call_id = self._queue_call(connection, verification, turn, now)
             accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
             keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+        verifications_started_total.inc()
         log.info(
             "verification_started",
             verification_id=accepted.verification_id,
@@ -184,6 +186,9 @@ class SendService:
             storage.spend_replay(connection, verification.verification_id, now)
             accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
             keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+        where = "new_call" if live is None else "same_call"
+        replays_total.labels(where).inc()
+        log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
         if live is not None:
             self._nudges.carry_out(call_id)
         else:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from letstalk.domain.errors import NotAuthenticated
 from letstalk.domain.times import Clock
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import sign_ins_total
 from letstalk.storage import sessions as rows
 from letstalk.storage.db import Database
 
@@ -33,6 +34,7 @@ class SessionService:
         Raises NotAuthenticated (`wrong_password`). `address` is only for the log.
         """
         if not self._is_password(password):
+            sign_ins_total.labels("refused").inc()
             log.warning("sign_in_refused", address=address)
             raise NotAuthenticated("That is not the password.", code="wrong_password")
         session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
@@ -41,6 +43,7 @@ class SessionService:
         with self._db.write() as connection:
             rows.delete_sessions_expired_before(connection, now)
             rows.insert_session(connection, row)
+        sign_ins_total.labels("accepted").inc()
         log.info("signed_in", address=address)
         return session_id
 

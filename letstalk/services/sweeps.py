@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.reactions import DETECTION_SECONDS, READ_REASON
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import WRONG_CODES_WINDOW_SECONDS, VerificationStatus
-from letstalk.observability.logs import get_logger
+from letstalk.observability.logs import about, get_logger
+from letstalk.observability.metrics import calls_ended_silently_total
 from letstalk.services.dispatch import SILENCE, CallPolicy, DispatchService
 from letstalk.services.endings import command, end_call, end_verification
 from letstalk.services.idempotency import KEPT_FOR
@@ -22,11 +25,15 @@ from letstalk.storage import verifications as verification_storage
 from letstalk.storage import webhook_events as event_storage
 from letstalk.storage import workers as worker_storage
 from letstalk.storage.db import Database
+from letstalk.storage.deletions import delete_in_batches
 from letstalk.telephony.base import CallProvider, ProviderError
 
 log = get_logger(__name__)
 
 ASK_AGAIN = timedelta(seconds=10)
+# Beyond this, the rest of the overdue calls waits for the next sweep: a provider that hangs must not keep the sweeper
+# from what else waits, nor from saying that it lives.
+ASKING_SECONDS = 4.0
 EVENT_PATIENCE = timedelta(seconds=1)  # an event younger than this is most likely being applied right now
 EVENTS_KEPT_FOR = timedelta(days=7)
 NO_EVENT_REASON = "The call is over, but the provider never said how it ended."
@@ -74,25 +81,39 @@ class SweepService:
         if self._policy.detect_machines:
             for call in undecided:
                 self._nudges.offer_code(call.call_id)
+        asking_ends = time.monotonic() + ASKING_SECONDS
         for call in overdue:
-            self._look_after(call)
+            if time.monotonic() < asking_ends:
+                with about(call_id=call.call_id, verification_id=call.verification_id):
+                    self._look_after(call)
         self._dispatch.drop_late_calls()
         self._nudges.dispatch()
 
     def sweep_slowly(self) -> None:
         """Every minute: note what expired, and forget what is too old to matter."""
         now = self._clock()
-        with self._db.read() as connection:
-            expired = verification_storage.find_expired(connection, now)
-        for verification_id in expired:
-            with self._db.write() as connection:
-                end_verification(connection, verification_id, VerificationStatus.EXPIRED)
+        self._note_expired(now)
+        wrong_codes_before = now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS)
+        for delete_some, before in (
+            (event_storage.delete_old_events, now - EVENTS_KEPT_FOR),
+            (idempotency_storage.delete_old_answers, now - KEPT_FOR),
+            (verification_storage.delete_old_wrong_codes, wrong_codes_before),
+        ):
+            delete_in_batches(self._db, partial(delete_some, before=before))
         with self._db.write() as connection:
-            event_storage.delete_old_events(connection, now - EVENTS_KEPT_FOR)
-            idempotency_storage.delete_old_answers(connection, now - KEPT_FOR)
-            verification_storage.delete_old_wrong_codes(connection, now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS))
             worker_storage.forget_silent(connection, now - timedelta(minutes=10))
         self._retention.forget_old()
+
+    def _note_expired(self, now: datetime) -> None:
+        """Mark what ran out, a batch of 500 after the other, so that no code stays longer than a minute."""
+        while True:
+            with self._db.read() as connection:
+                expired = verification_storage.find_expired(connection, now)
+            for verification_id in expired:
+                with self._db.write() as connection:
+                    end_verification(connection, verification_id, VerificationStatus.EXPIRED)
+            if not expired:
+                return
 
     def _look_after(self, call: Call) -> None:
         """End a call that no event has ended, having asked the provider first."""
@@ -109,6 +130,10 @@ class SweepService:
         if call.provider_call_id is None:
             self._end_silently(call)
             return
+        with self._db.write() as connection:
+            now = self._clock()
+            if not queue.take_question(connection, call.call_id, now, now + ASK_AGAIN):
+                return
         try:
             is_alive = self._provider.is_alive(call.provider_call_id)
         except ProviderError:
@@ -148,4 +173,5 @@ class SweepService:
                 end_call(connection, current, CallStatus.COMPLETED, READ_REASON, now)
             else:
                 end_call(connection, current, CallStatus.UNKNOWN, NO_EVENT_REASON, now)
+        calls_ended_silently_total.inc()
         log.warning("call_ended_without_event", call_id=call.call_id)

@@ -14,6 +14,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.services.audit import AuditTrail
 from letstalk.storage import token_usage, tokens
 from letstalk.storage.db import Database
+from letstalk.storage.deletions import delete_in_batches
 
 log = get_logger(__name__)
 
@@ -116,8 +117,7 @@ class UsageCounter:
 
     def erase_before(self, day: date) -> int:
         """Forget the days before `day` (the retention sweep); totals stay. Returns how many rows went."""
-        with self._db.write() as connection:
-            return token_usage.erase_usage(connection, day)
+        return delete_in_batches(self._db, lambda connection: token_usage.erase_usage(connection, day))
 
     def _write(self, taken: dict[str, _Count]) -> None:
         counts = sorted(taken.items())

@@ -21,7 +21,8 @@ from letstalk.domain.verifications import (
     refuse_cancel_unless_pending,
     refuse_unless_pending,
 )
-from letstalk.observability.metrics import code_checks_total
+from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import end_verification, retire_calls
 from letstalk.services.lookups import Target, canonical_id, locate_verification
@@ -29,6 +30,8 @@ from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as storage
 from letstalk.storage.db import Database
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +102,14 @@ class VerificationService:
         # Raised only now: within the transaction it would give the spent attempt back.
         if refusal is not None:
             code_checks_total.labels("wrong").inc()
+            log.info(
+                "wrong_code",
+                verification_id=verification.verification_id,
+                attempts_remaining=refusal.attempts_remaining,
+            )
             raise refusal
         code_checks_total.labels("right").inc()
+        approval_seconds.observe((now - verification.created_at).total_seconds())
         return Approval(verification.verification_id, verification.phone, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
@@ -147,8 +156,8 @@ class VerificationService:
         check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
         refuse_unless_pending(verification, now)
         if not storage.spend_attempt(connection, verification.verification_id, now):
-            # Another request ended it between our look and our attempt.
-            refuse_unless_pending(locate_verification(connection, actor, target, now), now)
+            # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
+            refuse_unless_pending(storage.lock_verification(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
         # Once more, now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
         check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)

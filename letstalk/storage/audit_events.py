@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.deletions import delete_oldest
 
 audit_events = Table(
     "audit_events",
@@ -50,9 +52,13 @@ class AuditEvent:
 
 
 def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
-    """Write all of `events`, of which there is at least one."""
+    """Write all of `events`, of which there is at least one; those that stand already are left as they are.
+
+    A commit whose answer was lost is repeated, and what it wrote must not stop the repeat for ever.
+    """
+    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     connection.execute(
-        audit_events.insert(),
+        dialect.insert(audit_events).on_conflict_do_nothing(index_elements=["event_id"]),
         [
             {
                 "event_id": event.event_id,
@@ -85,5 +91,5 @@ def list_events(
 
 
 def erase_events(connection: Connection, before: datetime) -> int:
-    """Forget what happened before `before`. Returns how many events went."""
-    return connection.execute(audit_events.delete().where(audit_events.c.at < before)).rowcount
+    """Forget some of what happened before `before`, the oldest first. Returns how many events went."""
+    return delete_oldest(connection, audit_events.c.at, before)

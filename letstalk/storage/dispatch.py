@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, bindparam, func, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, or_, select, true, update
 
 from letstalk.domain.calls import Call, CallStatus, Spoken
 from letstalk.storage.calls import QUEUED, call_from, calls
 from letstalk.storage.verifications import PENDING, verifications
+
+# No lease, pause or question is set further ahead: one that is was set before the clock was turned back.
+FURTHEST = timedelta(minutes=5)
 
 _SELECT = select(calls)
 _TURNS = select(
@@ -21,6 +24,10 @@ _AHEAD = select(
     select(func.count()).where(calls.c.status == QUEUED, calls.c.turn <= bindparam("turn")).scalar_subquery(),
     select(func.count()).where(calls.c.holds_channel == true()).scalar_subquery(),
 )
+
+
+def _is_due(column: Column[datetime], now: datetime) -> ColumnElement[bool]:
+    return or_(column <= now, column > now + FURTHEST)
 
 
 def find_turns(connection: Connection, user_id: str) -> tuple[int | None, int | None]:
@@ -37,6 +44,13 @@ def count_ahead(connection: Connection, turn: int) -> int:
 
 def count_waiting(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).where(calls.c.status == QUEUED)).scalar_one())
+
+
+def find_longest_waiting(connection: Connection) -> datetime | None:
+    """Since when the call waits that waits longest; None when none does."""
+    statement = select(func.min(calls.c.created_at)).where(calls.c.status == QUEUED)
+    waits_since: datetime | None = connection.execute(statement).scalar_one()
+    return waits_since
 
 
 def count_live(connection: Connection) -> int:
@@ -61,7 +75,7 @@ def list_claimable(connection: Connection, now: datetime, limit: int) -> list[Ca
     """Waiting calls whose turn has come, in turn, none to a phone that another live call is at."""
     live = select(calls.c.phone).where(calls.c.holds_channel == true())
     statement = (
-        _SELECT.where(calls.c.status == QUEUED, calls.c.not_before <= now, calls.c.phone.not_in(live))
+        _SELECT.where(calls.c.status == QUEUED, _is_due(calls.c.not_before, now), calls.c.phone.not_in(live))
         .order_by(calls.c.turn, calls.c.created_at)
         .limit(limit)
     )
@@ -76,7 +90,7 @@ def lease_dial(connection: Connection, call_id: str, now: datetime, until: datet
             calls.c.call_id == call_id,
             calls.c.status == CallStatus.DIALING.value,
             calls.c.provider_call_id.is_(None),
-            calls.c.leased_until <= now,
+            _is_due(calls.c.leased_until, now),
         )
         .values(leased_until=until, dial_attempts=calls.c.dial_attempts + 1)
     )
@@ -92,7 +106,7 @@ def lease_command(connection: Connection, call_id: str, now: datetime, until: da
             calls.c.command.is_not(None),
             calls.c.provider_call_id.is_not(None),
             calls.c.ended_at.is_(None),
-            calls.c.command_leased_until <= now,
+            _is_due(calls.c.command_leased_until, now),
         )
         .values(command_leased_until=until, command_attempts=calls.c.command_attempts + 1)
     )
@@ -107,7 +121,7 @@ def list_undialed(connection: Connection, now: datetime, limit: int = 200) -> li
             calls.c.holds_channel == true(),
             calls.c.status == CallStatus.DIALING.value,
             calls.c.provider_call_id.is_(None),
-            calls.c.leased_until <= now,
+            _is_due(calls.c.leased_until, now),
         )
         .limit(limit)
     )
@@ -120,7 +134,7 @@ def list_commanded(connection: Connection, now: datetime, limit: int = 200) -> l
         select(calls.c.call_id)
         .where(
             calls.c.command.is_not(None),
-            calls.c.command_leased_until <= now,
+            _is_due(calls.c.command_leased_until, now),
             calls.c.provider_call_id.is_not(None),
             calls.c.ended_at.is_(None),
         )
@@ -144,9 +158,23 @@ def list_late(connection: Connection, latest: datetime, limit: int = 200) -> lis
 
 
 def list_overdue(connection: Connection, now: datetime, limit: int = 200) -> list[Call]:
-    """Live calls about which the provider has been silent for longer than a call lasts."""
-    statement = _SELECT.where(calls.c.holds_channel == true(), calls.c.ask_provider_at <= now).limit(limit)
+    """Live calls about which the provider has been silent for longer than a call lasts, the longest first."""
+    statement = (
+        _SELECT.where(calls.c.holds_channel == true(), _is_due(calls.c.ask_provider_at, now))
+        .order_by(calls.c.ask_provider_at)
+        .limit(limit)
+    )
     return [call_from(row) for row in connection.execute(statement)]
+
+
+def take_question(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:
+    """Take the right to ask the provider about an overdue call until `until`. False when another worker has it."""
+    statement = (
+        update(calls)
+        .where(calls.c.call_id == call_id, calls.c.holds_channel == true(), _is_due(calls.c.ask_provider_at, now))
+        .values(ask_provider_at=until)
+    )
+    return connection.execute(statement).rowcount == 1
 
 
 def list_undecided(connection: Connection, answered_before: datetime, limit: int = 200) -> list[Call]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Column, Connection, Index, PrimaryKeyConstraint, String, Table, Text, delete, insert, select
 
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.deletions import delete_oldest
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -50,5 +51,6 @@ def insert_first_answer(
     connection.execute(insert(idempotency_keys), {**values, "body_hash": first.body_hash, "answer": first.answer})
 
 
-def delete_old_answers(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < before))
+def delete_old_answers(connection: Connection, before: datetime) -> int:
+    """Delete some of the answers that were given before that moment. Returns how many went."""
+    return delete_oldest(connection, idempotency_keys.c.created_at, before)

@@ -1,4 +1,4 @@
-"""Deleting what is old, a little at a time, so that nobody waits behind it."""
+"""Verifications that are older than they are kept for."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ from letstalk.storage.verifications import PENDING, verifications
 
 
 def delete_old_verifications(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete up to `limit` verifications made before that moment, with their calls. Returns how many there were.
+    """Delete verifications made before that moment, with their calls, up to `limit` of these. Returns how many went.
 
     What is still awaited, or has a call that holds a channel, stays until it is over.
     """
+    # Found by when their calls ended, for which there is an index; a verification always has a call.
+    ended = select(calls.c.verification_id).where(calls.c.ended_at < before).order_by(calls.c.ended_at).limit(limit)
     live = exists().where(calls.c.verification_id == verifications.c.verification_id, calls.c.holds_channel)
     statement = (
         select(verifications.c.verification_id)
-        .where(verifications.c.created_at < before, verifications.c.status != PENDING, ~live)
-        .order_by(verifications.c.created_at)
-        .limit(limit)
+        .where(
+            verifications.c.verification_id.in_(ended),
+            verifications.c.created_at < before,
+            verifications.c.status != PENDING,
+            ~live,
+        )
+        # Before their calls, as everyone does; those that another worker is deleting are left to it.
+        .with_for_update(skip_locked=True)
     )
     old = list(connection.execute(statement).scalars())
     delete_verifications(connection, old)
@@ -28,7 +35,7 @@ def delete_old_verifications(connection: Connection, before: datetime, limit: in
 
 
 def delete_verifications(connection: Connection, verification_ids: list[str]) -> None:
-    """Delete these verifications with all that hangs on them."""
+    """Delete these verifications, whose rows this transaction has locked, with all that hangs on them."""
     of_these = select(calls.c.call_id).where(calls.c.verification_id.in_(verification_ids))
     connection.execute(delete(call_events).where(call_events.c.call_id.in_(of_these)))
     connection.execute(delete(calls).where(calls.c.verification_id.in_(verification_ids)))

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Date, Fo
 from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import metadata
+from letstalk.storage.deletions import delete_oldest
 
 token_usage = Table(
     "token_usage",
@@ -43,5 +44,5 @@ def get_usage(connection: Connection, token_id: str, since: date) -> dict[date, 
 
 
 def erase_usage(connection: Connection, before: date) -> int:
-    """Forget the days before `before`. Returns how many rows went."""
-    return connection.execute(token_usage.delete().where(token_usage.c.day < before)).rowcount
+    """Forget some of the days before `before`, the oldest first. Returns how many rows went."""
+    return delete_oldest(connection, token_usage.c.day, before)

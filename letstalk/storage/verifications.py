@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from letstalk.domain.verifications import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.deletions import delete_oldest
 
 PENDING = VerificationStatus.PENDING.value
 
@@ -235,8 +236,9 @@ def clear_wrong_codes(connection: Connection, user_id: str, phone: str) -> None:
     connection.execute(delete(wrong_codes).where(wrong_codes.c.user_id == user_id, wrong_codes.c.phone == phone))
 
 
-def delete_old_wrong_codes(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(wrong_codes).where(wrong_codes.c.judged_at < before))
+def delete_old_wrong_codes(connection: Connection, before: datetime) -> int:
+    """Delete some of the wrong codes that were judged before that moment. Returns how many went."""
+    return delete_oldest(connection, wrong_codes.c.judged_at, before)
 
 
 def list_digest_keys(connection: Connection) -> list[tuple[str, str]]:

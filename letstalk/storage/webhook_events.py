@@ -6,11 +6,12 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, delete, select, text, update
+from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.domain.calls import CallEvent, EventType, HangupCause
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.deletions import delete_oldest
 
 webhook_events = Table(
     "webhook_events",
@@ -44,7 +45,9 @@ def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool
         "detail": event.detail,
     }
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(webhook_events).on_conflict_do_nothing(index_elements=["event_id"])
+    insertion = dialect.insert(webhook_events).on_conflict_do_nothing(index_elements=["event_id"])
+    # Without this option nobody promises a row count for an INSERT, and on PostgreSQL there is none.
+    statement = insertion.execution_options(preserve_rowcount=True)
     values = {
         "event_id": event.event_id,
         "type": event.type.value,
@@ -111,5 +114,12 @@ def list_waiting_events(connection: Connection, received_before: datetime, limit
     return list(connection.execute(statement).scalars())
 
 
-def delete_old_events(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(webhook_events).where(webhook_events.c.received_at < before))
+def count_waiting_events(connection: Connection) -> int:
+    """How many events nobody has applied."""
+    waiting = select(func.count()).select_from(webhook_events).where(webhook_events.c.applied_at.is_(None))
+    return int(connection.execute(waiting).scalar_one())
+
+
+def delete_old_events(connection: Connection, before: datetime) -> int:
+    """Delete some of the events that came before that moment. Returns how many went."""
+    return delete_oldest(connection, webhook_events.c.received_at, before)

@@ -66,7 +66,11 @@ HEADERS: dict[str, Any] = {
         "required": True,
         "schema": {"type": "string", "format": "uuid"},
     },
-    "Cache-Control": {"description": "Never to be kept.", "required": True, "schema": {"const": "no-store"}},
+    "Cache-Control": {
+        "description": "Never to be kept.",
+        "required": True,
+        "schema": {"type": "string", "const": "no-store"},
+    },
     "RateLimit-Policy": {
         "description": "The tightest limit: `q` requests in `w` seconds. Left out where limits are off.",
         "schema": {"type": "string", "pattern": r'^"[a-z]+";q=\d+;w=\d+$'},
@@ -80,7 +84,7 @@ HEADERS: dict[str, Any] = {
     "Challenge": {**_CHALLENGE, "description": "With `insufficient_scope`, as RFC 6750 asks."},
     "Idempotent-Replayed": {
         "description": "The first answer to this Idempotency-Key, once more.",
-        "schema": {"const": "true"},
+        "schema": {"type": "string", "const": "true"},
     },
     "Warning": {
         "description": "In development, where a request from the same machine needed no credentials.",
@@ -103,6 +107,7 @@ DASHBOARD: dict[str, Any] = {
     "get": {
         "tags": ["Pages"],
         "summary": "The dashboard's token page",
+        "operationId": "open_dashboard",
         "description": "For people, in a browser.",
         "responses": {
             "200": {

@@ -10,6 +10,7 @@ from flask import Response, current_app, g, jsonify, render_template, send_from_
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.web.guards import public
+from letstalk.web.schemas.base import Query
 
 docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
 
@@ -22,6 +23,10 @@ POLICY = (
 )
 
 DOCUMENT: dict[str, Any] = {"type": "object", "required": ["openapi", "info", "paths"]}
+
+
+class AssetPath(Query):
+    name: str
 
 
 @docs.get(
@@ -49,6 +54,6 @@ def browse_description() -> str:
 
 @docs.get("/docs/assets/<path:name>", doc_ui=False)
 @public
-def asset(name: str) -> Response:
+def asset(path: AssetPath) -> Response:
     """Swagger UI's own files, from its Python package."""
-    return send_from_directory(SWAGGER_FOLDER, name, max_age=86400)
+    return send_from_directory(SWAGGER_FOLDER, path.name, max_age=86400)

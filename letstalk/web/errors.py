@@ -7,13 +7,15 @@ from typing import Any
 
 from flask import Flask, Response, g, jsonify, make_response, render_template, request
 from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException
 
 from letstalk.domain import errors
-from letstalk.domain.errors import Detail, InvalidRequest, LetsTalkError
+from letstalk.domain.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.domain.scopes import Scope
 from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import refusals_total
+from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.web.container import services
 
 log = get_logger(__name__)
@@ -40,10 +42,16 @@ HTTP_ERRORS: dict[int, tuple[str, str]] = {
     415: ("unsupported_media_type", "The body must be application/json."),
 }
 
+# A body of thousands of unknown fields, or with one of thousands of characters, is not answered with as many.
+MAX_DETAILS = 20
+MAX_FIELD_CHARACTERS = 100
+
 # Asked by programs, whatever they say that they accept.
 API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
 
 REALM = 'Bearer realm="letstalk"'
+
+DATABASE_RETRY_SECONDS = 2  # how long a killed PostgreSQL takes to come back, and a bit
 
 
 def status_of(error: LetsTalkError) -> HTTPStatus:
@@ -56,8 +64,8 @@ def status_of(error: LetsTalkError) -> HTTPStatus:
 def invalid_request_from(error: ValidationError) -> InvalidRequest:
     """Pydantic's findings as ours, without the input: it may be a code or a token."""
     details = []
-    for finding in error.errors(include_url=False, include_context=False, include_input=False):
-        field = ".".join(str(part) for part in finding["loc"])
+    for finding in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAILS]:
+        field = ".".join(str(part) for part in finding["loc"])[:MAX_FIELD_CHARACTERS]
         message = finding["msg"].removeprefix("Value error, ")
         details.append(Detail(field or "body", message))
     first = details[0]
@@ -146,7 +154,21 @@ def _handle_http(error: HTTPException) -> Response:
     return response
 
 
+def _handle_database(error: Exception) -> Response:
+    """A database that is away, full or too busy is not the caller's fault, nor ours: ask again. What it was doing
+    may have been done, which is what an Idempotency-Key is for. A statement that is wrong stays a 500.
+    """
+    is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree)
+    if not is_away and not (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return _handle_unexpected(error)
+    cause = getattr(error, "orig", None) or error
+    log.error("database_away", path=request.path, error=type(cause).__name__, reason=str(cause).split("\n")[0][:200])
+    message = "The database can't be reached. Ask again in a moment."
+    return _handle_ours(Unavailable(message, code="not_ready", retry_after_seconds=DATABASE_RETRY_SECONDS))
+
+
 def _handle_unexpected(error: Exception) -> Response:
+    unexpected_errors_total.inc()
     log.error("unexpected_error", path=request.path, exc_info=error)
     message = "Something went wrong on our side. The request id tells us where to look."
     if wants_page():
@@ -164,4 +186,6 @@ def _page(status: HTTPStatus, message: str) -> Response:
 def init_errors(app: Flask) -> None:
     app.register_error_handler(LetsTalkError, _handle_ours)
     app.register_error_handler(HTTPException, _handle_http)
+    app.register_error_handler(DBAPIError, _handle_database)
+    app.register_error_handler(NoConnectionFree, _handle_database)
     app.register_error_handler(Exception, _handle_unexpected)

@@ -171,9 +171,7 @@ def _is_own_laptop() -> bool:
     """
     if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
         return False
-    if not is_loopback(request.remote_addr) or not is_loopback(urlsplit(f"//{request.host}").hostname):
-        return False
-    if came_through_a_proxy():
+    if not _is_local():
         return False
     origin = request.headers.get("Origin")
     if origin is not None and origin != request.host_url.rstrip("/"):
@@ -182,6 +180,16 @@ def _is_own_laptop() -> bool:
         return False
     has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
     return not has_body or request.mimetype == "application/json"
+
+
+def _is_local() -> bool:
+    """Whether the request comes from this machine and asks for this machine.
+
+    A proxy beside us passes on names that strangers asked for, often without a header that says so; a page whose name
+    was rebound to 127.0.0.1 asks for that name.
+    """
+    asked_for = urlsplit(f"//{request.host}").hostname
+    return is_loopback(request.remote_addr) and is_loopback(asked_for) and not came_through_a_proxy()
 
 
 def came_through_a_proxy() -> bool:
@@ -205,7 +213,7 @@ def is_loopback(host: str | None) -> bool:
 def _admit_metrics_reader() -> None:
     header = request.headers.get("Authorization")
     if header is None:
-        if is_loopback(request.remote_addr) and not came_through_a_proxy():
+        if _is_local():
             return
         request_limits().check_address(remote_address())
         raise MissingAuthorization

@@ -9,7 +9,6 @@ from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from letstalk.domain.errors import Unavailable
-from letstalk.observability.metrics import calls_live, calls_waiting, channels_total, render_metrics
 from letstalk.web.container import services
 from letstalk.web.guards import metrics_reader, unlimited
 from letstalk.web.openapi import refuses
@@ -63,8 +62,4 @@ def get_readiness() -> Response:
 @metrics_reader
 def get_metrics() -> Response:
     """From loopback, or with an `admin` token. No phone, token or code is in it."""
-    load = services().health.load()
-    calls_waiting.set(load.calls_waiting)
-    calls_live.set(load.calls_live)
-    channels_total.set(load.channels)
-    return Response(render_metrics(), content_type=CONTENT_TYPE_LATEST)
+    return Response(services().health.metrics_page(), content_type=CONTENT_TYPE_LATEST)

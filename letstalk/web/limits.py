@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import lru_cache
 
 from flask import Flask, Response, current_app, g
 from flask_limiter import Limiter
@@ -11,11 +12,14 @@ from limits import RateLimitItem, parse_many
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
+from letstalk.domain.addresses import subscriber_of
 from letstalk.domain.errors import TooManyRequests
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import limit_storage_away_total
 
 log = get_logger(__name__)
 
+ASK_AGAIN_SECONDS = 2.0
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
 
 
@@ -34,31 +38,33 @@ class RequestLimits:
         self._token = _parse(token)
         self._address = _parse(address)
         self._sign_in = _parse(SIGN_IN_LIMIT)
-        self._parsed: dict[str, tuple[RateLimitItem, ...]] = {}
+        self._away_until = 0.0
 
     def check_address(self, address: str) -> None:
         """Count a request from `address`. Raises TooManyRequests when it is one too many."""
-        self._check("address", address, self._address)
+        self._check("address", subscriber_of(address), self._address)
 
     def check_token(self, token_id: str, own_limit: str | None) -> None:
         """Count a request of a token, by its own limit if it has one. Raises TooManyRequests."""
-        if own_limit is None:
-            items = self._token
-        else:
-            items = self._parsed.get(own_limit) or self._parsed.setdefault(own_limit, _parse(own_limit))
-        self._check("token", token_id, items)
+        self._check("token", token_id, self._token if own_limit is None else _parse(own_limit))
 
     def check_sign_in(self, address: str) -> None:
         """Count a try to sign in from `address`. Raises TooManyRequests."""
-        self._check("sign_in", address, self._sign_in)
+        self._check("sign_in", subscriber_of(address), self._sign_in)
 
     def _check(self, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
         for item in items:
+            if time.monotonic() < self._away_until:
+                self._hit(self._fallback, item, kind, key)
+                continue
             try:
                 self._hit(self._limiter.limiter, item, kind, key)
             except TooManyRequests:
                 raise
             except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
+                # A storage that hangs costs its time-out: not for each request, but once in a while.
+                self._away_until = time.monotonic() + ASK_AGAIN_SECONDS
+                limit_storage_away_total.inc()
                 log.warning("limit_storage_away", error=type(error).__name__)
                 self._hit(self._fallback, item, kind, key)
 
@@ -75,6 +81,7 @@ class RequestLimits:
             )
 
 
+@lru_cache(maxsize=1024)
 def _parse(words: str | None) -> tuple[RateLimitItem, ...]:
     return () if words is None or words == "off" else tuple(parse_many(words))
 

@@ -25,6 +25,8 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 REF = "#/components/schemas/{model}"
 WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
+# These can't do without the database, which may be away.
+WITH_DATABASE = (*WITH_TOKEN, GuardKind.SIGNED_IN, GuardKind.SIGNATURE)
 
 
 def refuses(*codes: str) -> Callable[[View], View]:
@@ -101,7 +103,8 @@ class _Operation:
 
     def complete(self) -> None:
         described = self._described
-        described["operationId"] = self._view.__name__
+        if self._path != DASHBOARD_PATH:
+            described["operationId"] = self._view.__name__
         described["responses"] = {
             status: response for status, response in described["responses"].items() if status.startswith(("2", "3"))
         }
@@ -167,6 +170,8 @@ class _Operation:
             yield "idempotency_key_reused"
         if guard.kind is not GuardKind.UNLIMITED:
             yield "rate_limited"
+        if guard.kind in WITH_DATABASE:
+            yield "not_ready"
 
     def _describe_success(self, status: str, response: dict[str, Any]) -> None:
         content = response.get("content", {}).get("application/json", {})

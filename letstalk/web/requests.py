@@ -42,7 +42,8 @@ class ApiRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType
         try:
-            parsed = json.loads(raw, parse_constant=_refuse_constant)
+            # Decoded here: given bytes, `json` would guess at UTF-16 and UTF-32 too, which the contract does not know.
+            parsed = json.loads(raw.decode("utf-8-sig"), parse_constant=_refuse_constant)
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply.") from None
         except ValueError:

@@ -12,6 +12,7 @@ from letstalk.domain.actors import ActorKind, trusted_actor
 from letstalk.domain.errors import LetsTalkError, NotAuthenticated, TooManyRequests
 from letstalk.extensions import login_manager
 from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import sign_ins_total
 from letstalk.web.container import services
 from letstalk.web.errors import status_of
 from letstalk.web.guards import remote_address, sign_in_page, signed_in
@@ -61,6 +62,7 @@ def submit() -> ResponseReturnValue:
         request_limits().check_sign_in(address)
         session_id = services().sessions.sign_in(request.form.get("password", ""), address)
     except TooManyRequests as error:
+        sign_ins_total.labels("throttled").inc()
         log.warning("sign_in_throttled", address=address)
         services().audit.record_refusal("sign_in_throttled", address=address)
         return _form(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.domain.addresses import are_within, is_allowed, normalise_allowed, to_networks
+from letstalk.domain.addresses import are_within, is_allowed, normalise_allowed, subscriber_of, to_networks
 from letstalk.domain.errors import InvalidRequest
 
 
@@ -110,3 +110,21 @@ def test_a_list_lies_within_another_when_all_its_addresses_do(
     given: tuple[str, ...], bounds: tuple[str, ...], within: bool
 ) -> None:
     assert are_within(given, bounds) is within
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("2001:db8:0:1::1", "2001:db8:0:1::/64"),
+        ("2001:DB8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:1::/64"),
+        ("2001:db8:0:2::1", "2001:db8:0:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("un:known", "un:known"),
+    ],
+)
+def test_an_ipv6_subscriber_is_one_caller_whatever_the_last_half_of_the_address(address: str, counted_as: str) -> None:
+    assert subscriber_of(address) == counted_as

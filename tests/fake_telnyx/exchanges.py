@@ -57,6 +57,7 @@ class Exchange:
         self.least_limit_seconds = 30.0
         self.phones: dict[str, Phone] = dict(DEFAULTS)
         self.calls: dict[str, Call] = {}
+        self.hearings: list[tuple[str, str]] = []  # (who, what), in the order in which they were heard
         self.max_live = 0
         self.max_live_per_phone = 0
         self.refused_over_channels = 0
@@ -98,6 +99,7 @@ class Exchange:
                 return
             self._stop_listening(call, "cancelled")
             call.heard.append(body["payload"])
+            self.hearings.append((call.dial["to"], body["payload"]))
             if gather:
                 call.listening = body
             state = call.client_state

@@ -247,6 +247,10 @@ class FakeTelnyx:
         match parts:
             case ["_state"]:
                 return Answer(200, self.state())
+            case ["_requests"]:
+                return Answer(200, list(self.requests))
+            case ["_hearings", since]:
+                return Answer(200, self.exchange.hearings[int(since) :])
             case ["_control", ("fail_next" | "configure" | "drop_next" | "hang_up") as name]:
                 try:
                     getattr(self, name)(**body)

@@ -25,8 +25,8 @@ class StandaloneTelnyx:
 
     def __init__(self, **options: Any) -> None:
         seed = secrets.token_bytes(32)
-        public_key = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
-        self.public_key = base64.b64encode(public_key).decode()
+        self.webhook_key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public_key = base64.b64encode(self.webhook_key.public_key().public_bytes_raw()).decode()
         self.api_key = API_KEY
         self._options = {"webhook_key": base64.b64encode(seed).decode(), **options}
         self._process: subprocess.Popen[str] | None = None
@@ -69,6 +69,14 @@ class StandaloneTelnyx:
     def state(self) -> dict[str, Any]:
         answer: dict[str, Any] = self._ask("_state", None)
         return answer
+
+    def requests(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every command that came, (name, body), oldest first."""
+        return [(name, body) for name, body in self._ask("_requests", None)]
+
+    def hearings(self, since: int) -> list[tuple[str, str]]:
+        """What was heard, (phone, payload), oldest first, without the first `since`."""
+        return [(to, payload) for to, payload in self._ask(f"_hearings/{since}", None)]
 
     def fail_next(self, command: str, kind: str, count: int = 1, seconds: float = 0.0) -> None:
         self._ask("_control/fail_next", {"command": command, "kind": kind, "count": count, "seconds": seconds})

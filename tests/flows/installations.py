@@ -6,7 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,6 +104,7 @@ class Installation:
     telnyx: StandaloneTelnyx
     folder: Path
     _owners: dict[str, Owner] = field(default_factory=dict)
+    _clients: list[httpx.Client] = field(default_factory=list)
 
     def owner(self, user_id: str = "acme") -> Owner:
         """An app with a `read`, `write` token; the same one each time."""
@@ -120,7 +121,9 @@ class Installation:
 
     def user_of(self, token: str) -> Owner:
         """Whoever holds `token`."""
-        return Owner(self.server.client(token), token)
+        http = self.server.client(token)
+        self._clients.append(http)
+        return Owner(http, token)
 
     def payloads(self, phone: str) -> list[str]:
         """What the phone has heard, over all its calls, oldest first."""
@@ -134,8 +137,14 @@ class Installation:
         return heard_code(heard)
 
     def close(self) -> None:
-        for owner in self._owners.values():
-            owner.http.close()
+        for http in self._clients:
+            http.close()
+
+    def let_pass(self, seconds: int) -> None:
+        """Let it seem to every verification that it was made, and last spoken for, that much earlier."""
+        for column in ("created_at", "last_spoken_for_at"):
+            earlier = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{seconds} seconds')"
+            self.query(f"UPDATE verifications SET {column} = {earlier}")  # noqa: S608  # our own words
 
     def metric(self, name: str) -> float:
         lines = httpx.get(f"{self.server.base}/metrics", timeout=10).text.splitlines()
@@ -145,7 +154,8 @@ class Installation:
         """Rows of the SQLite file, read beside the server."""
         connection = sqlite3.connect(self.folder / "letstalk.db", timeout=10)
         try:
-            return connection.execute(statement).fetchall()
+            with connection:
+                return connection.execute(statement).fetchall()
         finally:
             connection.close()
 
@@ -157,7 +167,6 @@ def installed(folder: Path, *, telnyx: dict[str, Any] | None = None, **settings:
         server = ServerProcess(folder, **{**NO_PHONE_LIMITS, **stand_in.environment, **settings})
         server.environment["PUBLIC_URL"] = server.base
         installation = Installation(server, stand_in, folder)
-        with server:
+        with server, closing(installation):
             yield installation
-            installation.close()
         assert stand_in.state()["violations"] == []

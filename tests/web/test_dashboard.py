@@ -315,7 +315,7 @@ class TestTrouble:
         with database.write() as connection:
             connection.exec_driver_sql("DROP TABLE sessions")
         answer = owner.get(LIST)
-        assert (answer.status_code, answer.mimetype) == (500, "text/html")
+        assert (answer.status_code, answer.mimetype) == (503, "text/html")
         assert answer.headers["X-Request-Id"] in answer.text
         assert "sqlite" not in answer.text.lower()
         assert "sessions" not in answer.text

@@ -18,7 +18,9 @@ from letstalk.telephony.telnyx.outcomes import (
 )
 from letstalk.telephony.telnyx.states import ClientStates
 
-_ID = re.compile(r"[!-~]{1,255}")
+# As long as the database keeps them; Telnyx's own are UUIDs, and some 60 characters.
+_EVENT_ID = re.compile(r"[!-~]{1,100}")
+_CALL_ID = re.compile(r"[!-~]{1,200}")
 _NOT_A_KEY = re.compile(r"[^0-9A-D*#]")
 _NOT_A_WORD = re.compile(r"[^0-9A-Za-z _.:-]")
 
@@ -44,11 +46,11 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
     kind = _kind(event_type, payload)
     cause, detail = _outcome(kind, payload, status)
     return CallEvent(
-        event_id=_id(data, "id"),
+        event_id=_id(data, "id", _EVENT_ID),
         type=kind,
         occurred_at=_moment(data.get("occurred_at"), now),
         call_id=state.call_id if state else None,
-        provider_call_id=_id(payload, "call_control_id"),
+        provider_call_id=_id(payload, "call_control_id", _CALL_ID),
         command_seq=state.command_seq if state else None,
         digits=_keys(payload.get("digits")) if kind is EventType.GATHER_ENDED else "",
         gather_canceled=kind is EventType.GATHER_ENDED and status in GATHER_CANCELED,
@@ -88,9 +90,9 @@ def _object(parent: dict[str, Any], name: str) -> dict[str, Any]:
     return child
 
 
-def _id(parent: dict[str, Any], name: str) -> str:
+def _id(parent: dict[str, Any], name: str, shape: re.Pattern[str]) -> str:
     value = parent.get(name)
-    if not isinstance(value, str) or not _ID.fullmatch(value):
+    if not isinstance(value, str) or not shape.fullmatch(value):
         raise ValueError(f"a Telnyx event has an `{name}`")
     return value
 

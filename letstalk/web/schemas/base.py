@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
@@ -59,6 +59,14 @@ class _NoControlCharacters:
 
 PlainText = Annotated[str, AfterValidator(_refuse_control_characters), _NoControlCharacters]
 """Text that can be stored, logged and shown anywhere: no NUL, no newline, no lone surrogate."""
+
+
+def _read_whole_float(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_read_whole_float)
+"""Beside `int`, after its bounds: an integer as JSON Schema means it, to which `300.0` belongs."""
 
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]

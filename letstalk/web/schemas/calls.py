@@ -20,6 +20,7 @@ from letstalk.domain.verifications import (
     VerificationStatus,
 )
 from letstalk.web.schemas.base import (
+    WHOLE,
     Answer,
     ApiModel,
     Moment,
@@ -105,21 +106,25 @@ class SendRequest(ApiModel):
         description="BCP 47. A language that is not spoken here falls back to that of the phone's country.",
         examples=["en-US"],
     )
-    code_length: int = Field(
-        DEFAULT_CODE_LENGTH, ge=MIN_CODE_LENGTH, le=MAX_CODE_LENGTH, description="How many digits."
-    )
-    expires_in: int = Field(
-        DEFAULT_TTL_SECONDS, ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description="Seconds that the code is valid."
-    )
+    code_length: Annotated[
+        int, Field(ge=MIN_CODE_LENGTH, le=MAX_CODE_LENGTH, description="How many digits."), WHOLE
+    ] = DEFAULT_CODE_LENGTH
+    expires_in: Annotated[
+        int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description="Seconds that the code is valid."), WHOLE
+    ] = DEFAULT_TTL_SECONDS
+
+
+def _given(field: str) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"type": "string"}}}
 
 
 class TargetRequest(ApiModel):
     """Which verification is meant: exactly one of the two."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["phone"]}, {"required": ["verification_id"]}]})
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_given("phone"), _given("verification_id")]})
 
-    phone: Phone | SkipJsonSchema[None] = None
-    verification_id: VerificationId | SkipJsonSchema[None] = None
+    phone: Phone | None = None
+    verification_id: VerificationId | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> TargetRequest:
@@ -136,7 +141,7 @@ class VerifyRequest(TargetRequest):
         by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
     )
 
-    code: str = Field(pattern=r"^[0-9]{4,10}\z", description="4 to 10 digits, as text.", examples=["048213"])
+    code: str = Field(pattern=r"^[0-9]{4,10}$", description="4 to 10 digits, as text.", examples=["048213"])
 
 
 class ReplayRequest(TargetRequest):

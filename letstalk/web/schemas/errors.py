@@ -89,7 +89,7 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "internal_error": Refusal(500, "Something went wrong on our side. The request id tells us where to look."),
     "queue_full": Refusal(503, "Too many calls wait: the code would expire before it is heard.", {"retry_after": 45}),
-    "not_ready": Refusal(503, "No worker has been seen for 15 s.", {"retry_after": 5}),
+    "not_ready": Refusal(503, "The database can't be reached. Ask again in a moment.", {"retry_after": 2}),
 }
 
 STATUS_SENTENCES: dict[int, str] = {

@@ -22,7 +22,7 @@ from letstalk.domain.tokens import (
 )
 from letstalk.services.rates import MAX_TEXT_LENGTH
 from letstalk.services.tokens import IssuedToken, TokenPage
-from letstalk.web.schemas.base import Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
+from letstalk.web.schemas.base import WHOLE, Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
@@ -34,7 +34,7 @@ ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
-Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS)]
+Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
 class TokenRequest(ApiModel):
@@ -75,7 +75,7 @@ class RotationRequest(ApiModel):
 
     model_config = with_example({"grace_seconds": 3600})
 
-    grace_seconds: int = Field(DEFAULT_GRACE_SECONDS, ge=0, le=MAX_GRACE_SECONDS)
+    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS), WHOLE] = DEFAULT_GRACE_SECONDS
 
 
 class TokenPath(Query):
@@ -142,6 +142,8 @@ class IssuedTokenAnswer(Answer):
 
 
 class TokenEntry(Answer):
+    """A token as a list shows it."""
+
     token_id: Uuid
     user_id: str
     name: str | None

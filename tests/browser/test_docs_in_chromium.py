@@ -1,0 +1,89 @@
+"""/docs in a real browser: it shows the whole description, asks no other host, and fits a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Visit
+
+PHONE = {"width": 360, "height": 740}
+
+
+def open_docs(visit: Visit) -> Page:
+    visit.page.set_default_timeout(20_000)  # Swagger UI is a megabyte of script, and the machine may be busy
+    visit.open("/docs")
+    visit.page.locator(".opblock-summary").first.wait_for()
+    return visit.page
+
+
+def test_it_shows_every_operation(visit: Callable[..., Visit], base: str) -> None:
+    paths = httpx.get(f"{base}/openapi.json").json()["paths"]
+    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    page = open_docs(visit())
+    shown = {
+        (block.locator(".opblock-summary-method").inner_text(), block.locator("[data-path]").get_attribute("data-path"))
+        for block in page.locator(".opblock").all()
+    }
+    assert shown == described
+    assert page.locator(".info .title").first.inner_text().startswith("Let's Talk")
+    for tag in ("Calls", "Tokens", "Webhooks", "Operations", "Pages"):
+        assert page.locator(f"#operations-tag-{tag}").is_visible()
+
+
+def test_it_is_styled(visit: Callable[..., Visit]) -> None:
+    page = open_docs(visit())
+    method = page.locator(".opblock-post .opblock-summary-method").first
+    assert method.evaluate("it => getComputedStyle(it).backgroundColor") == "rgb(73, 204, 144)"
+    assert page.locator(".swagger-ui .wrapper").first.evaluate("it => it.getBoundingClientRect().width") > 700
+
+
+def test_an_operation_opens_with_its_examples_and_its_refusals(visit: Callable[..., Visit]) -> None:
+    page = open_docs(visit())
+    page.locator("#operations-Calls-send_otp .opblock-summary-control").click()
+    block = page.locator("#operations-Calls-send_otp")
+    block.get_by_text("Idempotency-Key").first.wait_for()
+    shown = block.inner_text()
+    for expected in ("+256 700 123456", "resend_too_soon", "queue_full", "Scope: otp:send.", "code_length"):
+        assert expected in shown
+
+
+def test_it_has_no_button_that_leads_elsewhere(visit: Callable[..., Visit], base: str) -> None:
+    page = open_docs(visit())
+    links: list[str] = page.locator("a[href]").evaluate_all("all => all.map(it => it.href)")
+    assert [link for link in links if not link.startswith((base, "https://spdx.org/licenses/MIT"))] == []
+    assert page.locator("form.download-url-wrapper").count() == 0
+
+
+def test_it_can_be_tried_out_with_a_token(visit: Callable[..., Visit], base: str) -> None:
+    token = httpx.post(f"{base}/api/tokens").json()["token"]
+    page = open_docs(visit())
+    page.get_by_role("button", name="Authorize").click()
+    page.locator("#auth-bearer-value").fill(token)
+    page.locator(".auth-btn-wrapper .authorize").first.click()
+    page.locator(".btn-done").first.click()
+    page.locator("#operations-Tokens-get_current_token .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    answer = page.locator(".live-responses-table .response").first
+    answer.wait_for()
+    assert "200" in answer.inner_text()
+    assert '"prefix"' in answer.inner_text()
+
+
+@pytest.mark.parametrize("options", [{"viewport": PHONE, "is_mobile": True, "has_touch": True}], ids=["phone"])
+def test_it_fits_a_phone(visit: Callable[..., Visit], options: dict[str, Any]) -> None:
+    page = open_docs(visit(**options))
+    page.locator("#operations-Calls-send_otp .opblock-summary-control").click()
+    page.get_by_text("Idempotency-Key").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_without_javascript_it_says_where_the_description_is(visit: Callable[..., Visit]) -> None:
+    here = visit(java_script_enabled=False)
+    here.open("/docs")
+    assert here.page.get_by_role("link", name="/openapi.json").is_visible()

@@ -1,0 +1,57 @@
+"""The service in this process, so that its clock can be turned, behind a real HTTP server that Telnyx can reach."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from werkzeug.serving import make_server
+
+from tests.apps import TurnableClock, issue_token, make_app, working
+from tests.fake_telnyx import StandaloneTelnyx
+from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, heard_code
+
+
+@dataclass
+class Served:
+    """`owner` is an app that uses it. Whoever moves `clock` spares a test the waiting."""
+
+    owner: Owner
+    telnyx: StandaloneTelnyx
+    clock: TurnableClock
+
+    def payloads(self, phone: str) -> list[list[str]]:
+        """What the phone heard in each of its calls, oldest first."""
+        return [call["heard"] for call in self.telnyx.state()["calls"] if call["to"] == phone]
+
+    def codes(self, phone: str, calls: list[int]) -> list[str]:
+        """The codes that the phone heard, once it has heard as many in each call as `calls` says."""
+        eventually(lambda: [len(heard) for heard in self.payloads(phone)] == calls, f"{phone} did not hear {calls}")
+        return [heard_code(payload) for heard in self.payloads(phone) for payload in heard]
+
+
+@contextmanager
+def served(folder: Path, **settings: str) -> Iterator[Served]:
+    with StandaloneTelnyx(speed=20) as telnyx, socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        port, clock = listener.getsockname()[1], TurnableClock()
+        base = f"http://127.0.0.1:{port}"
+        app = make_app(folder, clock, **{**NO_PHONE_LIMITS, **telnyx.environment, "PUBLIC_URL": base, **settings})
+        token = issue_token(app)
+        server = make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            with working(app), httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}) as http:
+                yield Served(Owner(http, token), telnyx, clock)
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+        assert telnyx.state()["violations"] == []

@@ -1,0 +1,90 @@
+"""The attacks find nothing here, and find something where there is something to find."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attacks import FAMILIES
+from attacks.targets import Target
+from attacks.timing import compare
+from attacks.trials import Trial, Verdict, play
+from tests.apps import PASSWORD, ROOT
+from tests.flows.installations import installed
+from tests.flows.weak_services import weak_service
+
+# As they are when nobody sets them.
+PHONE_LIMITS = {
+    "RATE_LIMIT_PHONE": "5 per 10 minutes; 10 per day",
+    "RATE_LIMIT_PHONE_ALL": "10 per 10 minutes; 30 per day",
+}
+
+
+@pytest.fixture(scope="module")
+def weak_target() -> Iterator[Target]:
+    with weak_service() as base, Target(base, "lt_x", password=PASSWORD) as target:
+        yield target
+
+
+def attack(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "attacks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
+
+
+@pytest.mark.timeout(240)
+def test_the_attacks_find_nothing(tmp_path: Path) -> None:
+    with installed(tmp_path, telnyx=None, **PHONE_LIMITS) as service:
+        seed = base64.b64encode(service.telnyx.webhook_key.private_bytes_raw()).decode()
+        token = service.admin().token
+        played = attack(
+            "--base", service.server.base, "--token", token, "--password", PASSWORD, "--webhook-seed", seed
+        )  # fmt: skip
+        log = service.server.log()
+    assert played.returncode == 0, played.stdout + played.stderr
+    # What is left out waits for cool-downs.
+    assert played.stdout.splitlines()[-1].endswith(" held, 0 FOUND, 0 BROKE, 1 skipped"), played.stdout
+    assert token not in played.stdout
+    assert '"level": "error"' not in log
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_each_family_finds_what_is_wrong_with_a_weak_service(family: str, weak_target: Target) -> None:
+    deadline = time.monotonic() + 60
+    verdicts = (play(family, chosen, weak_target, deadline).verdict for chosen in FAMILIES[family])
+    assert Verdict.FOUND in verdicts
+
+
+def test_what_it_finds_stands_in_the_table_and_in_the_exit_code() -> None:
+    with weak_service() as base:
+        played = attack("--base", base, "--token", "lt_x", "--only", "webhooks")
+    assert played.returncode == 1
+    assert "FOUND" in played.stdout
+
+
+@pytest.mark.parametrize("base", ["http://192.0.2.1:80", "http://localhost.example:80", "https://127.0.0.1:80", "x"])
+def test_only_loopback_is_attacked(base: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        Target(base, "lt_x")
+    assert "may be attacked" in attack("--base", base, "--token", "lt_x").stderr
+
+
+def test_an_attack_that_comes_to_grief_is_no_promise_kept() -> None:
+    trial = Trial()
+    trial.see("as promised", holds=True)
+    assert not trial.is_broken
+    trial.see("otherwise", holds=False)
+    assert (trial.tries, trial.is_broken, trial.seen) == (2, True, "otherwise")
+
+
+def test_a_difference_in_time_is_told_from_noise() -> None:
+    noise = [0.001 + 0.0002 * ((number * 7919) % 101) / 101 for number in range(200)]
+    shifted = noise[1:] + noise[:1]
+    assert not compare(noise, shifted).alarms
+    assert compare(noise, [seconds + 0.001 for seconds in shifted]).alarms

@@ -1,0 +1,241 @@
+"""What providers report: kept once, applied once, in whatever order it comes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from letstalk.domain.calls import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.domain.errors import InvalidSignature
+from letstalk.domain.verifications import VerificationStatus
+from letstalk.storage.db import Database
+from letstalk.telephony.base import ProviderBusy
+from tests.call_parts import NO_ANSWER, NOON, PHONE, World, at_once, loses_the_answer
+
+
+def ringing(world: World) -> str:
+    """The id of a call whose phone rings and rings, so that the test alone says what happens."""
+    accepted = world.send(NO_ANSWER)
+    world.pass_time(1)
+    return accepted.call_id
+
+
+def event_of(world: World, call_id: str, type_: EventType, event_id: str = "event") -> CallEvent:
+    return CallEvent(event_id, type_, world.clock(), call_id, world.call(call_id).provider_call_id)
+
+
+def waiting_events(world: World) -> int:
+    with world.db.read() as connection:
+        statement = text("SELECT count(*) FROM webhook_events WHERE applied_at IS NULL")
+        return int(connection.execute(statement).scalar_one())
+
+
+def test_an_event_is_applied_by_the_nudge_that_its_storing_gives(world: World) -> None:
+    call_id = ringing(world)
+    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    assert world.call(call_id).status is CallStatus.RINGING
+    world.work()
+    assert world.call(call_id).status is CallStatus.ANSWERED
+
+
+def test_an_event_that_comes_three_times_speaks_once(world: World) -> None:
+    accepted = world.send()
+    world.pass_time(1.9)
+    human = event_of(world, accepted.call_id, EventType.HUMAN)
+    for _ in range(3):
+        world.events.receive_event(human)
+        world.work()
+    assert len(world.provider.speeches) == 1
+    assert world.events_of(accepted.call_id).count("human") == 1
+
+
+def test_copies_that_come_at_once_are_kept_and_applied_once(world: World) -> None:
+    accepted = world.send()
+    world.pass_time(1.9)
+    human = event_of(world, accepted.call_id, EventType.HUMAN)
+    assert at_once([lambda: world.events.receive_event(human)] * 6) == ["ok"] * 6
+    assert waiting_events(world) == 1
+    assert at_once([lambda: world.events.apply_event("event")] * 6) == ["ok"] * 6
+    assert waiting_events(world) == 0
+    assert len(world.provider.speeches) == 1
+
+
+def test_different_events_of_one_call_at_once_speak_once(world: World) -> None:
+    accepted = world.send()
+    world.pass_time(1.9)
+    for number in range(6):
+        world.events.receive_event(event_of(world, accepted.call_id, EventType.HUMAN, f"event-{number}"))
+    assert at_once([lambda n=n: world.events.apply_event(f"event-{n}") for n in range(6)]) == ["ok"] * 6  # type: ignore[misc]
+    assert len(world.provider.speeches) == 1
+
+
+def test_a_person_may_be_detected_before_the_answer_is_told(world: World) -> None:
+    accepted = world.send()
+    world.is_lost = lambda event: event.type is EventType.ANSWERED
+    world.pass_time(30)
+    world.receive(accepted.call_id, EventType.ANSWERED)
+    assert len(world.heard()) == 1
+    assert world.call(accepted.call_id).status is CallStatus.COMPLETED
+
+
+def test_an_event_after_the_hang_up_changes_nothing(world: World) -> None:
+    call_id = ringing(world)
+    world.hang_up(call_id, HangupCause.BUSY)
+    ended = world.call(call_id)
+    happened = world.events_of(call_id)
+    for type_ in EventType:
+        world.clock.move(1)
+        world.receive(call_id, type_, digits="1", cause=HangupCause.NORMAL)
+    assert world.call(call_id) == ended
+    assert world.events_of(call_id) == happened
+    assert world.provider.speeches == []
+
+
+def test_an_event_of_a_call_that_is_none_of_ours_is_put_away(world: World) -> None:
+    world.receive("no such call", EventType.ANSWERED)
+    assert waiting_events(world) == 0
+
+
+def test_an_event_without_our_call_id_is_known_by_the_providers(world: World) -> None:
+    call_id = ringing(world)
+    event = replace(event_of(world, call_id, EventType.ANSWERED), call_id=None)
+    world.events.receive_event(event)
+    world.work()
+    assert world.call(call_id).status is CallStatus.ANSWERED
+
+
+def test_an_event_that_names_no_call_is_put_away(world: World) -> None:
+    world.events.receive_event(CallEvent("event", EventType.ANSWERED, world.clock(), None, None))
+    world.work()
+    assert waiting_events(world) == 0
+
+
+def test_an_event_whose_nudge_was_lost_is_applied_by_a_sweep(world: World) -> None:
+    call_id = ringing(world)
+    world.nudges.is_deaf = True
+    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    world.nudges.is_deaf = False
+    world.sweeps.sweep()
+    world.work()
+    assert world.call(call_id).status is CallStatus.RINGING, "it may be being applied right now"
+    world.clock.move(1)
+    world.sweeps.sweep()
+    world.work()
+    assert world.call(call_id).status is CallStatus.ANSWERED
+
+
+def test_an_event_that_cannot_be_applied_is_tried_ten_times_and_then_put_aside(world: World) -> None:
+    call_id = ringing(world)
+    world.nudges.is_deaf = True
+    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    with world.db.write() as connection:
+        connection.execute(text("UPDATE webhook_events SET type = 'nonsense', tries = 8 WHERE event_id = 'event'"))
+    world.events.apply_event("event")
+    assert waiting_events(world) == 1
+    world.events.apply_event("event")
+    assert waiting_events(world) == 0
+    assert world.call(call_id).status is CallStatus.RINGING
+
+
+def test_what_an_event_changes_and_that_it_was_applied_stand_or_fall_together(world: World) -> None:
+    call_id = ringing(world)
+    world.nudges.is_deaf = True
+    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    with world.db.write() as connection:
+        connection.execute(text("UPDATE webhook_events SET detail = '{}' WHERE event_id = 'event'"))
+    with pytest.raises(KeyError):
+        world.events.apply_event("event")
+    assert waiting_events(world) == 1
+    assert world.call(call_id).status is CallStatus.RINGING
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_number_out_of_service_fails_the_verification_once_no_call_could_be_placed(world: World, count: int) -> None:
+    accepted = world.send(NO_ANSWER, ttl_seconds=600)
+    world.pass_time(1)
+    for _ in range(count):
+        world.hang_up(accepted.call_id, HangupCause.NOT_FOUND)
+    assert world.call(accepted.call_id).status is CallStatus.FAILED
+    assert world.verification(accepted.verification_id).status is VerificationStatus.FAILED
+
+
+def test_no_webhook_is_believed_where_no_provider_sends_any(sqlite_db: Database) -> None:
+    with pytest.raises(InvalidSignature):
+        World(sqlite_db).events.receive_webhook({}, b"{}")
+
+
+def test_the_phone_hears_only_the_offer_when_detection_is_unsure_and_the_code_after_key_1(world: World) -> None:
+    accepted = world.send()
+    world.is_lost = lambda event: event.type in (EventType.HUMAN, EventType.GATHER_ENDED)
+    world.pass_time(2)
+    world.receive(accepted.call_id, EventType.UNSURE)
+    world.pass_time(1)
+    [(_, offer)] = world.provider.heard
+    assert not any(character.isdigit() for character in offer)
+    world.receive(accepted.call_id, EventType.GATHER_ENDED, digits="1", command_seq=1)
+    world.pass_time(1)
+    assert world.heard() == [world.code_of(accepted.verification_id)]
+
+
+def test_a_machines_greeting_that_ends_before_a_result_is_hung_up_on(world: World) -> None:
+    accepted = world.send()
+    world.is_lost = lambda event: event.type is EventType.HUMAN
+    world.pass_time(2)
+    world.receive(accepted.call_id, EventType.GREETING_ENDED)
+    world.pass_time(2)
+    assert world.call(accepted.call_id).status is CallStatus.MACHINE
+    assert world.provider.heard == []
+
+
+def test_key_1_repeats_the_code_three_times_at_most(world: World) -> None:
+    accepted = world.send(ttl_seconds=600)
+    world.is_lost = lambda event: event.type is EventType.GATHER_ENDED
+    world.pass_time(4)
+    for seq in range(1, 5):
+        world.receive(accepted.call_id, EventType.GATHER_ENDED, digits="1", command_seq=seq)
+        world.receive(accepted.call_id, EventType.GATHER_ENDED, digits="1", command_seq=seq, event_id=f"copy-{seq}")
+        world.pass_time(1)
+    assert len(world.heard()) == 4
+    assert world.call(accepted.call_id).status is CallStatus.COMPLETED
+
+
+def test_events_are_forgotten_after_a_week(world: World) -> None:
+    call_id = ringing(world)
+    world.receive(call_id, EventType.ANSWERED)
+    world.clock.now = NOON + timedelta(days=6, hours=23)
+    world.sweeps.sweep_slowly()
+    assert kept_events(world) > 0
+    world.clock.move(2 * 3600)
+    world.sweeps.sweep_slowly()
+    assert kept_events(world) == 0
+
+
+def test_another_phones_call_is_not_touched(world: World) -> None:
+    first, other = ringing(world), world.send(PHONE).call_id
+    before = world.call(other)
+    world.hang_up(first, HangupCause.BUSY)
+    assert world.call(other) == before
+
+
+def kept_events(world: World) -> int:
+    with world.db.read() as connection:
+        return int(connection.execute(text("SELECT count(*) FROM webhook_events")).scalar_one())
+
+
+def test_a_phone_that_rings_for_a_call_given_up_is_hung_up_on(world: World) -> None:
+    world.provider.trouble("dial", loses_the_answer(ProviderBusy("Telnyx failed (500).", disproved=False)))
+    accepted = world.send(NO_ANSWER)
+    world.work()
+    assert world.call(accepted.call_id).status is CallStatus.QUEUED
+    world.cancel(accepted.verification_id)
+    world.events.receive_event(CallEvent("stray", EventType.ANSWERED, world.clock(), accepted.call_id, "sim-stray"))
+    world.work()
+    assert [command.provider_call_id for command in world.provider.hang_ups] == ["sim-stray"]
+    assert world.provider.speeches == []
+    assert world.call(accepted.call_id).status is CallStatus.CANCELED
+    world.events.receive_event(CallEvent("again", EventType.HUMAN, world.clock(), accepted.call_id, "sim-stray"))
+    world.work()
+    assert len(world.provider.hang_ups) == 1

@@ -1,0 +1,206 @@
+"""The tables of verifications: what they refuse, whoever writes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text, update
+from sqlalchemy.exc import IntegrityError
+
+from letstalk.domain.verifications import MAX_ATTEMPTS, Verification, VerificationStatus
+from letstalk.storage import verifications as rows
+from letstalk.storage.db import Database
+from tests.call_parts import at_once
+
+NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+PHONE = "+256700123456"
+
+
+def a_verification(**fields: Any) -> Verification:
+    verification = Verification(
+        verification_id=str(uuid4()),
+        user_id="acme",
+        phone=PHONE,
+        status=VerificationStatus.PENDING,
+        created_at=NOON,
+        expires_at=NOON + timedelta(seconds=300),
+        last_spoken_for_at=NOON,
+        attempts_used=0,
+        replays_used=0,
+        locale="en-US",
+        code_digest="0" * 64,
+        digest_key_id=str(uuid4()),
+        speech_sealed="sealed",
+        approved_at=None,
+    )
+    return replace(verification, **fields)
+
+
+def over(status: VerificationStatus = VerificationStatus.CANCELED, **fields: Any) -> Verification:
+    approved_at = NOON if status is VerificationStatus.APPROVED else None
+    return a_verification(status=status, speech_sealed=None, approved_at=approved_at, **fields)
+
+
+def insert(db: Database, *verifications: Verification) -> None:
+    with db.write() as connection:
+        for verification in verifications:
+            rows.insert_verification(connection, verification)
+
+
+def found(db: Database, verification_id: str) -> Verification | None:
+    with db.read() as connection:
+        return rows.find_verification(connection, "acme", verification_id)
+
+
+def test_a_verification_comes_back_as_it_went_in(db: Database) -> None:
+    verification = a_verification(locale=None)
+    insert(db, verification)
+    assert found(db, verification.verification_id) == verification
+
+
+def test_it_is_found_by_its_owner_only(db: Database) -> None:
+    verification = a_verification(user_id="globex")
+    insert(db, verification)
+    assert found(db, verification.verification_id) is None
+
+
+def test_an_owner_has_one_pending_verification_for_a_phone(db: Database) -> None:
+    insert(db, a_verification())
+    with pytest.raises(IntegrityError):
+        insert(db, a_verification())
+    insert(db, a_verification(user_id="globex"), a_verification(phone="+256700000001"), over(), over())
+
+
+@pytest.mark.parametrize(
+    "status", [status for status in VerificationStatus if status is not VerificationStatus.PENDING]
+)
+def test_what_is_over_holds_no_code(db: Database, status: VerificationStatus) -> None:
+    with pytest.raises(IntegrityError):
+        insert(db, replace(over(status), speech_sealed="sealed"))
+    insert(db, over(status))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts_used": MAX_ATTEMPTS + 1},
+        {"attempts_used": -1},
+        {"replays_used": -1},
+        {"expires_at": NOON},
+        {"approved_at": NOON},
+    ],
+    ids=lambda wrong: "-".join(wrong),
+)
+def test_the_database_itself_refuses_what_cannot_be(db: Database, wrong: dict[str, Any]) -> None:
+    with pytest.raises(IntegrityError):
+        insert(db, a_verification(**wrong))
+
+
+def test_a_status_that_is_none_is_refused(db: Database) -> None:
+    insert(db, over())
+    with pytest.raises(IntegrityError), db.write() as connection:
+        connection.execute(update(rows.verifications).values(status="nonsense"))
+
+
+def test_an_approved_one_says_when(db: Database) -> None:
+    with pytest.raises(IntegrityError):
+        insert(db, replace(over(VerificationStatus.APPROVED), approved_at=None))
+
+
+def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> None:
+    verification = a_verification()
+    insert(db, verification)
+    spent: list[bool] = []
+
+    def spend() -> None:
+        with db.write() as connection:
+            spent.append(rows.spend_attempt(connection, verification.verification_id, NOON))
+
+    assert at_once([spend] * 12) == ["ok"] * 12
+    assert spent.count(True) == MAX_ATTEMPTS
+
+
+def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) -> None:
+    canceled, pending = over(), a_verification()
+    insert(db, canceled, pending)
+    with db.write() as connection:
+        assert not rows.spend_attempt(connection, canceled.verification_id, NOON)
+        assert not rows.spend_attempt(connection, pending.verification_id, pending.expires_at)
+        assert not rows.spend_attempt(connection, "none", NOON)
+        assert rows.spend_attempt(connection, pending.verification_id, NOON)
+
+
+def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
+    verification = a_verification()
+    insert(db, verification)
+    with db.write() as connection:
+        assert rows.end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
+        assert not rows.end_verification(
+            connection, verification.verification_id, VerificationStatus.APPROVED, approved_at=NOON
+        )
+    ended = found(db, verification.verification_id)
+    assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None)
+
+
+def test_the_newest_is_found_however_old(db: Database) -> None:
+    old = over(created_at=NOON - timedelta(days=9), expires_at=NOON - timedelta(days=8))
+    older = over(created_at=NOON - timedelta(days=10), expires_at=NOON - timedelta(days=8))
+    insert(db, old, older)
+    with db.read() as connection:
+        assert rows.find_newest(connection, "acme", PHONE) == old
+        assert rows.find_newest(connection, "acme", "+256700000001") is None
+        assert rows.find_newest(connection, "globex", PHONE) is None
+
+
+def test_the_ten_latest_wrong_codes_count_newest_first(db: Database) -> None:
+    with db.write() as connection:
+        for minutes in range(12):
+            rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(minutes=minutes))
+        rows.insert_wrong_code(connection, "globex", PHONE, NOON)
+        judged = rows.list_wrong_codes(connection, "acme", PHONE)
+    assert judged == [NOON + timedelta(minutes=minutes) for minutes in range(11, 1, -1)]
+
+
+def test_wrong_codes_are_cleared_for_one_owner_and_phone(db: Database) -> None:
+    with db.write() as connection:
+        for owner, phone in (("acme", PHONE), ("globex", PHONE), ("acme", "+256700000001")):
+            rows.insert_wrong_code(connection, owner, phone, NOON)
+        rows.clear_wrong_codes(connection, "acme", PHONE)
+        assert rows.list_wrong_codes(connection, "acme", PHONE) == []
+        assert rows.list_wrong_codes(connection, "globex", PHONE) == [NOON]
+        assert rows.list_wrong_codes(connection, "acme", "+256700000001") == [NOON]
+
+
+def test_what_has_expired_is_found_in_portions(db: Database) -> None:
+    expired = [a_verification(phone=f"+25670000000{number}") for number in range(4)]
+    later = a_verification(expires_at=NOON + timedelta(seconds=301))
+    insert(db, *expired, later, over(expires_at=NOON + timedelta(seconds=1)))
+    with db.read() as connection:
+        moment = NOON + timedelta(seconds=300)
+        assert set(rows.find_expired(connection, moment)) == {item.verification_id for item in expired}
+        assert len(rows.find_expired(connection, moment, limit=3)) == 3
+        assert rows.find_expired(connection, NOON) == []
+
+
+@pytest.mark.parametrize(
+    ("table", "condition"),
+    [
+        ("verifications", "user_id = 'acme' AND phone = '+256700123456' ORDER BY created_at DESC LIMIT 1"),
+        ("verifications", "status = 'pending' AND expires_at <= '2026-11-20 12:00:00'"),
+        ("wrong_codes", "user_id = 'acme' AND phone = '+256700123456' ORDER BY judged_at DESC LIMIT 10"),
+        ("calls", "phone = '+256700123456' AND created_at > '2026-11-20 12:00:00'"),
+        ("calls", "verification_id = 'one' ORDER BY created_at"),
+        ("calls", "status = 'queued' ORDER BY turn, created_at LIMIT 50"),
+        ("calls", "provider_call_id = 'one'"),
+        ("webhook_events", "applied_at IS NULL AND received_at <= '2026-11-20 12:00:00'"),
+    ],
+)
+def test_what_every_request_asks_is_answered_from_an_index(sqlite_db: Database, table: str, condition: str) -> None:
+    with sqlite_db.read() as connection:
+        plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {condition}"))  # noqa: S608
+        steps = [row.detail for row in plan]
+    assert all(step.startswith("SEARCH") or "USING INDEX" in step for step in steps), steps
