@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 ASSUMED_CALL_SECONDS = 25.0  # the mean before any call has finished
 HEARING_SECONDS = 30.0  # ring, answer and listen, as the contract's queue_full counts it
 PLACING_SECONDS = 15.0  # less than this left, and a call placed now would not be heard in time
+LONGEST_CALL_SECONDS = 300.0  # ring, call and patience together are less: what lasts longer, a set clock has measured
 RETRY_WINDOW_SECONDS = 45  # Telnyx forgets a command_id after 60 s; a repeat must arrive well before
 
 FIRST_BACK_OFF_SECONDS = 1.0

@@ -41,7 +41,7 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
 
     A reaction with a status in ENDED ends the call, `end_reason` saying why in a developer's words.
     """
-    if call.is_over and not (call.status is CallStatus.UNKNOWN and call.holds_channel):
+    if call.is_over and not _is_open_to(event, call):
         return None
     match event.type:
         case EventType.INITIATED:
@@ -60,9 +60,17 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
             return _gathered(call, event)
         case EventType.HUNG_UP:
             status, reason = _ending(call, event.cause or HangupCause.UNSPECIFIED)
-            return Reaction(status, end_reason=reason)
+            is_news = call.holds_channel or status is not CallStatus.UNKNOWN
+            return Reaction(status, end_reason=reason) if is_news else None
         case EventType.SPEECH_ENDED:
             return None
+
+
+def _is_open_to(event: CallEvent, call: Call) -> bool:
+    """Whether a call that is over may change: one of which nobody knew whether it exists turns out to, or one that was
+    ended without an event hears after all how it did.
+    """
+    return call.status is CallStatus.UNKNOWN and (call.holds_channel or event.type is EventType.HUNG_UP)
 
 
 def offer_code(call: Call) -> Reaction | None:

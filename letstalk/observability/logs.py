@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -20,13 +20,27 @@ from letstalk.observability.redaction import redact, redact_field, redact_text
 about = structlog.contextvars.bound_contextvars
 
 
+def _as_it_is(_name: str, value: Any) -> Any:
+    return value
+
+
+def _as_text(_name: str, value: Any) -> Any:
+    return redact(value)
+
+
+# What this module puts into each line itself, and what was made to be read.
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "level": _as_it_is,
+    "logger": _as_it_is,
+    "timestamp": _as_it_is,
+    "event": _as_text,
+    "exception": _as_text,
+    "stack": _as_text,
+}
+
+
 def _redact(_logger: Any, _name: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    # Under these three names stands text that was made to be read.
-    plain = ("event", "exception", "stack")
-    return {
-        name if name in plain else redact_text(name): redact(value) if name in plain else redact_field(name, value)
-        for name, value in entry.items()
-    }
+    return {redact_text(name): _READERS.get(name, redact_field)(name, value) for name, value in entry.items()}
 
 
 def configure_logs(*, as_json: bool, level: str = "INFO") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
+from letstalk.domain.dispatch import LONGEST_CALL_SECONDS
 from letstalk.domain.verifications import VerificationStatus
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
@@ -30,6 +31,8 @@ def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
 def end_call(connection: Connection, call: Call, status: CallStatus, reason: str | None, now: datetime) -> None:
     """Give `call` its last status and let its channel go."""
     held_seconds = None if call.started_at is None else (now - call.started_at).total_seconds()
+    if held_seconds is not None and not 0 <= held_seconds <= LONGEST_CALL_SECONDS:
+        held_seconds = None  # or the next fifty callers would be told that the queue is full
     call_storage.update_call(
         connection,
         call.call_id,

@@ -30,6 +30,17 @@ def canonical_id(text: str) -> str | None:
         return None
 
 
+def hold_verification(connection: Connection, verification_id: str) -> Verification:
+    """The verification as it stands now, held until the transaction ends.
+
+    Raises NoPendingVerification for one that was erased since it was found.
+    """
+    held = storage.lock_verification(connection, verification_id)
+    if held is None:
+        raise NoPendingVerification("No verification waits for a code here.")
+    return held
+
+
 def locate_verification(connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
     """The actor's verification that `target` names, whatever its status. Raises NoPendingVerification."""
     if target.phone is not None:

@@ -37,7 +37,7 @@ from letstalk.observability.metrics import replays_total, verifications_started_
 from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import command, end_verification, retire_calls
 from letstalk.services.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
-from letstalk.services.lookups import Target, locate_verification
+from letstalk.services.lookups import Target, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
 from letstalk.storage import dispatch as queue
@@ -170,7 +170,7 @@ class SendService:
                 return CallAccepted(**first, is_first_answer=False)
             found = locate_verification(connection, actor, target, now)
             self._db.lock(connection, "phone", found.phone)
-            verification = storage.lock_verification(connection, found.verification_id)
+            verification = hold_verification(connection, found.verification_id)
             check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
             refuse_unless_pending(verification, now)
             call = call_storage.find_latest_call(connection, verification.verification_id)

@@ -25,7 +25,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import end_verification, retire_calls
-from letstalk.services.lookups import Target, canonical_id, locate_verification
+from letstalk.services.lookups import Target, canonical_id, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as storage
@@ -140,7 +140,7 @@ class VerificationService:
         with self._db.write() as connection:
             now = self._clock()
             found = self._find(connection, actor, verification_id)
-            verification = storage.lock_verification(connection, found.verification_id)
+            verification = hold_verification(connection, found.verification_id)
             refuse_cancel_unless_pending(verification, now)
             end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
             to_hang_up = retire_calls(connection, verification.verification_id, "The verification was canceled.", now)
@@ -157,7 +157,7 @@ class VerificationService:
         refuse_unless_pending(verification, now)
         if not storage.spend_attempt(connection, verification.verification_id, now):
             # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
-            refuse_unless_pending(storage.lock_verification(connection, verification.verification_id), now)
+            refuse_unless_pending(hold_verification(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
         # Once more, now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
         check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
@@ -173,7 +173,7 @@ class VerificationService:
     ) -> tuple[InvalidCode, list[str]]:
         to_hang_up = []
         storage.insert_wrong_code(connection, verification.user_id, verification.phone, now)
-        judged = storage.lock_verification(connection, verification.verification_id)
+        judged = hold_verification(connection, verification.verification_id)
         if judged.attempts_remaining <= 0:
             end_verification(connection, verification.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
             to_hang_up = retire_calls(connection, verification.verification_id, "Too many wrong codes came.", now)

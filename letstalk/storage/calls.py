@@ -164,6 +164,8 @@ def lock_call(connection: Connection, call_id: str) -> tuple[Call, Verification]
     if verification_id is None:
         return None
     verification = lock_verification(connection, verification_id)
+    if verification is None:
+        return None
     row = connection.execute(_BY_ID.with_for_update(), {"call_id": call_id}).one()
     return call_from(row), verification
 

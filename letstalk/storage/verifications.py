@@ -147,13 +147,14 @@ def find_newest(connection: Connection, user_id: str, phone: str) -> Verificatio
     return None if row is None else verification_from(row)
 
 
-def lock_verification(connection: Connection, verification_id: str) -> Verification:
-    """The verification, held until the transaction ends.
+def lock_verification(connection: Connection, verification_id: str) -> Verification | None:
+    """The verification, held until the transaction ends; None when it has been deleted.
 
     Always taken before its calls, so that no two transactions wait for each other in a ring.
     """
     statement = _SELECT.where(verifications.c.verification_id == verification_id).with_for_update()
-    return verification_from(connection.execute(statement).one())
+    row = connection.execute(statement).first()
+    return None if row is None else verification_from(row)
 
 
 def list_verifications(

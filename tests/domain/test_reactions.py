@@ -199,8 +199,17 @@ def test_a_hang_up_ends_the_call_and_says_why(call: Call, cause: HangupCause | N
 @pytest.mark.parametrize("type_", EventType)
 @pytest.mark.parametrize("call", [OVER, FORGOTTEN], ids=["completed", "unknown"])
 def test_nothing_changes_a_call_that_is_over(call: Call, type_: EventType) -> None:
-    assert outcome(call, type_, digits="1", command_seq=1) is None
+    if call is OVER or type_ is not EventType.HUNG_UP:
+        assert outcome(call, type_, digits="1", command_seq=1) is None
     assert offer_code(call) is None
+
+
+def test_a_hang_up_that_was_a_minute_late_still_says_how_an_unknown_call_ended() -> None:
+    reaction = outcome(FORGOTTEN, EventType.HUNG_UP, cause=HangupCause.BUSY)
+    assert reaction is not None
+    assert (reaction.status, reaction.command) == (CallStatus.BUSY, None)
+    given_up = replace(FORGOTTEN, end_status=CallStatus.UNKNOWN)
+    assert outcome(given_up, EventType.HUNG_UP, cause=HangupCause.BUSY) is None
 
 
 events = st.builds(
@@ -275,7 +284,8 @@ class CallMachine(RuleBasedStateMachine):
     def _apply(self, happened: CallEvent) -> None:
         before = self.call
         reaction = react(self.call, happened, detects_machines=self.detects)
-        if before.is_over and not (before.status is CallStatus.UNKNOWN and before.holds_channel):
+        is_unknown = before.status is CallStatus.UNKNOWN
+        if before.is_over and not (is_unknown and (before.holds_channel or happened.type is EventType.HUNG_UP)):
             assert reaction is None, "an ended call has changed"
         if reaction is None:
             return

@@ -293,7 +293,11 @@ def _handler_for(telnyx: FakeTelnyx) -> type[BaseHTTPRequestHandler]:
             self._respond()
 
         def _respond(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            length = int(self.headers.get("Content-Length") or 0)
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # its sender died in the middle of a sentence
+                self.close_connection = True
+                return
             try:
                 body = json.loads(raw) if raw else None
             except ValueError:

@@ -38,20 +38,32 @@ def attack(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.timeout(240)
-def test_the_attacks_find_nothing(tmp_path: Path) -> None:
-    with installed(tmp_path, telnyx=None, **PHONE_LIMITS) as service:
+def attack_installation(folder: Path, *families: str, **settings: str) -> None:
+    with installed(folder, telnyx=None, **PHONE_LIMITS, **settings) as service:
         seed = base64.b64encode(service.telnyx.webhook_key.private_bytes_raw()).decode()
         token = service.admin().token
-        played = attack(
-            "--base", service.server.base, "--token", token, "--password", PASSWORD, "--webhook-seed", seed
-        )  # fmt: skip
+        chosen = ["--only", *families] if families else []
+        known = ["--token", token, "--password", PASSWORD, "--webhook-seed", seed]
+        played = attack("--base", service.server.base, *known, *chosen)
         log = service.server.log()
     assert played.returncode == 0, played.stdout + played.stderr
     # What is left out waits for cool-downs.
     assert played.stdout.splitlines()[-1].endswith(" held, 0 FOUND, 0 BROKE, 1 skipped"), played.stdout
     assert token not in played.stdout
     assert '"level": "error"' not in log
+
+
+@pytest.mark.timeout(240)
+def test_the_attacks_find_nothing(tmp_path: Path) -> None:
+    attack_installation(tmp_path)
+
+
+@pytest.mark.timeout(240)
+def test_the_attacks_on_what_instances_share_find_nothing_where_there_are_several(
+    tmp_path: Path, postgresql_url: str, redis_url: str
+) -> None:
+    shared = {"DATABASE_URL": postgresql_url, "REDIS_URL": redis_url, "WEB_PROCESSES": "2"}
+    attack_installation(tmp_path, "tokens", "scopes", "owners", "codes", "calls", "webhooks", "pages", **shared)
 
 
 @pytest.mark.parametrize("family", list(FAMILIES))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from letstalk.domain.verifications import VerificationStatus
 from letstalk.services.idempotency import read_idempotency_key
 from letstalk.services.privacy import PrivacyService
 from letstalk.storage.db import Database
-from tests.call_parts import PHONE, SEND_PATH, World, outcome_of, phone_number, refusal_of
+from tests.call_parts import PHONE, SEND_PATH, World, at_once, outcome_of, phone_number, refusal_of
 from tests.fixtures.databases import all_tables
 
 OTHER = phone_number(7)
@@ -155,27 +156,26 @@ def test_what_a_provider_tells_of_an_erased_call_changes_nothing(world: World) -
     assert privacy_of(world).export_phone(PHONE)["verifications"] == []
 
 
-def test_erasing_while_codes_are_guessed_and_sent_ends_in_nothing_left(world: World) -> None:
-    verifications = [world.send(owner=f"owner-{number}").verification_id for number in range(4)]
+def test_erasing_while_codes_are_guessed_and_canceled_ends_in_nothing_left(world: World) -> None:
+    verifications = [world.send(owner=f"owner-{number}").verification_id for number in range(6)]
     outcomes: dict[str, str] = {}
 
-    def guess(number: int) -> None:
-        outcomes[f"guess {number}"] = outcome_of(
-            lambda: world.check(verifications[number], "000000", owner=f"owner-{number}")
-        )
+    def meet(name: str, action: Callable[[], object]) -> Callable[[], None]:
+        def act() -> None:
+            outcomes[name] = outcome_of(action)
 
-    def erase(number: int) -> None:
-        outcomes[f"erase {number}"] = outcome_of(lambda: privacy_of(world).erase_phone(PHONE))
+        return act
 
-    threads = [threading.Thread(target=guess, args=(number,)) for number in range(4)]
-    threads += [threading.Thread(target=erase, args=(number,)) for number in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    actions = [meet(f"erase {number}", lambda: privacy_of(world).erase_phone(PHONE)) for number in range(2)]
+    for number, verification_id in enumerate(verifications):
+        owner = f"owner-{number}"
+        check = partial(world.check, verification_id, "000000", owner=owner)
+        cancel = partial(world.cancel, verification_id, owner=owner)
+        actions.append(meet(owner, check if number % 2 else cancel))
+    assert at_once([*actions, *(partial(world.dispatch.drop_late_calls) for _ in range(2))]) == ["ok"] * 10
     assert {outcome for name, outcome in outcomes.items() if name.startswith("erase")} == {"ok"}
-    guessed = {outcome for name, outcome in outcomes.items() if name.startswith("guess")}
-    assert guessed <= {"ok", "invalid_code", "no_pending_verification"}
+    others = {outcome for name, outcome in outcomes.items() if name.startswith("owner")}
+    assert others <= {"ok", "invalid_code", "no_pending_verification", "not_found"}
     privacy_of(world).erase_phone(PHONE)
     assert PHONE not in dump(world.db)
 

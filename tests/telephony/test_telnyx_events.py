@@ -54,6 +54,15 @@ def test_an_event_says_which_call_and_command_it_follows() -> None:
     )
 
 
+def test_ids_that_are_longer_than_the_database_keeps_are_refused() -> None:
+    long_id, long_call = envelope("call.answered"), envelope("call.answered", call_control_id="c" * 201)
+    long_id["data"]["id"] = "e" * 101
+    for body in (long_id, long_call):
+        with pytest.raises(ValueError, match="has an `"):
+            parse(body)
+    assert read("call.answered", call_control_id="c" * 200).provider_call_id == "c" * 200
+
+
 @pytest.mark.parametrize("state", [None, "", "Zm9yZ2Vk", 5, ["x"]])
 def test_a_state_that_we_did_not_sign_names_no_call(state: object) -> None:
     event = read("call.answered", client_state=state)

@@ -1,0 +1,182 @@
+"""The service under attack: how to reach it, and callers with tokens made for the occasion."""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+Found = TypeVar("Found")
+
+TIMEOUT_SECONDS = 15.0
+PATIENCE_SECONDS = 60  # for a request limit that the service answers with
+# 555-0100 to 555-0199 is kept for fiction in each of these areas.
+AREAS = (202, 206, 212, 213, 214, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 907)
+_NUMBERS = [f"+1{area}55501{last:02}" for area in AREAS for last in range(100)]
+
+
+class Unplayable(Exception):
+    """What the attack needs is not there; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever holds a token. Requests wait when the service says that there were too many of them."""
+
+    http: httpx.Client
+    user_id: str
+    token: str
+    token_id: str
+
+    def post(self, path: str, body: Any = None, **headers: str) -> httpx.Response:
+        return self.ask("POST", path, json={} if body is None else body, headers=_named(headers))
+
+    def get(self, path: str, **query: str | int) -> httpx.Response:
+        return self.ask("GET", path, params=query)
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return patiently(self.http, method, path, **options)
+
+    def send(self, phone: str, **fields: Any) -> str:
+        """The id of a new verification. Raises Unplayable when the service does not take the call."""
+        answer = self.post("/calls/otp", {"phone": phone, **fields})
+        if answer.status_code != 202:
+            raise Unplayable(f"no call was accepted: {answer.status_code} {answer.text[:100]}")
+        return str(answer.json()["verification_id"])
+
+
+class Target:
+    """One service on loopback, and all that was made there. Use it in a `with`: what was made is revoked at the end."""
+
+    def __init__(
+        self,
+        base: str,
+        admin_token: str,
+        *,
+        password: str | None = None,
+        webhook_seed: bytes | None = None,
+        thorough: bool = False,
+    ) -> None:
+        """`password` opens the dashboard; `webhook_seed` is the Ed25519 key of a Telnyx that is played by a test.
+
+        Raises ValueError for an address that is not on loopback.
+        """
+        parts = urlsplit(base)
+        if parts.scheme != "http" or not _is_loopback(parts.hostname) or parts.port is None:
+            raise ValueError("only http://127.0.0.1:PORT, or another loopback address, may be attacked")
+        self.base = f"http://{parts.netloc}"
+        self.host, self.port = str(parts.hostname), parts.port
+        self.password, self.webhook_seed, self.thorough = password, webhook_seed, thorough
+        self._run = secrets.token_hex(4)
+        self._phones = itertools.cycle(_shuffled(_NUMBERS))
+        self._clients: list[httpx.Client] = []
+        self._made: list[str] = []
+        self._owners: dict[str, Caller] = {}
+        self.signed_in: httpx.Client | None = None  # a browser with a session, once an attack has needed one
+        self.admin = Caller(self.client(Authorization=f"Bearer {admin_token}"), "admin", admin_token, "")
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for token_id in self._made:
+            self.admin.ask("DELETE", f"/api/tokens/{token_id}")
+        for client in self._clients:
+            client.close()
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client that follows no redirect and trusts no proxy of the environment."""
+        client = httpx.Client(base_url=self.base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+        self._clients.append(client)
+        return client
+
+    def phone(self) -> str:
+        """A number that this run has not used yet, of nobody."""
+        return next(self._phones)
+
+    def user_id(self, name: str) -> str:
+        return f"attack-{self._run}-{name}"
+
+    def issue(self, name: str, scopes: list[str], **fields: Any) -> Caller:
+        """Someone with a new token of the owner `name`. Raises Unplayable when the admin's token makes none."""
+        user_id = self.user_id(name)
+        answer = self.admin.post("/api/tokens", {"user_id": user_id, "scopes": scopes, **fields})
+        if answer.status_code != 201:
+            raise Unplayable(f"no token was made: {answer.status_code} {answer.text[:100]}")
+        made = answer.json()
+        self._made.append(made["token_id"])
+        return Caller(self.client(Authorization=f"Bearer {made['token']}"), user_id, made["token"], made["token_id"])
+
+    def owner(self, name: str) -> Caller:
+        """An app of the owner `name`, which may read and write; the same one each time."""
+        if name not in self._owners:
+            self._owners[name] = self.issue(name, ["read", "write"], rate_limit="100000 per minute")
+        return self._owners[name]
+
+    def exchange(self, data: bytes, *, seconds: float = 2.0) -> bytes:
+        """Send `data` as it is. Returns what comes until the other side closes, or says nothing for `seconds`."""
+        received = b""
+        with self.connection(seconds) as wire:
+            try:
+                wire.sendall(data)
+                while len(received) < 1_000_000 and (part := wire.recv(65536)):
+                    received += part
+            except OSError:
+                pass  # it closed, or has no more to say
+        return received
+
+    @contextmanager
+    def connection(self, seconds: float = 5.0) -> Iterator[socket.socket]:
+        with socket.create_connection((self.host, self.port), timeout=seconds) as wire:
+            yield wire
+
+    def seconds_to_health(self, limit_seconds: float) -> float | None:
+        """How long a new client waits for `/health`; None when it gets no answer within the limit."""
+        started = time.monotonic()
+        try:
+            with httpx.Client(trust_env=False, timeout=limit_seconds) as client:
+                client.get(f"{self.base}/health")
+        except httpx.TransportError:
+            return None
+        return time.monotonic() - started
+
+
+def patiently(http: httpx.Client, method: str, path: str | httpx.URL, **options: Any) -> httpx.Response:
+    """The answer, after waiting where a request limit asks for it: limits are not what most attacks are about."""
+    answer = http.request(method, path, **options)
+    if answer.status_code == 429 and '"rate_limited"' in answer.text:
+        time.sleep(min(PATIENCE_SECONDS, int(answer.headers.get("Retry-After", "1"))))
+        answer = http.request(method, path, **options)
+    return answer
+
+
+def at_once(tasks: Sequence[Callable[[], Found]]) -> list[Found]:
+    """What the tasks return, all played at the same time."""
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        return [started.result() for started in [pool.submit(task) for task in tasks]]
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _shuffled(items: list[str]) -> list[str]:
+    # Two runs within ten minutes should not meet at the same phones, whose limits would spoil the second.
+    return secrets.SystemRandom().sample(items, len(items))

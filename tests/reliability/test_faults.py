@@ -1,0 +1,36 @@
+"""The faults that are quick to show, as `python -m reliability faults` shows them; the slow ones are left to that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reliability.faults import FAULTS, run_fault
+from tests.services_at_hand import needed, postgres_binaries, redis_binary
+
+ALONE = ("telnyx-answer-lost", "webhooks-repeated", "disk-full")
+WITH_SERVICES = ("database-away", "redis-away", "supervisor-stop")
+
+
+def check(name: str, folder: Path) -> None:
+    promise = run_fault(name, folder)
+    assert promise.breaches == []
+    assert promise.measured
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_promise_is_kept(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path)
+
+
+@pytest.mark.parametrize("name", WITH_SERVICES)
+def test_the_promise_is_kept_while_the_services_break(name: str, tmp_path: Path) -> None:
+    needed("PostgreSQL", postgres_binaries())
+    needed("Redis", redis_binary())
+    check(name, tmp_path)
+
+
+def test_every_fault_has_a_promise() -> None:
+    assert len(FAULTS) >= 15
+    assert all(sentence and not sentence.endswith(".") for sentence, _ in FAULTS.values())

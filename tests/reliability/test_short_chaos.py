@@ -1,0 +1,29 @@
+"""The reliability harness itself, for seconds instead of minutes: kills at random, and every promise kept."""
+
+from __future__ import annotations
+
+import pytest
+
+from reliability.chaos import Plan, run_load
+from reliability.journeys import QUICK
+from tests.services_at_hand import needed, postgres_binaries, redis_binary
+
+
+@pytest.mark.timeout(240)
+def test_kills_at_random_break_no_promise() -> None:
+    needed("PostgreSQL", postgres_binaries())
+    needed("Redis", redis_binary())
+    plan = Plan(
+        seconds=12,
+        kill_every_seconds=2.5,
+        sends_per_second=3,
+        channels=8,
+        telnyx_speed=10,
+        retry_speed=4,
+        kinds=QUICK,
+    )
+    outcome = run_load(plan)
+    broken = {promise.sentence: promise.breaches for promise in outcome.promises if not promise.is_kept}
+    assert broken == {}
+    assert sum(outcome.facts["kills"].values()) >= 3
+    assert outcome.facts["answers"]["POST /calls/verify 200"] >= 5

@@ -1,0 +1,134 @@
+"""The queue of background work while Redis is away: nudges are carried out by the process that gave them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+
+from letstalk.services.registry import Services
+from letstalk.tasks import SpareHands, WorkQueue, _say_once_in_a_while
+
+NOBODY = "redis://127.0.0.1:1/0"
+PATIENCE_SECONDS = 20.0
+
+
+class Dispatching:
+    """Stands where the dispatcher stands, and notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.dialed: list[str] = []
+        self.done = threading.Event()
+        self.fails = False
+
+    def dispatch(self) -> None:
+        self.done.set()
+
+    def dial(self, call_id: str) -> None:
+        if self.fails:
+            raise RuntimeError("it did not work")
+        self.dialed.append(call_id)
+        self.done.set()
+
+
+class Everything:
+    def __init__(self, dispatch: Dispatching) -> None:
+        self.dispatch: Any = dispatch
+
+
+@pytest.fixture
+def dispatching() -> Dispatching:
+    return Dispatching()
+
+
+@pytest.fixture
+def queue(dispatching: Dispatching) -> WorkQueue:
+    made = WorkQueue(NOBODY)
+    made.bind(cast(Services, Everything(dispatching)))
+    return made
+
+
+@pytest.fixture
+def hands() -> Iterator[SpareHands]:
+    made = SpareHands(2)
+    yield made
+    made.stop(time.monotonic() + PATIENCE_SECONDS)
+
+
+def test_a_nudge_that_redis_does_not_take_is_carried_out_here(
+    queue: WorkQueue, dispatching: Dispatching, hands: SpareHands
+) -> None:
+    queue.lend(hands)
+    queue.dial("a call")
+    assert dispatching.done.wait(PATIENCE_SECONDS)
+    assert dispatching.dialed == ["a call"]
+
+
+def test_a_process_that_does_no_background_work_loses_it_and_says_nothing(
+    queue: WorkQueue, dispatching: Dispatching
+) -> None:
+    queue.dial("a call")
+    assert not dispatching.done.wait(0.2)
+
+
+def test_what_should_wait_is_left_to_the_sweeps(queue: WorkQueue, dispatching: Dispatching, hands: SpareHands) -> None:
+    queue.lend(hands)
+    queue.dispatch_later(0.01)
+    assert not dispatching.done.wait(0.2)
+
+
+def test_a_task_that_fails_does_not_stop_the_next(
+    queue: WorkQueue, dispatching: Dispatching, hands: SpareHands
+) -> None:
+    queue.lend(hands)
+    dispatching.fails = True
+    for _ in range(4):
+        queue.dial("one that fails")
+    while hands.waiting:
+        time.sleep(0.01)
+    dispatching.fails = False
+    queue.dial("a call")
+    assert dispatching.done.wait(PATIENCE_SECONDS)
+
+
+def test_stopping_drops_what_has_not_begun_and_waits_for_what_has() -> None:
+    hands = SpareHands(1)
+    begun, may_end, ended, second = (threading.Event() for _ in range(4))
+
+    def work() -> None:
+        begun.set()
+        may_end.wait(PATIENCE_SECONDS)
+        ended.set()
+
+    hands.take(work)
+    assert begun.wait(PATIENCE_SECONDS)
+    hands.take(second.set)
+    threading.Timer(0.05, may_end.set).start()
+    hands.stop(time.monotonic() + PATIENCE_SECONDS)
+    assert ended.is_set()
+    assert not second.is_set()
+
+
+def test_a_queue_that_is_away_does_not_fill_the_log() -> None:
+    def complaint() -> logging.LogRecord:
+        return logging.LogRecord(
+            "test.huey",
+            logging.ERROR,
+            __file__,
+            1,
+            "Error reading from queue",
+            None,
+            (RuntimeError, RuntimeError(), None),
+        )
+
+    first, second = complaint(), complaint()
+    assert _say_once_in_a_while(first)
+    assert (first.levelname, first.exc_info) == ("WARNING", None)
+    assert not _say_once_in_a_while(second)
+    other = logging.LogRecord("test.huey", logging.ERROR, __file__, 1, "Unhandled exception in task", None, None)
+    assert _say_once_in_a_while(other)
+    assert other.levelname == "ERROR"
