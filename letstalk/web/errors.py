@@ -17,6 +17,7 @@ from letstalk.domain.scopes import Scope
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.web.container import services
+from letstalk.web.schemas.calls import CODE_PATTERN
 
 log = get_logger(__name__)
 
@@ -61,15 +62,32 @@ def status_of(error: LetsTalkError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+# Pydantic's kinds of findings in our words, where its own speak of Python or of patterns.
+FINDINGS: dict[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of this request",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+}
+PATTERNS: dict[str, str] = {CODE_PATTERN: "must be 4 to 10 digits, as text"}
+
+
 def invalid_request_from(error: ValidationError) -> InvalidRequest:
     """Pydantic's findings as ours, without the input: it may be a code or a token."""
     details = []
-    for finding in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAILS]:
-        field = ".".join(str(part) for part in finding["loc"])[:MAX_FIELD_CHARACTERS]
-        message = finding["msg"].removeprefix("Value error, ")
+    for finding in error.errors(include_url=False, include_input=False)[:MAX_DETAILS]:
+        # A part with a bracket names a member of a union, which is nothing that the caller wrote.
+        field = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))[:MAX_FIELD_CHARACTERS]
+        pattern = finding.get("ctx", {}).get("pattern", "")
+        message = PATTERNS.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
+        message = message.removeprefix("Value error, ")
         details.append(Detail(field or "body", message))
     first = details[0]
-    sentence = f"{first.field}: {first.message}" if first.field != "body" else first.message
+    is_ours = not first.message[:1].isupper()
+    sentence = f"{first.field}{' ' if is_ours else ': '}{first.message}" if first.field != "body" else first.message
     return InvalidRequest(sentence.rstrip(".") + ".", details=tuple(details))
 
 

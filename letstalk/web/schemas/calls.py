@@ -32,6 +32,7 @@ from letstalk.web.schemas.base import (
     with_examples,
 )
 
+CODE_PATTERN = r"^[0-9]{4,10}$"
 EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
 EXAMPLE_PHONE = "+256700123456"
@@ -141,7 +142,7 @@ class VerifyRequest(TargetRequest):
         by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
     )
 
-    code: str = Field(pattern=r"^[0-9]{4,10}$", description="4 to 10 digits, as text.", examples=["048213"])
+    code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])
 
 
 class ReplayRequest(TargetRequest):
