@@ -1,6 +1,6 @@
 # Everything sets itself up: `make run` and `make test` need Python 3.11 or newer, make, and the network once.
 
-PYTEST_FLAGS ?= -n 2
+PYTEST_FLAGS ?= -n 2 --dist worksteal --durations 15
 VENV_PYTHON := .venv/bin/python
 
 # Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.

@@ -44,6 +44,8 @@ class Plan:
     kill_every_seconds: float = 0.0
     sends_per_second: float = 3.0
     channels: int = 20
+    servers: int = 3
+    workers: int = 2
     telnyx_speed: float = 3.0
     retry_speed: float = 1.0
     kinds: tuple[Kind, ...] = tuple(Kind)
@@ -54,7 +56,9 @@ def run_load(plan: Plan, logs: Path | None = None, meanwhile: Callable[[Fleet], 
     telnyx = {"speed": plan.telnyx_speed, "retry_speed": plan.retry_speed}
     with (
         tempfile.TemporaryDirectory(prefix="letstalk-reliability-") as name,
-        running_fleet(Path(name), channels=plan.channels, telnyx=telnyx) as fleet,
+        running_fleet(
+            Path(name), servers=plan.servers, workers=plan.workers, channels=plan.channels, telnyx=telnyx
+        ) as fleet,
     ):
         Path(name).chmod(0o755)
         record, ears = Record(), Ears(fleet.telnyx)

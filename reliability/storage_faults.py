@@ -16,7 +16,7 @@ from reliability.people import Crowd
 from reliability.verdicts import Promise
 from tests.flows.installations import installed
 
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 3.0
 CHANNELS = 4
 FULL_BEYOND_BYTES = 200_000
 ASKED = (

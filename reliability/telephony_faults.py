@@ -89,6 +89,10 @@ FAULTS: dict[str, tuple[str, Callable[[Path, Promise], None]]] = {
     ),
     "telnyx-429": ("Telnyx answers 429: back into the queue, as long as the code lives", partial(answers, "429", 6, 0)),
     "telnyx-500": ("Telnyx answers 500: the same", partial(answers, "500", 6, 0)),
+    "telnyx-500-done": (
+        "Telnyx answers 500 to what it did all the same: one call, one code, and the channel limit holds",
+        partial(answers, "500_done", 4, 0),
+    ),
     "telnyx-garbage": ("Telnyx answers garbage to what it did: one call, one code", partial(answers, "garbage", 3, 0)),
     "telnyx-closes": ("Telnyx closes connections: tried again", partial(answers, "refused", 6, 0)),
     "telnyx-answer-lost": (

@@ -310,6 +310,10 @@ class World:
         wanted = NewVerification(phone, message, None, code_length, ttl_seconds)
         return self.sends.start_verification(an_actor(owner), wanted, idempotency)
 
+    def let_a_moment_pass(self) -> None:
+        """Two calls of the very same moment may be placed in either order."""
+        self.clock.now += timedelta(microseconds=1)
+
     def replay(
         self, verification_id: str, *, owner: str = "acme", idempotency: IdempotencyKey | None = None
     ) -> CallAccepted:

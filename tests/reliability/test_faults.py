@@ -9,7 +9,7 @@ import pytest
 from reliability.faults import FAULTS, run_fault
 from tests.services_at_hand import needed, postgres_binaries, redis_binary
 
-ALONE = ("telnyx-answer-lost", "webhooks-repeated", "disk-full")
+ALONE = ("disk-full",)
 WITH_SERVICES = ("database-away", "redis-away", "supervisor-stop")
 
 

@@ -14,10 +14,12 @@ def test_kills_at_random_break_no_promise() -> None:
     needed("PostgreSQL", postgres_binaries())
     needed("Redis", redis_binary())
     plan = Plan(
-        seconds=12,
-        kill_every_seconds=2.5,
+        seconds=9,
+        kill_every_seconds=1.8,
         sends_per_second=3,
         channels=8,
+        servers=2,
+        workers=1,
         telnyx_speed=10,
         retry_speed=4,
         kinds=QUICK,

@@ -78,7 +78,9 @@ def test_owners_take_turns_and_each_owners_calls_come_oldest_first(db: Database)
 
 
 def test_two_owners_calls_to_one_phone_are_never_live_together(world: World) -> None:
-    first, second = world.send(), world.send(owner="globex")
+    first = world.send()
+    world.let_a_moment_pass()
+    second = world.send(owner="globex")
     elsewhere = world.send(phone_number(1), owner="globex")
     world.pass_time(10)
     assert world.call(first.call_id).status is CallStatus.SPEAKING
@@ -293,6 +295,7 @@ def test_while_a_call_may_be_live_no_other_is_placed_to_its_phone(db: Database) 
     world = World(db, sweep_seconds=2)
     world.provider.trouble("dial", *[fails(TIME_OUT)] * 60)
     world.send(ttl_seconds=600)
+    world.let_a_moment_pass()
     other = world.send(owner="globex", ttl_seconds=600)
     world.pass_time(140)
     assert world.call(other.call_id).status is CallStatus.QUEUED
