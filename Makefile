@@ -1,6 +1,6 @@
 # Everything sets itself up: `make run` and `make test` need Python 3.11 or newer, make, and the network once.
 
-PYTEST_FLAGS ?= -n 2 --dist worksteal --durations 15
+PYTEST_FLAGS ?= -n 3 --dist worksteal --durations 15
 VENV_PYTHON := .venv/bin/python
 
 # Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.
@@ -9,7 +9,7 @@ PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-ve
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run test lint lock clean venv packages dev-packages
+.PHONY: run test reliability lint lock clean venv packages dev-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -17,7 +17,11 @@ run: packages .env
 
 ## test: every check, then every test
 test: lint
-	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS)
+	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS) --ignore tests/reliability
+
+## reliability: the harness that kills at random and plays each fault, for half a minute each
+reliability: dev-packages
+	$(VENV_PYTHON) -m pytest tests/reliability
 
 ## lint: style, format and types
 lint: dev-packages

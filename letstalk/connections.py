@@ -36,4 +36,10 @@ class Channel(HTTPChannel):
         is_taken = super().received(data)
         if len(self.requests) > MAX_REQUESTS_AHEAD:
             self.will_close = True
+            with self.requests_lock:  # type: ignore[attr-defined]  # the type stubs leave it out
+                # The thread that answers may be faster than the loop that closes.
+                unanswered = self.requests[MAX_REQUESTS_AHEAD:]
+                self.requests = list(self.requests[:MAX_REQUESTS_AHEAD])
+            for request in unanswered:
+                request.close()
         return is_taken

@@ -18,7 +18,7 @@ from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-STOP_SECONDS = 9.5  # its processes need 8.5 at most
+STOP_SECONDS = 9.0  # its processes need 8 at most
 RESTART_SECONDS = 1.0
 POLL_SECONDS = 0.1
 LISTEN_FD_OPTION = "--listen-fd"

@@ -13,8 +13,9 @@ from typing import Any
 from reliability.clients import Client, Record
 from reliability.ears import Ears
 from reliability.fleets import Fleet, keep_logs, running_fleet
-from reliability.journeys import Kind, Load
+from reliability.journeys import Kind
 from reliability.kills import Killer
+from reliability.loads import Load
 from reliability.probes import Probes
 from reliability.reports import say
 from reliability.verdicts import Evidence, Promise, judge

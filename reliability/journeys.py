@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,6 +15,7 @@ from reliability.ears import Ears
 
 CODE_SECONDS = 150  # how long a code lives that someone means to use
 UNUSED_CODE_SECONDS = 60  # and one that nobody will
+LISTEN_SECONDS = 5.0  # before a person looks whether the call is over
 REPLAY_PAUSE_SECONDS = 20.5
 RESEND_PAUSE_SECONDS = 30.5
 
@@ -33,19 +32,7 @@ class Kind(StrEnum):
     UNANSWERED = "unanswered"  # busy, no answer, rejected or a machine
 
 
-WEIGHTS = {
-    Kind.SIMPLE: 42,
-    Kind.WRONG_FIRST: 12,
-    Kind.AT_ONCE: 10,
-    Kind.REPLAY: 8,
-    Kind.CANCEL: 8,
-    Kind.GUESS: 6,
-    Kind.ABANDON: 4,
-    Kind.AGAIN: 4,
-    Kind.UNANSWERED: 6,
-}
 QUICK = (Kind.SIMPLE, Kind.WRONG_FIRST, Kind.AT_ONCE, Kind.CANCEL, Kind.GUESS)
-ENDINGS = ("9901", "9902", "9903", "9904")
 
 
 @dataclass
@@ -65,63 +52,6 @@ class Asked:
     was_heard: bool = False
     gave_up: bool = False
     problems: list[str] = field(default_factory=list)
-
-
-class Load:
-    """Starts `per_second` journeys a second, at most `at_most` at a time, until told to stop."""
-
-    def __init__(
-        self,
-        clients: dict[str, Client],
-        ears: Ears,
-        *,
-        per_second: float,
-        kinds: tuple[Kind, ...] = tuple(Kind),
-        at_most: int = 80,
-    ) -> None:
-        self._clients = clients
-        self._ears = ears
-        self._per_second = per_second
-        self._kinds = kinds
-        self._weights = [WEIGHTS[kind] for kind in kinds]
-        self._pool = ThreadPoolExecutor(at_most, thread_name_prefix="person")
-        self._free = threading.Semaphore(at_most)
-        self._numbers = itertools.count(random.randrange(1000) * 1000)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
-        self.asked: list[Asked] = []
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Start no more journeys, and wait for those under way."""
-        self._stopped.set()
-        self._thread.join()
-        self._pool.shutdown(wait=True)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(random.expovariate(self._per_second)):
-            if self._free.acquire(blocking=False):
-                self._pool.submit(self._go)
-
-    def _go(self) -> None:
-        kind = random.choices(self._kinds, self._weights)[0]
-        owner = random.choice(list(self._clients))
-        journey = Journey(self._clients[owner], self._ears, self.asked, owner, self._phone(kind), kind)
-        try:
-            journey.go()
-        except Exception as error:  # a journey that stumbles is a finding, not the end of the run
-            journey.current.problems.append(f"the journey itself failed: {error!r}")
-        finally:
-            self._free.release()
-
-    def _phone(self, kind: Kind) -> str:
-        number = next(self._numbers)
-        if kind is Kind.UNANSWERED:
-            return f"+25677{number % 1000:03}{random.choice(ENDINGS)}"
-        # Not one of the endings that mean something to the stand-in.
-        return f"+25670{number // 9000 % 1000:03}{number % 9000:04}"
 
 
 class Journey:
@@ -166,11 +96,20 @@ class Journey:
         return bool(asked.verification_id)
 
     def _listen(self, seconds: float = CODE_SECONDS + 15) -> str | None:
-        code = self._ears.next_code(self.current.phone, self._heard_before, seconds)
-        if code is not None:
-            self._heard_before += 1
-            self.current.was_heard = True
+        deadline = time.monotonic() + seconds
+        is_over = False
+        while (code := self._ears.next_code(self.current.phone, self._heard_before, LISTEN_SECONDS)) is None:
+            if is_over or time.monotonic() > deadline:
+                return None
+            is_over = self._is_call_over()
+        self._heard_before += 1
+        self.current.was_heard = True
         return code
+
+    def _is_call_over(self) -> bool:
+        """Whether no call is left in which the code could still be heard: nobody waits for that."""
+        answer = self._client.ask("GET", f"/calls/{self.current.verification_id}")
+        return answer is not None and all(call["ended_at"] for call in answer.body.get("calls", ()))
 
     def _verify(self, code: str) -> Answer | None:
         answer = self._client.ask("POST", "/calls/verify", self._target() | {"code": code})

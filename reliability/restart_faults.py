@@ -14,7 +14,8 @@ import psycopg
 from reliability.clients import Client, Record
 from reliability.ears import Ears
 from reliability.fleets import Fleet, running_fleet
-from reliability.journeys import QUICK, Load
+from reliability.journeys import QUICK
+from reliability.loads import Load
 from reliability.programs import Program
 from reliability.verdicts import Evidence, Promise, judge
 

@@ -72,8 +72,11 @@ class TelnyxProvider(CallProvider):
         self._loaded()
 
     def stop(self) -> None:
-        with self._loading:
-            client, self._client = self._client, None
+        # Whoever is loading still has no connection to close, and may take seconds that a stop does not have.
+        if not self._loading.acquire(blocking=False):
+            return
+        client, self._client = self._client, None
+        self._loading.release()
         if client is not None:
             client.close()
 
