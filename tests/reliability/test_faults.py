@@ -10,7 +10,7 @@ from reliability.faults import FAULTS, run_fault
 from tests.services_at_hand import needed, postgres_binaries, redis_binary
 
 ALONE = ("disk-full",)
-WITH_SERVICES = ("database-away", "redis-away", "supervisor-stop")
+WITH_SERVICES = ("database-away", "redis-away")
 
 
 def check(name: str, folder: Path) -> None:
