@@ -175,7 +175,8 @@ def test_nobody_waits_long_behind_a_large_clean_up(world: World) -> None:
     assert retention_of(world).forget_old() == 3000
     done.set()
     thread.join(30)
-    assert len(waits) > 5
+    # How many got through depends on how quick the clean-up was; that some did does not.
+    assert len(waits) > 2
     # A batch takes some 10 ms; the bound is for a machine that has other things to do.
     assert max(waits) < 1.0
     assert count_rows(world.db)["verifications"] == len(waits) - 1
