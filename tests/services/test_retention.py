@@ -164,11 +164,11 @@ def test_nobody_waits_long_behind_a_large_clean_up(world: World) -> None:
     def write_all_the_time() -> None:
         # No more than wait in the queue, which is full at some hundred.
         for number in range(60):
-            if done.is_set():
-                return
             started = time.perf_counter()
             world.send(phone_number(number))
             waits.append(time.perf_counter() - started)
+            if done.is_set():
+                return
 
     thread = threading.Thread(target=write_all_the_time, daemon=True)
     thread.start()
@@ -176,7 +176,7 @@ def test_nobody_waits_long_behind_a_large_clean_up(world: World) -> None:
     done.set()
     thread.join(30)
     # How many got through depends on how quick the clean-up was; that some did does not.
-    assert len(waits) > 2
+    assert len(waits) > 1
     # A batch takes some 10 ms; the bound is for a machine that has other things to do.
     assert max(waits) < 1.0
     assert count_rows(world.db)["verifications"] == len(waits) - 1
