@@ -45,6 +45,7 @@ def enter(page: Page, heading: str) -> None:
 
 
 def assert_nothing_overflows(page: Page) -> None:
+    page.wait_for_load_state()  # a click returns before the style sheet of the next page is there
     width = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(width) == 0, page.url
 
