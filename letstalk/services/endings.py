@@ -75,7 +75,7 @@ def retire_calls(connection: Connection, verification_id: str, reason: str, now:
     Returns the ids of the calls that a worker must hang up.
     """
     to_hang_up = []
-    for call in call_storage.list_calls(connection, verification_id):
+    for call in call_storage.list_unfinished(connection, verification_id):
         if call.status is CallStatus.QUEUED:
             end_call(connection, call, CallStatus.CANCELED, reason, now)
         elif call.holds_channel and not call.is_ending:

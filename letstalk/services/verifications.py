@@ -90,11 +90,11 @@ class VerificationService:
         """
         with self._db.write() as connection:
             now = self._clock()
-            verification = self._spend_attempt(connection, actor, target, now)
+            verification, has_wrong_codes = self._spend_attempt(connection, actor, target, now)
             key = self._keys.find(verification.digest_key_id)
             refusal: InvalidCode | None = None
             if is_code(key, verification.verification_id, code, verification.code_digest):
-                to_hang_up = self._approve(connection, verification, now)
+                to_hang_up = self._approve(connection, verification, has_wrong_codes, now)
             else:
                 refusal, to_hang_up = self._count_wrong_code(connection, verification, now)
         for call_id in to_hang_up:
@@ -150,22 +150,31 @@ class VerificationService:
             self._nudges.carry_out(call_id)
         return history
 
-    def _spend_attempt(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
-        """The verification whose attempt has just been spent; raises where none may be."""
+    def _spend_attempt(
+        self, connection: Connection, actor: Actor, target: Target, now: datetime
+    ) -> tuple[Verification, bool]:
+        """The verification whose attempt has just been spent, and whether wrong codes count against its phone.
+
+        Raises where none may be spent, which gives this one back.
+        """
         verification = locate_verification(connection, actor, target, now)
-        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
-        refuse_unless_pending(verification, now)
-        if not storage.spend_attempt(connection, verification.verification_id, now):
+        is_spent = storage.spend_attempt(connection, verification.verification_id, now)
+        # Counted only now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
+        wrong_codes = storage.list_wrong_codes(connection, actor.user_id, verification.phone)
+        check_wrong_codes(wrong_codes, now)
+        if not is_spent:
+            refuse_unless_pending(verification, now)
             # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
             refuse_unless_pending(hold_verification(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
-        # Once more, now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
-        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
-        return verification
+        return verification, bool(wrong_codes)
 
-    def _approve(self, connection: Connection, verification: Verification, now: datetime) -> list[str]:
+    def _approve(
+        self, connection: Connection, verification: Verification, has_wrong_codes: bool, now: datetime
+    ) -> list[str]:
         end_verification(connection, verification.verification_id, VerificationStatus.APPROVED, approved_at=now)
-        storage.clear_wrong_codes(connection, verification.user_id, verification.phone)
+        if has_wrong_codes:
+            storage.clear_wrong_codes(connection, verification.user_id, verification.phone)
         return retire_calls(connection, verification.verification_id, "The code was approved.", now)
 
     def _count_wrong_code(

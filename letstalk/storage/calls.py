@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,6 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    Row,
     String,
     Table,
     Text,
@@ -31,6 +31,7 @@ from sqlalchemy import (
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.verifications import Verification
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.statements import Statement
 from letstalk.storage.verifications import lock_verification
 
 QUEUED = CallStatus.QUEUED.value
@@ -55,20 +56,20 @@ calls = Table(
     Column("turn", BigInteger, nullable=False),
     Column("not_before", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
-    Column("holds_channel", Boolean, nullable=False, default=False),
+    Column("holds_channel", Boolean, nullable=False),
     Column("ask_provider_at", UtcDateTime),
     Column("provider_call_id", String(200)),
     Column("first_dial_at", UtcDateTime),
-    Column("dial_round", Integer, nullable=False, default=0),
-    Column("dial_attempts", Integer, nullable=False, default=0),
-    Column("is_uncertain", Boolean, nullable=False, default=False),
+    Column("dial_round", Integer, nullable=False),
+    Column("dial_attempts", Integer, nullable=False),
+    Column("is_uncertain", Boolean, nullable=False),
     Column("leased_until", UtcDateTime),
     Column("answered_at", UtcDateTime),
-    Column("spoken", String(10), nullable=False, default=Spoken.NOTHING.value),
-    Column("repeats", Integer, nullable=False, default=0),
+    Column("spoken", String(10), nullable=False),
+    Column("repeats", Integer, nullable=False),
     Column("command", String(20)),
-    Column("command_seq", Integer, nullable=False, default=0),
-    Column("command_attempts", Integer, nullable=False, default=0),
+    Column("command_seq", Integer, nullable=False),
+    Column("command_attempts", Integer, nullable=False),
     Column("command_leased_until", UtcDateTime),
     Column("end_status", String(20)),
     Column("end_reason", Text),
@@ -110,15 +111,33 @@ _LATEST = (
     .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
     .limit(1)
 )
-_ACCEPTED = (
+_ACCEPTED = Statement(
     select(calls.c.created_at, calls.c.user_id)
     .where(calls.c.phone == bindparam("phone"), calls.c.created_at > bindparam("since"))
     .order_by(calls.c.created_at.desc())
 )
+_UNFINISHED = Statement(
+    _SELECT.where(calls.c.verification_id == bindparam("verification_id"), calls.c.ended_at.is_(None)).order_by(
+        calls.c.created_at, calls.c.call_id
+    )
+)
+_INSERT = Statement(
+    insert(calls).values(
+        {name: bindparam(name) for name in ("call_id", "verification_id", "user_id", "phone", "created_at", "turn")}
+        | {"status": QUEUED, "not_before": bindparam("created_at"), "holds_channel": False, "is_uncertain": False}
+        | {"dial_round": 0, "dial_attempts": 0, "spoken": Spoken.NOTHING.value}
+        | {"repeats": 0, "command_seq": 0, "command_attempts": 0}
+    )
+)
+_INSERT_EVENT = Statement(
+    insert(call_events).values(call_id=bindparam("call_id"), at=bindparam("at"), type=bindparam("type"))
+)
+_FIELDS = tuple(column.name for column in calls.c)
 
 
-def call_from(row: Row[Any]) -> Call:
-    values = dict(row._mapping)
+def call_from(row: Sequence[Any]) -> Call:
+    """The call of a row with all columns, in their order."""
+    values = dict(zip(_FIELDS, row, strict=True))
     values["status"] = CallStatus(values["status"])
     values["spoken"] = Spoken(values["spoken"])
     values["command"] = None if values["command"] is None else Command(values["command"])
@@ -137,17 +156,15 @@ def insert_call(
     now: datetime,
 ) -> None:
     """Put a new call into the queue."""
-    connection.execute(
-        insert(calls),
+    _INSERT.execute(
+        connection,
         {
             "call_id": call_id,
             "verification_id": verification_id,
             "user_id": user_id,
             "phone": phone,
-            "status": QUEUED,
             "created_at": now,
             "turn": turn,
-            "not_before": now,
         },
     )
 
@@ -186,10 +203,14 @@ def list_calls(connection: Connection, verification_id: str) -> list[Call]:
     return [call_from(row) for row in connection.execute(statement)]
 
 
+def list_unfinished(connection: Connection, verification_id: str) -> list[Call]:
+    """The calls of a verification that have not ended, oldest first."""
+    return [call_from(row) for row in _UNFINISHED.all(connection, {"verification_id": verification_id})]
+
+
 def list_accepted(connection: Connection, phone: str, since: datetime) -> list[tuple[datetime, str]]:
     """When calls to `phone` were accepted, and whose they were, newest first."""
-    rows = connection.execute(_ACCEPTED, {"phone": phone, "since": since})
-    return [(row.created_at, row.user_id) for row in rows]
+    return [(moment, owner) for moment, owner in _ACCEPTED.all(connection, {"phone": phone, "since": since})]
 
 
 def update_call(connection: Connection, call_id: str, was: CallStatus | None = None, **values: Any) -> bool:
@@ -210,7 +231,7 @@ def count_not_refused(connection: Connection, verification_id: str) -> int:
 
 
 def insert_call_event(connection: Connection, call_id: str, at: datetime, type_: str) -> None:
-    connection.execute(insert(call_events), {"call_id": call_id, "at": at, "type": type_})
+    _INSERT_EVENT.execute(connection, {"call_id": call_id, "at": at, "type": type_})
 
 
 def list_call_events(connection: Connection, call_ids: list[str]) -> dict[str, list[tuple[datetime, str]]]:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
 
 BUSY_TIMEOUT_SECONDS = 10
 # A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
 IDLE_TIMEOUT_SECONDS = 30
+# For so long a connection to PostgreSQL is believed to be alive without asking.
+TRUSTED_SECONDS = 1.0
 
 metadata = MetaData(
     naming_convention={
@@ -77,13 +82,22 @@ class Database:
             _prepare_postgresql(self.engine)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
         # a p99 of 86 ms became 23 (shared/costs.md).
-        self._write_lock = threading.Lock()
+        self._write_turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
+        # Connections that nobody uses, the one used last on top: opening SQLAlchemy's for each transaction, and asking
+        # PostgreSQL each time whether it still lives, costs more than a whole short transaction.
+        self._idle: list[tuple[Connection, float]] = []
+        self._pool = cast(QueuePool, self.engine.pool)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading, in one snapshot."""
-        with self.engine.connect() as connection:
-            yield connection
+        connection = self._borrow()
+        try:
+            with connection.begin():
+                self._begin(connection, "BEGIN")
+                yield connection
+        finally:
+            self._give_back(connection)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -92,12 +106,16 @@ class Database:
         On SQLite it holds the one write lock from its first statement on, so what it reads cannot change
         beneath it. On PostgreSQL use `lock` for the same promise about one thing.
         """
-        if not self.is_sqlite:
-            with self.engine.begin() as connection:
-                yield connection
-            return
-        with self._write_lock, self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-            yield connection
+        with self._write_turn:
+            connection = self._borrow()
+            try:
+                with connection.begin():
+                    # A deferred transaction that turns into a writer fails at once when another wrote meanwhile,
+                    # whatever the busy time-out; IMMEDIATE waits its turn.
+                    self._begin(connection, "BEGIN IMMEDIATE")
+                    yield connection
+            finally:
+                self._give_back(connection)
 
     def lock(self, connection: Connection, kind: str, key: str = "") -> None:
         """Let no other transaction that locks the same (kind, key) run until this one ends.
@@ -112,7 +130,30 @@ class Database:
         )
 
     def close(self) -> None:
+        while self._idle:
+            self._idle.pop()[0].close()
         self.engine.dispose()
+
+    def _borrow(self) -> Connection:
+        try:
+            connection, idle_since = self._idle.pop()
+        except IndexError:
+            return self.engine.connect().execution_options(borrowed=True)
+        if self.is_sqlite or time.monotonic() - idle_since < TRUSTED_SECONDS:
+            return connection
+        connection.close()  # the pool asks the server, when it is taken from there again, whether it still lives
+        return self.engine.connect().execution_options(borrowed=True)
+
+    def _give_back(self, connection: Connection) -> None:
+        is_wanted = self._pool.checkedout() >= self._pool.size()  # someone may wait for it at the pool
+        if is_wanted or connection.closed or connection.invalidated:
+            connection.close()
+        else:
+            self._idle.append((connection, time.monotonic()))
+
+    def _begin(self, connection: Connection, words: str) -> None:
+        if self.is_sqlite:
+            run_on_driver(connection, words)
 
 
 def _make_private(path: str | None) -> None:
@@ -143,7 +184,29 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever
-        # the busy time-out; IMMEDIATE waits its turn.
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if not connection.get_execution_options().get("borrowed"):
+            connection.exec_driver_sql("BEGIN")
+
+
+def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> Any:
+    """Run a statement on the driver's own connection, inside `connection`'s transaction. Returns the driver's cursor.
+
+    Raises SQLAlchemy's DBAPIError for the driver's own, and gives up a connection that is gone, as SQLAlchemy does.
+    """
+    driver = connection.connection.driver_connection
+    dialect = connection.dialect
+    try:
+        return driver.execute(words, parameters)  # type: ignore[union-attr]  # both of our drivers have it
+    except dialect.loaded_dbapi.Error as error:
+        is_gone = dialect.is_disconnect(error, connection.connection, None)
+        if is_gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            words,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=is_gone,
+            dialect=dialect,
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,6 @@ from sqlalchemy import (
     Connection,
     Index,
     Integer,
-    Row,
     String,
     Table,
     Text,
@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    literal_column,
     or_,
     select,
     text,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from letstalk.domain.verifications import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.statements import Statement
 
 PENDING = VerificationStatus.PENDING.value
 
@@ -94,18 +96,21 @@ digest_keys = Table(
 )
 
 _SELECT = select(verifications)
-_BY_ID = _SELECT.where(
-    verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == bindparam("user_id")
+_BY_ID = Statement(
+    _SELECT.where(
+        verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == bindparam("user_id")
+    )
 )
-_NEWEST = (
+_NEWEST = Statement(
     _SELECT.where(
         verifications.c.user_id == bindparam("user_id"),
         verifications.c.phone == bindparam("phone"),
     )
     .order_by(verifications.c.created_at.desc())
-    .limit(1)
+    .limit(literal_column("1"))
 )
-_SPEND_ATTEMPT = (
+_INSERT = Statement(insert(verifications).values({column.name: bindparam(column.name) for column in verifications.c}))
+_SPEND_ATTEMPT = Statement(
     update(verifications)
     .where(
         verifications.c.verification_id == bindparam("id"),
@@ -115,35 +120,40 @@ _SPEND_ATTEMPT = (
     )
     .values(attempts_used=verifications.c.attempts_used + 1)
 )
-_WRONG_CODES = (
+_END = Statement(
+    update(verifications)
+    .where(verifications.c.verification_id == bindparam("id"), verifications.c.status == PENDING)
+    .values(status=bindparam("ended_as"), speech_sealed=None, approved_at=bindparam("approval"))
+)
+_WRONG_CODES = Statement(
     select(wrong_codes.c.judged_at)
     .where(wrong_codes.c.user_id == bindparam("user_id"), wrong_codes.c.phone == bindparam("phone"))
     .order_by(wrong_codes.c.judged_at.desc())
-    .limit(MAX_WRONG_CODES)
+    .limit(literal_column(str(MAX_WRONG_CODES)))
 )
+_FIELDS = tuple(column.name for column in verifications.c)
 
 
-def verification_from(row: Row[Any]) -> Verification:
-    values = dict(row._mapping)
+def verification_from(row: Sequence[Any]) -> Verification:
+    """The verification of a row with all columns, in their order."""
+    values = dict(zip(_FIELDS, row, strict=True))
     values["status"] = VerificationStatus(values["status"])
     return Verification(**values)
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
-    connection.execute(
-        insert(verifications),
-        {name: getattr(verification, name) for name in verifications.columns.keys()},  # noqa: SIM118
-    )
+    """Raises IntegrityError where the owner has another pending one for this phone."""
+    _INSERT.execute(connection, {name: getattr(verification, name) for name in _FIELDS})
 
 
 def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
-    row = connection.execute(_BY_ID, {"verification_id": verification_id, "user_id": user_id}).first()
+    row = _BY_ID.first(connection, {"verification_id": verification_id, "user_id": user_id})
     return None if row is None else verification_from(row)
 
 
 def find_newest(connection: Connection, user_id: str, phone: str) -> Verification | None:
     """The newest verification of an owner and phone, however old."""
-    row = connection.execute(_NEWEST, {"user_id": user_id, "phone": phone}).first()
+    row = _NEWEST.first(connection, {"user_id": user_id, "phone": phone})
     return None if row is None else verification_from(row)
 
 
@@ -191,7 +201,7 @@ def list_verifications(
 
 def spend_attempt(connection: Connection, verification_id: str, now: datetime) -> bool:
     """Take one of the attempts of a verification that is still awaited. False when there is none to take."""
-    return connection.execute(_SPEND_ATTEMPT, {"id": verification_id, "now": now}).rowcount == 1
+    return _SPEND_ATTEMPT.execute(connection, {"id": verification_id, "now": now}) == 1
 
 
 def spend_replay(connection: Connection, verification_id: str, now: datetime) -> None:
@@ -206,12 +216,8 @@ def end_verification(
     connection: Connection, verification_id: str, status: VerificationStatus, *, approved_at: datetime | None = None
 ) -> bool:
     """Give a pending verification its last status and erase its code. False when it was not pending any more."""
-    statement = (
-        update(verifications)
-        .where(verifications.c.verification_id == verification_id, verifications.c.status == PENDING)
-        .values(status=status.value, speech_sealed=None, approved_at=approved_at)
-    )
-    return connection.execute(statement).rowcount == 1
+    values = {"id": verification_id, "ended_as": status.value, "approval": approved_at}
+    return _END.execute(connection, values) == 1
 
 
 def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:
@@ -226,7 +232,7 @@ def find_expired(connection: Connection, now: datetime, limit: int = 500) -> lis
 
 def list_wrong_codes(connection: Connection, user_id: str, phone: str) -> list[datetime]:
     """When the last wrong codes were judged, newest first, as many as the rule needs."""
-    return list(connection.execute(_WRONG_CODES, {"user_id": user_id, "phone": phone}).scalars())
+    return [judged_at for (judged_at,) in _WRONG_CODES.all(connection, {"user_id": user_id, "phone": phone})]
 
 
 def insert_wrong_code(connection: Connection, user_id: str, phone: str, now: datetime) -> None:

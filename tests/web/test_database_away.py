@@ -41,7 +41,7 @@ class Away:
         self.token = issue_token(self.app, "admin")
 
     def go(self) -> None:
-        self.app.extensions["letstalk_db"].engine.dispose()
+        self.app.extensions["letstalk_db"].close()
         self._folder.rename(self._hidden)
 
     def come_back(self) -> None:

@@ -38,7 +38,7 @@ def assert_not_ready(app: Flask, reason: str) -> None:
 
 def test_alive_is_alive_whatever_else_is_not(tmp_path: Path) -> None:
     app = make_app(tmp_path, REDIS_URL="redis://127.0.0.1:1/0")
-    app.extensions["letstalk_db"].engine.dispose()
+    app.extensions["letstalk_db"].close()
     (tmp_path / "letstalk.db").unlink()
     answer = app.test_client().get("/health")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
@@ -69,7 +69,7 @@ def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     app = make_app(tmp_path, DATABASE_URL=f"sqlite:///{folder}/letstalk.db")
-    app.extensions["letstalk_db"].engine.dispose()
+    app.extensions["letstalk_db"].close()
     folder.rename(tmp_path / "away")
     assert_not_ready(app, "The database can't be reached.")
 

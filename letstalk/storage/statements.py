@@ -1,0 +1,99 @@
+"""Statements of the two hot paths, compiled once and run on the driver's own connection.
+
+SQLAlchemy compiles or looks up, binds, wraps and fetches a statement anew each time, which on the paths of /calls/otp and
+/calls/verify costs several times what the database itself does (shared/costs.md). Everywhere else its ease is
+worth that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import ClauseElement, Connection, Dialect, Select
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from letstalk.storage.db import run_on_driver
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A statement in the words of one dialect. `order` is of its parameters where they are told apart by position."""
+
+    words: str
+    order: tuple[str, ...] | None
+    fixed: dict[str, Any]
+    to_driver: tuple[tuple[str, Convert], ...]
+
+
+class Statement:
+    """A Core statement with named `bindparam`s, for both of our databases."""
+
+    def __init__(self, statement: ClauseElement) -> None:
+        self._statement = statement
+        self._prepared: dict[str, _Prepared] = {}
+        self._from_driver: dict[str, tuple[tuple[int, Convert], ...]] = {}
+
+    def execute(self, connection: Connection, parameters: dict[str, Any]) -> int:
+        """Returns how many rows it changed."""
+        count: int = self._run(connection, parameters).rowcount
+        return count
+
+    def first(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any] | None:
+        """The first row, None without one."""
+        cursor = self._run(connection, parameters)
+        row = cursor.fetchone()
+        return None if row is None else _convert(row, self._converters(connection.dialect, cursor))
+
+    def all(self, connection: Connection, parameters: dict[str, Any]) -> list[Sequence[Any]]:
+        cursor = self._run(connection, parameters)
+        rows = cursor.fetchall()
+        converters = self._converters(connection.dialect, cursor) if rows else ()
+        return [_convert(row, converters) for row in rows]
+
+    def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
+        dialect = connection.dialect
+        prepared = self._prepared.get(dialect.name) or self._prepare(dialect)
+        values = {**prepared.fixed, **parameters}
+        for name, convert in prepared.to_driver:
+            values[name] = convert(values[name])
+        given = values if prepared.order is None else [values[name] for name in prepared.order]
+        return run_on_driver(connection, prepared.words, given)
+
+    def _prepare(self, dialect: Dialect) -> _Prepared:
+        compiled = self._statement.compile(dialect=dialect)
+        if not isinstance(compiled, SQLCompiler):
+            raise TypeError("only statements that SQLAlchemy compiles to SQL can be prepared")
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        to_driver = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+        prepared = self._prepared[dialect.name] = _Prepared(
+            words=compiled.string,
+            order=None if compiled.positiontup is None else tuple(compiled.positiontup),
+            fixed={name: bind.value for name, bind in binds.items() if not bind.required},
+            to_driver=tuple((name, convert) for name, convert in to_driver.items() if convert is not None),
+        )
+        return prepared
+
+    def _converters(self, dialect: Dialect, cursor: Any) -> tuple[tuple[int, Convert], ...]:
+        known = self._from_driver.get(dialect.name)
+        if known is None:
+            columns = cast(Select[Any], self._statement).selected_columns
+            processors = [
+                column.type.dialect_impl(dialect).result_processor(dialect, described[1])
+                for column, described in zip(columns, cursor.description, strict=True)
+            ]
+            known = tuple((place, convert) for place, convert in enumerate(processors) if convert is not None)
+            self._from_driver[dialect.name] = known
+        return known
+
+
+def _convert(row: Sequence[Any], converters: tuple[tuple[int, Convert], ...]) -> Sequence[Any]:
+    if not converters:
+        return row
+    values = list(row)
+    for place, convert in converters:
+        values[place] = convert(values[place])
+    return values
