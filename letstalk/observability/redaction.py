@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -31,6 +32,7 @@ _PATTERNS: dict[str, str] = {
 }
 # Without any of these a text holds nothing of the kind, and most have none: it spares the search for all.
 _SUSPECT = re.compile(r"\d|=|://|[Bb]earer|lt_|gAAAA")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))
 
 
@@ -41,6 +43,8 @@ def mask_phone(phone: str) -> str:
 
 def redact_text(text: str) -> str:
     """`text` without what must not be read in it."""
+    if _UUID.fullmatch(text):
+        return text
     return _UNFIT.sub(_replace, text) if _SUSPECT.search(text) else text
 
 
@@ -65,13 +69,21 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 def redact_field(name: str, value: Any, depth: int = 0) -> Any:
     """The value of a field, which its name alone may forbid."""
-    lowered = name.lower()
-    if lowered in _SECRET_FIELDS or lowered.rpartition("_")[2] in _SECRET_ENDINGS:
+    lowered, is_secret, is_phone = _kind_of(name)
+    if is_secret:
         # How many there were is no secret.
         return value if value is None or isinstance(value, bool) or _is_count(lowered, value) else REDACTED
-    if lowered in _PHONE_FIELDS:
+    if is_phone:
         return _masked(value, depth)
     return redact(value, depth)
+
+
+@lru_cache(maxsize=512)
+def _kind_of(name: str) -> tuple[str, bool, bool]:
+    """(lower case, whether it names a secret, whether a phone)."""
+    lowered = name.lower()
+    is_secret = lowered in _SECRET_FIELDS or lowered.rpartition("_")[2] in _SECRET_ENDINGS
+    return lowered, is_secret, lowered in _PHONE_FIELDS
 
 
 def _is_count(name: str, value: Any) -> bool:

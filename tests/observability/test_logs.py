@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from letstalk.domain.tokens import generate_token
 from letstalk.observability.logs import _Handler, about, configure_logs, get_logger, mask_phone
@@ -73,7 +74,7 @@ def _configured(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> Iterator[L
     logging.getLogger("letstalk").setLevel(letstalk_level)
 
 
-def a_logger() -> structlog.stdlib.BoundLogger:
+def a_logger() -> FilteringBoundLogger:
     """One that has not been used before, so that it takes the configuration of this test."""
     return get_logger("letstalk.tests")
 
