@@ -6,13 +6,13 @@ import os
 import socket
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask
 from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -26,7 +26,7 @@ from letstalk.cli.worker import worker as worker_command
 from letstalk.domain.times import Clock, utc_now
 from letstalk.extensions import csrf, login_manager, make_limiter
 from letstalk.observability.logs import configure_logs
-from letstalk.observability.requests import init_requests
+from letstalk.observability.requests import RequestLog
 from letstalk.processes import Process
 from letstalk.servers import ServerOptions
 from letstalk.services.audit import AuditTrail
@@ -58,12 +58,13 @@ from letstalk.web.dashboard import dashboard
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
 from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
-from letstalk.web.guards import add_guard_headers, check_guard, is_loopback
+from letstalk.web.guards import check_guard, is_loopback
 from letstalk.web.health import health
 from letstalk.web.limits import RequestLimits, init_limits
 from letstalk.web.openapi import build_document
 from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
-from letstalk.web.security_headers import init_security_headers
+from letstalk.web.security_headers import SecurityHeaders
+from letstalk.web.sessions import SessionCookies
 from letstalk.web.sign_in import sign_in
 from letstalk.web.tokens import tokens
 from letstalk.web.webhooks import webhooks
@@ -93,7 +94,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
     configure_logs(as_json=not settings.is_development, level=settings.log_level)
-    app = OpenAPI(
+    app = _App(
         "letstalk",
         root_path=str(PROJECT_ROOT),
         info=INFO,
@@ -103,7 +104,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
         validation_error_callback=raise_invalid_request,
     )
     app.request_class = ApiRequest
-    app.session_interface = _SessionInterface()
+    app.session_interface = SessionCookies()
     _configure(app, settings)
     _bind_services(app, settings, clock)
     _bind_web(app, settings)
@@ -230,18 +231,16 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
 
 
 def _bind_web(app: OpenAPI, settings: Settings) -> None:
+    app.wsgi_app = RequestLog(SecurityHeaders(app.wsgi_app))  # type: ignore[method-assign]
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-    init_requests(app)
-    init_security_headers(app)
     init_errors(app)
     csrf.init_app(app)
-    # Without its template variable: an error page must not ask the database who is looking.
-    login_manager.init_app(app, add_context_processor=False)
+    # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
+    app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
     app.before_request(check_guard)
-    app.after_request(add_guard_headers)
     for api in (calls, tokens, webhooks, health, docs):
         app.register_api(api)
     for pages in (sign_in, dashboard):
@@ -280,7 +279,8 @@ class _EventSink:
         self._events.receive_event(event)
 
 
-class _SessionInterface(SecureCookieSessionInterface):
-    def get_cookie_secure(self, app: Flask) -> bool:
-        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
-        return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])
+class _App(OpenAPI):
+    """No view or hook is a coroutine; to ask each of them, at each request, whether it is one costs 15 µs."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func

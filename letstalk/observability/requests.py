@@ -1,50 +1,72 @@
-"""A request's id, its line in the log and its place in the metrics."""
+"""A request's id, its line in the log and its place in the metrics.
+
+At the WSGI level rather than in Flask's hooks: every answer passes here, the framework's own refusals included, and
+Flask's proxies and header objects cost more than all that is done with them.
+"""
 
 from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import request
+from prometheus_client import Histogram
 
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import request_seconds
 
 log = get_logger(__name__)
 
-
-def begin_request() -> None:
-    """Give the request an id of our own: one from outside could be chosen to mislead whoever reads the log."""
-    g.request_id = str(uuid.uuid4())
-    g.started = time.perf_counter()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
-
-
-def finish_request(response: Response) -> Response:
-    elapsed_seconds = time.perf_counter() - g.get("started", time.perf_counter())
-    response.headers["X-Request-Id"] = g.get("request_id", "")
-    if request.path.startswith(("/calls", "/api/")):
-        response.headers.setdefault("Cache-Control", "no-store")
-    # The rule, not the path: a path's ids would make a label, and a query's phone a line, that should not be.
-    route = request.url_rule.rule if request.url_rule else "none"
-    method = request.method if request.method in KNOWN_METHODS else "other"
-    request_seconds.labels(method, route, str(response.status_code)).observe(elapsed_seconds)
-    milliseconds = round(elapsed_seconds * 1000, 1)
-    log.info(
-        "request",
-        method=method,
-        route=route,
-        status=response.status_code,
-        milliseconds=milliseconds,
-    )
-    return response
-
-
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+REQUEST_ID = "letstalk.request_id"
+ROUTE = "letstalk.route"
 
-def init_requests(app: Flask) -> None:
-    app.before_request(begin_request)
-    app.after_request(finish_request)
+
+def current_request_id() -> str | None:
+    request_id: str | None = request.environ.get(REQUEST_ID)
+    return request_id
+
+
+class RequestLog:
+    """Middleware. It gives each request an id of our own: one from outside could be chosen to mislead.
+
+    What answers says in `environ[ROUTE]` which rule it was: a path's ids would make a label, and a query's phone a
+    line, that should not be.
+    """
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        started = time.perf_counter()
+        request_id = environ[REQUEST_ID] = str(uuid.uuid4())
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            headers.append(("X-Request-Id", request_id))
+            _note(environ, status[:3], time.perf_counter() - started)
+            return start_response(status, headers, exc_info)
+
+        answer: Iterable[bytes] = self._app(environ, start)
+        return answer
+
+
+def _note(environ: dict[str, Any], status: str, elapsed_seconds: float) -> None:
+    route = environ.get(ROUTE, "none")
+    method = environ["REQUEST_METHOD"]
+    if method not in KNOWN_METHODS:
+        method = "other"
+    _histogram(method, route, status).observe(elapsed_seconds)
+    milliseconds = round(elapsed_seconds * 1000, 1)
+    log.info("request", method=method, route=route, status=int(status), milliseconds=milliseconds)
+
+
+@lru_cache(maxsize=512)
+def _histogram(method: str, route: str, status: str) -> Histogram:
+    return request_seconds.labels(method, route, status)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import flask_openapi3_swagger
-from flask import Response, current_app, g, jsonify, render_template, send_from_directory
+from flask import Response, current_app, jsonify, render_template, request, send_from_directory
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.web.guards import public
 from letstalk.web.schemas.base import Query
+from letstalk.web.security_headers import POLICY as CONTENT_POLICY
 
 docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
 
@@ -48,7 +49,7 @@ def get_description() -> Response:
 @public
 def browse_description() -> str:
     """Works with no internet."""
-    g.content_security_policy = POLICY
+    request.environ[CONTENT_POLICY] = POLICY
     return render_template("docs/browse.html")
 
 

@@ -16,8 +16,10 @@ from letstalk.domain.errors import Detail, InvalidRequest, LetsTalkError, Unavai
 from letstalk.domain.scopes import Scope
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
+from letstalk.observability.requests import current_request_id
 from letstalk.web.container import services
 from letstalk.web.schemas.calls import CODE_PATTERN
+from letstalk.web.security_headers import IS_PAGE
 
 log = get_logger(__name__)
 
@@ -99,7 +101,7 @@ def raise_invalid_request(error: ValidationError) -> Response:
 def render_error(error: LetsTalkError) -> Response:
     status = status_of(error)
     refusals_total.labels(error.code).inc()
-    body: dict[str, Any] = {"error": error.message, "code": error.code, "request_id": g.get("request_id")}
+    body: dict[str, Any] = {"error": error.message, "code": error.code, "request_id": current_request_id()}
     if error.details:
         body["details"] = [{"field": detail.field, "message": detail.message} for detail in error.details]
     if error.retry_after_seconds is not None:
@@ -134,7 +136,7 @@ def challenge_for(error: LetsTalkError) -> str | None:
 
 def wants_page() -> bool:
     """Whether a person is looking: an HTML view, or a browser at an address outside the API."""
-    if g.get("is_page"):
+    if request.environ.get(IS_PAGE):
         return True
     is_api = request.path.startswith(API_PATHS)
     return not is_api and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
@@ -165,7 +167,7 @@ def _handle_http(error: HTTPException) -> Response:
         response = _page(HTTPStatus(status), message)
     else:
         refusals_total.labels(code).inc()
-        response = jsonify({"error": message, "code": code, "request_id": g.get("request_id")})
+        response = jsonify({"error": message, "code": code, "request_id": current_request_id()})
         response.status_code = status
     if status == 405:
         response.headers["Allow"] = error.get_response().headers.get("Allow", "")
@@ -191,13 +193,13 @@ def _handle_unexpected(error: Exception) -> Response:
     message = "Something went wrong on our side. The request id tells us where to look."
     if wants_page():
         return _page(HTTPStatus.INTERNAL_SERVER_ERROR, message)
-    response = jsonify({"error": message, "code": "internal_error", "request_id": g.get("request_id")})
+    response = jsonify({"error": message, "code": "internal_error", "request_id": current_request_id()})
     response.status_code = 500
     return response
 
 
 def _page(status: HTTPStatus, message: str) -> Response:
-    page = render_template("errors/error.html", status=status, message=message, request_id=g.get("request_id"))
+    page = render_template("errors/error.html", status=status, message=message, request_id=current_request_id())
     return make_response(page, status)
 
 

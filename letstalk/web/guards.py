@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from flask import Response, current_app, g, redirect, request, url_for
+from flask import current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, validate_csrf
@@ -22,11 +22,14 @@ from letstalk.domain.actors import Actor, ActorKind, trusted_actor
 from letstalk.domain.errors import CsrfFailed, InsufficientScope, MissingAuthorization
 from letstalk.domain.scopes import Scope
 from letstalk.extensions import csrf
+from letstalk.observability.requests import ROUTE
 from letstalk.web.container import services
 from letstalk.web.limits import request_limits
+from letstalk.web.security_headers import IS_PAGE, MORE_HEADERS
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
+LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -89,7 +92,10 @@ def remote_address() -> str:
 
 def check_guard() -> ResponseReturnValue | None:
     """Let the request through, send a person to sign in, or raise the refusal."""
-    if request.endpoint is None or request.endpoint == "static" or request.method == "OPTIONS":
+    if request.url_rule is None or request.endpoint is None:
+        return None
+    request.environ[ROUTE] = request.url_rule.rule
+    if request.endpoint == "static" or request.method == "OPTIONS":
         return None
     guard = guard_of(current_app.view_functions[request.endpoint])
     if guard is None:
@@ -99,9 +105,9 @@ def check_guard() -> ResponseReturnValue | None:
     if guard.kind is GuardKind.METRICS:
         _admit_metrics_reader()
         return None
-    g.is_page = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
+    is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
     request_limits().check_address(remote_address())
-    if g.is_page:
+    if is_page:
         _check_form()
     if guard.kind is GuardKind.SIGNED_IN:
         if not current_user.is_authenticated:
@@ -132,7 +138,7 @@ def _authenticate(guard: Guard) -> Actor:
             _check_csrf()
             return trusted_actor(ActorKind.OWNER, remote_address())
         if _is_own_laptop():
-            g.loopback_warning = True
+            request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
             return trusted_actor(ActorKind.LOOPBACK, remote_address())
     raise MissingAuthorization
 
@@ -221,9 +227,3 @@ def _admit_metrics_reader() -> None:
     g.actor = _authenticate_bearer(header)
     if not g.actor.is_admin:
         raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
-
-
-def add_guard_headers(response: Response) -> Response:
-    if g.get("loopback_warning"):
-        response.headers["Warning"] = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
-    return response

@@ -6,20 +6,22 @@ import math
 import time
 from functools import lru_cache
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, current_app, request
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter, RateLimiter
+from limits.storage import MemoryStorage, Storage
 
 from letstalk.domain.addresses import subscriber_of
 from letstalk.domain.errors import TooManyRequests
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import limit_storage_away_total
+from letstalk.web.security_headers import MORE_HEADERS
 
 log = get_logger(__name__)
 
 ASK_AGAIN_SECONDS = 2.0
+MAX_REMEMBERED = 4096
+LEAST_REMAINING = "letstalk.least_remaining"
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
 
 
@@ -34,11 +36,12 @@ class RequestLimits:
     def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
         """`token` and `address` in Flask-Limiter's words; None switches that limit off."""
         self._limiter = limiter
-        self._fallback = FixedWindowRateLimiter(MemoryStorage())
+        self._fallback = MemoryStorage()
         self._token = _parse(token)
         self._address = _parse(address)
         self._sign_in = _parse(SIGN_IN_LIMIT)
         self._away_until = 0.0
+        self._reset_times: dict[str, float] = {}
 
     def check_address(self, address: str) -> None:
         """Count a request from `address`. Raises TooManyRequests when it is one too many."""
@@ -58,7 +61,7 @@ class RequestLimits:
                 self._hit(self._fallback, item, kind, key)
                 continue
             try:
-                self._hit(self._limiter.limiter, item, kind, key)
+                self._hit(self._limiter.storage, item, kind, key)
             except TooManyRequests:
                 raise
             except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
@@ -68,14 +71,23 @@ class RequestLimits:
                 log.warning("limit_storage_away", error=type(error).__name__)
                 self._hit(self._fallback, item, kind, key)
 
-    def _hit(self, strategy: RateLimiter, item: RateLimitItem, kind: str, key: str) -> None:
-        allowed = strategy.hit(item, kind, key)
-        window = strategy.get_window_stats(item, kind, key)
-        reset_seconds = max(1, math.ceil(window.reset_time - time.time()))
-        previous = g.get("limit_state")
-        if not allowed or previous is None or window.remaining < previous[1]:
-            g.limit_state = (item, 0 if not allowed else window.remaining, reset_seconds)
-        if not allowed:
+    def _reset_time(self, storage: Storage, name: str) -> float:
+        """When the window ends, in Unix seconds: asked for once a window, since it does not move."""
+        known = self._reset_times.get(name)
+        if known is None or known <= time.time():
+            if len(self._reset_times) >= MAX_REMEMBERED:
+                self._reset_times.clear()
+            known = self._reset_times[name] = storage.get_expiry(name)
+        return known
+
+    def _hit(self, storage: Storage, item: RateLimitItem, kind: str, key: str) -> None:
+        """Count one, by the storage itself: `FixedWindowRateLimiter` reads there again what this knows already."""
+        name = _key_for(item, kind, key)
+        used = storage.incr(name, item.get_expiry())
+        remaining = item.amount - used
+        reset_seconds = max(1, math.ceil(self._reset_time(storage, name) - time.time()))
+        _state(item, max(0, remaining), reset_seconds)
+        if remaining < 0:
             raise TooManyRequests(
                 f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
             )
@@ -86,21 +98,25 @@ def _parse(words: str | None) -> tuple[RateLimitItem, ...]:
     return () if words is None or words == "off" else tuple(parse_many(words))
 
 
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _key_for(item: RateLimitItem, kind: str, key: str) -> str:
+    return item.key_for(kind, key)
+
+
 def request_limits() -> RequestLimits:
     limits: RequestLimits = current_app.extensions["letstalk_limits"]
     return limits
 
 
-def add_limit_headers(response: Response) -> Response:
-    """State the tightest limit of this request, as the IETF's RateLimit header fields draft writes it."""
-    state: tuple[RateLimitItem, int, int] | None = g.get("limit_state")
-    if state is not None:
-        item, remaining, reset_seconds = state
-        response.headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
-        response.headers["RateLimit"] = f'"default";r={max(0, remaining)};t={reset_seconds}'
-    return response
+def _state(item: RateLimitItem, remaining: int, reset_seconds: int) -> None:
+    """Tell the client its tightest limit, as the IETF's RateLimit header fields draft writes it."""
+    environ = request.environ
+    if remaining < environ.get(LEAST_REMAINING, math.inf):
+        environ[LEAST_REMAINING] = remaining
+        headers = environ[MORE_HEADERS]
+        headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
+        headers["RateLimit"] = f'"default";r={remaining};t={reset_seconds}'
 
 
 def init_limits(app: Flask, limits: RequestLimits) -> None:
     app.extensions["letstalk_limits"] = limits
-    app.after_request(add_limit_headers)

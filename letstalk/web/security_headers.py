@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, g, request
+from collections.abc import Iterable
+from typing import Any
 
 PAGE_POLICY = "; ".join(
     (
@@ -19,25 +20,46 @@ PAGE_POLICY = "; ".join(
 ANSWER_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 HSTS_SECONDS = 365 * 24 * 3600
-
-
-def add_security_headers(response: Response) -> Response:
-    """Complete `response`. A view that needs another policy puts it into `g.content_security_policy`."""
-    is_page = response.mimetype == "text/html"
-    policy = g.get("content_security_policy") or (PAGE_POLICY if is_page else ANSWER_POLICY)
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", policy)
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("X-Frame-Options", "DENY")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+HSTS = ("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
+NO_STORE = ("Cache-Control", "no-store")
+ALWAYS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
     # Not `no-referrer`: over https Flask-WTF wants to see that a form was sent from our own pages.
-    headers.setdefault("Referrer-Policy", "same-origin")
-    if request.is_secure:
-        headers.setdefault("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
-    if g.get("is_page"):
-        headers["Cache-Control"] = "no-store"
-    return response
+    ("Referrer-Policy", "same-origin"),
+)
+
+# What answers leaves here what else the headers should say.
+POLICY = "letstalk.content_security_policy"
+IS_PAGE = "letstalk.is_page"
+MORE_HEADERS = "letstalk.more_headers"
 
 
-def init_security_headers(app: Flask) -> None:
-    app.after_request(add_security_headers)
+class SecurityHeaders:
+    """Middleware that completes each answer's headers, at the WSGI level as `RequestLog` does and for its reasons."""
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        more = environ[MORE_HEADERS] = {}
+
+        def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            headers.extend(more.items())
+            headers.extend(ALWAYS)
+            if environ["wsgi.url_scheme"] == "https":
+                headers.append(HSTS)
+            headers.append(("Content-Security-Policy", environ.get(POLICY) or _policy_for(headers)))
+            is_private = environ.get(IS_PAGE) or environ["PATH_INFO"].startswith(("/calls", "/api/"))
+            if is_private and not any(name == "Cache-Control" for name, _ in headers):
+                headers.append(NO_STORE)
+            return start_response(status, headers, exc_info)
+
+        answer: Iterable[bytes] = self._app(environ, start)
+        return answer
+
+
+def _policy_for(headers: list[tuple[str, str]]) -> str:
+    is_page = any(name == "Content-Type" and value.startswith("text/html") for name, value in headers)
+    return PAGE_POLICY if is_page else ANSWER_POLICY

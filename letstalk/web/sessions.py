@@ -1,0 +1,23 @@
+"""The browser's session cookie."""
+
+from __future__ import annotations
+
+from flask import Flask, Request, Response, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+
+
+class SessionCookies(SecureCookieSessionInterface):
+    """Flask's signed cookie, read and written only where there is one: a program that calls the API has none."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        if "HTTP_COOKIE" not in request.environ:
+            return self.session_class()
+        return super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        if session.accessed or session.modified or session:
+            super().save_session(app, session, response)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
+        return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])
