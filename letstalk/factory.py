@@ -25,6 +25,7 @@ from letstalk.cli.tokens import tokens as token_commands
 from letstalk.cli.worker import worker as worker_command
 from letstalk.domain.times import Clock, utc_now
 from letstalk.extensions import csrf, login_manager, make_limiter
+from letstalk.limit_windows import Windows
 from letstalk.observability.logs import configure_logs
 from letstalk.observability.requests import RequestLog
 from letstalk.processes import Process
@@ -227,7 +228,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
     limiter = make_limiter(app, redis_url)
-    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+    init_limits(
+        app, RequestLimits(limiter, Windows(), token=settings.rate_limit_token, address=settings.rate_limit_address)
+    )
 
 
 def _bind_web(app: OpenAPI, settings: Settings) -> None:

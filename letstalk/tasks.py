@@ -36,6 +36,7 @@ STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
 REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
 AWAY_SECONDS = 1.0  # before a queue that could not be reached is tried again
 SPARE_TASKS = 500
+ASKED_SECONDS = 0.5  # for so long a look at the queue that was asked for is expected to come
 
 
 class WorkQueue:
@@ -54,11 +55,13 @@ class WorkQueue:
             with _hidden("redis", "psycopg"):
                 self.huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
         self._services: Services | None = None
+        self._is_local = redis_url is None
+        self._dispatch_asked_at = float("-inf")
         self._spare_hands: SpareHands | None = None
         self._away_until = 0.0
         self.huey.signal("error")(lambda *_: task_failures_total.inc())
         task = self.huey.task
-        self._dispatch = task(name="dispatch")(lambda: self._bound.dispatch.dispatch())
+        self._dispatch = task(name="dispatch")(lambda: self._run_dispatch())
         self._dial = task(name="dial")(lambda call_id: self._bound.dispatch.dial(call_id))
         self._apply_event = task(name="apply_event", priority=2)(
             lambda event_id: self._bound.events.apply_event(event_id)
@@ -72,10 +75,19 @@ class WorkQueue:
             raise RuntimeError("the work queue has no services yet")
         return self._services
 
+    def _run_dispatch(self) -> None:
+        self._dispatch_asked_at = float("-inf")
+        self._bound.dispatch.dispatch()
+
     def bind(self, services: Services) -> None:
         self._services = services
 
     def dispatch(self) -> None:
+        now = time.monotonic()
+        # One look at the queue serves whatever came before it. Through Redis nobody here sees when others look.
+        if self._is_local and now - self._dispatch_asked_at < ASKED_SECONDS:
+            return
+        self._dispatch_asked_at = now
         self._enqueue(self._dispatch)
 
     def dispatch_later(self, seconds: float) -> None:

@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "web": {"services", "domain", "extensions"},
     "tasks": {"services", "domain"},
     "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},
-    "extensions": set(),
+    "extensions": {"limit_windows"},
+    "limit_windows": set(),
     # What runs beside the requests, and the servers that start it.
     "processes": {"services", "storage.db", "tasks", "telephony.base"},
     "servers": {"connections", "processes", "supervisors"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from datetime import datetime, timedelta
 
@@ -10,6 +11,7 @@ HEARING_SECONDS = 30.0  # ring, answer and listen, as the contract's queue_full 
 PLACING_SECONDS = 15.0  # less than this left, and a call placed now would not be heard in time
 LONGEST_CALL_SECONDS = 300.0  # ring, call and patience together are less: what lasts longer, a set clock has measured
 RETRY_WINDOW_SECONDS = 45  # Telnyx forgets a command_id after 60 s; a repeat must arrive well before
+SHORTEST_CALL_SECONDS = 0.001  # or a mean of nothing would let the queue grow without end
 
 FIRST_BACK_OFF_SECONDS = 1.0
 LONGEST_BACK_OFF_SECONDS = 15.0
@@ -23,6 +25,12 @@ def estimate_wait_seconds(ahead: int, channels: int, mean_call_seconds: float) -
 def is_queue_full(ahead: int, channels: int, mean_call_seconds: float, ttl_seconds: float) -> bool:
     """Whether a code accepted now would be dead before it is heard."""
     return estimate_wait_seconds(ahead, channels, mean_call_seconds) + HEARING_SECONDS > ttl_seconds
+
+
+def most_ahead(channels: int, mean_call_seconds: float, ttl_seconds: float) -> int:
+    """About how many calls may come before one whose code lives for `ttl_seconds`, until the queue is full for it."""
+    patience_seconds = max(0.0, ttl_seconds - HEARING_SECONDS)
+    return math.floor(patience_seconds * channels / max(mean_call_seconds, SHORTEST_CALL_SECONDS))
 
 
 def is_too_late(expires_at: datetime, now: datetime, placing_seconds: float = PLACING_SECONDS) -> bool:

@@ -64,8 +64,7 @@ def find_first_answer(
 
 
 def keep_first_answer(
-    connection: Connection, user_id: str, wanted: IdempotencyKey | None, answer: Mapping[str, Any], now: datetime
+    connection: Connection, user_id: str, wanted: IdempotencyKey, answer: Mapping[str, Any], now: datetime
 ) -> None:
-    if wanted is not None:
-        first = storage.FirstAnswer(wanted.body_hash, json.dumps(answer))
-        storage.insert_first_answer(connection, user_id, wanted.path, wanted.key, first, now)
+    first = storage.FirstAnswer(wanted.body_hash, json.dumps(answer))
+    storage.insert_first_answer(connection, user_id, wanted.path, wanted.key, first, now)

@@ -5,8 +5,6 @@ transaction, so that two requests at once can't both pass.
 from __future__ import annotations
 
 import json
-import threading
-import time
 import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -17,7 +15,7 @@ from sqlalchemy import Connection
 from letstalk.domain.actors import Actor
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.codes import digest_code, generate_code
-from letstalk.domain.dispatch import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, next_turn
+from letstalk.domain.dispatch import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
 from letstalk.domain.errors import Unavailable
 from letstalk.domain.phones import Phone, check_destination, parse_phone
 from letstalk.domain.rates import Rate
@@ -39,6 +37,7 @@ from letstalk.services.endings import command, end_verification, retire_calls
 from letstalk.services.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
 from letstalk.services.lookups import Target, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
+from letstalk.services.queue_lengths import MeanCall, QueueLength
 from letstalk.storage import calls as call_storage
 from letstalk.storage import dispatch as queue
 from letstalk.storage import verifications as storage
@@ -46,8 +45,6 @@ from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
 
 log = get_logger(__name__)
-
-MEAN_KEPT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,8 @@ class SendService:
         self._policy = policy
         windows = [rate.window_seconds for rate in (*policy.owner_rates, *policy.phone_rates)]
         self._longest_window = timedelta(seconds=max(windows, default=0))
-        self._mean_lock = threading.Lock()
-        self._mean: tuple[float, float] | None = None
+        self._queue_length = QueueLength()
+        self._mean_call = MeanCall(assumed_seconds=ASSUMED_CALL_SECONDS / policy.simulator_speed)
 
     def start_verification(
         self, actor: Actor, wanted: NewVerification, idempotency: IdempotencyKey | None = None
@@ -143,7 +140,8 @@ class SendService:
             storage.insert_verification(connection, verification)
             call_id = self._queue_call(connection, verification, turn, now)
             accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
-            keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+            if idempotency is not None:
+                keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
         verifications_started_total.inc()
         log.info(
             "verification_started",
@@ -185,7 +183,8 @@ class SendService:
                 call_id, call_status = self._queue_call(connection, verification, turn, now), CallStatus.QUEUED
             storage.spend_replay(connection, verification.verification_id, now)
             accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
-            keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+            if idempotency is not None:
+                keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -204,9 +203,9 @@ class SendService:
     def _take_turn(self, connection: Connection, user_id: str, ttl_seconds: int) -> int:
         """The new call's turn in the queue. Raises Unavailable `queue_full` when it would come too late."""
         turn = next_turn(*queue.find_turns(connection, user_id))
-        ahead = queue.count_ahead(connection, turn)
         channels = self._policy.channels
-        mean_seconds = self._mean_call_seconds(connection)
+        mean_seconds = self._mean_call.measure_seconds(connection)
+        ahead = self._queue_length.count(connection, turn, most_ahead(channels, mean_seconds, ttl_seconds))
         if is_queue_full(ahead, channels, mean_seconds, ttl_seconds):
             wait_seconds = estimate_wait_seconds(ahead, channels, mean_seconds)
             raise Unavailable(
@@ -215,15 +214,6 @@ class SendService:
                 retry_after_seconds=max(1, min(60, int(wait_seconds))),
             )
         return turn
-
-    def _mean_call_seconds(self, connection: Connection) -> float:
-        with self._mean_lock:
-            moment = time.monotonic()
-            if self._mean is None or moment - self._mean[0] > MEAN_KEPT_SECONDS:
-                measured = queue.mean_duration_seconds(connection)
-                assumed = ASSUMED_CALL_SECONDS / self._policy.simulator_speed
-                self._mean = (moment, assumed if measured is None else measured)
-            return self._mean[1]
 
     def _supersede(self, connection: Connection, older: Verification, now: datetime) -> list[str]:
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED

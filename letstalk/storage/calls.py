@@ -23,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     func,
     insert,
+    literal_column,
     or_,
     select,
     text,
@@ -105,12 +106,19 @@ call_events = Table(
 )
 Index("ix_call_events_call_id", call_events.c.call_id, call_events.c.at)
 
+# In the very words of the partial indexes: SQLite uses none of those for a parameter, or for SQLAlchemy's `= 1`.
+IS_QUEUED = text("calls.status = 'queued'")
+HOLDS_CHANNEL = text("calls.holds_channel")
+
 _SELECT = select(calls)
-_BY_ID = _SELECT.where(calls.c.call_id == bindparam("call_id"))
-_LATEST = (
+_BY_ID = Statement(_SELECT.where(calls.c.call_id == bindparam("call_id")))
+_HELD = Statement(_SELECT.where(calls.c.call_id == bindparam("call_id")).with_for_update())
+_BY_PROVIDER_ID = Statement(_SELECT.where(calls.c.provider_call_id == bindparam("provider_call_id")))
+_OWNER = Statement(select(calls.c.verification_id).where(calls.c.call_id == bindparam("call_id")))
+_LATEST = Statement(
     _SELECT.where(calls.c.verification_id == bindparam("verification_id"))
     .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
-    .limit(1)
+    .limit(literal_column("1"))
 )
 _ACCEPTED = Statement(
     select(calls.c.created_at, calls.c.user_id)
@@ -171,30 +179,26 @@ def insert_call(
 
 
 def find_call(connection: Connection, call_id: str) -> Call | None:
-    row = connection.execute(_BY_ID, {"call_id": call_id}).first()
+    row = _BY_ID.first(connection, {"call_id": call_id})
     return None if row is None else call_from(row)
 
 
 def lock_call(connection: Connection, call_id: str) -> tuple[Call, Verification] | None:
     """A call and its verification, both held until the transaction ends; None when there is no such call."""
-    owner = select(calls.c.verification_id).where(calls.c.call_id == call_id)
-    verification_id = connection.execute(owner).scalar_one_or_none()
-    if verification_id is None:
-        return None
-    verification = lock_verification(connection, verification_id)
+    owner = _OWNER.first(connection, {"call_id": call_id})
+    verification = None if owner is None else lock_verification(connection, owner[0])
     if verification is None:
         return None
-    row = connection.execute(_BY_ID.with_for_update(), {"call_id": call_id}).one()
-    return call_from(row), verification
+    return call_from(_HELD.one(connection, {"call_id": call_id})), verification
 
 
 def find_by_provider_id(connection: Connection, provider_call_id: str) -> Call | None:
-    row = connection.execute(_SELECT.where(calls.c.provider_call_id == provider_call_id)).first()
+    row = _BY_PROVIDER_ID.first(connection, {"provider_call_id": provider_call_id})
     return None if row is None else call_from(row)
 
 
 def find_latest_call(connection: Connection, verification_id: str) -> Call | None:
-    row = connection.execute(_LATEST, {"verification_id": verification_id}).first()
+    row = _LATEST.first(connection, {"verification_id": verification_id})
     return None if row is None else call_from(row)
 
 

@@ -3,59 +3,113 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, bindparam, func, or_, select, true, update
+from sqlalchemy import Column, ColumnElement, Connection, Integer, bindparam, func, literal_column, or_, select, update
 
 from letstalk.domain.calls import Call, CallStatus, Spoken
-from letstalk.storage.calls import QUEUED, call_from, calls
+from letstalk.storage.calls import HOLDS_CHANNEL, IS_QUEUED, call_from, calls
+from letstalk.storage.db import UtcDateTime
+from letstalk.storage.statements import Statement
 from letstalk.storage.verifications import PENDING, verifications
 
 # No lease, pause or question is set further ahead: one that is was set before the clock was turned back.
 FURTHEST = timedelta(minutes=5)
 
 _SELECT = select(calls)
-_TURNS = select(
-    select(func.max(calls.c.turn))
-    .where(calls.c.status == QUEUED, calls.c.user_id == bindparam("user_id"))
-    .scalar_subquery(),
-    select(func.min(calls.c.turn)).where(calls.c.status == QUEUED).scalar_subquery(),
+_LIVE_PHONES = select(calls.c.phone).where(HOLDS_CHANNEL)
+# Each end of an index, which max() and min() would look for as well, but not for two of them at once on PostgreSQL.
+_TURNS = Statement(
+    select(
+        select(calls.c.turn)
+        .where(IS_QUEUED, calls.c.user_id == bindparam("user_id"))
+        .order_by(calls.c.turn.desc())
+        .limit(literal_column("1"))
+        .scalar_subquery(),
+        select(calls.c.turn).where(IS_QUEUED).order_by(calls.c.turn).limit(literal_column("1")).scalar_subquery(),
+    )
 )
-_AHEAD = select(
-    select(func.count()).where(calls.c.status == QUEUED, calls.c.turn <= bindparam("turn")).scalar_subquery(),
-    select(func.count()).where(calls.c.holds_channel == true()).scalar_subquery(),
+_AHEAD = Statement(
+    select(
+        select(func.count())
+        .select_from(
+            select(calls.c.turn)
+            .where(IS_QUEUED, calls.c.turn <= bindparam("turn"))
+            .limit(bindparam("at_most", type_=Integer))
+            .subquery()
+        )
+        .scalar_subquery(),
+        select(func.count()).select_from(calls).where(HOLDS_CHANNEL).scalar_subquery(),
+    )
 )
+_LIVE = Statement(select(func.count()).select_from(calls).where(HOLDS_CHANNEL))
 
 
-def _is_due(column: Column[datetime], now: datetime) -> ColumnElement[bool]:
-    return or_(column <= now, column > now + FURTHEST)
+def _is_due(column: Column[datetime], now: Any = None, furthest: Any = None) -> ColumnElement[bool]:
+    """Whether the moment in `column` has come. Without arguments, for a `Statement` that is given `_due_at(now)`."""
+    if now is None:
+        now, furthest = bindparam("now", type_=UtcDateTime), bindparam("furthest", type_=UtcDateTime)
+    return or_(column <= now, column > (now + FURTHEST if furthest is None else furthest))
+
+
+def _due_at(now: datetime) -> dict[str, Any]:
+    return {"now": now, "furthest": now + FURTHEST}
+
+
+_CLAIMABLE = Statement(
+    _SELECT.where(IS_QUEUED, _is_due(calls.c.not_before), calls.c.phone.not_in(_LIVE_PHONES))
+    .order_by(calls.c.turn, calls.c.created_at)
+    .limit(bindparam("at_most", type_=Integer))
+)
+_LEASE_DIAL = Statement(
+    update(calls)
+    .where(
+        calls.c.call_id == bindparam("id"),
+        calls.c.status == CallStatus.DIALING.value,
+        calls.c.provider_call_id.is_(None),
+        _is_due(calls.c.leased_until),
+    )
+    .values(leased_until=bindparam("until", type_=UtcDateTime), dial_attempts=calls.c.dial_attempts + 1)
+)
+_LEASE_COMMAND = Statement(
+    update(calls)
+    .where(
+        calls.c.call_id == bindparam("id"),
+        calls.c.command.is_not(None),
+        calls.c.provider_call_id.is_not(None),
+        calls.c.ended_at.is_(None),
+        _is_due(calls.c.command_leased_until),
+    )
+    .values(command_leased_until=bindparam("until", type_=UtcDateTime), command_attempts=calls.c.command_attempts + 1)
+)
 
 
 def find_turns(connection: Connection, user_id: str) -> tuple[int | None, int | None]:
     """The last turn that `user_id` has waiting, and the first that anyone has."""
-    own, first = connection.execute(_TURNS, {"user_id": user_id}).one()
+    own, first = _TURNS.one(connection, {"user_id": user_id})
     return own, first
 
 
-def count_ahead(connection: Connection, turn: int) -> int:
-    """How many calls, waiting or live, come before one with `turn`."""
-    waiting, live = connection.execute(_AHEAD, {"turn": turn}).one()
+def count_ahead(connection: Connection, turn: int, at_most: int) -> int:
+    """How many calls, waiting or live, come before one with `turn`. No more than `at_most` waiting ones are counted."""
+    waiting, live = _AHEAD.one(connection, {"turn": turn, "at_most": at_most})
     return int(waiting) + int(live)
 
 
 def count_waiting(connection: Connection) -> int:
-    return int(connection.execute(select(func.count()).where(calls.c.status == QUEUED)).scalar_one())
+    return int(connection.execute(select(func.count()).select_from(calls).where(IS_QUEUED)).scalar_one())
 
 
 def find_longest_waiting(connection: Connection) -> datetime | None:
     """Since when the call waits that waits longest; None when none does."""
-    statement = select(func.min(calls.c.created_at)).where(calls.c.status == QUEUED)
+    statement = select(func.min(calls.c.created_at)).where(IS_QUEUED)
     waits_since: datetime | None = connection.execute(statement).scalar_one()
     return waits_since
 
 
 def count_live(connection: Connection) -> int:
     """How many calls hold a channel."""
-    return int(connection.execute(select(func.count()).where(calls.c.holds_channel == true())).scalar_one())
+    return int(_LIVE.one(connection, {})[0])
 
 
 def mean_duration_seconds(connection: Connection, latest: int = 50) -> float | None:
@@ -73,44 +127,17 @@ def mean_duration_seconds(connection: Connection, latest: int = 50) -> float | N
 
 def list_claimable(connection: Connection, now: datetime, limit: int) -> list[Call]:
     """Waiting calls whose turn has come, in turn, none to a phone that another live call is at."""
-    live = select(calls.c.phone).where(calls.c.holds_channel == true())
-    statement = (
-        _SELECT.where(calls.c.status == QUEUED, _is_due(calls.c.not_before, now), calls.c.phone.not_in(live))
-        .order_by(calls.c.turn, calls.c.created_at)
-        .limit(limit)
-    )
-    return [call_from(row) for row in connection.execute(statement)]
+    return [call_from(row) for row in _CLAIMABLE.all(connection, _due_at(now) | {"at_most": limit})]
 
 
 def lease_dial(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:
     """Take the right to dial until `until`. False when another worker has it, or the call has gone on."""
-    statement = (
-        update(calls)
-        .where(
-            calls.c.call_id == call_id,
-            calls.c.status == CallStatus.DIALING.value,
-            calls.c.provider_call_id.is_(None),
-            _is_due(calls.c.leased_until, now),
-        )
-        .values(leased_until=until, dial_attempts=calls.c.dial_attempts + 1)
-    )
-    return connection.execute(statement).rowcount == 1
+    return _LEASE_DIAL.execute(connection, _due_at(now) | {"id": call_id, "until": until}) == 1
 
 
 def lease_command(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:
     """Take the right to carry out the call's command. False when there is none, or another worker has it."""
-    statement = (
-        update(calls)
-        .where(
-            calls.c.call_id == call_id,
-            calls.c.command.is_not(None),
-            calls.c.provider_call_id.is_not(None),
-            calls.c.ended_at.is_(None),
-            _is_due(calls.c.command_leased_until, now),
-        )
-        .values(command_leased_until=until, command_attempts=calls.c.command_attempts + 1)
-    )
-    return connection.execute(statement).rowcount == 1
+    return _LEASE_COMMAND.execute(connection, _due_at(now) | {"id": call_id, "until": until}) == 1
 
 
 def list_undialed(connection: Connection, now: datetime, limit: int = 200) -> list[str]:
@@ -118,7 +145,7 @@ def list_undialed(connection: Connection, now: datetime, limit: int = 200) -> li
     statement = (
         select(calls.c.call_id)
         .where(
-            calls.c.holds_channel == true(),
+            HOLDS_CHANNEL,
             calls.c.status == CallStatus.DIALING.value,
             calls.c.provider_call_id.is_(None),
             _is_due(calls.c.leased_until, now),
@@ -149,7 +176,7 @@ def list_late(connection: Connection, latest: datetime, limit: int = 200) -> lis
         select(calls.c.call_id)
         .join(verifications, verifications.c.verification_id == calls.c.verification_id)
         .where(
-            calls.c.status == QUEUED,
+            IS_QUEUED,
             or_(verifications.c.expires_at < latest, verifications.c.status != PENDING),
         )
         .limit(limit)
@@ -160,7 +187,7 @@ def list_late(connection: Connection, latest: datetime, limit: int = 200) -> lis
 def list_overdue(connection: Connection, now: datetime, limit: int = 200) -> list[Call]:
     """Live calls about which the provider has been silent for longer than a call lasts, the longest first."""
     statement = (
-        _SELECT.where(calls.c.holds_channel == true(), _is_due(calls.c.ask_provider_at, now))
+        _SELECT.where(HOLDS_CHANNEL, _is_due(calls.c.ask_provider_at, now))
         .order_by(calls.c.ask_provider_at)
         .limit(limit)
     )
@@ -171,7 +198,7 @@ def take_question(connection: Connection, call_id: str, now: datetime, until: da
     """Take the right to ask the provider about an overdue call until `until`. False when another worker has it."""
     statement = (
         update(calls)
-        .where(calls.c.call_id == call_id, calls.c.holds_channel == true(), _is_due(calls.c.ask_provider_at, now))
+        .where(calls.c.call_id == call_id, HOLDS_CHANNEL, _is_due(calls.c.ask_provider_at, now))
         .values(ask_provider_at=until)
     )
     return connection.execute(statement).rowcount == 1
@@ -180,7 +207,7 @@ def take_question(connection: Connection, call_id: str, now: datetime, until: da
 def list_undecided(connection: Connection, answered_before: datetime, limit: int = 200) -> list[Call]:
     """Calls answered before that moment with no word yet on who answered, and nothing said."""
     statement = _SELECT.where(
-        calls.c.holds_channel == true(),
+        HOLDS_CHANNEL,
         calls.c.status == CallStatus.ANSWERED.value,
         calls.c.answered_at <= answered_before,
         calls.c.spoken == Spoken.NOTHING.value,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
 from letstalk.domain.verifications import Verification
-from letstalk.storage.calls import calls
+from letstalk.storage.calls import HOLDS_CHANNEL, calls
 from letstalk.storage.db import Database
 from letstalk.storage.idempotency import idempotency_keys
 from letstalk.storage.verifications import verification_from, verifications, wrong_codes
@@ -46,7 +46,7 @@ def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple
 
 
 def has_live_call(connection: Connection, phone: str) -> bool:
-    statement = select(func.count()).where(calls.c.phone == phone, calls.c.holds_channel == true())
+    statement = select(func.count()).where(calls.c.phone == phone, HOLDS_CHANNEL)
     return bool(connection.execute(statement).scalar_one())
 
 

@@ -47,6 +47,13 @@ class Statement:
         row = cursor.fetchone()
         return None if row is None else _convert(row, self._converters(connection.dialect, cursor))
 
+    def one(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any]:
+        """The first row of a statement that always has one."""
+        row = self.first(connection, parameters)
+        if row is None:
+            raise LookupError("a statement that always has a row had none")
+        return row
+
     def all(self, connection: Connection, parameters: dict[str, Any]) -> list[Sequence[Any]]:
         cursor = self._run(connection, parameters)
         rows = cursor.fetchall()

@@ -6,12 +6,13 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, func, select, text, update
+from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.domain.calls import CallEvent, EventType, HangupCause
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.statements import Statement
 
 webhook_events = Table(
     "webhook_events",
@@ -24,7 +25,7 @@ webhook_events = Table(
     Column("detail", Text, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime),
-    Column("tries", Integer, nullable=False, default=0),
+    Column("tries", Integer, nullable=False),
 )
 Index(
     "ix_webhook_events_waiting",
@@ -33,6 +34,29 @@ Index(
     postgresql_where=text("applied_at IS NULL"),
 )
 Index("ix_webhook_events_received_at", webhook_events.c.received_at)
+
+_VALUES = ("event_id", "type", "occurred_at", "call_id", "provider_call_id", "detail", "received_at")
+
+
+def _storing(insertion: Any) -> Statement:
+    values: dict[str, Any] = {name: bindparam(name) for name in _VALUES} | {"tries": 0}
+    return Statement(insertion.values(values).on_conflict_do_nothing(index_elements=["event_id"]))
+
+
+_STORE = {
+    "sqlite": _storing(sqlite.insert(webhook_events)),
+    "postgresql": _storing(postgresql.insert(webhook_events)),
+}
+_CLAIM = Statement(
+    update(webhook_events)
+    .where(webhook_events.c.event_id == bindparam("id"), webhook_events.c.applied_at.is_(None))
+    .values(applied_at=bindparam("moment", type_=UtcDateTime), tries=webhook_events.c.tries + 1)
+)
+_BY_ID = Statement(
+    select(
+        *(webhook_events.c[name] for name in ("type", "occurred_at", "call_id", "provider_call_id", "detail"))
+    ).where(webhook_events.c.event_id == bindparam("event_id"))
+)
 
 
 def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool:
@@ -44,10 +68,6 @@ def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool
         "cause": event.cause,
         "detail": event.detail,
     }
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insertion = dialect.insert(webhook_events).on_conflict_do_nothing(index_elements=["event_id"])
-    # Without this option nobody promises a row count for an INSERT, and on PostgreSQL there is none.
-    statement = insertion.execution_options(preserve_rowcount=True)
     values = {
         "event_id": event.event_id,
         "type": event.type.value,
@@ -57,27 +77,21 @@ def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool
         "detail": json.dumps(detail),
         "received_at": now,
     }
-    return bool(connection.execute(statement, values).rowcount == 1)
+    return _STORE[connection.dialect.name].execute(connection, values) == 1
 
 
 def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEvent | None:
     """The event, marked applied in this transaction; None when it is applied already, or unknown."""
-    table = webhook_events.c
-    claimed = connection.execute(
-        update(webhook_events)
-        .where(table.event_id == event_id, table.applied_at.is_(None))
-        .values(applied_at=now, tries=table.tries + 1)
-    )
-    if claimed.rowcount != 1:
+    if _CLAIM.execute(connection, {"id": event_id, "moment": now}) != 1:
         return None
-    row = connection.execute(select(webhook_events).where(table.event_id == event_id)).one()
-    detail = json.loads(row.detail)
+    type_, occurred_at, call_id, provider_call_id, kept = _BY_ID.one(connection, {"event_id": event_id})
+    detail = json.loads(kept)
     return CallEvent(
-        event_id=row.event_id,
-        type=EventType(row.type),
-        occurred_at=row.occurred_at,
-        call_id=row.call_id,
-        provider_call_id=row.provider_call_id,
+        event_id=event_id,
+        type=EventType(type_),
+        occurred_at=occurred_at,
+        call_id=call_id,
+        provider_call_id=provider_call_id,
         command_seq=detail["command_seq"],
         digits=detail["digits"],
         gather_canceled=detail["gather_canceled"],

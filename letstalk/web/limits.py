@@ -9,7 +9,7 @@ from functools import lru_cache
 from flask import Flask, current_app, request
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
-from limits.storage import MemoryStorage, Storage
+from limits.storage import Storage
 
 from letstalk.domain.addresses import subscriber_of
 from letstalk.domain.errors import TooManyRequests
@@ -33,10 +33,10 @@ class RequestLimits:
     database and do not depend on Redis.
     """
 
-    def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
+    def __init__(self, limiter: Limiter, fallback: Storage, *, token: str | None, address: str | None) -> None:
         """`token` and `address` in Flask-Limiter's words; None switches that limit off."""
         self._limiter = limiter
-        self._fallback = MemoryStorage()
+        self._fallback = fallback
         self._token = _parse(token)
         self._address = _parse(address)
         self._sign_in = _parse(SIGN_IN_LIMIT)
