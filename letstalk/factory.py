@@ -61,6 +61,7 @@ from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
 from letstalk.web.guards import check_guard, is_loopback
 from letstalk.web.health import health
+from letstalk.web.json_bodies import JsonBodies
 from letstalk.web.limits import RequestLimits, init_limits
 from letstalk.web.openapi import build_document
 from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
@@ -129,7 +130,7 @@ def _configure(app: Flask, settings: Settings) -> None:
         LOOPBACK_MAY_MANAGE_TOKENS=settings.is_development and (public_host is None or is_loopback(public_host)),
         PUBLIC_URL=settings.public_url,
     )
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider, which this is
+    app.json = JsonBodies(app)
 
 
 def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:

@@ -103,6 +103,8 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     root.setLevel("WARNING")
     # Its lines for each request would repeat ours, with the query.
     logging.getLogger("werkzeug").setLevel("WARNING")
+    # One line for each request that must wait for a thread: what waits is in the metrics, and the line costs more.
+    logging.getLogger("waitress.queue").setLevel("ERROR")
     # Where a test runner or a debugger has put its own, theirs stays.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _log_dead_thread
