@@ -122,12 +122,11 @@ class EventService:
         self._follow_up(call, reaction)
 
     def _apply(self, connection: Connection, event: CallEvent, now: datetime) -> tuple[Call | None, Reaction | None]:
-        found = None
-        if event.call_id is not None:
-            found = call_storage.find_call(connection, event.call_id)
-        elif event.provider_call_id is not None:
+        call_id = event.call_id
+        if call_id is None and event.provider_call_id is not None:
             found = call_storage.find_by_provider_id(connection, event.provider_call_id)
-        held = None if found is None else call_storage.lock_call(connection, found.call_id)
+            call_id = None if found is None else found.call_id
+        held = None if call_id is None else call_storage.lock_call(connection, call_id)
         if held is None:
             return None, None
         call, verification = held

@@ -34,7 +34,7 @@ from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.verifications import Verification
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.statements import Statement
-from letstalk.storage.verifications import lock_verification
+from letstalk.storage.verifications import verification_from, verifications
 
 QUEUED = CallStatus.QUEUED.value
 
@@ -112,9 +112,14 @@ HOLDS_CHANNEL = text("calls.holds_channel")
 
 _SELECT = select(calls)
 _BY_ID = Statement(_SELECT.where(calls.c.call_id == bindparam("call_id")))
-_HELD = Statement(_SELECT.where(calls.c.call_id == bindparam("call_id")).with_for_update())
+# PostgreSQL locks the rows in the order of the tables: the verification always before its calls.
+_HELD = Statement(
+    select(verifications, calls)
+    .select_from(verifications.join(calls, calls.c.verification_id == verifications.c.verification_id))
+    .where(calls.c.call_id == bindparam("call_id"))
+    .with_for_update()
+)
 _BY_PROVIDER_ID = Statement(_SELECT.where(calls.c.provider_call_id == bindparam("provider_call_id")))
-_OWNER = Statement(select(calls.c.verification_id).where(calls.c.call_id == bindparam("call_id")))
 _LATEST = Statement(
     _SELECT.where(calls.c.verification_id == bindparam("verification_id"))
     .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
@@ -185,11 +190,11 @@ def find_call(connection: Connection, call_id: str) -> Call | None:
 
 def lock_call(connection: Connection, call_id: str) -> tuple[Call, Verification] | None:
     """A call and its verification, both held until the transaction ends; None when there is no such call."""
-    owner = _OWNER.first(connection, {"call_id": call_id})
-    verification = None if owner is None else lock_verification(connection, owner[0])
-    if verification is None:
+    row = _HELD.first(connection, {"call_id": call_id})
+    if row is None:
         return None
-    return call_from(_HELD.one(connection, {"call_id": call_id})), verification
+    split = len(verifications.columns)
+    return call_from(row[split:]), verification_from(row[:split])
 
 
 def find_by_provider_id(connection: Connection, provider_call_id: str) -> Call | None:

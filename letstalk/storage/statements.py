@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Select
+from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.selectable import ReturnsRows
 
 from letstalk.storage.db import run_on_driver
 
@@ -86,7 +87,7 @@ class Statement:
     def _converters(self, dialect: Dialect, cursor: Any) -> tuple[tuple[int, Convert], ...]:
         known = self._from_driver.get(dialect.name)
         if known is None:
-            columns = cast(Select[Any], self._statement).selected_columns
+            columns = cast(ReturnsRows, self._statement).exported_columns
             processors = [
                 column.type.dialect_impl(dialect).result_processor(dialect, described[1])
                 for column, described in zip(columns, cursor.description, strict=True)

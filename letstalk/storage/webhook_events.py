@@ -51,11 +51,7 @@ _CLAIM = Statement(
     update(webhook_events)
     .where(webhook_events.c.event_id == bindparam("id"), webhook_events.c.applied_at.is_(None))
     .values(applied_at=bindparam("moment", type_=UtcDateTime), tries=webhook_events.c.tries + 1)
-)
-_BY_ID = Statement(
-    select(
-        *(webhook_events.c[name] for name in ("type", "occurred_at", "call_id", "provider_call_id", "detail"))
-    ).where(webhook_events.c.event_id == bindparam("event_id"))
+    .returning(*(webhook_events.c[name] for name in ("type", "occurred_at", "call_id", "provider_call_id", "detail")))
 )
 
 
@@ -82,9 +78,10 @@ def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool
 
 def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEvent | None:
     """The event, marked applied in this transaction; None when it is applied already, or unknown."""
-    if _CLAIM.execute(connection, {"id": event_id, "moment": now}) != 1:
+    row = _CLAIM.first(connection, {"id": event_id, "moment": now})
+    if row is None:
         return None
-    type_, occurred_at, call_id, provider_call_id, kept = _BY_ID.one(connection, {"event_id": event_id})
+    type_, occurred_at, call_id, provider_call_id, kept = row
     detail = json.loads(kept)
     return CallEvent(
         event_id=event_id,
