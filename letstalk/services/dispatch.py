@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
 SILENCE = timedelta(seconds=10)  # how long after a call must be over we ask the provider about it
-CLAIM_BATCH = 50
+CLAIMS_TO_SPARE = 8  # looked at beyond the free channels: some calls may be late, or two of them to one phone
 LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead by then
 
 TOO_LATE_REASON = "The code would have expired before it could be heard."
@@ -129,7 +129,8 @@ class DispatchService:
             now = self._clock()
             free = self._policy.channels - queue.count_live(connection)
             phones: set[str] = set()
-            for call in queue.list_claimable(connection, now, CLAIM_BATCH):
+            found = queue.list_claimable(connection, now, free + CLAIMS_TO_SPARE) if free > 0 else []
+            for call in found:
                 if len(claimed) >= free:
                     break
                 if call.phone in phones or self._refuse_late(connection, call.call_id, now):
@@ -146,6 +147,8 @@ class DispatchService:
                     call_storage.insert_call_event(connection, call.call_id, now, CallStatus.DIALING.value)
                     queue_seconds.observe((now - call.created_at).total_seconds())
                     claimed.append(call.call_id)
+        if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
+            self._nudges.dispatch()
         return claimed
 
     def _refuse_late(self, connection: Connection, call_id: str, now: datetime) -> bool:
