@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ MAX_PHONE_CHARACTERS = 40
 COSTLY_TYPES = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
 # As people write numbers, the typographic spaces, hyphens and the full-width plus of other keyboards included.
+_USUAL = re.compile(r"[+()\-./ 0-9]{0,40}")
 _PUNCTUATION = frozenset("+()[]-./ \uff0b\u00a0\u2007\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u3000\u2060")
 
 
@@ -36,7 +38,8 @@ def parse_phone(text: str, default_region: str | None = None) -> Phone:
     National form is understood only with `default_region`. Raises InvalidPhone for what is no dialable number,
     extensions and letters included.
     """
-    if len(text) > MAX_PHONE_CHARACTERS or not all(_may_stand_in_a_phone(character) for character in text):
+    is_readable = _USUAL.fullmatch(text) or all(_may_stand_in_a_phone(character) for character in text)
+    if len(text) > MAX_PHONE_CHARACTERS or not is_readable:
         raise _invalid()
     return _parse(text, default_region)
 

@@ -44,7 +44,7 @@ def with_examples(**examples: dict[str, Any]) -> ConfigDict:
 
 
 def _refuse_control_characters(value: str) -> str:
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+    if not value.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise ValueError("must not hold control characters")
     return value
 
