@@ -107,8 +107,9 @@ def _reads_the_environment(node: ast.AST) -> bool:
     """Whether it is the process's: a request of Flask's has one of its own, of the WSGI server."""
     if isinstance(node, ast.ImportFrom):
         return node.module == "os" and any(alias.name in ("environ", "environb", "getenv") for alias in node.names)
-    is_one = isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv")
-    return is_one and ast.unparse(node.value) != "request"
+    if not isinstance(node, ast.Attribute):
+        return False
+    return node.attr in ("environ", "environb", "getenv") and ast.unparse(node.value) != "request"
 
 
 @pytest.mark.parametrize(("paths", "limit"), [(MODULES, 300), (TESTS, 500)], ids=["modules", "tests"])
