@@ -9,7 +9,7 @@ PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-ve
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run test reliability lint lock clean venv packages dev-packages
+.PHONY: run test reliability bench lint lock clean venv packages dev-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -29,13 +29,9 @@ lint: dev-packages
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-# Only where there is something to run.
-ifneq ($(wildcard benchmarks/run.py),)
-.PHONY: bench
-## bench: measure
+## bench: measure everything beside bare Flask and the peers, and write benchmarks/README.md (BENCH=short: a taste)
 bench: dev-packages
-	$(VENV_PYTHON) benchmarks/run.py
-endif
+	$(VENV_PYTHON) benchmarks/run.py $(BENCH)
 
 ## lock: compile requirements*.txt from requirements*.in (newest versions: make lock LOCK_FLAGS=--upgrade)
 lock: dev-packages

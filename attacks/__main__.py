@@ -22,6 +22,7 @@ def main() -> int:
         target = Target(
             options.base,
             options.token,
+            others=options.others,
             password=options.password,
             webhook_seed=base64.b64decode(options.webhook_seed) if options.webhook_seed else None,
             thorough=options.thorough,
@@ -46,6 +47,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m attacks", description="Attack a Let's Talk that runs on this machine.")
     parser.add_argument("--base", required=True, help="where it listens: http://127.0.0.1:PORT")
+    parser.add_argument("--others", nargs="+", default=[], metavar="BASE", help="more servers of the same service")
     parser.add_argument("--token", required=True, help="a token with the scope admin")
     parser.add_argument("--password", help="the dashboard's; without it some pages are not attacked")
     parser.add_argument("--webhook-seed", help="base64 of the Ed25519 key of a played Telnyx, to replay its webhooks")

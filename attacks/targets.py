@@ -55,6 +55,25 @@ class Caller:
         return str(answer.json()["verification_id"])
 
 
+class _InTurn(httpx.BaseTransport):
+    """Sends each request to the next of several servers, as a balancer does that knows no sessions."""
+
+    def __init__(self, bases: Sequence[httpx.URL]) -> None:
+        self._named = _host_of(bases[0])
+        self._turns = itertools.cycle(bases)
+        self._wire = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        base = next(self._turns)
+        if request.headers.get("Host") == self._named:  # a false one is left as it is
+            request.headers["Host"] = _host_of(base)
+        request.url = request.url.copy_with(host=base.host, port=base.port)
+        return self._wire.handle_request(request)
+
+    def close(self) -> None:
+        self._wire.close()
+
+
 class Target:
     """One service on loopback, and all that was made there. Use it in a `with`: what was made is revoked at the end."""
 
@@ -63,19 +82,20 @@ class Target:
         base: str,
         admin_token: str,
         *,
+        others: Sequence[str] = (),
         password: str | None = None,
         webhook_seed: bytes | None = None,
         thorough: bool = False,
     ) -> None:
-        """`password` opens the dashboard; `webhook_seed` is the Ed25519 key of a Telnyx that is played by a test.
+        """`others` are further servers of the same service: requests go to each in turn, and what needs one
+        connection, or a clock, stays with `base`. `password` opens the dashboard; `webhook_seed` is the Ed25519 key of
+        a Telnyx that is played by a test.
 
         Raises ValueError for an address that is not on loopback.
         """
-        parts = urlsplit(base)
-        if parts.scheme != "http" or not _is_loopback(parts.hostname) or parts.port is None:
-            raise ValueError("only http://127.0.0.1:PORT, or another loopback address, may be attacked")
-        self.base = f"http://{parts.netloc}"
-        self.host, self.port = str(parts.hostname), parts.port
+        self.bases = [_on_loopback(each) for each in (base, *others)]
+        self.base = str(self.bases[0])
+        self.host, self.port = self.bases[0].host, int(self.bases[0].port or 0)
         self.password, self.webhook_seed, self.thorough = password, webhook_seed, thorough
         self._run = secrets.token_hex(4)
         self._phones = itertools.cycle(_shuffled(_NUMBERS))
@@ -96,9 +116,20 @@ class Target:
 
     def client(self, **headers: str) -> httpx.Client:
         """A client that follows no redirect and trusts no proxy of the environment."""
-        client = httpx.Client(base_url=self.base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False)
+        transport = _InTurn(self.bases) if len(self.bases) > 1 else None
+        client = httpx.Client(
+            base_url=self.base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport
+        )
         self._clients.append(client)
         return client
+
+    def metrics(self) -> str:
+        """What all servers count, one after the other."""
+        headers, texts = {"Authorization": f"Bearer {self.admin.token}"}, []
+        for base in self.bases:
+            with httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
+                texts.append(patiently(http, "GET", "/metrics").text)
+        return "\n".join(texts)
 
     def phone(self) -> str:
         """A number that this run has not used yet, of nobody."""
@@ -168,6 +199,17 @@ def at_once(tasks: Sequence[Callable[[], Found]]) -> list[Found]:
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def _on_loopback(base: str) -> httpx.URL:
+    parts = urlsplit(base)
+    if parts.scheme != "http" or not _is_loopback(parts.hostname) or parts.port is None:
+        raise ValueError("only http://127.0.0.1:PORT, or another loopback address, may be attacked")
+    return httpx.URL(f"http://{parts.netloc}")
+
+
+def _host_of(base: httpx.URL) -> str:
+    return base.netloc.decode("ascii")
 
 
 def _is_loopback(host: str | None) -> bool:

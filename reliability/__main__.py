@@ -6,7 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from reliability.assaults import attack_all
 from reliability.chaos import Outcome, Plan, run_load
+from reliability.descriptions import CASES, check_descriptions
 from reliability.faults import run_faults
 from reliability.reports import print_promises, say, write_json
 from reliability.soaks import soak
@@ -24,7 +26,11 @@ def main() -> int:
         command.add_argument("--sends-per-second", type=float, default=3.0)
     faults = commands.add_parser("faults", help="each fault by itself: what was promised, what was measured")
     faults.add_argument("names", nargs="*", help="only these")
-    for command in (chaos, quiet, faults):
+    described = commands.add_parser("schemathesis", help="requests made from the description, over all servers")
+    described.add_argument("--cases", type=int, default=CASES, help="of each operation (%(default)s)")
+    attacked = commands.add_parser("attacks", help="`python -m attacks`, over all servers")
+    attacked.add_argument("--thorough", action="store_true", help="more tries, and those that wait for cool-downs")
+    for command in (chaos, quiet, faults, described, attacked):
         command.add_argument("--json", type=Path, help="where to write all figures")
         command.add_argument("--logs", type=Path, help="a folder for the logs of all programs")
     outcome = _run(parser.parse_args())
@@ -40,6 +46,12 @@ def _run(given: argparse.Namespace) -> Outcome:
         title = f"Soak for {given.minutes:g} min"
         say(title)
         outcome = soak(Plan(given.minutes * 60, sends_per_second=given.sends_per_second), given.logs)
+    elif given.command == "schemathesis":
+        title = "Schemathesis over three servers and two workers"
+        outcome = check_descriptions(given.cases, given.logs)
+    elif given.command == "attacks":
+        title = "Attacks on three servers and two workers"
+        outcome = attack_all(given.thorough, given.logs)
     else:
         title = "Faults"
         outcome = run_faults(given.names, given.logs)

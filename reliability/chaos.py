@@ -17,6 +17,7 @@ from reliability.journeys import Kind
 from reliability.kills import Killer
 from reliability.loads import Load
 from reliability.probes import Probes
+from reliability.programs import count_error_lines
 from reliability.reports import say
 from reliability.verdicts import Evidence, Promise, judge
 
@@ -157,13 +158,10 @@ def _facts(plan: Plan, killer: Killer, record: Record, fleet: Fleet) -> dict[str
         "answers": {
             f"{what} {status} {code}".strip(): count for (what, status, code), count in sorted(record.answers.items())
         },
-        "error_lines": count_error_lines(fleet),
+        "error_lines": error_lines(fleet),
     }
 
 
-def count_error_lines(fleet: Fleet) -> dict[str, int]:
+def error_lines(fleet: Fleet) -> dict[str, int]:
     """How many lines of level `error`, and tracebacks, each of our programs logged."""
-    return {
-        program.name: program.log().count('"level": "error"') + program.log().count("Traceback (most recent")
-        for program in fleet.ours
-    }
+    return {program.name: count_error_lines(program.log()) for program in fleet.ours}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reliability import clock_faults, restart_faults, storage_faults, telephony_faults
+from reliability import clock_faults, kill_faults, restart_faults, storage_faults, telephony_faults
 from reliability.chaos import Outcome
 from reliability.reports import say
 from reliability.verdicts import Promise
@@ -16,6 +16,7 @@ from reliability.verdicts import Promise
 Fault = tuple[str, Callable[[Path, Promise], None]]
 
 FAULTS: dict[str, Fault] = {
+    **kill_faults.FAULTS,
     **telephony_faults.FAULTS,
     **storage_faults.FAULTS,
     **clock_faults.FAULTS,

@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import psycopg
-import redis
 
 from letstalk.storage.crypto import generate_key
 from reliability.programs import Program, free_port
+from reliability.stores import QUICK, running_postgresql, running_redis
 from tests.fake_telnyx import StandaloneTelnyx
-from tests.fixtures.processes import private_folder, run_once
-from tests.services_at_hand import postgres_binaries, redis_binary
 
 ROOT = Path(__file__).parents[1]
+PASSWORD = "correct horse battery staple"
 
 
 @dataclass
@@ -58,12 +57,13 @@ class Fleet:
     def issue_token(self, user_id: str, **fields: Any) -> str:
         """The text of a new token of `user_id`, made through the first server."""
         body = {"user_id": user_id, **fields}
-        headers = {"Authorization": f"Bearer {self._admin_token()}"}
+        headers = {"Authorization": f"Bearer {self.admin_token()}"}
         answer = httpx.post(f"{self.bases[0]}/api/tokens", json=body, headers=headers, timeout=20)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["token"])
 
-    def _admin_token(self) -> str:
+    def admin_token(self) -> str:
+        """The same one each time, made as an operator does."""
         if "admin" not in self.tokens:
             command = [sys.executable, "-m", "flask", "tokens", "create", "--user-id", "admin", "--scopes", "admin"]
             self.tokens["admin"] = self.run(command).strip()
@@ -87,20 +87,24 @@ def running_fleet(
     servers: int = 3,
     workers: int = 2,
     channels: int = 20,
+    first_web_processes: str = "1",
     telnyx: dict[str, Any] | None = None,
     **settings: str,
 ) -> Iterator[Fleet]:
-    """The whole set-up, ready for work; everything ended on leaving. `telnyx` are the stand-in's options."""
+    """The whole set-up, ready for work; everything ended on leaving. `telnyx` are the stand-in's options.
+
+    `first_web_processes` is the first server's WEB_PROCESSES.
+    """
     with ExitStack() as stack:
-        postgresql, database = stack.enter_context(_postgresql(folder))
-        redis_program, redis_port = stack.enter_context(_redis(folder))
+        postgresql, database = stack.enter_context(running_postgresql(folder, *QUICK))
+        redis_program, redis_port = stack.enter_context(running_redis(folder))
         stand_in = stack.enter_context(StandaloneTelnyx(**{"speed": 3.0, "retry_speed": 1.0, **(telnyx or {})}))
         ports = [free_port() for _ in range(servers)]
         bases = [f"http://127.0.0.1:{port}" for port in ports]
         environment = {
             "FLASK_ENV": "production",
             "SECRET_KEY": "a secret key for this run only, nothing else",
-            "DASHBOARD_PASSWORD": "correct horse battery staple",
+            "DASHBOARD_PASSWORD": PASSWORD,
             "ENCRYPTION_KEYS": generate_key(),
             "DATABASE_URL": database,
             "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
@@ -116,7 +120,10 @@ def running_fleet(
             folder,
             postgresql,
             redis_program,
-            [_server(folder, number, port, environment) for number, port in enumerate(ports)],
+            [
+                _server(folder, number, port, environment, "1" if number else first_web_processes)
+                for number, port in enumerate(ports)
+            ],
             [_worker(folder, number, bases, environment) for number in range(workers)],
             bases,
             stand_in,
@@ -124,15 +131,29 @@ def running_fleet(
             database,
             channels,
         )
+        stack.callback(_stop_all, fleet.ours)
         for program in fleet.ours:
-            stack.callback(program.stop)
             program.launch()
         for program in fleet.ours:
             program.wait_until_ready()
         yield fleet
 
 
-def _server(folder: Path, number: int, port: int, environment: dict[str, str]) -> Program:
+def _stop_all(programs: list[Program]) -> None:
+    with ThreadPoolExecutor(len(programs)) as pool:
+        list(pool.map(Program.stop, programs))
+
+
+@contextmanager
+def temporary_fleet(telnyx: dict[str, Any], **settings: str) -> Iterator[Fleet]:
+    """Three servers and two workers, in a folder that goes when they go."""
+    with tempfile.TemporaryDirectory(prefix="letstalk-reliability-") as name:
+        Path(name).chmod(0o755)
+        with running_fleet(Path(name), servers=3, workers=2, channels=20, telnyx=telnyx, **settings) as fleet:
+            yield fleet
+
+
+def _server(folder: Path, number: int, port: int, environment: dict[str, str], processes: str) -> Program:
     base = f"http://127.0.0.1:{port}"
     # Each has its own PUBLIC_URL: there is no balancer here, so a webhook whose server is down comes again later.
     return Program(
@@ -140,7 +161,7 @@ def _server(folder: Path, number: int, port: int, environment: dict[str, str]) -
         [sys.executable, "app.py"],
         folder / f"server-{number + 1}.log",
         lambda: _answers(base),
-        {**environment, "PORT": str(port), "PUBLIC_URL": base},
+        {"WEB_PROCESSES": processes, **environment, "PORT": str(port), "PUBLIC_URL": base},
         ROOT,
     )
 
@@ -174,67 +195,6 @@ def _answers(base: str) -> bool:
         return httpx.get(f"{base}/health", timeout=2).status_code == 200
     except httpx.TransportError:
         return False
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[tuple[Program, str]]:
-    binaries = postgres_binaries()
-    if binaries is None:
-        raise SystemExit("This needs PostgreSQL: initdb and postgres.")
-    user = _server_user()
-    with private_folder("reliability", user) as own:
-        data = own / "data"
-        initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
-        run_once([*initdb, "--no-sync", "--no-locale"], own, user)
-        # Commits reach the operating system before they are answered, which is what a killed process can't undo;
-        # that a power cut can't either is fsync's business, and not tried here.
-        command = [str(binaries / "postgres"), "-D", str(data), "-k", str(own)]
-        for option in ("listen_addresses=", "fsync=off", "max_connections=200"):
-            command += ["-c", option]
-        address = f"host={own} user=postgres dbname=postgres"
-
-        def is_ready() -> bool:
-            try:
-                psycopg.connect(address, connect_timeout=2).close()
-            except psycopg.OperationalError:
-                return False
-            return True
-
-        program = Program("PostgreSQL", command, folder / "postgresql.log", is_ready, folder=own, user=user)
-        program.start()
-        try:
-            yield program, f"postgresql://postgres@/postgres?host={quote(str(own), safe='')}"
-        finally:
-            program.kill()
-
-
-def _server_user() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    return "postgres" if "postgres" in {entry.pw_name for entry in pwd.getpwall()} else "nobody"
-
-
-@contextmanager
-def _redis(folder: Path) -> Iterator[tuple[Program, int]]:
-    binary = redis_binary()
-    if binary is None:
-        raise SystemExit("This needs Redis: redis-server.")
-    port = free_port()
-    command = [str(binary), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-
-    def is_ready() -> bool:
-        try:
-            with redis.Redis(port=port, socket_timeout=1) as client:
-                return bool(client.ping())
-        except redis.RedisError:
-            return False
-
-    program = Program("Redis", command, folder / "redis.log", is_ready, folder=folder)
-    program.start()
-    try:
-        yield program, port
-    finally:
-        program.kill()
 
 
 def keep_logs(fleet: Fleet, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 
 START_SECONDS = 40.0
 STOP_SECONDS = 15.0
+# Our own lines have no space after a colon, those of libraries have one.
+_ERROR_LINE = re.compile(r'"level": ?"(?:error|critical)"|Traceback \(most recent')
 
 
 class DidNotStartError(RuntimeError):
@@ -120,6 +123,11 @@ class Program:
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+
+def count_error_lines(log: str) -> int:
+    """How many lines of level `error` or worse, and tracebacks, there are in a program's log."""
+    return len(_ERROR_LINE.findall(log))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
+from sqlalchemy import update
 
-from tests.apps import ServerProcess, code_in
+from letstalk.factory import create_app
+from letstalk.settings import load_settings
+from letstalk.storage.db import Database
+from letstalk.storage.verifications import verifications
+from tests.apps import ServerProcess, code_in, issue_token
 from tests.fake_telnyx import StandaloneTelnyx
 
 Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 30.0  # for what takes a second or two, on a machine that has other things to do
+LEAST_LIMIT_SECONDS = 90.0  # of a call, however fast it runs: a busy machine may need half a minute for a restart
 NO_PHONE_LIMITS = dict.fromkeys(("RATE_LIMIT_PHONE", "RATE_LIMIT_PHONE_ALL"), "off")
 
 
 def eventually(find: Callable[[], Found], what: str, seconds: float = PATIENCE_SECONDS) -> Found:
     """The first thing found that is true. Fails after `seconds`, with `what` and what was found last."""
     deadline = time.monotonic() + seconds
+    pause_seconds = 0.02
     while not (found := find()):
         assert time.monotonic() < deadline, f"{what}: {found!r} after {seconds} s"
-        time.sleep(0.02)
+        time.sleep(pause_seconds)
+        # To look costs the service as much as a request, which is what most of a long wait would go into.
+        pause_seconds = min(0.1, pause_seconds * 1.3)
     return found
 
 
@@ -116,8 +126,16 @@ class Installation:
 
     def admin(self) -> Owner:
         if "admin" not in self._owners:
-            self._owners["admin"] = self.user_of(self.server.issue_token("admin", user_id="admin"))
+            self._owners["admin"] = self.user_of(self._issue_admin_token())
         return self._owners["admin"]
+
+    def _issue_admin_token(self) -> str:
+        """What `flask tokens create` prints, without the second and a half that a process of its own takes."""
+        app = create_app(load_settings(self.server.environment, None, root=self.folder))
+        try:
+            return issue_token(app, "admin", user_id="admin")
+        finally:
+            app.extensions["letstalk_process"].close()
 
     def user_of(self, token: str) -> Owner:
         """Whoever holds `token`."""
@@ -139,32 +157,51 @@ class Installation:
     def close(self) -> None:
         for http in self._clients:
             http.close()
+        self.database.close()
 
     def let_pass(self, seconds: int) -> None:
         """Let it seem to every verification that it was made, and last spoken for, that much earlier."""
-        for column in ("created_at", "last_spoken_for_at"):
-            earlier = f"strftime('%Y-%m-%d %H:%M:%f000', {column}, '-{seconds} seconds')"
-            self.query(f"UPDATE verifications SET {column} = {earlier}")  # noqa: S608  # our own words
+        passed = timedelta(seconds=seconds)
+        with self.database.write() as connection:
+            for row in connection.execute(verifications.select()).all():
+                earlier = {"created_at": row.created_at - passed, "last_spoken_for_at": row.last_spoken_for_at - passed}
+                this_one = verifications.c.verification_id == row.verification_id
+                connection.execute(update(verifications).where(this_one).values(earlier))
+
+    @cached_property
+    def stranger(self) -> httpx.Client:
+        """Whoever holds no token."""
+        http = httpx.Client(base_url=self.server.base, timeout=30)
+        self._clients.append(http)
+        return http
 
     def metric(self, name: str) -> float:
-        lines = httpx.get(f"{self.server.base}/metrics", timeout=10).text.splitlines()
+        lines = self.stranger.get("/metrics").text.splitlines()
         return float(next(line.split()[1] for line in lines if line.split()[0] == name))
 
+    @cached_property
+    def database(self) -> Database:
+        """The server's, looked into beside it."""
+        return Database(self.server.environment["DATABASE_URL"])
+
     def query(self, statement: str) -> list[tuple[Any, ...]]:
-        """Rows of the SQLite file, read beside the server."""
-        connection = sqlite3.connect(self.folder / "letstalk.db", timeout=10)
-        try:
-            with connection:
-                return connection.execute(statement).fetchall()
-        finally:
-            connection.close()
+        """Rows of the database. A `%` wants to be doubled."""
+        with self.database.read() as connection:
+            return [tuple(row) for row in connection.exec_driver_sql(statement)]
 
 
 @contextmanager
-def installed(folder: Path, *, telnyx: dict[str, Any] | None = None, **settings: str) -> Iterator[Installation]:
-    """The service and a Telnyx of its own, both running. Whatever it did, Telnyx must have understood it all."""
+def installed(
+    folder: Path, *, database_url: str | None = None, telnyx: dict[str, Any] | None = None, **settings: str
+) -> Iterator[Installation]:
+    """The service and a Telnyx of its own, both running. Whatever it did, Telnyx must have understood it all.
+
+    Without `database_url` it has an SQLite file in `folder`, as one process has by default.
+    """
+    database = {} if database_url is None else {"DATABASE_URL": database_url}
     with StandaloneTelnyx(**{"speed": 20, **(telnyx or {})}) as stand_in:
-        server = ServerProcess(folder, **{**NO_PHONE_LIMITS, **stand_in.environment, **settings})
+        stand_in.configure(least_limit_seconds=LEAST_LIMIT_SECONDS)
+        server = ServerProcess(folder, **{**NO_PHONE_LIMITS, **stand_in.environment, **database, **settings})
         server.environment["PUBLIC_URL"] = server.base
         installation = Installation(server, stand_in, folder)
         with server, closing(installation):

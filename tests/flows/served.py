@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 from werkzeug.serving import make_server
 
+from letstalk.storage.db import Database
 from tests.apps import TurnableClock, issue_token, make_app, working
 from tests.fake_telnyx import StandaloneTelnyx
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, heard_code
@@ -24,6 +25,7 @@ class Served:
     owner: Owner
     telnyx: StandaloneTelnyx
     clock: TurnableClock
+    database: Database
 
     def payloads(self, phone: str) -> list[list[str]]:
         """What the phone heard in each of its calls, oldest first."""
@@ -36,20 +38,21 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, **settings: str) -> Iterator[Served]:
+def served(folder: Path, database_url: str, **settings: str) -> Iterator[Served]:
     with StandaloneTelnyx(speed=20) as telnyx, socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         port, clock = listener.getsockname()[1], TurnableClock()
         base = f"http://127.0.0.1:{port}"
-        app = make_app(folder, clock, **{**NO_PHONE_LIMITS, **telnyx.environment, "PUBLIC_URL": base, **settings})
+        own = {**telnyx.environment, "PUBLIC_URL": base, "DATABASE_URL": database_url}
+        app = make_app(folder, clock, **{**NO_PHONE_LIMITS, **own, **settings})
         token = issue_token(app)
         server = make_server("127.0.0.1", port, app, threaded=True, fd=listener.fileno())
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             with working(app), httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}) as http:
-                yield Served(Owner(http, token), telnyx, clock)
+                yield Served(Owner(http, token), telnyx, clock, app.extensions["letstalk_db"])
         finally:
             server.shutdown()
             thread.join()

@@ -21,12 +21,12 @@ class Asked:
     verification_id: str
 
 
-def ask_for_calls(service: Installation, count: int, owners: int = 3) -> list[Asked]:
+def ask_for_calls(service: Installation, count: int, owners: int = 3, prefix: str = "+256700200") -> list[Asked]:
     """That many phones, asked for at once by several owners."""
     apps = [service.owner(f"owner-{number}") for number in range(owners)]
 
     def ask(number: int) -> Asked:
-        owner, phone = apps[number % owners], f"+256700200{number:03}"
+        owner, phone = apps[number % owners], f"{prefix}{number:03}"
         return Asked(owner, phone, owner.send(phone))
 
     with ThreadPoolExecutor(count) as pool:
@@ -42,10 +42,12 @@ def check_each_was_heard_once(service: Installation, asked: list[Asked], seconds
         assert len(each.owner.verification(each.verification_id)["calls"]) == 1
 
     state = service.telnyx.wait_until(lambda state: state["live"] == 0)
-    assert Counter(call["to"] for call in state["calls"]) == Counter(each.phone for each in asked)
+    phones = [each.phone for each in asked]
+    calls = [call for call in state["calls"] if call["to"] in phones]
+    assert Counter(call["to"] for call in calls) == Counter(phones)
     assert state["max_live_per_phone"] == 1
-    assert [len(call["heard"]) for call in state["calls"]] == [1] * len(asked)
-    codes = {call["to"]: heard_code(call["heard"][0]) for call in state["calls"]}
+    assert [len(call["heard"]) for call in calls] == [1] * len(asked)
+    codes = {call["to"]: heard_code(call["heard"][0]) for call in calls}
     for each in asked:
         assert each.owner.verify(each.phone, codes[each.phone]).status_code == 200
     assert (service.metric("letstalk_calls_live"), service.metric("letstalk_calls_waiting")) == (0, 0)
@@ -61,15 +63,17 @@ def kill_and_restart(service: Installation, down_seconds: float) -> None:
     service.server.start()
 
 
-def test_thirty_calls_at_once_share_four_channels(tmp_path: Path) -> None:
-    with installed(tmp_path, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
+def test_thirty_calls_at_once_share_four_channels(tmp_path: Path, database_url: str) -> None:
+    with installed(tmp_path, database_url=database_url, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
         asked = ask_for_calls(service, 30)
         check_each_was_heard_once(service, asked)
         assert service.telnyx.state()["max_live"] == CHANNELS
 
 
-def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_path: Path) -> None:
-    with installed(tmp_path, telnyx={"speed": 8}, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
+def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_path: Path, database_url: str) -> None:
+    with installed(
+        tmp_path, database_url=database_url, telnyx={"speed": 8}, MAX_CONCURRENT_CALLS=str(CHANNELS)
+    ) as service:
         service.telnyx.fail_next("dial", "500", count=3)
         asked = ask_for_calls(service, 30)
         placed(service, 11)
@@ -78,8 +82,12 @@ def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_pa
         assert service.telnyx.state()["max_live"] <= CHANNELS
 
 
-def test_an_account_with_fewer_channels_than_we_were_told_serves_all_the_same(tmp_path: Path) -> None:
-    with installed(tmp_path, telnyx={"channels": 2, "speed": 40}, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
+def test_an_account_with_fewer_channels_than_we_were_told_serves_all_the_same(
+    tmp_path: Path, database_url: str
+) -> None:
+    with installed(
+        tmp_path, database_url=database_url, telnyx={"channels": 2, "speed": 40}, MAX_CONCURRENT_CALLS=str(CHANNELS)
+    ) as service:
         asked = ask_for_calls(service, 30)
         check_each_was_heard_once(service, asked)
         state = service.telnyx.state()
@@ -87,15 +95,17 @@ def test_an_account_with_fewer_channels_than_we_were_told_serves_all_the_same(tm
         assert state["max_live"] == 2
 
 
-def test_an_accepted_call_survives_a_kill_right_after_the_answer(own_service: Installation) -> None:
-    owner = own_service.owner()
+def test_an_accepted_call_survives_a_kill_right_after_the_answer(quiet_service: Installation) -> None:
+    owner = quiet_service.owner()
     asked = Asked(owner, "+256700200900", owner.send("+256700200900"))
-    kill_and_restart(own_service, down_seconds=0)
-    check_each_was_heard_once(own_service, [asked])
+    kill_and_restart(quiet_service, down_seconds=0)
+    check_each_was_heard_once(quiet_service, [asked])
 
 
-def test_three_kills_in_a_row_lose_nothing_and_repeat_nothing(tmp_path: Path) -> None:
-    with installed(tmp_path, telnyx={"speed": 6}, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
+def test_three_kills_in_a_row_lose_nothing_and_repeat_nothing(tmp_path: Path, database_url: str) -> None:
+    with installed(
+        tmp_path, database_url=database_url, telnyx={"speed": 6}, MAX_CONCURRENT_CALLS=str(CHANNELS)
+    ) as service:
         asked = ask_for_calls(service, 10)
         for number in (1, 4, 7):
             placed(service, number)
@@ -104,20 +114,20 @@ def test_three_kills_in_a_row_lose_nothing_and_repeat_nothing(tmp_path: Path) ->
         assert service.telnyx.state()["max_live"] <= CHANNELS
 
 
-def test_a_dial_whose_answer_is_lost_or_useless_or_late_is_no_second_call(own_service: Installation) -> None:
+def test_a_dial_whose_answer_is_lost_or_useless_or_late_is_no_second_call(quiet_service: Installation) -> None:
     for fault in ("lost", "500_done", "empty", "garbage"):
-        own_service.telnyx.fail_next("dial", fault)
-    own_service.telnyx.fail_next("dial", "slow", seconds=6)  # longer than we wait
-    check_each_was_heard_once(own_service, ask_for_calls(own_service, 6))
+        quiet_service.telnyx.fail_next("dial", fault)
+    quiet_service.telnyx.fail_next("dial", "slow", seconds=6)  # longer than we wait
+    check_each_was_heard_once(quiet_service, ask_for_calls(quiet_service, 6, prefix="+256700201"))
 
 
-def test_a_speech_command_that_fails_is_given_again_and_heard_once(own_service: Installation) -> None:
+def test_a_speech_command_that_fails_is_given_again_and_heard_once(quiet_service: Installation) -> None:
     for fault in ("lost", "500", "429", "500_done"):
-        own_service.telnyx.fail_next("gather_using_speak", fault)
-    check_each_was_heard_once(own_service, ask_for_calls(own_service, 5))
+        quiet_service.telnyx.fail_next("gather_using_speak", fault)
+    check_each_was_heard_once(quiet_service, ask_for_calls(quiet_service, 5, prefix="+256700202"))
 
 
-def test_a_hang_up_that_fails_is_tried_again(own_service: Installation) -> None:
+def test_a_hang_up_that_fails_is_tried_again(quiet_service: Installation) -> None:
     for fault in ("lost", "500", "429"):
-        own_service.telnyx.fail_next("hangup", fault)
-    check_each_was_heard_once(own_service, ask_for_calls(own_service, 4))
+        quiet_service.telnyx.fail_next("hangup", fault)
+    check_each_was_heard_once(quiet_service, ask_for_calls(quiet_service, 4, prefix="+256700203"))

@@ -12,8 +12,8 @@ from tests.flows.served import Served, served
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as running:
+def service(tmp_path: Path, database_url: str) -> Iterator[Served]:
+    with served(tmp_path, database_url) as running:
         yield running
 
 
@@ -85,8 +85,10 @@ def test_a_code_that_has_grown_old_is_refused_without_spending_an_attempt(servic
     assert (found["status"], found["attempts_remaining"]) == ("expired", 5)
 
 
-def test_a_call_whose_end_was_never_told_lets_its_channel_go_when_telnyx_is_asked(tmp_path: Path) -> None:
-    with served(tmp_path, MAX_CONCURRENT_CALLS="1") as service:
+def test_a_call_whose_end_was_never_told_lets_its_channel_go_when_telnyx_is_asked(
+    tmp_path: Path, database_url: str
+) -> None:
+    with served(tmp_path, database_url, MAX_CONCURRENT_CALLS="1") as service:
         acme, first_phone, second_phone = service.owner, "+256700300005", "+256700300006"
         service.telnyx.configure(phones={first_phone: "rejected"})
         service.telnyx.drop_next("call.hangup")

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from sqlalchemy import Table
 
 from tests.apps import PASSWORD
+from tests.fixtures.databases import all_tables
 from tests.flows.installations import Installation, Owner, installed
 
 MESSAGE = "Hello from Acme. Your code is {code}. Goodbye."
@@ -141,17 +143,27 @@ class Journey:
         self.tokens.append(mistyped.token)
 
 
-def test_no_code_and_no_token_is_left_anywhere(tmp_path: Path) -> None:
+def contents_of(table: Table, service: Installation) -> bytes:
+    """Every value in the table, as text or as the bytes that it is."""
+    with service.database.read() as connection:
+        values = [value for row in connection.execute(table.select()) for value in row]
+    return b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
+
+
+def test_no_code_and_no_token_is_left_anywhere(tmp_path: Path, database_url: str) -> None:
     journey = Journey()
-    with installed(tmp_path, LOG_LEVEL="DEBUG") as service:
+    with installed(tmp_path, database_url=database_url, LOG_LEVEL="DEBUG") as service:
         journey.travel(service)
         live_files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-        assert {"letstalk.db", "letstalk.db-wal", "server.log"} <= live_files.keys()
         commands = service.telnyx.requests()
+        tables = {f"the table {table.name}": contents_of(table, service) for table in all_tables()}
     files = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     assert b"event_applied" in files["server.log"]
+    assert b"+256700600001" in tables["the table verifications"]
+    if database_url.startswith("sqlite:"):  # whose file and journal hold deleted rows too
+        assert {"letstalk.db", "letstalk.db-wal", "server.log"} <= live_files.keys()
 
-    places = {f"{name} (live)": content for name, content in live_files.items()} | files
+    places = {f"{name} (live)": content for name, content in live_files.items()} | files | tables
     for number, answer in enumerate(journey.answers):
         head = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
         where = f"{number}: {answer.request.method} {answer.request.url.path} {answer.status_code}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from reliability.faults import FAULTS, run_fault
+from tests.apps import ROOT
 from tests.services_at_hand import needed, postgres_binaries, redis_binary
 
 ALONE = ("disk-full",)
@@ -29,6 +31,12 @@ def test_the_promise_is_kept_while_the_services_break(name: str, tmp_path: Path)
     needed("PostgreSQL", postgres_binaries())
     needed("Redis", redis_binary())
     check(name, tmp_path)
+
+
+def test_every_fault_has_its_row_with_what_was_promised_and_what_was_measured() -> None:
+    table = (ROOT / "docs" / "reliability.md").read_text().split("## Each fault by itself")[1]
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (\S.*?) \| (\S.*?) \|$", table, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == sorted(FAULTS)
 
 
 def test_every_fault_has_a_promise() -> None:

@@ -13,7 +13,7 @@ import pytest
 from reliability import verdicts
 from reliability.clients import Broken, Record
 from reliability.journeys import Asked, Kind
-from reliability.programs import Program
+from reliability.programs import Program, count_error_lines
 from reliability.soaks import growth
 from reliability.verdicts import Evidence, Promise
 
@@ -138,6 +138,12 @@ def test_a_connection_may_break_while_its_server_is_down() -> None:
     found.fleet.servers[0].outages.append((99.0, 100.5))
     found.record.broken.append(Broken(0, 100.0, 101.0, "GET /calls: ReadError"))
     assert broken(found) == set()
+
+
+def test_an_error_in_a_log_is_seen_whoever_wrote_the_line() -> None:
+    ours, theirs = '{"event":"task_failed","level":"error"}', '{"event": "Broken", "level": "error"}'
+    harmless = '{"event":"call_ended","level":"info","reason":"an error"}'
+    assert count_error_lines("\n".join([ours, harmless, theirs, "Traceback (most recent call last):"])) == 3
 
 
 def test_growth_is_measured_from_the_warm_up_to_the_end() -> None:

@@ -50,34 +50,42 @@ SCOPES: dict[str, str | None] = {
 }
 
 
+# Room for every case, and the headers of a limit in every answer.
+LIMITS = dict.fromkeys(("RATE_LIMIT_TOKEN", "RATE_LIMIT_ADDRESS"), "1000000 per hour")
+
+
+def live_in(folder: Path) -> LivedIn:
+    """An application that answers in this process, as in production, on SQLite, with nothing in the background."""
+    clock, encryption_key = TurnableClock(), generate_key()
+    webhook_key = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+    app = make_app(
+        folder,
+        clock,
+        FLASK_ENV="production",
+        ENCRYPTION_KEYS=encryption_key,
+        MAX_CONCURRENT_CALLS="1",  # so that the queue is full now and then
+        TELEPHONY_PROVIDER="telnyx",
+        TELNYX_API_KEY="KEY0123",
+        TELNYX_CONNECTION_ID="1293384261075731499",
+        TELNYX_FROM_NUMBER="+15551234567",
+        TELNYX_PUBLIC_KEY=base64.b64encode(webhook_key.public_key().public_bytes_raw()).decode(),
+        PUBLIC_URL="https://calls.example.com",
+        **LIMITS,
+    )
+    return LivedIn(app, clock, Vault((encryption_key,)), webhook_key)
+
+
 class LivedIn:
-    """The application, in production, and what makes a generated request meet something real.
+    """An application, and what makes a generated request meet something real.
 
     What a case meets follows from how many of its operation came before it, whatever else has run.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.clock = TurnableClock()
-        self._key = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
-        encryption_key = generate_key()
-        self.app: Flask = make_app(
-            folder,
-            self.clock,
-            FLASK_ENV="production",
-            ENCRYPTION_KEYS=encryption_key,
-            MAX_CONCURRENT_CALLS="1",  # so that the queue is full now and then
-            RATE_LIMIT_TOKEN="1000000 per hour",
-            RATE_LIMIT_ADDRESS="1000000 per hour",
-            TELEPHONY_PROVIDER="telnyx",
-            TELNYX_API_KEY="KEY0123",
-            TELNYX_CONNECTION_ID="1293384261075731499",
-            TELNYX_FROM_NUMBER="+15551234567",
-            TELNYX_PUBLIC_KEY=base64.b64encode(self._key.public_key().public_bytes_raw()).decode(),
-            PUBLIC_URL="https://calls.example.com",
-        )
+    def __init__(self, app: Flask, clock: TurnableClock, vault: Vault, webhook_key: Ed25519PrivateKey) -> None:
+        self.app, self.clock = app, clock
+        self._vault, self._key = vault, webhook_key
         self.services = services_of(self.app)
         self._db: Database = self.app.extensions["letstalk_db"]
-        self._vault = Vault((encryption_key,))
         self._tokens = {scope: issue_token(self.app, scope, user_id=USER_ID) for scope in {*SCOPES.values()} if scope}
         self._wrong = issue_token(self.app, Scope.TOKENS_READ, user_id=USER_ID)
         self._elsewhere = issue_token(self.app, "admin", allowed_ips=("203.0.113.7",))
@@ -107,6 +115,13 @@ class LivedIn:
 
     def prepare(self, operation: str, case: Made) -> None:
         """Let time pass, and put something real into a case that means to be right."""
+        self._pass_time(operation)
+        fill = getattr(self, f"_for_{operation}", None)
+        if fill is not None and case.meta is not None and case.meta.generation.mode.is_positive:
+            fill(case)
+
+    def _pass_time(self, operation: str) -> None:
+        """What happens between two requests: time, calls that end, a worker that is there or not."""
         self.clock.move(0.5)
         if self._count % 40 == 0:
             self._end_waiting_calls()
@@ -115,9 +130,11 @@ class LivedIn:
                 workers.beat(connection, "a worker elsewhere", self.clock())
         elif operation == "get_readiness":
             self.clock.move(16)
-        fill = getattr(self, f"_for_{operation}", None)
-        if fill is not None and case.meta is not None and case.meta.generation.mode.is_positive:
-            fill(case)
+
+    def _let_age(self, verification_id: str, seconds: float) -> None:
+        """Let it seem to this verification, at the least, that so much time has passed."""
+        assert verification_id
+        self.clock.move(seconds)
 
     def start_verification(self) -> tuple[str, str]:
         """The id and the phone of a new one, whose call has just ended."""
@@ -147,9 +164,9 @@ class LivedIn:
 
     def _for_replay_otp(self, case: Made) -> None:
         verification_id, phone = self.start_verification()
-        self._end_waiting_calls()
         if self._count % 3:
-            self.clock.move(21)
+            self._end_call_of(verification_id)
+            self._let_age(verification_id, 21)
         self._end_somehow(verification_id)
         self._target(case, verification_id, phone)
 
@@ -214,7 +231,7 @@ class LivedIn:
         if self._count % 7 == 0:
             self.services.verifications.cancel_verification(OWNER, verification_id)
         elif self._count % 11 == 0:
-            self.clock.move(601)
+            self._let_age(verification_id, 601)
 
     def _end_waiting_calls(self) -> None:
         with self._db.write() as connection:
@@ -224,13 +241,24 @@ class LivedIn:
                     connection, call_storage.call_from(row), CallStatus.NO_ANSWER, "Nobody answered.", self.clock()
                 )
 
+    def _end_call_of(self, verification_id: str) -> None:
+        assert verification_id
+        self._end_waiting_calls()
+
     def _sign_when_asked(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Sign a request that says X-Sign, as Telnyx would: its bytes are known only here."""
         if environ.pop("HTTP_X_SIGN", None):
             body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
             environ["wsgi.input"].seek(0)
-            timestamp = str(int((self.clock() + timedelta(seconds=1)).timestamp()))
-            signature = self._key.sign(timestamp.encode() + b"|" + body)
-            environ["HTTP_TELNYX_TIMESTAMP"] = timestamp
-            environ["HTTP_TELNYX_SIGNATURE_ED25519"] = base64.b64encode(signature).decode()
+            for name, value in self.signature(body).items():
+                environ[f"HTTP_{name.upper().replace('-', '_')}"] = value
         return self.wsgi(environ, start_response)
+
+    def signature(self, body: bytes) -> dict[str, str]:
+        """The headers with which Telnyx would send `body`."""
+        timestamp = str(int((self.clock() + timedelta(seconds=1)).timestamp()))
+        signature = self._key.sign(timestamp.encode() + b"|" + body)
+        return {
+            "telnyx-timestamp": timestamp,
+            "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
+        }

@@ -15,47 +15,14 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis import Case, Response
-from schemathesis.checks import CHECKS
+from schemathesis import Case
 from schemathesis.schemas import BaseSchema
 
 from tests.apps import make_app
-from tests.web.lived_in import LivedIn
+from tests.web.described import MUST_MEET, SEED, judge
+from tests.web.lived_in import LivedIn, live_in
 
-SEED = 20261120
 EXAMPLES = 120  # beside the written examples and the limits of every field, which Schemathesis adds
-
-# How many requests each operation gets at least, and what it must have answered to some of them: a comparison of
-# refusals alone would prove little.
-MUST_MEET: dict[str, tuple[int, set[int]]] = {
-    "send_otp": (200, {202, 400, 401, 403, 422, 429, 503}),
-    "verify_code": (160, {200, 400, 401, 403, 404, 410}),
-    "replay_otp": (160, {202, 400, 401, 403, 410, 422, 429}),
-    "list_verifications": (180, {200, 400, 401, 403}),
-    "get_verification": (130, {200, 401, 403, 404}),
-    "cancel_verification": (130, {200, 401, 403, 404, 409}),
-    "create_token": (200, {201, 400, 401, 403}),
-    "list_tokens": (160, {200, 400, 401, 403}),
-    "get_current_token": (130, {200, 401, 403}),
-    "get_token": (130, {200, 401, 403, 404}),
-    "update_token": (180, {200, 400, 401, 403, 404, 409}),
-    "rotate_token": (140, {201, 400, 401, 403, 404, 409}),
-    "revoke_token": (120, {200, 401, 403, 404}),
-    "receive_telnyx_event": (130, {200, 400, 403}),
-    "get_health": (8, {200}),
-    "get_readiness": (8, {200, 503}),
-    "get_metrics": (8, {200}),
-    "get_description": (8, {200}),
-    "browse_description": (8, {200}),
-    "open_dashboard": (8, {302}),
-}
-
-# What an operation may refuse although its schema is met: by a code, or in a field.
-RULES: dict[str, set[str]] = {
-    "send_otp": {"message", "locale"},
-    "verify_code": {"invalid_code"},
-    "receive_telnyx_event": {"invalid_request"},
-}
 
 
 class _App:
@@ -81,7 +48,7 @@ schema, app = _load()
 
 @pytest.fixture(scope="module")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivedIn]:
-    app.behind = LivedIn(tmp_path_factory.mktemp("described"))
+    app.behind = live_in(tmp_path_factory.mktemp("described"))
     yield app.behind
     app.behind = None
 
@@ -112,23 +79,7 @@ def test_every_answer_is_described(case: Case[Any], lived_in: LivedIn, met: dict
     lived_in.prepare(operation, case)
     response = case.call(headers=headers)
     met.setdefault(operation, Counter())[response.status_code] += 1
-    excluded: list[Any] = [CHECKS.get_one("positive_data_acceptance")] if is_by_a_rule(operation, response) else []
-    if response.status_code == 503:  # whether it may be, and with which codes, the conformance checks know
-        excluded.append(CHECKS.get_one("not_a_server_error"))
-    if "X-Sign" in headers:  # signed beneath Schemathesis, which takes its own wrong signatures for accepted
-        excluded.append(CHECKS.get_one("ignored_auth"))
-    case.validate_response(response, headers=headers, excluded_checks=excluded)
-
-
-def is_by_a_rule(operation: str, response: Response) -> bool:
-    """Whether the refusal comes of a rule that no schema can state, so that the request need not have been wrong."""
-    if response.status_code in (410, 422):
-        return True
-    if response.status_code != 400:
-        return False
-    body, rules = response.json(), RULES.get(operation, set())
-    fields = {detail["field"] for detail in body.get("details", ())}
-    return body["code"] in rules or (bool(fields) and fields <= rules)
+    judge(operation, case, response, headers)
 
 
 def test_they_are_two_thousand_at_least() -> None:

@@ -1,0 +1,56 @@
+"""How much is measured: everything for the report, or a little of it to see that it can be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Numbers that trade time for certainty. `pace_seconds` is how long each contestant is measured in each round."""
+
+    rounds: int
+    pace_seconds: float
+    hello_seconds: float
+    warm_up_seconds: float
+    few_rows: int
+    many_rows: int
+    tokens: int
+    starts: int
+    tail_seconds: float
+    heard_calls: int
+    burst: int
+    call_seconds: float
+    is_short: bool = False
+
+
+FULL = Plan(
+    rounds=3,
+    pace_seconds=5.0,
+    hello_seconds=3.0,
+    warm_up_seconds=1.0,
+    few_rows=1_000,
+    many_rows=1_000_000,
+    tokens=100_000,
+    starts=5,
+    tail_seconds=20.0,
+    heard_calls=200,
+    burst=200,
+    call_seconds=2.0,
+)
+# For the tests: every part runs, none long enough to say anything.
+SHORT = Plan(
+    rounds=1,
+    pace_seconds=0.4,
+    hello_seconds=0.2,
+    warm_up_seconds=0.1,
+    few_rows=100,
+    many_rows=400,
+    tokens=50,
+    starts=1,
+    tail_seconds=0.5,
+    heard_calls=5,
+    burst=12,
+    call_seconds=0.5,
+    is_short=True,
+)

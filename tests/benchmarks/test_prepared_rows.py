@@ -1,0 +1,69 @@
+"""What the benchmark stores is what the service would have stored: codes are right, calls are placed, rows are old."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import httpx
+import pytest
+
+from benchmarks.contestants import installed
+from benchmarks.histories import store_history
+from benchmarks.installations import Installation, Prepared, phones
+from benchmarks.servers import serving_ours
+from letstalk.domain.phones import parse_phone
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    with installed(tmp_path) as one:
+        yield one
+
+
+def count(installation: Installation, table: str, where: str = "1 = 1") -> int:
+    with installation.db.read() as connection:
+        statement = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608  # our own words
+        return int(connection.exec_driver_sql(statement).scalar_one())
+
+
+def verify(client: httpx.Client, one: Prepared, code: str) -> httpx.Response:
+    return client.post("/calls/verify", json={"phone": one.phone, "code": code})
+
+
+def test_phones_can_be_called_and_differ() -> None:
+    for prefix in ("70", "75", "77", "78"):
+        some = list(islice(phones(prefix), 300))
+        assert len(set(some)) == 300
+        assert [parse_phone(phone).e164 for phone in some] == some
+
+
+def test_a_prepared_code_is_right_once_and_another_is_wrong(installation: Installation) -> None:
+    first, second = installation.await_codes(phones("77"), 2)
+    headers = {"Authorization": f"Bearer {installation.token}"}
+    with (
+        serving_ours(installation) as (ports, _),
+        httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", headers=headers, timeout=20) as client,
+    ):
+        assert verify(client, first, first.code).json()["verification_id"] == first.verification_id
+        assert verify(client, first, first.code).json()["code"] == "code_used"
+        assert verify(client, second, first.code).json()["code"] == "invalid_code"
+        assert verify(client, second, second.code).status_code == 200
+
+
+def test_everything_pending_can_be_ended(installation: Installation) -> None:
+    installation.queue_calls(phones("78"), 3)
+    installation.await_codes(phones("77"), 2)
+    assert count(installation, "verifications", "status = 'pending'") == 5
+    installation.end_everything()
+    assert count(installation, "verifications", "status = 'pending' OR speech_sealed IS NOT NULL") == 0
+    assert count(installation, "calls", "ended_at IS NULL") == 0
+
+
+def test_a_history_is_over_and_has_all_its_rows(installation: Installation) -> None:
+    store_history(installation, phones("77"), rows=25, token_rows=7)
+    assert count(installation, "verifications", "status IN ('approved', 'expired')") == 25
+    assert count(installation, "calls", "status = 'completed'") == 25
+    assert count(installation, "call_events") == 100
+    assert count(installation, "tokens") == 8

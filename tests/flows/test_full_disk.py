@@ -1,0 +1,79 @@
+"""A disk that is full, as SQLite sees one: its file may not grow. A PostgreSQL has a disk of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
+
+from letstalk.storage.db import Database
+from tests.flows.served import served
+
+UNLIMITED_PAGES = 1_073_741_823
+MOST_SENDS = 500
+
+
+class Disk:
+    """Every connection to the file is told how many pages it may have: less than it has means no more than those."""
+
+    def __init__(self, database: Database) -> None:
+        self._pages = UNLIMITED_PAGES
+        self._connections: list[Any] = []
+        database.close()  # those of before are not known here
+        event.listen(database.engine, "connect", self._remember)
+
+    def fill(self) -> None:
+        self._limit(1)
+
+    def free(self) -> None:
+        self._limit(UNLIMITED_PAGES)
+
+    def _limit(self, pages: int) -> None:
+        self._pages = pages
+        for connection in self._connections:
+            connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    def _remember(self, connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {self._pages}")
+        self._connections.append(connection)
+
+
+def test_a_full_disk_is_answered_503_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
+    with served(tmp_path, f"sqlite:///{tmp_path}/letstalk.db", MAX_CONCURRENT_CALLS="50") as service:
+        disk, acme = Disk(service.database), service.owner
+        phones = [f"+25670033{number:04}" for number in range(MOST_SENDS)]
+        accepted = {phone: acme.send(phone) for phone in phones[:3]}
+
+        disk.fill()
+        with pytest.raises(OperationalError, match="database or disk is full"), service.database.write() as connection:
+            connection.exec_driver_sql("CREATE TABLE filler AS SELECT zeroblob(1000000)")
+        refused: list[httpx.Response] = []
+        for phone in phones[3:]:
+            answer = acme.post("/calls/otp", {"phone": phone})
+            if answer.status_code == 202:  # there was still room in the pages that it has
+                accepted[phone] = answer.json()["verification_id"]
+            else:
+                refused.append(answer)
+            if len(refused) == 5:
+                break
+        assert Counter((answer.status_code, answer.json()["code"]) for answer in refused) == {(503, "not_ready"): 5}
+        assert {answer.headers["Retry-After"] for answer in refused} == {"2"}
+        assert acme.get("/calls").status_code == 200  # what only reads goes on
+
+        disk.free()
+        accepted[phones[-1]] = acme.send(phones[-1])
+        for phone, verification_id in accepted.items():
+            assert acme.ended_call(verification_id)["status"] == "completed"
+            (code,) = service.codes(phone, [1])
+            assert acme.verify(phone, code).status_code == 200
+        refused_phones = set(phones) - set(accepted)
+        called = {call["to"] for call in service.telnyx.state()["calls"]}
+        assert not called & refused_phones
+        open_calls = "SELECT count(*) FROM calls WHERE holds_channel"
+        with service.database.read() as connection:
+            assert connection.exec_driver_sql(open_calls).scalar() == 0
