@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -30,3 +31,9 @@ def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
     app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
     return limiter
+
+
+class SessionInterface(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
+        return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])

@@ -11,8 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask
 from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -23,8 +22,9 @@ from letstalk.cli.keys import keys as keys_commands
 from letstalk.cli.privacy import privacy as privacy_commands
 from letstalk.cli.tokens import tokens as token_commands
 from letstalk.cli.worker import worker as worker_command
+from letstalk.domain.passwords import PasswordRules
 from letstalk.domain.times import Clock, utc_now
-from letstalk.extensions import csrf, login_manager, make_limiter
+from letstalk.extensions import SessionInterface, csrf, login_manager, make_limiter
 from letstalk.observability.logs import configure_logs
 from letstalk.observability.requests import init_requests
 from letstalk.processes import Process
@@ -36,6 +36,7 @@ from letstalk.services.dispatch import CallPolicy, DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
 from letstalk.services.key_rotation import KeyRotation
+from letstalk.services.people import People, PeopleOptions, PeopleParts, build_people
 from letstalk.services.privacy import PrivacyService
 from letstalk.services.rates import parse_rates
 from letstalk.services.registry import Services
@@ -51,6 +52,7 @@ from letstalk.storage import migrations
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
 from letstalk.tasks import Worker, WorkQueue
+from letstalk.telephony.base import LateSink
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
 from letstalk.web.calls import calls
@@ -103,7 +105,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
         validation_error_callback=raise_invalid_request,
     )
     app.request_class = ApiRequest
-    app.session_interface = _SessionInterface()
+    app.session_interface = SessionInterface()
     _configure(app, settings)
     _bind_services(app, settings, clock)
     _bind_web(app, settings)
@@ -146,7 +148,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
-    sink = _EventSink()
+    sink = LateSink()
     is_own_terminal = settings.is_development and is_loopback(settings.host)
     telephony = build_telephony(
         settings.telephony_provider,
@@ -186,28 +188,36 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     )
     commands = CommandService(db, vault, provider, queue, clock, brand_name=settings.brand_name)
     dispatch = DispatchService(db, provider, queue, clock, call_policy)
+    sends = SendService(db, vault, keys, queue, clock, send_policy)
+    verifications = VerificationService(db, keys, queue, clock, default_region=settings.default_region)
+    people = _build_people(PeopleParts(db, vault, keys, audit, sends, verifications, clock), settings)
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
         ),
         usage=usage,
         audit=audit,
-        sends=SendService(db, vault, keys, queue, clock, send_policy),
-        verifications=VerificationService(db, keys, queue, clock, default_region=settings.default_region),
+        sends=sends,
+        verifications=verifications,
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
         sweeps=SweepService(db, dispatch, provider, retention, queue, clock, call_policy, worker_id=worker_id),
         sessions=SessionService(
-            db, settings.dashboard_password.get_secret_value(), clock, int(SESSION_LIFETIME.total_seconds())
+            db,
+            settings.dashboard_password.get_secret_value(),
+            clock,
+            int(SESSION_LIFETIME.total_seconds()),
+            is_open=settings.owner_sign_in,
         ),
+        people=people,
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
         keys=keys,
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
     )
-    sink.bind(services.events)
+    sink.bind(services.events.receive_event)
     queue.bind(services)
     worker = Worker(queue, services, threads=settings.worker_threads)
     app.extensions |= {
@@ -227,6 +237,22 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     }
     limiter = make_limiter(app, redis_url)
     init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+
+
+def _build_people(parts: PeopleParts, settings: Settings) -> People:
+    options = PeopleOptions(
+        brand_name=settings.brand_name,
+        issuer=settings.public_url or "letstalk",
+        default_region=settings.default_region,
+        owner_may_sign_in=settings.owner_sign_in,
+        password_rules=PasswordRules(settings.password_rules),
+        access_token_seconds=settings.access_token_seconds,
+        refresh_token_seconds=settings.refresh_token_seconds,
+    )
+    people = build_people(parts, options)
+    if not settings.owner_sign_in and not people.accounts.has_active_admin():
+        raise SettingsError("OWNER_SIGN_IN wants an active admin account before it is off: flask accounts create")
+    return people
 
 
 def _bind_web(app: OpenAPI, settings: Settings) -> None:
@@ -263,24 +289,3 @@ def _app_without_settings(problem: SettingsError) -> Flask:
 
 def _rates(words: str | None) -> tuple[Any, ...]:
     return () if words is None or words == "off" else parse_rates(words)
-
-
-class _EventSink:
-    """Where a provider in this process leaves its events: with the service, which is built after the provider."""
-
-    def __init__(self) -> None:
-        self._events: EventService | None = None
-
-    def bind(self, events: EventService) -> None:
-        self._events = events
-
-    def __call__(self, event: Any) -> None:
-        if self._events is None:
-            raise RuntimeError("an event came before the services were built")
-        self._events.receive_event(event)
-
-
-class _SessionInterface(SecureCookieSessionInterface):
-    def get_cookie_secure(self, app: Flask) -> bool:
-        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
-        return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])

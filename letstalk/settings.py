@@ -56,6 +56,13 @@ class Settings(BaseSettings):
     )
     dashboard_password_was_made: bool = False  # no setting: it was made for this start, which should print it
 
+    owner_sign_in: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
+    password_rules: Literal["nist", "classic"] = Field("nist", description="nist or classic")
+    access_token_seconds: int = Field(900, ge=60, le=3600, description="a whole number of seconds from 60 to 3600")
+    refresh_token_seconds: int = Field(
+        604_800, ge=3600, le=7_776_000, description="a whole number of seconds from 3600 to 7776000 (90 days)"
+    )
+
     database_url: SecretStr = Field(description="sqlite:///path/to/file.db or postgresql://user:password@host/name")
     sqlite_synchronous: Literal["NORMAL", "FULL"] = Field("NORMAL", description="NORMAL or FULL")
     redis_url: Annotated[SecretStr | None, BeforeValidator(values_of.read_redis_url)] = Field(
@@ -174,6 +181,9 @@ def load_settings(
     values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)
     if "telnyx_api_key" in values:
         values.setdefault("telephony_provider", "telnyx")
+    if given.get("OWNER_SIGN_IN", "").lower() == "off":
+        # Nobody signs in with it, so nobody has to make one up.
+        values.setdefault("dashboard_password", make_password())
     if is_development:
         values.setdefault("telephony_provider", "simulator")
         _add_made_secrets(values, root / "instance")

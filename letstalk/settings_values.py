@@ -73,6 +73,13 @@ def sqlite_path(database_url: str) -> Path | None:
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
 
+def read_switch(text: str) -> bool:
+    """`on` or `off`."""
+    if text.lower() not in ("on", "off"):
+        raise ValueError("neither on nor off")
+    return text.lower() == "on"
+
+
 def read_redis_url(text: str) -> str:
     _check_url(text, ("redis", "rediss"))
     return text

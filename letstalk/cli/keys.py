@@ -32,4 +32,4 @@ def rotate() -> None:
     except LostKey as error:
         raise click.ClickException(str(error)) from None
     for name, count in counts.items():
-        click.echo(f"{name:<14} {count}")
+        click.echo(f"{name:<18} {count}")
