@@ -55,6 +55,8 @@ from letstalk.tasks import Worker, WorkQueue
 from letstalk.telephony.base import LateSink
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
+from letstalk.web.accounts import accounts
+from letstalk.web.auth import auth
 from letstalk.web.calls import calls
 from letstalk.web.dashboard import dashboard
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
@@ -268,7 +270,7 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     login_manager.init_app(app, add_context_processor=False)
     app.before_request(check_guard)
     app.after_request(add_guard_headers)
-    for api in (calls, tokens, webhooks, health, docs):
+    for api in (calls, tokens, auth, accounts, webhooks, health, docs):
         app.register_api(api)
     for pages in (sign_in, dashboard):
         app.register_blueprint(pages)

@@ -79,6 +79,24 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountSession:
+    """A session as it is listed. `method` is how it was signed in to: password, sso, jwt, invitation…"""
+
+    session_id: str
+    account_id: str
+    kind: SessionKind
+    method: str
+    epoch: int
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Where someone signs in from: the address of the connection, and what the program calls itself."""
 

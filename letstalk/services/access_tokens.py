@@ -15,14 +15,13 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from letstalk.domain.accounts import Account, person_actor
+from letstalk.domain.accounts import Account, AccountSession, person_actor
 from letstalk.domain.actors import Actor
 from letstalk.domain.errors import InvalidToken
 from letstalk.domain.times import Clock
 from letstalk.observability.logs import get_logger
 from letstalk.storage import account_sessions as sessions
 from letstalk.storage import signing_keys as keys
-from letstalk.storage.account_sessions import SessionRow
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
 
@@ -199,7 +198,7 @@ class AccessTokenService:
     def _seal(self, private: Ed25519PrivateKey) -> str:
         return self._vault.encrypt(private.private_bytes_raw())
 
-    def _note_seen(self, session: SessionRow, now: datetime) -> None:
+    def _note_seen(self, session: AccountSession, now: datetime) -> None:
         if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
                 sessions.note_seen(connection, session.session_id, now)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.domain.accounts import MAX_USER_AGENT_LENGTH, Account, Device, SessionKind, person_actor
+from letstalk.domain.accounts import MAX_USER_AGENT_LENGTH, Account, AccountSession, Device, SessionKind, person_actor
 from letstalk.domain.actors import Actor
 from letstalk.domain.addresses import subscriber_of
 from letstalk.domain.errors import InvalidCredentials, InvalidToken, NotFound
@@ -21,7 +21,6 @@ from letstalk.services.audit import AuditTrail
 from letstalk.services.lookups import canonical_id
 from letstalk.storage import account_sessions as storage
 from letstalk.storage import accounts
-from letstalk.storage.account_sessions import SessionRow
 from letstalk.storage.db import Database
 
 log = get_logger(__name__)
@@ -129,7 +128,7 @@ class AccountSessionService:
             self._give_refresh_token(connection, row, new_token, now)
         return self._signed_in(account, session_id, row.epoch, new_token)
 
-    def list_sessions(self, account_id: str) -> list[SessionRow]:
+    def list_sessions(self, account_id: str) -> list[AccountSession]:
         """The live ones, the newest first."""
         with self._db.read() as connection:
             return storage.list_live_sessions(connection, account_id, self._clock())
@@ -177,8 +176,8 @@ class AccountSessionService:
 
     def _new_row(
         self, account: Account, device: Device, kind: SessionKind, method: str, now: datetime, lifetime: timedelta
-    ) -> SessionRow:
-        return SessionRow(
+    ) -> AccountSession:
+        return AccountSession(
             session_id=str(uuid4()),
             account_id=account.account_id,
             kind=kind,
@@ -195,7 +194,7 @@ class AccountSessionService:
 
     def _renew(
         self, connection: Connection, token_hash: bytes, new_token: str, now: datetime, device: Device
-    ) -> tuple[Account, SessionRow] | None:
+    ) -> tuple[Account, AccountSession] | None:
         found = storage.find_refresh_token(connection, token_hash)
         if found is None or (found.spent_at is None and found.expires_at <= now):
             return None
@@ -212,7 +211,7 @@ class AccountSessionService:
         self._give_refresh_token(connection, row, new_token, now)
         return account, row
 
-    def _give_refresh_token(self, connection: Connection, row: SessionRow, token: str, now: datetime) -> None:
+    def _give_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
         storage.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
         storage.extend_session(connection, row.session_id, now, expires_at)
@@ -221,7 +220,7 @@ class AccountSessionService:
         access_token = self._access_tokens.sign(account, session_id, epoch)
         return SignedIn(account, session_id, access_token, refresh_token, self._access_tokens.ttl_seconds)
 
-    def _record_start(self, connection: Connection, account: Account, row: SessionRow) -> None:
+    def _record_start(self, connection: Connection, account: Account, row: AccountSession) -> None:
         actor = person_actor(account, row.session_id, row.address)
         detail = {"session_id": row.session_id, "kind": row.kind.value, "method": row.method}
         self._audit.record(connection, actor, "session.started", account_id=account.account_id, detail=detail)

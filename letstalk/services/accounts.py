@@ -122,15 +122,27 @@ class AccountService:
         return account
 
     def list_accounts(
-        self, actor: Actor, wanted: AccountFilter | None = None, *, limit: int = 50, cursor: str | None = None
+        self,
+        actor: Actor,
+        *,
+        role: Role | None = None,
+        state: AccountState | None = None,
+        search: str | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> AccountPage:
-        """People, the newest first. Raises InsufficientScope for who is no admin, InvalidRequest."""
+        """People, the newest first; `search` keeps those with the text in name or address.
+
+        Raises InsufficientScope for who is no admin, InvalidRequest.
+        """
         _refuse_unless_admin(actor)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
         before = None if cursor is None else decode_cursor(cursor)
         with self._db.read() as connection:
-            found = storage.list_accounts(connection, wanted or AccountFilter(), limit=limit + 1, before=before)
+            found = storage.list_accounts(
+                connection, AccountFilter(role, state, search), limit=limit + 1, before=before
+            )
         page = tuple(found[:limit])
         is_last = len(found) <= limit
         return AccountPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].account_id))

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.domain.accounts import Account, AccountState, SessionKind
+from letstalk.domain.accounts import Account, AccountSession, AccountState, SessionKind
 from letstalk.storage.accounts import account_grants, accounts, to_account
 from letstalk.storage.db import UtcDateTime, metadata
 
@@ -78,24 +78,6 @@ refresh_tokens = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session as it is listed. `method` is how it was signed in to: password, sso, jwt, invitation…"""
-
-    session_id: str
-    account_id: str
-    kind: SessionKind
-    method: str
-    epoch: int
-    created_at: datetime
-    last_seen_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
-    end_reason: str | None
-    address: str
-    user_agent: str
-
-
-@dataclass(frozen=True, slots=True)
 class RefreshRow:
     session_id: str
     expires_at: datetime
@@ -123,22 +105,24 @@ _LIVE_BY_ID = _WITH_PERSON.where(account_sessions.c.session_id == bindparam("ses
 _LIVE_BY_SECRET = _WITH_PERSON.where(account_sessions.c.secret_hash == bindparam("secret_hash"), _LIVE)
 
 
-def insert_session(connection: Connection, row: SessionRow, *, subscriber: str, secret_hash: bytes | None) -> None:
+def insert_session(connection: Connection, row: AccountSession, *, subscriber: str, secret_hash: bytes | None) -> None:
     values = {column.name: getattr(row, column.name) for column in _LISTED}
     connection.execute(insert(account_sessions).values(**values, subscriber=subscriber, secret_hash=secret_hash))
 
 
-def find_live(connection: Connection, session_id: str, now: datetime) -> tuple[SessionRow, Account] | None:
+def find_live(connection: Connection, session_id: str, now: datetime) -> tuple[AccountSession, Account] | None:
     """The session and its person, where it has neither ended nor expired and the account is active."""
     return _with_person(connection.execute(_LIVE_BY_ID, {"session_id": session_id, "now": now}).all())
 
 
-def find_live_by_secret(connection: Connection, secret_hash: bytes, now: datetime) -> tuple[SessionRow, Account] | None:
+def find_live_by_secret(
+    connection: Connection, secret_hash: bytes, now: datetime
+) -> tuple[AccountSession, Account] | None:
     """The same for a browser's cookie."""
     return _with_person(connection.execute(_LIVE_BY_SECRET, {"secret_hash": secret_hash, "now": now}).all())
 
 
-def list_live_sessions(connection: Connection, account_id: str, now: datetime) -> list[SessionRow]:
+def list_live_sessions(connection: Connection, account_id: str, now: datetime) -> list[AccountSession]:
     """An account's sessions that have neither ended nor expired, the newest first."""
     statement = select(*_LISTED).where(
         account_sessions.c.account_id == account_id,
@@ -226,15 +210,15 @@ def spend_all_refresh_tokens(connection: Connection, session_id: str, now: datet
     connection.execute(update(refresh_tokens).where(unspent).values(spent_at=now))
 
 
-def _with_person(rows: Sequence[Any]) -> tuple[SessionRow, Account] | None:
+def _with_person(rows: Sequence[Any]) -> tuple[AccountSession, Account] | None:
     if not rows:
         return None
     first = rows[0]
     granted = sorted(row.granted for row in rows if row.granted is not None)
     session = {column.name: getattr(first, f"session_{column.name}") for column in _LISTED}
-    return SessionRow(**{**session, "kind": SessionKind(session["kind"])}), to_account(first, granted)
+    return AccountSession(**{**session, "kind": SessionKind(session["kind"])}), to_account(first, granted)
 
 
-def _to_session(row: Any) -> SessionRow:
+def _to_session(row: Any) -> AccountSession:
     values = {column.name: getattr(row, column.name) for column in _LISTED}
-    return SessionRow(**{**values, "kind": SessionKind(values["kind"])})
+    return AccountSession(**{**values, "kind": SessionKind(values["kind"])})

@@ -106,6 +106,8 @@ def render_error(error: LetsTalkError) -> Response:
         body["retry_after"] = error.retry_after_seconds
     if error.attempts_remaining is not None:
         body["attempts_remaining"] = error.attempts_remaining
+    if isinstance(error, errors.SecondFactorRequired):
+        body |= {"challenge": error.challenge, "phone": error.masked_phone}
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False
     if error.required_scopes:
@@ -129,7 +131,8 @@ def challenge_for(error: LetsTalkError) -> str | None:
     if isinstance(error, errors.InsufficientScope):
         known = [scope for scope in error.required_scopes if scope in set(Scope)]
         return f'{REALM}, error="insufficient_scope", scope="{" ".join(known)}"'
-    return None
+    # RFC 9110, section 15.5.2: a 401 always says how to do better.
+    return REALM if isinstance(error, errors.NotAuthenticated) else None
 
 
 def wants_page() -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user, login_user, logout_user
 
-from letstalk.domain.actors import ActorKind, trusted_actor
+from letstalk.domain.accounts import Account
+from letstalk.domain.actors import Actor, ActorKind, trusted_actor
 from letstalk.domain.errors import LetsTalkError, NotAuthenticated, TooManyRequests
 from letstalk.extensions import login_manager
 from letstalk.observability.logs import get_logger
@@ -23,11 +24,20 @@ log = get_logger(__name__)
 sign_in = Blueprint("sign_in", __name__)
 
 
+# Before the secret of a session that belongs to an account; the built-in owner's have no dot in them.
+ACCOUNT_PREFIX = "p."
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whoever knows the password, as Flask-Login wants to see them: known by the id of their session."""
+    """Who is signed in, as Flask-Login wants to see them: known by what their cookie holds.
+
+    `actor` and `account` are None for the built-in owner.
+    """
 
     session_id: str
+    actor: Actor | None = None
+    account: Account | None = None
     is_authenticated: bool = True
     is_active: bool = True
     is_anonymous: bool = False
@@ -35,9 +45,16 @@ class Person:
     def get_id(self) -> str:
         return self.session_id
 
+    def actor_at(self, address: str) -> Actor:
+        return trusted_actor(ActorKind.OWNER, address) if self.actor is None else replace(self.actor, address=address)
+
 
 def load_person(session_id: str) -> Person | None:
     """For Flask-Login: who the session belongs to; None when it has ended, whatever the cookie says."""
+    if session_id.startswith(ACCOUNT_PREFIX):
+        secret = session_id.removeprefix(ACCOUNT_PREFIX)
+        found = services().people.sessions.find_browser_session(secret, remote_address())
+        return None if found is None else Person(session_id, *found)
     return Person(session_id) if services().sessions.is_live(session_id) else None
 
 
@@ -79,8 +96,10 @@ def submit() -> ResponseReturnValue:
 @signed_in
 def leave() -> ResponseReturnValue:
     """End the session here and on the server."""
+    actor = current_user.actor_at(remote_address())
     _leave_current_session()
-    services().audit.note("session.ended", actor=trusted_actor(ActorKind.OWNER, remote_address()))
+    if actor.account_id is None:  # of a person's session it is recorded where it ends
+        services().audit.note("session.ended", actor=actor)
     return redirect(url_for("sign_in.page"))
 
 
@@ -99,9 +118,16 @@ def local_path(target: str | None) -> str | None:
 def _leave_current_session() -> None:
     # The browser's whole session goes, also on the way in: nothing that was planted in it may live on signed in.
     if current_user.is_authenticated:
-        services().sessions.sign_out(current_user.session_id)
+        _end_session(current_user.session_id)
     logout_user()
     session.clear()
+
+
+def _end_session(session_id: str) -> None:
+    if session_id.startswith(ACCOUNT_PREFIX):
+        services().people.sessions.end_browser_session(session_id.removeprefix(ACCOUNT_PREFIX))
+    else:
+        services().sessions.sign_out(session_id)
 
 
 def _where_to() -> str:
