@@ -16,12 +16,7 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from letstalk.cli.db import db as db_commands
-from letstalk.cli.doctor import doctor
-from letstalk.cli.keys import keys as keys_commands
-from letstalk.cli.privacy import privacy as privacy_commands
-from letstalk.cli.tokens import tokens as token_commands
-from letstalk.cli.worker import worker as worker_command
+from letstalk.cli.groups import GROUPS
 from letstalk.domain.passwords import PasswordRules
 from letstalk.domain.times import Clock, utc_now
 from letstalk.extensions import SessionInterface, csrf, login_manager, make_limiter
@@ -278,7 +273,7 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
 
 
 def _add_commands(app: Flask) -> None:
-    for command in (token_commands, db_commands, keys_commands, privacy_commands, worker_command, doctor):
+    for command in GROUPS:
         app.cli.add_command(command)
 
 
