@@ -24,6 +24,7 @@ _PHONE_FIELDS = frozenset({"from_number", "phone", "phones", "to"})
 _PATTERNS: dict[str, str] = {
     "token": r"\blt_[0-9A-Za-z]{4,}_[0-9A-Za-z]{4,}",
     "refresh": r"\bltr_[0-9A-Za-z_\-]{8,}",
+    "link": r"\bltl_[0-9a-f]{8,}",
     "jwt": r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*",
     "bearer": r"\b[Bb]earer\s+[^\s\"',]+",
     "address": r"\b[a-z][a-z0-9+.\-]*://[^\s/@\"']*:[^\s/@\"']*@",  # the password of a database or of Redis
@@ -35,7 +36,7 @@ _PATTERNS: dict[str, str] = {
     "phone": r"(?<![\w.+\-])\d{9,15}(?![\w\-]|\.\d)",  # without its plus; ids have letters or hyphens about them
 }
 # Without any of these a text holds nothing of the kind, and most have none: it spares the search for all.
-_SUSPECT = re.compile(r"\d|=|://|[Bb]earer|ltr?_|eyJ|gAAAA")
+_SUSPECT = re.compile(r"\d|=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA")
 _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))
 
 

@@ -15,6 +15,7 @@ from letstalk.services.audit import AuditTrail
 from letstalk.services.passwords import PasswordService
 from letstalk.storage import account_sessions as sessions
 from letstalk.storage import accounts as storage
+from letstalk.storage import one_time_links
 from letstalk.storage.db import Database
 
 
@@ -53,8 +54,8 @@ class AccountPasswords:
     ) -> None:
         """Put a prepared password in place of the present one.
 
-        Every session ends but `keep_session`, and of that one the access tokens that were given out before.
-        Raises NotFound.
+        Every session ends but `keep_session`, and of that one the access tokens that were given out before; no link
+        that was mailed before works any more. Raises NotFound.
         """
         now = self._clock()
         account = storage.get_account(connection, account_id, hold=True)
@@ -68,6 +69,7 @@ class AccountPasswords:
         storage.set_password(connection, account_id, password_sealed, now)
         sessions.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
         sessions.refuse_access_tokens(connection, account_id)
+        one_time_links.end_links(connection, account_id, now)
         self._audit.record(connection, actor, "account.password_changed", account_id=account.account_id)
 
     def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:

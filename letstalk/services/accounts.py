@@ -32,6 +32,7 @@ from letstalk.services.lookups import canonical_id
 from letstalk.services.token_requests import Unset
 from letstalk.storage import account_sessions as sessions
 from letstalk.storage import accounts as storage
+from letstalk.storage import one_time_links
 from letstalk.storage.accounts import AccountFilter
 from letstalk.storage.db import Database
 
@@ -178,6 +179,9 @@ class AccountService:
             self._refuse_losing_last_admin(connection, before, after)
             with self._naming(connection, after):
                 storage.update_account(connection, after)
+            if after.email != before.email or after.state is AccountState.DISABLED:
+                # What was mailed is in the hands of whoever had that address then.
+                one_time_links.end_links(connection, after.account_id, now)
             if after.state is AccountState.DISABLED and before.state is not AccountState.DISABLED:
                 sessions.end_sessions(connection, after.account_id, "account_disabled", now)
             elif after.role is not before.role:

@@ -222,7 +222,7 @@ def _is_own_laptop() -> bool:
     """
     if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
         return False
-    if not _is_local():
+    if not is_local():
         return False
     origin = request.headers.get("Origin")
     if origin is not None and origin != request.host_url.rstrip("/"):
@@ -233,7 +233,7 @@ def _is_own_laptop() -> bool:
     return not has_body or request.mimetype == "application/json"
 
 
-def _is_local() -> bool:
+def is_local() -> bool:
     """Whether the request comes from this machine and asks for this machine.
 
     A proxy beside us passes on names that strangers asked for, often without a header that says so; a page whose name
@@ -262,7 +262,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _admit_metrics_reader() -> None:
-    if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and _is_local():
+    if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
         return
     request_limits().check_address(remote_address())
     presented = _presented()
