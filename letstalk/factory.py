@@ -17,9 +17,9 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.cli.groups import GROUPS
-from letstalk.domain.passwords import PasswordRules
 from letstalk.domain.times import Clock, utc_now
 from letstalk.extensions import SessionInterface, csrf, login_manager, make_limiter
+from letstalk.factory_people import build_carrier_of, build_people_of
 from letstalk.observability.logs import configure_logs
 from letstalk.observability.requests import init_requests
 from letstalk.processes import Process
@@ -31,7 +31,7 @@ from letstalk.services.dispatch import CallPolicy, DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
 from letstalk.services.key_rotation import KeyRotation
-from letstalk.services.people import People, PeopleOptions, PeopleParts, build_people
+from letstalk.services.people import PeopleParts
 from letstalk.services.privacy import PrivacyService
 from letstalk.services.rates import parse_rates
 from letstalk.services.registry import Services
@@ -59,11 +59,15 @@ from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
 from letstalk.web.guards import add_guard_headers, check_guard, is_loopback
 from letstalk.web.health import health
+from letstalk.web.invitations import invitations
 from letstalk.web.limits import RequestLimits, init_limits
 from letstalk.web.openapi import build_document
+from letstalk.web.registrations import registrations
 from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
 from letstalk.web.security_headers import init_security_headers
 from letstalk.web.sign_in import sign_in
+from letstalk.web.sign_in_codes import sign_in_codes
+from letstalk.web.single_sign_on import single_sign_on
 from letstalk.web.tokens import tokens
 from letstalk.web.webhooks import webhooks
 
@@ -187,7 +191,12 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     dispatch = DispatchService(db, provider, queue, clock, call_policy)
     sends = SendService(db, vault, keys, queue, clock, send_policy)
     verifications = VerificationService(db, keys, queue, clock, default_region=settings.default_region)
-    people = _build_people(PeopleParts(db, vault, keys, audit, sends, verifications, clock), settings)
+    people = build_people_of(
+        PeopleParts(
+            db, vault, keys, audit, sends, verifications, clock, build_carrier_of(settings), queue.deliver_mail
+        ),
+        settings,
+    )
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
@@ -199,7 +208,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(db, dispatch, provider, retention, queue, clock, call_policy, worker_id=worker_id),
+        sweeps=SweepService(
+            db, dispatch, provider, retention, queue, clock, call_policy, people.mails, worker_id=worker_id
+        ),
         sessions=SessionService(
             db,
             settings.dashboard_password.get_secret_value(),
@@ -236,22 +247,6 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
 
 
-def _build_people(parts: PeopleParts, settings: Settings) -> People:
-    options = PeopleOptions(
-        brand_name=settings.brand_name,
-        issuer=settings.public_url or "letstalk",
-        default_region=settings.default_region,
-        owner_may_sign_in=settings.owner_sign_in,
-        password_rules=PasswordRules(settings.password_rules),
-        access_token_seconds=settings.access_token_seconds,
-        refresh_token_seconds=settings.refresh_token_seconds,
-    )
-    people = build_people(parts, options)
-    if not settings.owner_sign_in and not people.accounts.has_active_admin():
-        raise SettingsError("OWNER_SIGN_IN wants an active admin account before it is off: flask accounts create")
-    return people
-
-
 def _bind_web(app: OpenAPI, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -265,9 +260,9 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     login_manager.init_app(app, add_context_processor=False)
     app.before_request(check_guard)
     app.after_request(add_guard_headers)
-    for api in (calls, tokens, auth, accounts, webhooks, health, docs):
+    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
         app.register_api(api)
-    for pages in (sign_in, dashboard):
+    for pages in (sign_in, sign_in_codes, dashboard):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
 

@@ -5,6 +5,7 @@ LetsTalkError
 │   ├── InvalidPhone
 │   ├── InvalidCode           a wrong guess: well-formed, but not the code
 │   ├── InvalidLink           a one-time link that is unknown, used or expired
+│   ├── SingleSignOnFailed    what came back from the provider is not what we asked for
 │   └── WeakPassword          a new password that the rules don't take
 ├── NotAuthenticated          who is asking is not known
 │   ├── MissingAuthorization
@@ -14,6 +15,7 @@ LetsTalkError
 ├── Forbidden                 who is asking is known, and may not
 │   ├── InsufficientScope
 │   ├── NotGranted            a user_id that was not granted to the person
+│   ├── SingleSignOnRefused   the provider knows who it is, and there is no account for them
 │   ├── PhoneRequired         a second factor is asked for, and there is no phone to call
 │   ├── AddressNotAllowed
 │   ├── DestinationBlocked
@@ -94,6 +96,17 @@ class InvalidLink(InvalidRequest):
         super().__init__("This link is not valid, or not any more.")
 
 
+class SingleSignOnFailed(InvalidRequest):
+    """One text for a callback that is forged, replayed, too late, in another browser, or whose code or ID token does
+    not hold.
+    """
+
+    code = "sso_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Signing in did not work: it was canceled, took too long, or went on in another browser.")
+
+
 class WeakPassword(InvalidRequest):
     code = "weak_password"
 
@@ -152,6 +165,13 @@ class InsufficientScope(Forbidden):
 
 class NotGranted(Forbidden):
     code = "not_granted"
+
+
+class SingleSignOnRefused(Forbidden):
+    code = "sso_refused"
+
+    def __init__(self) -> None:
+        super().__init__("You have no account here, or it is disabled. Ask an admin to invite you.")
 
 
 class PhoneRequired(Forbidden):

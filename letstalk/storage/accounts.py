@@ -211,6 +211,12 @@ def set_password(connection: Connection, account_id: str, password_sealed: str, 
     connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
 
 
+def clear_password(connection: Connection, account_id: str) -> None:
+    """Let nobody sign in to the account by a password until a new one is set."""
+    values = {"password_sealed": None, "password_changed_at": None}
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+
+
 def note_sign_in(connection: Connection, account_id: str, now: datetime) -> None:
     connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(last_signed_in_at=now))
 

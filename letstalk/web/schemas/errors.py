@@ -60,7 +60,11 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "invalid_phone": Refusal(400, _PHONE, {"details": [{"field": "phone", "message": _PHONE}]}),
     "invalid_code": Refusal(400, "This is not the code.", {"attempts_remaining": 4, "verified": False}),
+    "invalid_link": Refusal(400, "This link is not valid, or not any more."),
     "weak_password": Refusal(400, _PASSWORD, {"details": [{"field": "new_password", "message": _PASSWORD}]}),
+    "sso_failed": Refusal(
+        400, "Signing in did not work: it was canceled, took too long, or went on in another browser."
+    ),
     "missing_authorization": Refusal(401, "Missing or invalid authorization header"),
     "invalid_token": Refusal(401, "Invalid or revoked token"),
     "invalid_credentials": Refusal(401, "The name or the password is wrong."),
@@ -78,11 +82,15 @@ REFUSALS: dict[str, Refusal] = {
     "phone_required": Refusal(
         403, "Your role asks for a code by phone, and your account has no phone. Ask an admin to add it."
     ),
+    "registration_closed": Refusal(403, "Accounts are made by invitation here. Ask an admin."),
+    "mail_not_set_up": Refusal(403, "This service can't send mail. Ask an admin."),
     "email_not_verified": Refusal(403, "Your e-mail address is not verified yet. Open the link that we mailed."),
+    "sso_refused": Refusal(403, "You have no account here, or it is disabled. Ask an admin to invite you."),
     "csrf_failed": Refusal(403, "The X-CSRFToken header is missing or wrong."),
     "invalid_signature": Refusal(403, "The signature is not Telnyx's."),
     "not_found": Refusal(404, "There is no such verification."),
     "no_pending_verification": Refusal(404, "No verification waits for a code here."),
+    "sso_not_configured": Refusal(404, "Single sign-on is not set up here."),
     "method_not_allowed": Refusal(405, "This address does not take that method."),
     "not_pending": Refusal(409, "This verification is over already: approved."),
     "replays_exhausted": Refusal(409, "The code was spoken again as often as allowed. Ask for a new one."),
