@@ -17,7 +17,6 @@ def build_people_of(parts: PeopleParts, settings: Settings) -> People:
     """The services about people, as the settings want them. Raises SettingsError where those can't be met."""
     options = PeopleOptions(
         brand_name=settings.brand_name,
-        issuer=settings.public_url or "letstalk",
         default_region=settings.default_region,
         owner_may_sign_in=settings.owner_sign_in,
         password_rules=PasswordRules(settings.password_rules),

@@ -29,6 +29,8 @@ log = get_logger(__name__)
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
+# Not this server's address: several with one database are one issuer. Installations differ in their keys.
+ISSUER = "letstalk"
 AUDIENCE = "letstalk-api"
 # After a rotation the other servers go on signing with the old key for at most so long.
 REREAD_SECONDS = 30.0
@@ -60,14 +62,12 @@ class AccessTokenService:
         vault: Vault,
         clock: Clock,
         *,
-        issuer: str,
         ttl_seconds: int,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._db = db
         self._vault = vault
         self._clock = clock
-        self._issuer = issuer
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._keys: dict[str, _Key] = {}
@@ -82,7 +82,7 @@ class AccessTokenService:
         key = self._signing_key()
         now = int(self._clock().timestamp())
         claims = {
-            "iss": self._issuer,
+            "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": account.account_id,
             "sid": session_id,
@@ -103,7 +103,7 @@ class AccessTokenService:
         claims = self._read(presented)
         now = self._clock()
         with self._db.read() as connection:
-            found = sessions.find_live(connection, str(claims["sid"]), now)
+            found = sessions.find_live(connection, claims["sid"], now)
         if found is None:
             raise InvalidToken
         session, account = found
@@ -139,7 +139,7 @@ class AccessTokenService:
             raise InvalidToken from None
         claims: dict[str, Any] = token.claims
         is_ours = token.header.get("typ") == TYPE and all(name in claims for name in _REQUIRED)
-        if not is_ours or claims["iss"] != self._issuer or claims["aud"] != AUDIENCE:
+        if not is_ours or not _is_uuid(claims["sid"]) or claims["iss"] != ISSUER or claims["aud"] != AUDIENCE:
             raise InvalidToken
         expires = claims["exp"]
         if not isinstance(expires, int) or expires <= self._clock().timestamp():
@@ -204,8 +204,8 @@ class AccessTokenService:
                 sessions.note_seen(connection, session.session_id, now)
 
 
-def _is_uuid(text: str) -> bool:
+def _is_uuid(value: object) -> bool:
     try:
-        return str(UUID(text)) == text
+        return isinstance(value, str) and str(UUID(value)) == value
     except ValueError:
         return False

@@ -41,10 +41,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PeopleOptions:
-    """What the settings say about people. `issuer` stands in access tokens; `scrypt` is a cost in Werkzeug's words."""
+    """What the settings say about people. `scrypt` is a cost in Werkzeug's words."""
 
     brand_name: str
-    issuer: str
     default_region: str | None
     owner_may_sign_in: bool
     password_rules: PasswordRules
@@ -114,9 +113,7 @@ def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSig
         default_region=options.default_region,
         needs_admin=not options.owner_may_sign_in,
     )
-    access_tokens = AccessTokenService(
-        db, parts.vault, clock, issuer=options.issuer, ttl_seconds=options.access_token_seconds
-    )
+    access_tokens = AccessTokenService(db, parts.vault, clock, ttl_seconds=options.access_token_seconds)
     sessions = AccountSessionService(db, access_tokens, audit, clock, refresh_ttl_seconds=options.refresh_token_seconds)
     second_factors = SecondFactorService(db, parts.sends, parts.verifications, audit, clock)
     throttle = SignInThrottle(db, parts.keys.derive("sign_in_failures"), clock, options.throttles)
