@@ -41,6 +41,8 @@ USED_UP: tuple[tuple[str, Column[Any], int | None], ...] = (
     ("spent_jwts", spent_jwts.c.expires_at, 1),
 )
 
+# So long somebody else's address, or a name, can be held by who registered with it.
+UNVERIFIED_KEPT_FOR = timedelta(days=7)
 BATCH = 200  # calls a transaction, whose events go with them: some 10 ms in which other writers wait
 
 
@@ -79,7 +81,8 @@ class RetentionService:
         counts: Counter[str] = Counter()
 
         def delete_batch(connection: Connection) -> int:
-            found = 0
+            found = storage.delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
+            counts["unverified_accounts"] += found
             for what, age, days in USED_UP:
                 before = now - timedelta(days=self._days if days is None else days)
                 count = delete_oldest(connection, age, before, BATCH)
