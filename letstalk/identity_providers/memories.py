@@ -29,14 +29,13 @@ class Memory(Generic[Value]):
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._held: tuple[Value, float] | None = None
-        self._asked_at: float | None = None
+        self._asked_at: dict[float, float] = {}
+        self._reason = "nothing was asked"
 
     def get(self) -> Value:
         """The value, an hour old at most; up to a day while the provider is away. Raises ProviderUnavailable."""
         held = self._held
-        if held is None:
-            return self._ask(RETRY_SECONDS)
-        if self._monotonic() - held[1] < FRESH_SECONDS or self._lock.locked():
+        if held is not None and (self._monotonic() - held[1] < FRESH_SECONDS or self._lock.locked()):
             return held[0]
         return self._ask(RETRY_SECONDS)
 
@@ -45,14 +44,17 @@ class Memory(Generic[Value]):
         return self._ask(NEWER_SECONDS)
 
     def _ask(self, pause_seconds: float) -> Value:
+        """Ask, but for one reason only once within its pause."""
         with self._lock:
             now = self._monotonic()
-            if self._asked_at is None or now - self._asked_at >= pause_seconds:
-                self._asked_at = now
+            asked_at = self._asked_at.get(pause_seconds)
+            if asked_at is None or now - asked_at >= pause_seconds:
+                self._asked_at[pause_seconds] = now
                 try:
                     self._held = (self._read(), self._monotonic())
                 except ProviderUnavailable as error:
+                    self._reason = error.reason
                     log.warning("identity_provider_away", reason=error.reason)
             if self._held is None or self._monotonic() - self._held[1] > KEPT_SECONDS:
-                raise ProviderUnavailable("nothing was ever read, or long ago")
+                raise ProviderUnavailable(self._reason)
             return self._held[0]

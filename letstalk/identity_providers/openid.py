@@ -47,16 +47,14 @@ class OpenIdProvider:
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
         """Where the browser is sent to sign in. Raises ProviderUnavailable."""
         options = self._options
-        with ProviderClient() as connection:
-            client = self._client(connection)
-            url, _ = client.create_authorization_url(
-                self._metadata.get()["authorization_endpoint"],
-                state=state,
-                code_verifier=verifier,
-                nonce=nonce,
-                redirect_uri=options.redirect_url,
-                scope=options.scopes,
-            )
+        url, _ = self._client(None).create_authorization_url(
+            self._metadata.get()["authorization_endpoint"],
+            state=state,
+            code_verifier=verifier,
+            nonce=nonce,
+            redirect_uri=options.redirect_url,
+            scope=options.scopes,
+        )
         return str(url)
 
     def check_sender(self, issuer: str | None) -> None:
@@ -155,7 +153,7 @@ class OpenIdProvider:
             check_address(str(metadata.get(name)))
         return metadata
 
-    def _client(self, connection: httpx.Client) -> Any:
+    def _client(self, connection: httpx.Client | None) -> Any:
         return OAuth2Client(connection, client_id=self._options.client_id, code_challenge_method="S256")
 
 

@@ -126,6 +126,6 @@ def delete_identities(connection: Connection, account_id: str) -> list[tuple[str
 def spend_jwt(connection: Connection, id_hash: bytes, expires_at: datetime) -> bool:
     """Whether this very call used the token up: of many at once, one does."""
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(spent_jwts).values(id_hash=id_hash, expires_at=expires_at)
-    spent: int = connection.execute(statement.on_conflict_do_nothing()).rowcount
-    return spent == 1
+    statement = dialect.insert(spent_jwts).values(id_hash=id_hash, expires_at=expires_at).on_conflict_do_nothing()
+    # Not the row count, which SQLAlchemy keeps for UPDATE and DELETE only.
+    return connection.execute(statement.returning(spent_jwts.c.id_hash)).first() is not None
