@@ -18,7 +18,7 @@ from tests.apps import Api, issue_token, make_app
 from tests.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
-OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID"}
+OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID", "SSL_CERT_FILE"}
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -26,14 +26,16 @@ invitations = APIBlueprint(
 )
 
 
-@invitations.post("/api/auth/invite", summary="Invite someone", responses={201: InvitationAnswer})
+@invitations.post(
+    "/api/auth/invite",
+    summary="Invite someone",
+    description="They choose name and password by the link, once, within seven days. It is mailed where mail is set up. "
+    "Inviting someone again who has not come yet replaces role, grants and link.",
+    responses={201: InvitationAnswer},
+)
 @require(Scope.ADMIN, browser=True)
 @refuses("email_taken")
 def invite(body: InvitationRequest) -> JsonAnswer:
-    """They choose name and password by the link, once, within seven days. It is mailed where mail is set up.
-
-    Inviting someone again who has not come yet replaces role, grants and link.
-    """
     wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
     return InvitationAnswer.of(people().invitations.invite(current_actor(), wanted, link_base())).model_dump(), 201
 
@@ -49,7 +51,13 @@ def get_invitation(body: LinkRequest) -> JsonAnswer:
     return OpenInvitationAnswer.of(people().invitations.look_at(body.token)).model_dump()
 
 
-@invitations.post("/api/auth/register-invitation", summary="Accept an invitation", responses={201: SignedInAnswer})
+@invitations.post(
+    "/api/auth/register-invitation",
+    summary="Accept an invitation",
+    description="Signed in, unless the role asks for a second factor: then the account is set up, and signing in goes on "
+    "as it does after a login.",
+    responses={201: SignedInAnswer},
+)
 @public
 @needs_database
 @refuses(
@@ -62,8 +70,5 @@ def get_invitation(body: LinkRequest) -> JsonAnswer:
     *CALL_REFUSALS,
 )
 def accept_invitation(body: InvitationAcceptance) -> JsonAnswer:
-    """Signed in, unless the role asks for a second factor: then the account is set up, and signing in goes on as it
-    does after a login.
-    """
     signed_in = people().invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
     return SignedInAnswer.of(signed_in).model_dump(), 201

@@ -29,16 +29,18 @@ registrations = APIBlueprint(
 )
 
 
-@registrations.post("/api/auth/register", summary="Make an account", responses={201: RegistrationAnswer})
+@registrations.post(
+    "/api/auth/register",
+    summary="Make an account",
+    description="Where the installation is open to everyone. The account can sign in once the link that is mailed was "
+    "opened. An e-mail address that has an account already is answered alike, and gets a mail that says so. A name that "
+    "somebody has is given with a number behind it; sign in with the e-mail address to see it.",
+    responses={201: RegistrationAnswer},
+)
 @public
 @needs_database
 @refuses("registration_closed", "mail_not_set_up", "weak_password")
 def register(body: RegistrationRequest) -> JsonAnswer:
-    """Where the installation is open to everyone. The account can sign in once the link that is mailed was opened.
-
-    An e-mail address that has an account already is answered alike, and gets a mail that says so. A name that somebody
-    has is given with a number behind it; sign in with the e-mail address to see it.
-    """
     request_limits().check_mail(remote_address())
     people().registrations.register(body.username, body.email, body.password, link_base())
     return RegistrationAnswer(message="Open the link that we mail to you, then sign in.").model_dump(), 201

@@ -12,6 +12,14 @@ OPERATIONS = {
     "GET /api/auth/sessions": "list_sessions",
     "DELETE /api/auth/sessions": "end_other_sessions",
     "DELETE /api/auth/sessions/{session_id}": "end_session",
+    "POST /api/auth/register": "register",
+    "POST /api/auth/verify-email": "verify_email",
+    "POST /api/auth/resend-verification": "resend_verification",
+    "POST /api/auth/forgot-password": "ask_for_password",
+    "POST /api/auth/reset-password": "reset_password",
+    "POST /api/auth/invite": "invite",
+    "POST /api/auth/invitation-details": "get_invitation",
+    "POST /api/auth/register-invitation": "accept_invitation",
     "GET /api/accounts": "list_accounts",
     "GET /api/accounts/{account_id}": "get_account",
     "PATCH /api/accounts/{account_id}": "update_account",
@@ -43,6 +51,17 @@ CODES = {
     "list_sessions": PERSON,
     "end_other_sessions": PERSON | FORM,
     "end_session": PERSON | FORM | {"not_found"},
+    "register": ANYONE | BODY | {"registration_closed", "mail_not_set_up", "weak_password"},
+    "verify_email": ANYONE | BODY | {"invalid_link"},
+    "resend_verification": ANYONE | BODY | {"mail_not_set_up"},
+    "ask_for_password": ANYONE | BODY | {"mail_not_set_up"},
+    "reset_password": ANYONE | BODY | {"invalid_link", "weak_password"},
+    "invite": SCOPED | BODY | FORM | {"email_taken"},
+    "get_invitation": ANYONE | BODY | {"invalid_link"},
+    "accept_invitation": ANYONE
+    | BODY
+    | CALL
+    | {"invalid_link", "weak_password", "username_taken", "invalid_credentials", "second_factor_required"},
     "list_accounts": SCOPED | {"invalid_request"},
     "get_account": TOKEN | {"not_found"},
     "update_account": SCOPED
@@ -55,6 +74,7 @@ CODES = {
     "update_role": SCOPED | BODY | FORM,
 }
 SCOPES = {
+    "invite": "admin",
     "list_accounts": "admin",
     "get_account": None,
     "update_account": None,
@@ -63,14 +83,36 @@ SCOPES = {
     "update_role": "admin",
 }
 # Whether each may be called with the cookie of someone who is signed in to the dashboard.
-BY_COOKIE = set(OPERATIONS.values()) - {"log_in", "finish_second_factor", "refresh", "change_password"}
+BY_COOKIE = set(OPERATIONS.values()) - {
+    *("log_in", "finish_second_factor", "refresh", "change_password", "register", "verify_email"),
+    *("resend_verification", "ask_for_password", "reset_password", "get_invitation", "accept_invitation"),
+}
 BODY_REQUIRED = {
     "log_in": True,
     "finish_second_factor": True,
     "refresh": True,
     "log_out": False,
     "change_password": True,
+    "register": True,
+    "verify_email": True,
+    "resend_verification": True,
+    "ask_for_password": True,
+    "reset_password": True,
+    "invite": True,
+    "get_invitation": True,
+    "accept_invitation": True,
     "update_account": False,
     "update_role": True,
 }
-OPEN = {"/api/auth/login", "/api/auth/second-factor", "/api/auth/refresh"}
+OPEN = {
+    "/api/auth/login",
+    "/api/auth/second-factor",
+    "/api/auth/refresh",
+    "/api/auth/register",
+    "/api/auth/verify-email",
+    "/api/auth/resend-verification",
+    "/api/auth/forgot-password",
+    "/api/auth/reset-password",
+    "/api/auth/invitation-details",
+    "/api/auth/register-invitation",
+}

@@ -130,7 +130,7 @@ def test_without_credentials_every_route_of_a_token_answers_401(routes: list[Rou
         assert set(body) == ERROR_FIELDS
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="letstalk"'
         tried += 1
-    assert tried == 13 + 6 + 6  # of /calls and /api/tokens, of people only, of accounts
+    assert tried == 13 + 6 + 6 + 1  # of /calls and /api/tokens, of people only, of accounts, to invite
 
 
 def test_with_a_dead_token_every_route_of_a_token_answers_401(routes: list[Route], client: FlaskClient) -> None:
@@ -288,4 +288,4 @@ def test_a_body_is_small_and_json(routes: list[Route], client: FlaskClient, admi
         refusal(send(b"{broken"), 400, "invalid_request")
         body = refusal(send(b'{"nobody_knows_this": 1}'), 400, "invalid_request")
         assert "nobody_knows_this" in [detail["field"] for detail in body["details"]]
-    assert tried == 6 + 2  # and two of accounts
+    assert tried == 6 + 2 + 1  # and two of accounts, one to invite

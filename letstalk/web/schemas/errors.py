@@ -98,7 +98,6 @@ REFUSALS: dict[str, Refusal] = {
     "already_rotated": Refusal(409, "The token has been rotated already."),
     "username_taken": Refusal(409, "Someone has this name already."),
     "email_taken": Refusal(409, "Someone has this e-mail address already."),
-    "account_disabled": Refusal(409, "This account is disabled."),
     "last_admin": Refusal(409, "This is the last admin who can sign in. Make another one first."),
     "code_expired": Refusal(410, "This code has expired. Ask for a new one."),
     "code_used": Refusal(410, "This code has been used already."),

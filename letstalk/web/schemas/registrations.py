@@ -18,6 +18,8 @@ LinkToken = Annotated[
 
 
 class RegistrationRequest(ApiModel):
+    """A name, an e-mail address and a password, all of one's own choice."""
+
     model_config = with_example(
         {"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"}
     )
@@ -44,6 +46,8 @@ class LinkRequest(ApiModel):
 
 
 class ResetRequest(ApiModel):
+    """A link that was mailed, and the password to be."""
+
     model_config = with_example({"token": LINK, "new_password": "every cloud has its own weather"})
 
     token: LinkToken
