@@ -98,6 +98,8 @@ class PasswordService:
         # Imported only where a password is chosen: its lists cost 10 MB.
         from zxcvbn import zxcvbn
 
+        if not password:
+            return True  # the measure knows no empty one
         with self._turn():
             measured = zxcvbn(password[:MEASURED_LENGTH], user_inputs=list(names), max_length=MEASURED_LENGTH)
         return bool(measured["guesses"] < COMMON_GUESSES)

@@ -70,7 +70,7 @@ def update_account(path: AccountPath, body: AccountPatch) -> JsonAnswer:
     actor, account_id = current_actor(), str(path.account_id)
     changes = _changes(body)
     is_confirmed = False
-    if body.current_password is not None and actor.account_id == account_id:
+    if body.current_password and actor.account_id == account_id:
         people().sign_ins.confirm_password(actor, body.current_password, current_device())
         is_confirmed = True
     changed = people().accounts.update_account(actor, account_id, changes, is_confirmed=is_confirmed)
@@ -105,11 +105,11 @@ def update_role(path: RolePath, body: RolePatch) -> JsonAnswer:
 def _changes(body: AccountPatch) -> AccountChanges:
     given = body.model_fields_set
     return AccountChanges(
-        username=UNSET if body.username is None else body.username,
-        email=UNSET if body.email is None else body.email,
-        role=UNSET if body.role is None else body.role,
-        user_ids=UNSET if body.user_ids is None else tuple(body.user_ids),
+        username=body.username if "username" in given else UNSET,
+        email=body.email if "email" in given else UNSET,
+        role=body.role if "role" in given else UNSET,
+        user_ids=tuple(body.user_ids) if "user_ids" in given else UNSET,
         phone=body.phone if "phone" in given else UNSET,
-        second_factor=UNSET if body.second_factor is None else body.second_factor,
-        disabled=UNSET if body.disabled is None else body.disabled,
+        second_factor=body.second_factor if "second_factor" in given else UNSET,
+        disabled=body.disabled if "disabled" in given else UNSET,
     )

@@ -87,17 +87,19 @@ class AccountPatch(ApiModel):
 
     model_config = with_example({"role": "developer", "user_ids": ["acme"]})
 
-    username: Username | SkipJsonSchema[None] = None
-    email: Email | SkipJsonSchema[None] = None
-    role: RoleName | SkipJsonSchema[None] = None
-    user_ids: UserIds | SkipJsonSchema[None] = Field(None, description="The owners granted, all of them.")
-    disabled: bool | SkipJsonSchema[None] = Field(None, description="True ends every session of the account.")
+    # Made only where nothing was given, which `model_fields_set` tells; the description shows no default.
+    username: Username = Field(default_factory=str)
+    email: Email = Field(default_factory=str)
+    role: RoleName = Field(default_factory=lambda: Role.VIEWER)
+    user_ids: UserIds = Field(default_factory=list, description="The owners granted, all of them.")
+    disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
     phone: Phone | None = Field(None, description="Null takes it away, and the second factor with it.")
-    second_factor: bool | SkipJsonSchema[None] = Field(
-        None, description="Whether signing in asks for a code by phone. It needs a phone."
+    second_factor: bool = Field(
+        default_factory=bool, description="Whether signing in asks for a code by phone. It needs a phone."
     )
-    current_password: Password | SkipJsonSchema[None] = Field(
-        None, description="To change one's own `phone` or `second_factor`, where the account has a password."
+    current_password: Password = Field(
+        default_factory=str,
+        description="To change one's own `phone` or `second_factor`, where the account has a password.",
     )
 
 
