@@ -77,7 +77,7 @@ class StandInProvider:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         """The settings of a service that signs in here."""
         return {
             "OIDC_ISSUER": self.issuer,

@@ -9,7 +9,8 @@ import { pathToFileURL } from "node:url";
 const [modules, port, clientId, clientSecret, redirectUri] = process.argv.slice(2);
 const { default: Provider } = await import(pathToFileURL(join(modules, "oidc-provider", "lib", "index.js")));
 
-const provider = new Provider(`http://127.0.0.1:${port}`, {
+// By name: for the browser that is another site than the service, which it reaches at 127.0.0.1.
+const provider = new Provider(`http://localhost:${port}`, {
   clients: [{ client_id: clientId, client_secret: clientSecret, redirect_uris: [redirectUri] }],
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "preferred_username"] },
   pkce: { methods: ["S256"], required: () => true },
