@@ -9,26 +9,21 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.domain.accounts import Account, AccountState, Device
+from letstalk.domain.accounts import Account, AccountState
 from letstalk.domain.actors import ActorKind, trusted_actor
 from letstalk.domain.mails import Mail
-from letstalk.domain.passwords import PasswordRules
 from letstalk.mailing.base import MailCarrier
 from letstalk.services.accounts import NewAccount
 from letstalk.services.audit import AuditTrail
-from letstalk.services.people import PeopleOptions, PeopleParts, build_people
 from letstalk.storage.audit_events import AuditEvent, list_events
 from letstalk.storage.mails import mails as mails_table
 from letstalk.storage.one_time_links import one_time_links
 from tests.call_parts import World, outcome_of
+from tests.people_parts import DEVICE, PASSWORD, people_of
 
 BASE = "https://calls.example.com"
 EMAIL = "Ada@Example.org"
-PASSWORD = "every cloud has its own weather"
-OTHER_PASSWORD = "no two rivers meet on a Tuesday"
-CHEAP_SCRYPT = "scrypt:1024:8:1"
 ADMIN = trusted_actor(ActorKind.COMMAND_LINE)
-DEVICE = Device("203.0.113.7", "a test")
 TOKEN = re.compile(r"ltl_[0-9a-f]{48}")
 
 
@@ -66,30 +61,12 @@ class Post:
         self.db, self.clock, self.vault = world.db, world.clock, world.vault
         self.audit = AuditTrail(self.db, clock=self.clock)
         self.nudged: list[str] = []
-        parts = PeopleParts(
-            self.db,
-            world.vault,
-            world.keys,
-            self.audit,
-            world.sends,
-            world.verifications,
-            self.clock,
-            self.carrier or self.postman,
-            self.nudged.append,
-        )
-        self.people = build_people(
-            parts,
-            PeopleOptions(
-                brand_name="Acme",
-                issuer="letstalk",
-                default_region=None,
-                owner_may_sign_in=True,
-                password_rules=PasswordRules.NIST,
-                access_token_seconds=900,
-                refresh_token_seconds=604800,
-                registration_is_open=self.is_open,
-                scrypt=CHEAP_SCRYPT,
-            ),
+        self.people = people_of(
+            world,
+            carrier=self.carrier or self.postman,
+            nudge_mail=self.nudged.append,
+            brand_name="Acme",
+            registration_is_open=self.is_open,
         )
         self.mails = self.people.mails
 

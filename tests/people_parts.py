@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 from letstalk.domain.accounts import Account, AccountState, Device
 from letstalk.domain.passwords import PasswordRules
 from letstalk.domain.throttles import SignInThrottles, Throttle
+from letstalk.mailing.base import MailCarrier
 from letstalk.services.accounts import NewAccount
 from letstalk.services.audit import AuditTrail
 from letstalk.services.people import People, PeopleOptions, PeopleParts, build_people
@@ -30,7 +32,13 @@ FAST = "scrypt:128:1:1"
 UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
 
 
-def people_of(world: World, **options: Any) -> People:
+def people_of(
+    world: World,
+    *,
+    carrier: MailCarrier | None = None,
+    nudge_mail: Callable[[str], None] = lambda _mail_id: None,
+    **options: Any,
+) -> People:
     """The services about people, as one instance has them; call it again for another instance."""
     parts = PeopleParts(
         db=world.db,
@@ -40,6 +48,8 @@ def people_of(world: World, **options: Any) -> People:
         sends=world.sends,
         verifications=world.verifications,
         clock=world.clock,
+        carrier=carrier,
+        nudge_mail=nudge_mail,
     )
     defaults: dict[str, Any] = {
         "brand_name": "Let's Talk",

@@ -13,7 +13,6 @@ from letstalk.domain.actors import Actor
 from letstalk.domain.errors import InsufficientScope, InvalidLink
 from letstalk.domain.one_time_links import LinkPurpose, write_link
 from letstalk.domain.scopes import Scope
-from letstalk.domain.times import Clock
 from letstalk.services.account_passwords import AccountPasswords
 from letstalk.services.account_requests import NewAccount, differences
 from letstalk.services.accounts import AccountService
@@ -60,7 +59,6 @@ class InvitationService:
         mails: MailService,
         sign_ins: SignInService,
         audit: AuditTrail,
-        clock: Clock,
         *,
         brand_name: str,
     ) -> None:
@@ -71,7 +69,6 @@ class InvitationService:
         self._mails = mails
         self._sign_ins = sign_ins
         self._audit = audit
-        self._clock = clock
         self._brand_name = brand_name
 
     def invite(self, actor: Actor, wanted: NewInvitation, base_url: str) -> Invitation:
@@ -85,13 +82,12 @@ class InvitationService:
             raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
         with self._db.write() as connection:
             account = self._put_on_record(connection, actor, wanted)
-            token = self._links.make_link(connection, LinkPurpose.INVITATION, account.account_id, actor=actor)
-            expires_at = self._links.expiry_of(LinkPurpose.INVITATION, self._clock())
-            link = write_link(base_url, LinkPurpose.INVITATION, token)
+            made = self._links.make_link(connection, LinkPurpose.INVITATION, account.account_id, actor=actor)
+            link = write_link(base_url, LinkPurpose.INVITATION, made.token)
             letter = letters.invitation_letter(account.email, self._brand_name, link)
             mail_id = self._mails.send_mail(connection, letter)
         self._mails.nudge(mail_id)
-        return Invitation(account, link, expires_at, is_mailed=mail_id is not None)
+        return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 
     def look_at(self, link: str) -> OpenInvitation:
         """What the link invites to, which leaves it as it was. Raises InvalidLink."""

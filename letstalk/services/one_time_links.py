@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -25,6 +26,14 @@ from letstalk.storage import one_time_links as storage
 from letstalk.storage.one_time_links import LinkRow
 
 
+@dataclass(frozen=True, slots=True)
+class NewLink:
+    """`token` can be shown only now."""
+
+    token: str = field(repr=False)
+    expires_at: datetime
+
+
 class LinkService:
     """Each method runs in the caller's transaction, so that a link and what it leads to stand or fall together."""
 
@@ -34,18 +43,19 @@ class LinkService:
 
     def make_link(
         self, connection: Connection, purpose: LinkPurpose, account_id: str, *, actor: Actor | None = None
-    ) -> str:
-        """The token of a new link for an account; those made before for the same purpose work no more."""
+    ) -> NewLink:
+        """A new link for an account; those made before for the same purpose work no more."""
         # Two at once must not both believe that theirs is the newest. Whoever needs both locks the account first.
         accounts.get_account(connection, account_id, hold=True)
         now = self._clock()
         storage.end_links(connection, account_id, now, purpose=purpose.value)
         token = new_token()
-        storage.insert_link(connection, _hash(token), purpose.value, account_id, now, self.expiry_of(purpose, now))
+        expires_at = now + timedelta(seconds=lifetime_seconds(purpose))
+        storage.insert_link(connection, _hash(token), purpose.value, account_id, now, expires_at)
         self._audit.record(connection, actor, "link.made", account_id=account_id, detail={"purpose": purpose.value})
-        return token
+        return NewLink(token, expires_at)
 
-    def make_mailed_link(self, connection: Connection, purpose: LinkPurpose, account_id: str) -> str | None:
+    def make_mailed_link(self, connection: Connection, purpose: LinkPurpose, account_id: str) -> NewLink | None:
         """The same, for a mail that anyone may ask for; None when this account was mailed enough of late."""
         accounts.get_account(connection, account_id, hold=True)
         now = self._clock()
@@ -72,10 +82,6 @@ class LinkService:
             raise InvalidLink
         self._audit.record(connection, None, "link.used", account_id=account_id, detail={"purpose": purpose.value})
         return account
-
-    @staticmethod
-    def expiry_of(purpose: LinkPurpose, now: datetime) -> datetime:
-        return now + timedelta(seconds=lifetime_seconds(purpose))
 
 
 def _hash(token: str) -> bytes:

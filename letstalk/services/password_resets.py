@@ -78,8 +78,8 @@ class PasswordResetService:
         account = storage.find_by_email(connection, errand["email"])
         if account is None or not may_reset(account):
             return None
-        token = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, account.account_id)
-        if token is None:
+        made = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, account.account_id)
+        if made is None:
             return None
-        link = write_link(errand["base_url"], LinkPurpose.RESET_PASSWORD, token)
+        link = write_link(errand["base_url"], LinkPurpose.RESET_PASSWORD, made.token)
         return letters.reset_letter(account.email, self._brand_name, link)

@@ -134,9 +134,7 @@ def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSig
             db, accounts, passwords, links, mails, is_open=options.registration_is_open, brand_name=brand_name
         ),
         password_resets=PasswordResetService(db, accounts, passwords, links, mails, brand_name=brand_name),
-        invitations=InvitationService(
-            db, accounts, passwords, links, mails, sign_ins, audit, clock, brand_name=brand_name
-        ),
+        invitations=InvitationService(db, accounts, passwords, links, mails, sign_ins, audit, brand_name=brand_name),
         identities=identities,
         single_sign_on=SingleSignOnService(
             db, parts.vault, foreign.openid, identities, audit, clock, foreign.single_sign_on

@@ -88,8 +88,8 @@ class RegistrationService:
         )
         wanted = NewAccount(email=email, username=name, state=AccountState.UNVERIFIED)
         account = self._accounts.insert_account(connection, wanted, errand["password_sealed"])
-        token = self._links.make_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
-        link = write_link(base_url, LinkPurpose.VERIFY_EMAIL, token)
+        made = self._links.make_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
+        link = write_link(base_url, LinkPurpose.VERIFY_EMAIL, made.token)
         return letters.verification_letter(account.email, self._brand_name, link)
 
     def _write_to_known(self, connection: Connection, known: Account, base_url: str) -> Mail | None:
@@ -98,18 +98,18 @@ class RegistrationService:
         """
         if not may_reset(known):
             return None
-        token = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, known.account_id)
-        if token is None:
+        made = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, known.account_id)
+        if made is None:
             return None
-        link = write_link(base_url, LinkPurpose.RESET_PASSWORD, token)
+        link = write_link(base_url, LinkPurpose.RESET_PASSWORD, made.token)
         return letters.known_address_letter(known.email, self._brand_name, link)
 
     def _write_verification(self, connection: Connection, errand: Errand) -> Mail | None:
         account = storage.find_by_email(connection, errand["email"])
         if account is None or account.state is not AccountState.UNVERIFIED:
             return None
-        token = self._links.make_mailed_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
-        if token is None:
+        made = self._links.make_mailed_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
+        if made is None:
             return None
-        link = write_link(errand["base_url"], LinkPurpose.VERIFY_EMAIL, token)
+        link = write_link(errand["base_url"], LinkPurpose.VERIFY_EMAIL, made.token)
         return letters.verification_letter(account.email, self._brand_name, link)

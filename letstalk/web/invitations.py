@@ -29,8 +29,8 @@ invitations = APIBlueprint(
 @invitations.post(
     "/api/auth/invite",
     summary="Invite someone",
-    description="They choose name and password by the link, once, within seven days. It is mailed where mail is set up. "
-    "Inviting someone again who has not come yet replaces role, grants and link.",
+    description="They choose name and password by the link, once, within seven days. It is mailed where mail is set "
+    "up. Inviting someone again who has not come yet replaces role, grants and link.",
     responses={201: InvitationAnswer},
 )
 @require(Scope.ADMIN, browser=True)
@@ -54,8 +54,8 @@ def get_invitation(body: LinkRequest) -> JsonAnswer:
 @invitations.post(
     "/api/auth/register-invitation",
     summary="Accept an invitation",
-    description="Signed in, unless the role asks for a second factor: then the account is set up, and signing in goes on "
-    "as it does after a login.",
+    description="Signed in, unless the role asks for a second factor: then the account is set up, and signing in goes "
+    "on as it does after a login.",
     responses={201: SignedInAnswer},
 )
 @public

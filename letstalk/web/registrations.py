@@ -33,8 +33,8 @@ registrations = APIBlueprint(
     "/api/auth/register",
     summary="Make an account",
     description="Where the installation is open to everyone. The account can sign in once the link that is mailed was "
-    "opened. An e-mail address that has an account already is answered alike, and gets a mail that says so. A name that "
-    "somebody has is given with a number behind it; sign in with the e-mail address to see it.",
+    "opened. An e-mail address that has an account already is answered alike, and gets a mail that says so. A name "
+    "that somebody has is given with a number behind it; sign in with the e-mail address to see it.",
     responses={201: RegistrationAnswer},
 )
 @public

@@ -14,7 +14,8 @@ from letstalk.mailing.base import MailDelayed
 from letstalk.services.accounts import AccountChanges
 from letstalk.services.invitations import Invitation, NewInvitation
 from tests.call_parts import World, at_once, outcome_of, refusal_of
-from tests.mail_parts import ADMIN, BASE, DEVICE, EMAIL, OTHER_PASSWORD, PASSWORD, TOKEN, Post
+from tests.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
+from tests.people_parts import DEVICE, OTHER_PASSWORD, PASSWORD
 
 DAY = 24 * 3600
 WANTED = NewInvitation(EMAIL, "developer", ("zeta", "acme", "acme"))

@@ -9,7 +9,8 @@ from letstalk.domain.one_time_links import LinkPurpose, lifetime_seconds
 from letstalk.services.accounts import AccountChanges
 from letstalk.services.invitations import NewInvitation
 from tests.call_parts import World, at_once, outcome_of, refusal_of
-from tests.mail_parts import ADMIN, BASE, DEVICE, EMAIL, OTHER_PASSWORD, PASSWORD, TOKEN, Post
+from tests.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
+from tests.people_parts import DEVICE, OTHER_PASSWORD, PASSWORD
 
 THIRD_PASSWORD = "seven lamps on a quiet harbour"
 
