@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from letstalk import settings_values as values_of
 
@@ -37,4 +37,7 @@ _ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], 
 
 def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:
     """The issuers that a JSON list describes. Raises ValueError."""
-    return tuple(_ISSUERS.validate_json(text))
+    try:
+        return tuple(_ISSUERS.validate_json(text))
+    except ValidationError:
+        raise ValueError("not a list of issuers") from None

@@ -20,6 +20,10 @@ OPERATIONS = {
     "POST /api/auth/invite": "invite",
     "POST /api/auth/invitation-details": "get_invitation",
     "POST /api/auth/register-invitation": "accept_invitation",
+    "GET /api/auth/sso": "get_single_sign_on",
+    "GET /api/auth/sso/start": "start_single_sign_on",
+    "GET /api/auth/sso/callback": "finish_single_sign_on",
+    "POST /api/auth/jwt": "log_in_with_jwt",
     "GET /api/accounts": "list_accounts",
     "GET /api/accounts/{account_id}": "get_account",
     "PATCH /api/accounts/{account_id}": "update_account",
@@ -62,6 +66,10 @@ CODES = {
     | BODY
     | CALL
     | {"invalid_link", "weak_password", "username_taken", "invalid_credentials", "second_factor_required"},
+    "get_single_sign_on": {"rate_limited"},
+    "start_single_sign_on": ANYONE | {"invalid_request", "sso_not_configured"},
+    "finish_single_sign_on": ANYONE | CALL | {"invalid_request", "sso_failed", "sso_refused", "sso_not_configured"},
+    "log_in_with_jwt": ANYONE | BODY | CALL | {"invalid_token", "second_factor_required"},
     "list_accounts": SCOPED | {"invalid_request"},
     "get_account": TOKEN | {"not_found"},
     "update_account": SCOPED
@@ -86,6 +94,7 @@ SCOPES = {
 BY_COOKIE = set(OPERATIONS.values()) - {
     *("log_in", "finish_second_factor", "refresh", "change_password", "register", "verify_email"),
     *("resend_verification", "ask_for_password", "reset_password", "get_invitation", "accept_invitation"),
+    *("get_single_sign_on", "start_single_sign_on", "finish_single_sign_on", "log_in_with_jwt"),
 }
 BODY_REQUIRED = {
     "log_in": True,
@@ -101,6 +110,7 @@ BODY_REQUIRED = {
     "invite": True,
     "get_invitation": True,
     "accept_invitation": True,
+    "log_in_with_jwt": True,
     "update_account": False,
     "update_role": True,
 }
@@ -115,4 +125,8 @@ OPEN = {
     "/api/auth/reset-password",
     "/api/auth/invitation-details",
     "/api/auth/register-invitation",
+    "/api/auth/sso",
+    "/api/auth/sso/start",
+    "/api/auth/sso/callback",
+    "/api/auth/jwt",
 }
