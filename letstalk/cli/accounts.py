@@ -100,6 +100,17 @@ def set_password(name: str) -> None:
     click.echo(f"{name} has a new password, and every session of theirs has ended.", err=True)
 
 
+@accounts.command("unlink")
+@click.argument("name")
+def unlink(name: str) -> None:
+    """Forget who NAME (username, e-mail address or id) is at the providers of single sign-on: their next sign-in there
+    links them anew, by their verified e-mail address.
+    """
+    with _service() as service:
+        forgotten = services().people.identities.unlink(ACTOR, _find(service, name).account_id)
+    click.echo(f"{name} was linked with {forgotten} identities, and is with none now.", err=True)
+
+
 @contextmanager
 def _service() -> Iterator[AccountService]:
     try:

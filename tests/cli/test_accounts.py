@@ -9,6 +9,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from letstalk.domain.identities import Identity
+from letstalk.identity_providers.base import IdentityRefused
 from tests.apps import make_app, services_of
 from tests.cli.commands import Installation, invoke, only_line
 from tests.people_parts import DEVICE, OTHER_PASSWORD, PASSWORD, Person
@@ -122,6 +124,24 @@ def test_a_new_password_ends_every_session(app: Flask) -> None:
     assert ada.get("/api/auth/me").status_code == 401
     assert ada.sign_in().status_code == 401
     assert person(app, password=OTHER_PASSWORD).sign_in().status_code == 200
+
+
+def test_who_somebody_is_elsewhere_can_be_forgotten(app: Flask) -> None:
+    run(app, "create", *ADA, typed=PASSWORD)
+    before, moved = (Identity("https://id.example.com", subject, "ada@example.com") for subject in ("1", "2"))
+
+    def comes_in(identity: Identity) -> bool:
+        try:
+            with app.extensions["letstalk_db"].write() as connection:
+                return bool(services_of(app).people.identities.admit(connection, identity, None))
+        except IdentityRefused:
+            return False
+
+    assert (comes_in(before), comes_in(moved)) == (True, False)
+    done = run(app, "unlink", "ada@example.com")
+    assert (done.exit_code, done.stderr) == (0, "ada@example.com was linked with 1 identities, and is with none now.\n")
+    assert (comes_in(moved), comes_in(before)) == (True, False)
+    assert run(app, "unlink", "nobody").exit_code == 1
 
 
 def test_a_new_signing_key_keeps_the_tokens_of_the_one_before(app: Flask) -> None:
