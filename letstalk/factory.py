@@ -59,18 +59,29 @@ from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
 from letstalk.web.guards import add_guard_headers, check_guard, is_loopback
 from letstalk.web.health import health
+from letstalk.web.invitation_pages import invitation_pages
 from letstalk.web.invitations import invitations
 from letstalk.web.limits import RequestLimits, init_limits
+from letstalk.web.link_pages import link_pages
+from letstalk.web.mail_pages import mail_pages
 from letstalk.web.openapi import build_document
+from letstalk.web.people import people as people_pages
+from letstalk.web.profile import profile
 from letstalk.web.registrations import registrations
 from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
+from letstalk.web.role_pages import role_pages
 from letstalk.web.security_headers import init_security_headers
+from letstalk.web.session_pages import session_pages
 from letstalk.web.sign_in import sign_in
 from letstalk.web.sign_in_codes import sign_in_codes
 from letstalk.web.single_sign_on import single_sign_on
 from letstalk.web.tokens import tokens
 from letstalk.web.webhooks import webhooks
 
+PAGES = (
+    *(sign_in, sign_in_codes, link_pages, mail_pages),
+    *(dashboard, people_pages, invitation_pages, role_pages, profile, session_pages),
+)
 SESSION_LIFETIME = timedelta(hours=12)
 
 
@@ -262,7 +273,7 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     app.after_request(add_guard_headers)
     for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
         app.register_api(api)
-    for pages in (sign_in, sign_in_codes, dashboard):
+    for pages in PAGES:
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
 

@@ -21,6 +21,19 @@ class PasswordRules(StrEnum):
 _MIN_LENGTH = {PasswordRules.NIST: 12, PasswordRules.CLASSIC: 8}
 
 
+_IN_WORDS = {
+    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and none that others use: "
+    "a few words that nobody would put together are fine.",
+    PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, among them a small letter, a "
+    f"capital one, a digit and a sign; none of your last {CLASSIC_HISTORY}.",
+}
+
+
+def describe_rules(rules: PasswordRules) -> str:
+    """What to tell whoever chooses one."""
+    return _IN_WORDS[rules]
+
+
 def normalise_password(password: str) -> str:
     """`password` in NFKC, so that two keyboards that write one letter differently agree.
 

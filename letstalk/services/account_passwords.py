@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from letstalk.domain.accounts import Account
 from letstalk.domain.actors import Actor
 from letstalk.domain.errors import NotFound
-from letstalk.domain.passwords import CLASSIC_HISTORY
+from letstalk.domain.passwords import CLASSIC_HISTORY, PasswordRules
 from letstalk.domain.times import Clock
 from letstalk.services.audit import AuditTrail
 from letstalk.services.passwords import PasswordService
@@ -25,6 +25,10 @@ class AccountPasswords:
         self._passwords = passwords
         self._audit = audit
         self._clock = clock
+
+    @property
+    def rules(self) -> PasswordRules:
+        return self._passwords.rules
 
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"

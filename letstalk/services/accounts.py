@@ -223,6 +223,11 @@ class AccountService:
         with self._db.read() as connection:
             return storage.count_active_admins(connection) > 0
 
+    def has_accounts(self) -> bool:
+        """Whether anybody is on record at all."""
+        with self._db.read() as connection:
+            return storage.has_accounts(connection)
+
     def _hold(self, connection: Connection, account_id: str) -> Account:
         account = storage.get_account(connection, account_id, hold=True)
         if account is None:

@@ -43,7 +43,7 @@ class PasswordService:
         computed at a time, so that signing in can't take the machine's memory, nor every thread for long.
         """
         self._vault = vault
-        self._rules = rules
+        self.rules = rules
         self._names = tuple(names)
         self._scrypt = scrypt
         self._turns = threading.BoundedSemaphore(at_once)
@@ -59,9 +59,9 @@ class PasswordService:
         """
         password = normalise_password(password)
         known = (*names, *self._names)
-        is_common = self._rules is PasswordRules.NIST and self._is_common(password, known)
-        check_password(password, self._rules, names=known, is_common=is_common, field=field)
-        if self._rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
+        is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
+        check_password(password, self.rules, names=known, is_common=is_common, field=field)
+        if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
             raise WeakPassword.in_field(field, f"{field} must be none of the last {CLASSIC_HISTORY}.")
         return password
 

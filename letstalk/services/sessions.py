@@ -29,7 +29,7 @@ class SessionService:
         self._db = db
         self._password = password.encode("utf-8", "surrogatepass")
         self._clock = clock
-        self._is_open = is_open
+        self.is_open = is_open
         self._lifetime = timedelta(seconds=lifetime_seconds)
 
     def sign_in(self, password: str, address: str) -> str:
@@ -53,7 +53,7 @@ class SessionService:
 
     def is_live(self, session_id: str) -> bool:
         """Whether the session was signed in to, with the password as it is now, and has neither ended nor expired."""
-        if not self._is_open:
+        if not self.is_open:
             return False
         with self._db.read() as connection:
             mark = rows.find_live_mark(connection, _hash(session_id), self._clock())
@@ -71,7 +71,7 @@ class SessionService:
         # Digests of one length, so that the time to compare tells neither the length nor where they part.
         digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
         is_equal = hmac.compare_digest(digest, hashlib.sha256(self._password).digest())
-        return is_equal and self._is_open
+        return is_equal and self.is_open
 
     def _mark(self, session_id: str) -> bytes:
         return hmac.digest(session_id.encode("utf-8", "surrogatepass"), self._password, "sha256")

@@ -196,6 +196,10 @@ def forget_phone(connection: Connection, phone: str) -> int:
     return connection.execute(statement).rowcount
 
 
+def has_accounts(connection: Connection) -> bool:
+    return connection.execute(select(accounts.c.account_id).limit(1)).first() is not None
+
+
 def count_active_admins(connection: Connection, *, without: str = "") -> int:
     """How many people administer this installation, `without` (an account id) left out."""
     statement = select(func.count()).where(

@@ -135,6 +135,15 @@ def challenge_for(error: LetsTalkError) -> str | None:
     return REALM if isinstance(error, errors.NotAuthenticated) else None
 
 
+def note_refusal(error: LetsTalkError) -> None:
+    """Note it in the audit trail where it is about who asks; what else is wrong with a request has no place there."""
+    if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
+        log.info("refused", reason=error.code, path=request.path)
+        services().audit.record_refusal(
+            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
+        )
+
+
 def wants_page() -> bool:
     """Whether a person is looking: an HTML view, or a browser at an address outside the API."""
     if g.get("is_page"):
@@ -144,11 +153,7 @@ def wants_page() -> bool:
 
 
 def _handle_ours(error: LetsTalkError) -> Response:
-    if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
-        log.info("refused", reason=error.code, path=request.path)
-        services().audit.record_refusal(
-            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
-        )
+    note_refusal(error)
     if not wants_page():
         return render_error(error)
     page = _page(status_of(error), error.message)

@@ -42,7 +42,7 @@ class GuardKind(StrEnum):
     TOKEN = "token"  # an API token or a person, with `scope` if it is named
     PERSON = "person"  # a person with an account, whatever their role
     SIGN_IN_PAGE = "sign_in_page"  # anyone, but a form must carry its CSRF token
-    SIGNED_IN = "signed_in"  # a person in the dashboard
+    SIGNED_IN = "signed_in"  # someone in the dashboard, with `scope` if it is named
     SIGNATURE = "signature"  # the view checks the sender's signature itself, and counts what fails
     METRICS = "metrics"  # loopback, or an admin token
 
@@ -50,13 +50,18 @@ class GuardKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Guard:
     """`browser` also lets in whoever is signed in to the dashboard; `trusted` them too and, in development, a request
-    from loopback.
+    from loopback. With `own_account` a page is for people with an account, not for the built-in owner.
     """
 
     kind: GuardKind
     scope: Scope | None = None
     trusted: bool = False
     browser: bool = False
+    own_account: bool = False
+
+    @property
+    def has_account(self) -> bool:
+        return self.own_account or self.kind is GuardKind.PERSON
 
     @property
     def takes_cookies(self) -> bool:
@@ -76,6 +81,11 @@ def require(scope: Scope, *, trusted: bool = False, browser: bool = False) -> Ca
     return declare(Guard(GuardKind.TOKEN, scope, trusted, browser))
 
 
+def require_signed_in(scope: Scope) -> Callable[[View], View]:
+    """The page is for who is signed in to the dashboard and holds `scope`."""
+    return declare(Guard(GuardKind.SIGNED_IN, scope))
+
+
 def guard_of(view: Callable[..., Any]) -> Guard | None:
     return cast("Guard | None", getattr(view, "guard", None))
 
@@ -88,6 +98,7 @@ public = declare(Guard(GuardKind.PUBLIC))
 unlimited = declare(Guard(GuardKind.UNLIMITED))
 sign_in_page = declare(Guard(GuardKind.SIGN_IN_PAGE))
 signed_in = declare(Guard(GuardKind.SIGNED_IN))
+signed_in_person = declare(Guard(GuardKind.SIGNED_IN, own_account=True))
 signature_checked = declare(Guard(GuardKind.SIGNATURE))
 metrics_reader = declare(Guard(GuardKind.METRICS))
 
@@ -124,6 +135,7 @@ def check_guard() -> ResponseReturnValue | None:
         if not current_user.is_authenticated:
             return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
         g.actor = current_user.actor_at(remote_address())
+        _check_rights(g.actor, guard)
     elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
         _admit(guard)
     return None
@@ -136,13 +148,17 @@ def _admit(guard: Guard) -> None:
         request_limits().check_token(actor.token_id, actor.rate_limit)
     elif actor.account_id is not None:
         request_limits().check_token(actor.account_id, None)
-    if guard.kind is GuardKind.PERSON and actor.kind is not ActorKind.PERSON:
+    _check_rights(actor, guard)
+    if actor.kind is ActorKind.PERSON:
+        g.actor = _on_behalf(actor, guard)
+
+
+def _check_rights(actor: Actor, guard: Guard) -> None:
+    if guard.has_account and actor.kind is not ActorKind.PERSON:
         raise Forbidden("This is for people with an account: sign in.", code="person_required")
     if guard.scope is not None and not actor.holds(guard.scope):
         who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
         raise InsufficientScope(f"{who} the scope {guard.scope.value}.", required_scopes=(guard.scope.value,))
-    if actor.kind is ActorKind.PERSON:
-        g.actor = _on_behalf(actor, guard)
 
 
 def _on_behalf(actor: Actor, guard: Guard) -> Actor:

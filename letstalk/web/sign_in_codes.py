@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 
 from letstalk.domain.errors import InvalidCode, LetsTalkError, SecondFactorRequired
 from letstalk.web.auth import current_device
+from letstalk.web.browser_sessions import let_in, local_path
 from letstalk.web.container import people
-from letstalk.web.errors import status_of
+from letstalk.web.form_answers import answer_form
 from letstalk.web.guards import sign_in_page
 from letstalk.web.schemas.calls import CODE_PATTERN
-from letstalk.web.sign_in import let_in, local_path
 
 sign_in_codes = Blueprint("sign_in_codes", __name__)
 
@@ -54,9 +54,4 @@ def submit() -> ResponseReturnValue:
 
 
 def _form(error: LetsTalkError | None = None) -> Response:
-    page = make_response(render_template("sign_in/code.html", error=error, phone=session[_WAITING]["phone"]))
-    if error is not None:
-        page.status_code = status_of(error)
-        if error.retry_after_seconds is not None:
-            page.headers["Retry-After"] = str(error.retry_after_seconds)
-    return page
+    return answer_form("sign_in/code.html", error, phone=session[_WAITING]["phone"])

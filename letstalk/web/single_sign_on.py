@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from typing import cast
 
 from flask import Response, g, redirect, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
@@ -11,6 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from letstalk.domain.errors import InvalidCredentials, SecondFactorRequired, SingleSignOnRefused
 from letstalk.services.single_sign_on import ATTEMPT_SECONDS, METHOD, SECRET_BYTES, Callback
 from letstalk.web.auth import CALL_REFUSALS, current_device
+from letstalk.web.browser_sessions import let_in, local_path
 from letstalk.web.container import people
 from letstalk.web.guards import public, remote_address
 from letstalk.web.limits import request_limits
@@ -18,7 +20,6 @@ from letstalk.web.openapi import needs_database, refuses
 from letstalk.web.schemas.auth import SignedInAnswer
 from letstalk.web.schemas.base import JsonAnswer
 from letstalk.web.schemas.single_sign_on import CallbackQuery, JwtRequest, SingleSignOnAnswer, StartQuery
-from letstalk.web.sign_in import let_in, local_path
 from letstalk.web.sign_in_codes import ask_for_code
 
 single_sign_on = APIBlueprint(
@@ -96,9 +97,7 @@ def _is_browser() -> bool:
 
 
 def _redirect(target: str) -> Response:
-    answer = redirect(target)
-    assert isinstance(answer, Response)  # noqa: S101  # its own type is Werkzeug's, wider than what it makes here
-    return answer
+    return cast(Response, redirect(target))  # its own type is Werkzeug's, wider than what it makes here
 
 
 def _known_browser() -> str | None:

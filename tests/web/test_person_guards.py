@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from letstalk.domain.accounts import Device
-from letstalk.web.sign_in import ACCOUNT_PREFIX
+from letstalk.web.browser_sessions import ACCOUNT_PREFIX
 from tests.apps import issue_token, make_app, services_of
 from tests.people_parts import Person, a_person
 
