@@ -28,7 +28,7 @@ from tests.mail_servers import HOST, MailServer, mail_server
 from tests.people_parts import OTHER_PASSWORD, PASSWORD
 
 BASE = "https://calls.example.com"
-ROUNDS = {"forgot-password": 60, "resend-verification": 60, "register": 25}
+ROUNDS = {"forgot-password": 250, "resend-verification": 250, "register": 25}
 OUTSIDE = "203.0.113.7"
 
 
