@@ -49,12 +49,13 @@ class Memory(Generic[Value]):
             now = self._monotonic()
             asked_at = self._asked_at.get(pause_seconds)
             if asked_at is None or now - asked_at >= pause_seconds:
-                self._asked_at[pause_seconds] = now
                 try:
                     self._held = (self._read(), self._monotonic())
                 except ProviderUnavailable as error:
                     self._reason = error.reason
                     log.warning("identity_provider_away", reason=error.reason)
+                # From its end: those who waited for an answer that never came must not wait for another each.
+                self._asked_at[pause_seconds] = self._monotonic()
             if self._held is None or self._monotonic() - self._held[1] > KEPT_SECONDS:
                 raise ProviderUnavailable(self._reason)
             return self._held[0]

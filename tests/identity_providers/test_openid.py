@@ -137,6 +137,26 @@ def test_a_provider_that_hangs_is_given_up(
         client.authorization_url(**SECRETS)
 
 
+def test_many_who_wait_for_one_that_hangs_wait_once(
+    client: OpenIdProvider, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "STEP_SECONDS", 0.2)
+    provider.delay_seconds = 1.0
+    refused: list[ProviderUnavailable] = []
+
+    def come() -> None:
+        with pytest.raises(ProviderUnavailable) as caught:
+            client.authorization_url(**SECRETS)
+        refused.append(caught.value)
+
+    threads = [threading.Thread(target=come) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(refused), provider.asked[DISCOVERY]) == (8, 1)
+
+
 def test_a_provider_that_is_not_there_is_unavailable(provider: StandInProvider) -> None:
     with StandInProvider() as gone:
         options = options_of(gone)
