@@ -114,8 +114,9 @@ USER_ID: dict[str, Any] = {
     "name": "X-User-Id",
     "in": "header",
     "required": False,
-    "description": "For a person: the `user_id` to act for. Needed by who has several grants; a token needs none.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    "description": "For a person: the `user_id` to act for. Needed by who has several grants; a token needs none, "
+    "and can name its own alone. What is not ASCII is written in UTF-8.",
+    "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 
 DASHBOARD_PATH = "/api/tokens/dashboard"

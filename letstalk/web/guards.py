@@ -149,7 +149,7 @@ def _admit(guard: Guard) -> None:
     elif actor.account_id is not None:
         request_limits().check_token(actor.account_id, None)
     _check_rights(actor, guard)
-    if actor.kind is ActorKind.PERSON:
+    if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
         g.actor = _on_behalf(actor, guard)
 
 
@@ -162,7 +162,7 @@ def _check_rights(actor: Actor, guard: Guard) -> None:
 
 
 def _on_behalf(actor: Actor, guard: Guard) -> Actor:
-    """A person, acting for the owner that they name; where verifications are concerned there must be one."""
+    """Whoever asks, for the owner that they name: a token for its own alone. Verifications are always somebody's."""
     named = request.headers.get(USER_ID_HEADER)
     if named is None:
         return actor.act_for(None) if guard.scope in OWNED_SCOPES else actor
@@ -172,6 +172,8 @@ def _on_behalf(actor: Actor, guard: Guard) -> Actor:
         check_user_id(named)
     except InvalidRequest as error:
         raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
+    if actor.kind is ActorKind.TOKEN and named != actor.user_id:
+        raise Forbidden("A token acts for its own user_id alone.", code="not_granted")
     return actor.act_for(named)
 
 

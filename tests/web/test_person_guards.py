@@ -101,10 +101,16 @@ def test_even_an_admin_acts_only_for_what_can_be_an_owner(people: dict[str, Pers
     assert code_of(people["admin"], "GET", "/calls", X_User_Id=user_id) == (400, "invalid_request")
 
 
-def test_the_header_gives_an_api_token_nothing(app: Flask, people: dict[str, Person]) -> None:
+def test_an_api_token_acts_for_its_own_owner_alone(app: Flask, people: dict[str, Person]) -> None:
     verification_id = send(people["both"], 2, X_User_Id="globex")
     headers = {"Authorization": f"Bearer {issue_token(app, user_id='acme')}", "X-User-Id": "globex"}
-    assert app.test_client().get(f"/calls/{verification_id}", headers=headers).status_code == 404
+    client = app.test_client()
+    refused = client.get(f"/calls/{verification_id}", headers=headers)
+    assert (refused.status_code, refused.get_json()["code"]) == (403, "not_granted")
+    admin = {"Authorization": f"Bearer {issue_token(app, 'admin', user_id='acme')}", "X-User-Id": "globex"}
+    assert client.get(f"/calls/{verification_id}", headers=admin).get_json()["code"] == "not_granted"
+    assert client.get("/calls", headers={**headers, "X-User-Id": "acme"}).status_code == 200
+    assert client.get("/calls", headers={**headers, "X-User-Id": "x" * 129}).status_code == 400
 
 
 def test_an_owner_s_name_may_be_any_text(app: Flask) -> None:
