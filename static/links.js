@@ -26,6 +26,9 @@ function takeLink() {
   }
   const place = field.closest("[data-link]");
   place.hidden = field.value !== "" && (Boolean(token) || !("refused" in place.dataset));
+  if (place.hidden) {
+    place.parentElement.querySelector("[data-link] ~ .field input, [data-link] ~ button").focus();
+  }
   if (field.value) {
     tellWhatFor(field.value).catch(() => {});
   }

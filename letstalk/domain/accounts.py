@@ -160,7 +160,10 @@ def check_role(name: str) -> Role:
 
 def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
     """`user_ids`, each once, sorted. Raises InvalidRequest for one that can't be, and for more than 100."""
-    grants = tuple(sorted({check_user_id(user_id) for user_id in user_ids}))
+    try:
+        grants = tuple(sorted({check_user_id(user_id) for user_id in user_ids}))
+    except InvalidRequest as error:
+        raise InvalidRequest.in_field("user_ids", error.message) from None
     if len(grants) > MAX_GRANTS:
         raise InvalidRequest.in_field("user_ids", f"user_ids takes at most {MAX_GRANTS} entries.")
     return grants

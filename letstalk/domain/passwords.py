@@ -22,8 +22,8 @@ _MIN_LENGTH = {PasswordRules.NIST: 12, PasswordRules.CLASSIC: 8}
 
 
 _IN_WORDS = {
-    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and none that others use: "
-    "a few words that nobody would put together are fine.",
+    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and nothing that is easily guessed. "
+    "A few words that nobody else would put together are fine.",
     PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, among them a small letter, a "
     f"capital one, a digit and a sign; none of your last {CLASSIC_HISTORY}.",
 }

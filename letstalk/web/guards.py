@@ -50,7 +50,7 @@ class GuardKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Guard:
     """`browser` also lets in whoever is signed in to the dashboard; `trusted` them too and, in development, a request
-    from loopback. With `own_account` a page is for people with an account, not for the built-in owner.
+    from loopback. With `own_account` it is for people with an account: for no token and not for the built-in owner.
     """
 
     kind: GuardKind
@@ -58,10 +58,6 @@ class Guard:
     trusted: bool = False
     browser: bool = False
     own_account: bool = False
-
-    @property
-    def has_account(self) -> bool:
-        return self.own_account or self.kind is GuardKind.PERSON
 
     @property
     def takes_cookies(self) -> bool:
@@ -92,8 +88,8 @@ def guard_of(view: Callable[..., Any]) -> Guard | None:
 
 require_any_token = declare(Guard(GuardKind.TOKEN))
 require_anyone_known = declare(Guard(GuardKind.TOKEN, browser=True))
-require_access_token = declare(Guard(GuardKind.PERSON))
-require_person = declare(Guard(GuardKind.PERSON, browser=True))
+require_access_token = declare(Guard(GuardKind.PERSON, own_account=True))
+require_person = declare(Guard(GuardKind.PERSON, browser=True, own_account=True))
 public = declare(Guard(GuardKind.PUBLIC))
 unlimited = declare(Guard(GuardKind.UNLIMITED))
 sign_in_page = declare(Guard(GuardKind.SIGN_IN_PAGE))
@@ -154,11 +150,17 @@ def _admit(guard: Guard) -> None:
 
 
 def _check_rights(actor: Actor, guard: Guard) -> None:
-    if guard.has_account and actor.kind is not ActorKind.PERSON:
+    if guard.own_account and actor.kind is not ActorKind.PERSON:
         raise Forbidden("This is for people with an account: sign in.", code="person_required")
     if guard.scope is not None and not actor.holds(guard.scope):
-        who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
-        raise InsufficientScope(f"{who} the scope {guard.scope.value}.", required_scopes=(guard.scope.value,))
+        raise InsufficientScope(_in_words(guard.scope, actor, guard), required_scopes=(guard.scope.value,))
+
+
+def _in_words(scope: Scope, actor: Actor, guard: Guard) -> str:
+    if guard.kind is GuardKind.SIGNED_IN:
+        return "Your role does not let you do this. Ask an admin."
+    who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
+    return f"{who} the scope {scope.value}."
 
 
 def _on_behalf(actor: Actor, guard: Guard) -> Actor:

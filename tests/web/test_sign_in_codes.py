@@ -47,10 +47,10 @@ def arrive(client: FlaskClient, provider: StandInProvider) -> TestResponse:
     return client.get("/api/auth/sso/callback", query_string=provider.sign_in(url))
 
 
-def spoken_code(app: Flask) -> str:
+def spoken_code(app: Flask, key: str = KEY) -> str:
     with app.extensions["letstalk_db"].read() as connection:
         [sealed] = connection.execute(select(verifications.c.speech_sealed)).scalars()
-    return code_in(Vault((KEY,)).decrypt(sealed).decode())
+    return code_in(Vault((key,)).decrypt(sealed).decode())
 
 
 def give(client: FlaskClient, code: str) -> TestResponse:
