@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,14 +16,10 @@ from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import OperationalError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from letstalk.cli.db import db as db_commands
-from letstalk.cli.doctor import doctor
-from letstalk.cli.keys import keys as keys_commands
-from letstalk.cli.privacy import privacy as privacy_commands
-from letstalk.cli.tokens import tokens as token_commands
-from letstalk.cli.worker import worker as worker_command
+from letstalk.cli.groups import GROUPS
 from letstalk.domain.times import Clock, utc_now
 from letstalk.extensions import csrf, login_manager, make_limiter
+from letstalk.factory_people import build_carrier_of, build_people_of
 from letstalk.limit_windows import Windows
 from letstalk.observability.logs import configure_logs
 from letstalk.observability.requests import RequestLog
@@ -37,6 +32,7 @@ from letstalk.services.dispatch import CallPolicy, DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
 from letstalk.services.key_rotation import KeyRotation
+from letstalk.services.people import PeopleParts
 from letstalk.services.privacy import PrivacyService
 from letstalk.services.rates import parse_rates
 from letstalk.services.registry import Services
@@ -52,8 +48,11 @@ from letstalk.storage import migrations
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
 from letstalk.tasks import Worker, WorkQueue
+from letstalk.telephony.base import LateSink
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
+from letstalk.web.accounts import accounts
+from letstalk.web.auth import auth
 from letstalk.web.calls import calls
 from letstalk.web.dashboard import dashboard
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
@@ -61,16 +60,31 @@ from letstalk.web.docs import docs
 from letstalk.web.errors import init_errors, raise_invalid_request
 from letstalk.web.guards import check_guard, is_loopback
 from letstalk.web.health import health
+from letstalk.web.invitation_pages import invitation_pages
+from letstalk.web.invitations import invitations
 from letstalk.web.json_bodies import JsonBodies
 from letstalk.web.limits import RequestLimits, init_limits
+from letstalk.web.link_pages import link_pages
+from letstalk.web.mail_pages import mail_pages
 from letstalk.web.openapi import build_document
-from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest
+from letstalk.web.people import people as people_pages
+from letstalk.web.profile import profile
+from letstalk.web.registrations import registrations
+from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest, App
+from letstalk.web.role_pages import role_pages
 from letstalk.web.security_headers import SecurityHeaders
+from letstalk.web.session_pages import session_pages
 from letstalk.web.sessions import SessionCookies
 from letstalk.web.sign_in import sign_in
+from letstalk.web.sign_in_codes import sign_in_codes
+from letstalk.web.single_sign_on import single_sign_on
 from letstalk.web.tokens import tokens
 from letstalk.web.webhooks import webhooks
 
+PAGES = (
+    *(sign_in, sign_in_codes, link_pages, mail_pages),
+    *(dashboard, people_pages, invitation_pages, role_pages, profile, session_pages),
+)
 SESSION_LIFETIME = timedelta(hours=12)
 
 
@@ -96,7 +110,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
     configure_logs(as_json=not settings.is_development, level=settings.log_level)
-    app = _App(
+    app = App(
         "letstalk",
         root_path=str(PROJECT_ROOT),
         info=INFO,
@@ -149,7 +163,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
-    sink = _EventSink()
+    sink = LateSink()
     is_own_terminal = settings.is_development and is_loopback(settings.host)
     telephony = build_telephony(
         settings.telephony_provider,
@@ -189,28 +203,43 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     )
     commands = CommandService(db, vault, provider, queue, clock, brand_name=settings.brand_name)
     dispatch = DispatchService(db, provider, queue, clock, call_policy)
+    sends = SendService(db, vault, keys, queue, clock, send_policy)
+    verifications = VerificationService(db, keys, queue, clock, default_region=settings.default_region)
+    people = build_people_of(
+        PeopleParts(
+            db, vault, keys, audit, sends, verifications, clock, build_carrier_of(settings), queue.deliver_mail
+        ),
+        settings,
+    )
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
         ),
         usage=usage,
         audit=audit,
-        sends=SendService(db, vault, keys, queue, clock, send_policy),
-        verifications=VerificationService(db, keys, queue, clock, default_region=settings.default_region),
+        sends=sends,
+        verifications=verifications,
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(db, dispatch, provider, retention, queue, clock, call_policy, worker_id=worker_id),
-        sessions=SessionService(
-            db, settings.dashboard_password.get_secret_value(), clock, int(SESSION_LIFETIME.total_seconds())
+        sweeps=SweepService(
+            db, dispatch, provider, retention, queue, clock, call_policy, people.mails, worker_id=worker_id
         ),
+        sessions=SessionService(
+            db,
+            settings.dashboard_password.get_secret_value(),
+            clock,
+            int(SESSION_LIFETIME.total_seconds()),
+            is_open=settings.owner_sign_in,
+        ),
+        people=people,
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
         keys=keys,
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
     )
-    sink.bind(services.events)
+    sink.bind(services.events.receive_event)
     queue.bind(services)
     worker = Worker(queue, services, threads=settings.worker_threads)
     app.extensions |= {
@@ -245,15 +274,15 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
     app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
     app.before_request(check_guard)
-    for api in (calls, tokens, webhooks, health, docs):
+    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
         app.register_api(api)
-    for pages in (sign_in, dashboard):
+    for pages in PAGES:
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
 
 
 def _add_commands(app: Flask) -> None:
-    for command in (token_commands, db_commands, keys_commands, privacy_commands, worker_command, doctor):
+    for command in GROUPS:
         app.cli.add_command(command)
 
 
@@ -266,25 +295,3 @@ def _app_without_settings(problem: SettingsError) -> Flask:
 
 def _rates(words: str | None) -> tuple[Any, ...]:
     return () if words is None or words == "off" else parse_rates(words)
-
-
-class _EventSink:
-    """Where a provider in this process leaves its events: with the service, which is built after the provider."""
-
-    def __init__(self) -> None:
-        self._events: EventService | None = None
-
-    def bind(self, events: EventService) -> None:
-        self._events = events
-
-    def __call__(self, event: Any) -> None:
-        if self._events is None:
-            raise RuntimeError("an event came before the services were built")
-        self._events.receive_event(event)
-
-
-class _App(OpenAPI):
-    """No view or hook is a coroutine; to ask each of them, at each request, whether it is one costs 15 µs."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        return func

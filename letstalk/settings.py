@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from letstalk import settings_values as values_of
 from letstalk.secrets_files import make_encryption_key, make_password, make_secret_key, read_or_make
+from letstalk.settings_issuers import JwtIssuer, read_jwt_issuers
 from letstalk.settings_sources import SettingsError, gather
 
 __all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
@@ -55,6 +56,48 @@ class Settings(BaseSettings):
         description=f"a password of {MIN_PRODUCTION_PASSWORD_LENGTH} characters or more"
     )
     dashboard_password_was_made: bool = False  # no setting: it was made for this start, which should print it
+
+    owner_sign_in: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
+    password_rules: Literal["nist", "classic"] = Field("nist", description="nist or classic")
+    access_token_seconds: int = Field(900, ge=60, le=3600, description="a whole number of seconds from 60 to 3600")
+    refresh_token_seconds: int = Field(
+        604_800, ge=3600, le=7_776_000, description="a whole number of seconds from 3600 to 7776000 (90 days)"
+    )
+
+    registration: Literal["open", "closed"] = Field("closed", description="open or closed")
+    smtp_host: Annotated[str | None, BeforeValidator(values_of.read_host)] = Field(
+        None, description="an address or a host name"
+    )
+    smtp_port: int | None = Field(None, ge=1, le=65535, description="a port from 1 to 65535")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
+    smtp_username: Annotated[str | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the name that the mail server knows this service by"
+    )
+    smtp_password: SecretStr | None = Field(None, description="the password that goes with SMTP_USERNAME")
+    mail_from: Annotated[tuple[str, str, str] | None, BeforeValidator(values_of.read_mail_from)] = Field(
+        None, description="an e-mail address, such as calls@example.com or Acme <calls@example.com>"
+    )
+
+    oidc_issuer: Annotated[str | None, BeforeValidator(values_of.read_provider_url)] = Field(
+        None, description="the https address of an OpenID Connect provider (http on loopback only)"
+    )
+    oidc_client_id: Annotated[str | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the id that the provider has given to this service"
+    )
+    oidc_client_secret: Annotated[SecretStr | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the secret that the provider has given to this service"
+    )
+    oidc_name: Annotated[str, BeforeValidator(values_of.read_brand_name)] = Field(
+        "single sign-on", description="1 to 60 characters, none of them a control character, < or >"
+    )
+    oidc_scopes: Annotated[str, BeforeValidator(values_of.read_scopes)] = Field(
+        "openid email profile", description="scopes with spaces between them, openid among them"
+    )
+    oidc_sign_up: Literal["off", "viewer", "developer"] = Field("off", description="off, viewer or developer")
+    jwt_issuers: Annotated[tuple[JwtIssuer, ...], BeforeValidator(read_jwt_issuers)] = Field(
+        (),
+        description="a JSON list of objects with issuer, audience, algorithms, and either jwks_url or public_key",
+    )
 
     database_url: SecretStr = Field(description="sqlite:///path/to/file.db or postgresql://user:password@host/name")
     sqlite_synchronous: Literal["NORMAL", "FULL"] = Field("NORMAL", description="NORMAL or FULL")
@@ -128,6 +171,9 @@ class Settings(BaseSettings):
             raise ValueError(f"DASHBOARD_PASSWORD wants {_wish('dashboard_password')} in production")
         if self.web_processes > 1 and self.redis_url is None:
             raise ValueError("WEB_PROCESSES wants REDIS_URL when it is more than 1, so that limits hold over all")
+        self._check_mail()
+        if self.oidc_issuer is not None and (self.oidc_client_id is None or self.public_url is None):
+            raise ValueError("OIDC_CLIENT_ID, PUBLIC_URL must be set when OIDC_ISSUER is")
         if self.telephony_provider == "telnyx":
             wanted = (
                 "telnyx_api_key",
@@ -141,6 +187,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
         return self
 
+    def _check_mail(self) -> None:
+        if self.smtp_host is None:
+            if self.registration == "open" and not self.is_development:
+                raise ValueError("REGISTRATION wants SMTP_HOST when it is open: addresses are verified by mail")
+            return
+        if self.mail_from is None or (self.public_url is None and not self.is_development):
+            raise ValueError("MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is")
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD want each other")
+        in_the_clear = self.smtp_security == "none" and not values_of.is_loopback(self.smtp_host)
+        if in_the_clear and self.smtp_password is not None:
+            raise ValueError("SMTP_SECURITY wants starttls or tls when SMTP_PASSWORD is set")
+
 
 SETTING_NAMES = tuple(name.upper() for name in Settings.model_fields if name != "dashboard_password_was_made")
 
@@ -149,6 +208,8 @@ SECRET_NAMES = (
     "SECRET_KEY",
     "ENCRYPTION_KEYS",
     "DASHBOARD_PASSWORD",
+    "SMTP_PASSWORD",
+    "OIDC_CLIENT_SECRET",
     "DATABASE_URL",
     "REDIS_URL",
     "TELNYX_API_KEY",
@@ -174,6 +235,9 @@ def load_settings(
     values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)
     if "telnyx_api_key" in values:
         values.setdefault("telephony_provider", "telnyx")
+    if given.get("OWNER_SIGN_IN", "").lower() == "off":
+        # Nobody signs in with it, so nobody has to make one up.
+        values.setdefault("dashboard_password", make_password())
     if is_development:
         values.setdefault("telephony_provider", "simulator")
         _add_made_secrets(values, root / "instance")

@@ -16,6 +16,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
+_MAIL_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_HOST_NAME.pattern})")
+_NAMED_ADDRESS = re.compile(r'"?([^"<>]{0,100}?)"?\s*<([^<>]+)>')
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -73,6 +76,13 @@ def sqlite_path(database_url: str) -> Path | None:
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
 
+def read_switch(text: str) -> bool:
+    """`on` or `off`."""
+    if text.lower() not in ("on", "off"):
+        raise ValueError("neither on nor off")
+    return text.lower() == "on"
+
+
 def read_redis_url(text: str) -> str:
     _check_url(text, ("redis", "rediss"))
     return text
@@ -95,12 +105,45 @@ def read_public_url(text: str) -> str:
     return text
 
 
+def read_provider_url(text: str) -> str:
+    """As `read_public_url`, but kept as it is: an issuer's name is compared to the letter."""
+    read_public_url(text)
+    return text
+
+
+def read_visible_text(text: str) -> str:
+    """1 to 500 visible characters of ASCII, and no others."""
+    if not re.fullmatch(r"[!-~]{1,500}", text):
+        raise ValueError("empty, too long, or with spaces")
+    return text
+
+
+def read_scopes(text: str) -> str:
+    """Scopes of OAuth (RFC 6749, section 3.3), in their order, `openid` among them."""
+    scopes = text.split()
+    if "openid" not in scopes or not all(re.fullmatch(r"[!#-\[\]-~]{1,200}", scope) for scope in scopes):
+        raise ValueError("no scopes of OpenID Connect")
+    return " ".join(scopes)
+
+
 def _check_url(text: str, schemes: tuple[str, ...]) -> None:
     parts = urlsplit(text)
     if parts.scheme not in schemes or not parts.hostname or re.search(r"\s", text):
         raise ValueError("another kind of address")
     if parts.port == 0:  # reading `port` raises ValueError for one that is no number from 0 to 65535
         raise ValueError("no port")
+
+
+def read_mail_from(text: str) -> tuple[str, str, str]:
+    """The name to show, which may be empty, and the two halves of the address. Plain ASCII in the address: not every
+    server takes more.
+    """
+    named = _NAMED_ADDRESS.fullmatch(text)
+    name, address = ("", text) if named is None else named.groups()
+    found = _MAIL_ADDRESS.fullmatch(address)
+    if found is None or len(address) > 254 or not name.isprintable():
+        raise ValueError("not an address")
+    return name, found[1], found[2]
 
 
 def read_rate_limit(text: str) -> str | None:

@@ -68,6 +68,10 @@ class WorkQueue:
         )
         self._carry_out = task(name="carry_out", priority=1)(lambda call_id: self._bound.commands.carry_out(call_id))
         self._offer_code = task(name="offer_code", priority=1)(lambda call_id: self._bound.events.offer_code(call_id))
+        # Calls first: a mail can wait for a while.
+        self._deliver_mail = task(name="deliver_mail", priority=-1)(
+            lambda mail_id: self._bound.people.mails.deliver(mail_id)
+        )
 
     @property
     def _bound(self) -> Services:
@@ -104,6 +108,9 @@ class WorkQueue:
 
     def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
         self._enqueue(self._offer_code, call_id, delay=in_seconds)
+
+    def deliver_mail(self, mail_id: str) -> None:
+        self._enqueue(self._deliver_mail, mail_id)
 
     def ping(self) -> None:
         """Raises whatever the queue's client raises when the queue can't be reached."""

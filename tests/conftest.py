@@ -9,7 +9,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.services_at_hand import LEFT_OUT
 
-pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.postgresql", "tests.fixtures.redis"]
+pytest_plugins = [
+    "tests.fixtures.databases",
+    "tests.fixtures.openid",
+    "tests.fixtures.postgresql",
+    "tests.fixtures.redis",
+]
 
 # How long an example takes says more about what else the machine does than about our code.
 settings.register_profile("letstalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -36,6 +36,10 @@ def node_binary() -> Path | None:
     return found if int(version.strip().lstrip("v").split(".")[0]) >= 18 else None
 
 
+def npm_binary() -> Path | None:
+    return _first_of("npm")
+
+
 def needed(service: str, found: Path | None) -> Path:
     """`found`; without it the test is skipped, or fails where REQUIRE_ALL=1 says that nothing may be left out."""
     if found is not None:

@@ -14,7 +14,7 @@ PACKAGE = ROOT / "letstalk"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
-MAY_IMPORT_ANYTHING = {"factory"}
+MAY_IMPORT_ANYTHING = {"factory", "factory_people", "factory_identities"}
 # Which parts of letstalk a part may import besides itself. `observability` is open to all but the domain.
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -22,7 +22,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observability": set(),
     "storage": {"domain"},
     "telephony": {"domain"},
-    "services": {"storage", "telephony", "domain"},
+    "mailing": {"domain"},
+    "identity_providers": {"domain"},
+    "services": {"storage", "telephony", "mailing", "identity_providers", "domain"},
     "web": {"services", "domain", "extensions"},
     "tasks": {"services", "domain"},
     "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},
@@ -36,8 +38,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # These run before there is an application.
     "secrets_files": {"storage.crypto"},
     "settings_values": set(),
+    "settings_issuers": {"settings_values"},
     "settings_sources": set(),
-    "settings": {"secrets_files", "settings_sources", "settings_values"},
+    "settings": {"secrets_files", "settings_issuers", "settings_sources", "settings_values"},
     "first_run": {"secrets_files", "settings"},
 }
 DOMAIN_MAY_ALSO_IMPORT = {"letstalk", "phonenumbers"}

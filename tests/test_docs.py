@@ -18,7 +18,7 @@ from tests.apps import Api, issue_token, make_app
 from tests.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
-OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID"}
+OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID", "SSL_CERT_FILE"}
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -86,7 +86,7 @@ def test_every_file_that_is_named_exists(path: Path) -> None:
 @every_document
 def test_every_command_of_flask_that_is_named_exists(path: Path, app: Flask) -> None:
     text = "\n".join(read(path).spans())
-    for first, second in re.findall(r"(?:^|/)flask ([a-z]+)(?: ([a-z]+))?", text, re.MULTILINE):
+    for first, second in re.findall(r"(?:^|/)flask ([a-z]+)(?: ([a-z-]+))?", text, re.MULTILINE):
         command = app.cli.get_command(click.Context(app.cli), first)
         assert command is not None or first == "run", first
         if second and isinstance(command, click.Group):
@@ -140,12 +140,12 @@ def test_the_api_guide_explains_every_error_code_with_its_status() -> None:
 
 def test_the_api_guide_names_every_call_and_no_other(app: Flask) -> None:
     guide = read(ROOT / "docs" / "api.md")
-    named = {span for span in guide.spans() if re.fullmatch(r"(GET|POST|PATCH|DELETE) /[\w/{}.]*", span)}
+    named = {span for span in guide.spans() if re.fullmatch(r"(GET|POST|PUT|PATCH|DELETE) /[\w/{}.-]*", span)}
     there = {
         f"{method.upper()} {path}"
         for path, operations in app.extensions["letstalk_openapi"]["paths"].items()
         for method in operations
-        if method in ("get", "post", "patch", "delete")
+        if method in ("get", "post", "put", "patch", "delete")
     }
     assert there <= named, f"not in docs/api.md: {', '.join(sorted(there - named))}"
     routes = {

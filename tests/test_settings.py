@@ -27,6 +27,13 @@ TELNYX = {
     "TELNYX_PUBLIC_KEY": base64.b64encode(b"k" * 32).decode(),
     "PUBLIC_URL": "https://calls.example.com",
 }
+MAIL = {
+    "SMTP_HOST": "mail.example.com",
+    "SMTP_USERNAME": "letstalk",
+    "SMTP_PASSWORD": "pw-mail",
+    "MAIL_FROM": "Let's Talk <calls@example.com>",
+}
+ELSEWHERE = {"OIDC_CLIENT_SECRET": "secret-of-the-client"}
 
 
 def load(root: Path, **given: str) -> Settings:
@@ -149,9 +156,33 @@ def test_telnyx_does_not_start_without(name: str, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("missing", ["MAIL_FROM", "PUBLIC_URL"])
+def test_a_mail_server_alone_is_not_enough(missing: str, tmp_path: Path) -> None:
+    given = {**PRODUCTION, **MAIL, "PUBLIC_URL": TELNYX["PUBLIC_URL"]}
+    assert load_settings(given, None, root=tmp_path).mail_from == ("Let's Talk", "calls", "example.com")
+    del given[missing]
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is$"):
+        load_settings(given, None, root=tmp_path)
+
+
+def test_no_password_for_the_mail_server_travels_in_the_clear(tmp_path: Path) -> None:
+    assert refusal(tmp_path, **MAIL, SMTP_SECURITY="none").startswith("SMTP_SECURITY wants starttls or tls")
+    on_this_machine = {**MAIL, "SMTP_HOST": "127.0.0.1"}
+    assert load(tmp_path, **on_this_machine, SMTP_SECURITY="none").smtp_security == "none"
+    del on_this_machine["SMTP_PASSWORD"]
+    assert refusal(tmp_path, **on_this_machine) == "SMTP_USERNAME and SMTP_PASSWORD want each other"
+
+
+def test_nobody_can_register_where_no_address_can_be_verified(tmp_path: Path) -> None:
+    assert load(tmp_path, REGISTRATION="open").registration == "open", "the terminal shows the link"
+    with pytest.raises(SettingsError, match=r"^REGISTRATION wants SMTP_HOST when it is open"):
+        load_production(tmp_path, REGISTRATION="open")
+
+
 @pytest.mark.parametrize("name", SECRET_NAMES)
 def test_a_secret_can_stand_in_a_file(name: str, tmp_path: Path) -> None:
-    given = {**PRODUCTION, **TELNYX, "REDIS_URL": "redis://:pw@host:6379/0", "DATABASE_URL": "postgresql://u:p@h/n"}
+    given = {**PRODUCTION, **TELNYX, **MAIL, **ELSEWHERE}
+    given |= {"REDIS_URL": "redis://:pw@host:6379/0", "DATABASE_URL": "postgresql://u:p@h/n"}
     (tmp_path / "secret").write_text(given.pop(name) + "\n")
     by_file = load_settings({**given, f"{name}_FILE": "secret"}, None, root=tmp_path)
     assert by_file == load_settings({**given, name: (tmp_path / "secret").read_text().rstrip()}, None, root=tmp_path)
@@ -209,6 +240,14 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
         ("PUBLIC_URL", "https://"),
         ("PUBLIC_URL", "https://calls.example.com/?a=b"),
         ("PUBLIC_URL", "https://user@calls.example.com"),
+        ("REGISTRATION", "yes"),
+        ("SMTP_HOST", "smtp://host"),
+        ("SMTP_PORT", "0"),
+        ("SMTP_SECURITY", "ssl"),
+        ("MAIL_FROM", "Let's Talk"),
+        ("MAIL_FROM", "calls@@example.com"),
+        ("MAIL_FROM", "a..b@example.com"),
+        ("MAIL_FROM", "Acme\tInc <calls@example.com>"),
         ("MAX_CONCURRENT_CALLS", "0"),
         ("MAX_CONCURRENT_CALLS", "10001"),
         ("ANSWERING_MACHINE", "true"),
@@ -280,7 +319,8 @@ def test_a_relative_sqlite_path_starts_at_the_root_and_its_folder_is_made(tmp_pa
 
 
 def test_nothing_secret_shows_in_what_is_printed(tmp_path: Path) -> None:
-    given = {**PRODUCTION, **TELNYX, "REDIS_URL": "redis://:pw-redis@host", "DATABASE_URL": "postgresql://u:pw-db@h/n"}
+    given = {**PRODUCTION, **TELNYX, **MAIL, **ELSEWHERE}
+    given |= {"REDIS_URL": "redis://:pw-redis@host", "DATABASE_URL": "postgresql://u:pw-db@h/n"}
     shown = repr(load_settings(given, None, root=tmp_path)) + str(load_settings(given, None, root=tmp_path))
     for name in set(SECRET_NAMES) - {"TELNYX_PUBLIC_KEY"}:
         assert given[name] not in shown

@@ -32,4 +32,10 @@ def rotate() -> None:
     except LostKey as error:
         raise click.ClickException(str(error)) from None
     for name, count in counts.items():
-        click.echo(f"{name:<14} {count}")
+        click.echo(f"{name:<18} {count}")
+
+
+@keys.command("rotate-signing")
+def rotate_signing() -> None:
+    """Sign access tokens with a new key; those that were signed before work until they expire. Prints the key's id."""
+    click.echo(services().people.access_tokens.rotate_keys())

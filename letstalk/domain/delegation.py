@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from letstalk.domain import addresses, rates
-from letstalk.domain.actors import Actor
-from letstalk.domain.errors import InsufficientScope
+from letstalk.domain.actors import Actor, ActorKind
+from letstalk.domain.errors import InsufficientScope, NotGranted
 from letstalk.domain.rates import Rate
 from letstalk.domain.scopes import SCOPE_NAMES, Scope, expand_scopes
 from letstalk.domain.tokens import Token
@@ -28,12 +28,26 @@ class Grant:
 
 
 def may_manage(actor: Actor, token: Token) -> bool:
-    """Whether `token` exists for `actor`: its own owner's and of scopes that it holds itself, or any for an admin."""
-    return actor.is_admin or (token.user_id == actor.user_id and token.granted <= actor.scopes)
+    """Whether `actor` may change `token`: of an owner it reaches, of scopes that it holds itself, or any as admin."""
+    return actor.is_admin or (actor.reaches(token.user_id) and token.granted <= actor.scopes)
+
+
+def may_see(actor: Actor, token: Token) -> bool:
+    """Whether `token` exists for `actor`: one that it may manage; for a person, all of the owners granted to them."""
+    return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.user_id))
+
+
+def visible_owners(actor: Actor) -> frozenset[str] | None:
+    """The owners whose tokens `actor` may see; None for all."""
+    if actor.is_admin:
+        return None
+    return actor.user_ids if actor.kind is ActorKind.PERSON else frozenset({actor.user_id})
 
 
 def hidden_scopes(actor: Actor) -> tuple[str, ...]:
-    """The scope names, bundles among them, that a token of `actor`'s own cannot have for `actor` to see it."""
+    """The scope names, bundles among them, that a token of `actor`'s owners cannot have for `actor` to see it."""
+    if actor.kind is ActorKind.PERSON:
+        return ()
     return tuple(name for name in SCOPE_NAMES if not expand_scopes([name]) <= actor.scopes)
 
 
@@ -44,7 +58,9 @@ def refuse_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) ->
     """
     if actor.is_admin:
         return
-    if grant.user_id != actor.user_id:
+    if not actor.reaches(grant.user_id):
+        if actor.kind is ActorKind.PERSON:
+            raise NotGranted("user_id: your account was not granted this user_id.")
         raise _needs_admin("user_id: only an admin token may make tokens for another user_id.")
     missing = expand_scopes(grant.scopes) - actor.scopes
     if missing:

@@ -3,12 +3,20 @@
 LetsTalkError
 ├── InvalidRequest            the request itself is wrong
 │   ├── InvalidPhone
-│   └── InvalidCode           a wrong guess: well-formed, but not the code
+│   ├── InvalidCode           a wrong guess: well-formed, but not the code
+│   ├── InvalidLink           a one-time link that is unknown, used or expired
+│   ├── SingleSignOnFailed    what came back from the provider is not what we asked for
+│   └── WeakPassword          a new password that the rules don't take
 ├── NotAuthenticated          who is asking is not known
 │   ├── MissingAuthorization
-│   └── InvalidToken
+│   ├── InvalidToken
+│   ├── InvalidCredentials    name and password don't belong together
+│   └── SecondFactorRequired  they do, and a call has yet to be answered
 ├── Forbidden                 who is asking is known, and may not
 │   ├── InsufficientScope
+│   ├── NotGranted            a user_id that was not granted to the person
+│   ├── SingleSignOnRefused   the provider knows who it is, and there is no account for them
+│   ├── PhoneRequired         a second factor is asked for, and there is no phone to call
 │   ├── AddressNotAllowed
 │   ├── DestinationBlocked
 │   ├── InvalidSignature      a webhook that its sender has not signed
@@ -79,6 +87,34 @@ class InvalidCode(InvalidRequest):
     code = "invalid_code"
 
 
+class InvalidLink(InvalidRequest):
+    """One text for unknown, used and expired links: an answer must not tell which."""
+
+    code = "invalid_link"
+
+    def __init__(self) -> None:
+        super().__init__("This link is not valid, or not any more.")
+
+
+class SingleSignOnFailed(InvalidRequest):
+    """One text for a callback that is forged, replayed, too late, in another browser, or whose code or ID token does
+    not hold.
+    """
+
+    code = "sso_failed"
+
+    def __init__(self) -> None:
+        super().__init__("Signing in did not work: it was canceled, took too long, or went on in another browser.")
+
+
+class WeakPassword(InvalidRequest):
+    code = "weak_password"
+
+    @classmethod
+    def in_field(cls, field: str, message: str) -> WeakPassword:
+        return cls(message, details=(Detail(field, message),))
+
+
 class NotAuthenticated(LetsTalkError):
     pass
 
@@ -99,12 +135,50 @@ class InvalidToken(NotAuthenticated):
         super().__init__("Invalid or revoked token")
 
 
+class InvalidCredentials(NotAuthenticated):
+    """One text for unknown names, wrong passwords and accounts that may not sign in."""
+
+    code = "invalid_credentials"
+
+    def __init__(self) -> None:
+        super().__init__("The name or the password is wrong.")
+
+
+class SecondFactorRequired(NotAuthenticated):
+    """`challenge` names the sign-in that waits for the code; `masked_phone` is the phone that is being called."""
+
+    code = "second_factor_required"
+
+    def __init__(self, challenge: str, masked_phone: str) -> None:
+        super().__init__("We are calling your phone. Give the code that you hear.")
+        self.challenge = challenge
+        self.masked_phone = masked_phone
+
+
 class Forbidden(LetsTalkError):
     code = "forbidden"
 
 
 class InsufficientScope(Forbidden):
     code = "insufficient_scope"
+
+
+class NotGranted(Forbidden):
+    code = "not_granted"
+
+
+class SingleSignOnRefused(Forbidden):
+    code = "sso_refused"
+
+    def __init__(self) -> None:
+        super().__init__("You have no account here, or it is disabled. Ask an admin to invite you.")
+
+
+class PhoneRequired(Forbidden):
+    code = "phone_required"
+
+    def __init__(self) -> None:
+        super().__init__("Your role asks for a code by phone, and your account has no phone. Ask an admin to add it.")
 
 
 class AddressNotAllowed(Forbidden):

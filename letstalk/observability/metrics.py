@@ -98,7 +98,8 @@ limit_storage_away_total = Counter(
 )
 unexpected_errors_total = Counter("letstalk_unexpected_errors_total", "Requests that ended in an error of ours")
 lost_keys_total = Counter("letstalk_lost_keys_total", "Values that no key in ENCRYPTION_KEYS opened", ["what"])
-sign_ins_total = Counter("letstalk_sign_ins_total", "Tries to sign in to the dashboard", ["result"])
+mails_total = Counter("letstalk_mails_total", "Tries to send a mail: sent, delayed or given up", ["result"])
+sign_ins_total = Counter("letstalk_sign_ins_total", "Tries to sign in, by people and to the dashboard", ["result"])
 forgotten_total = Counter("letstalk_forgotten_total", "Rows deleted because they were old", ["what"])
 # Read from the database when the page is; the last that were read while it is away.
 database_up = Gauge(
@@ -128,7 +129,8 @@ def _begin_at_zero() -> None:
         (calls_put_back_total, (("limit",), ("error",))),
         (code_checks_total, (("right",), ("wrong",))),
         (events_total, (("unknown", "failed"), ("unknown", "put_aside"))),
-        (lost_keys_total, (("token",), ("code",))),
+        (lost_keys_total, (("token",), ("code",), ("password",), ("mail",))),
+        (mails_total, (("sent",), ("delayed",), ("given_up",))),
         (refusals_total, (("queue_full",), ("invalid_token",), ("invalid_signature",))),
         (sign_ins_total, (("accepted",), ("refused",), ("throttled",))),
         (sweep_failures_total, (("fast",), ("slow",))),

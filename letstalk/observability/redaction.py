@@ -15,12 +15,18 @@ _DEEPEST = 6  # of nested values; what lies deeper is left out
 _SECRET_FIELDS = frozenset(
     {"authorization", "body", "code", "codes", "cookie", "digest", "digits", "message", "payload", "speech", "ssml"}
 )
-_SECRET_ENDINGS = ("key", "keys", "password", "passwords", "sealed", "secret", "secrets", "token", "tokens")
+_SECRET_ENDINGS = (
+    *("challenge", "key", "keys", "password", "passwords", "sealed"),
+    *("secret", "secrets", "token", "tokens", "verifier"),
+)
 _PHONE_FIELDS = frozenset({"from_number", "phone", "phones", "to"})
 
 # What must not be read even in the middle of a sentence, as when an exception quotes it. The first that fits counts.
 _PATTERNS: dict[str, str] = {
     "token": r"\blt_[0-9A-Za-z]{4,}_[0-9A-Za-z]{4,}",
+    "refresh": r"\bltr_[0-9A-Za-z_\-]{8,}",
+    "link": r"\bltl_[0-9a-f]{8,}",
+    "jwt": r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*",
     "bearer": r"\b[Bb]earer\s+[^\s\"',]+",
     "address": r"\b[a-z][a-z0-9+.\-]*://[^\s/@\"']*:[^\s/@\"']*@",  # the password of a database or of Redis
     "sealed": r"\bgAAAA[0-9A-Za-z_\-]{16,}=*",  # a Fernet token
@@ -31,7 +37,7 @@ _PATTERNS: dict[str, str] = {
     "phone": r"(?<![\w.+\-])\d{9,15}(?![\w\-]|\.\d)",  # without its plus; ids have letters or hyphens about them
 }
 # Without any of these a text holds nothing of the kind, and most have none: it spares the search for all.
-_SUSPECT = re.compile(r"\d|=|://|[Bb]earer|lt_|gAAAA")
+_SUSPECT = re.compile(r"\d|=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))
 

@@ -1,4 +1,4 @@
-"""The audit trail: every creation, change, rotation and revocation of a token, and every refusal."""
+"""The audit trail: every change of a token, an account or a session, and every refusal."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ class AuditTrail:
         action: str,
         *,
         token_id: str | None = None,
+        account_id: str | None = None,
         detail: Mapping[str, Any] | None = None,
         address: str | None = None,
         request_id: str | None = None,
     ) -> None:
         """Write an event in `connection`'s transaction: it stands if and only if the change does."""
-        event = self._event(action, actor, token_id, address, request_id, detail or {})
+        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
         audit_events.insert_events(connection, [event])
 
     def note(
@@ -68,12 +69,13 @@ class AuditTrail:
         *,
         actor: Actor | None = None,
         token_id: str | None = None,
+        account_id: str | None = None,
         detail: Mapping[str, Any] | None = None,
         address: str | None = None,
         request_id: str | None = None,
     ) -> None:
         """Keep an event for the next `flush`. Returns at once, and never fails."""
-        event = self._event(action, actor, token_id, address, request_id, detail or {})
+        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
         with self._lock:
             if len(self._waiting) < self._max_buffered:
                 self._waiting.append(event)
@@ -86,12 +88,19 @@ class AuditTrail:
         *,
         actor: Actor | None = None,
         token_id: str | None = None,
+        account_id: str | None = None,
         address: str | None = None,
         request_id: str | None = None,
     ) -> None:
         """Keep the refusal `code` (an error's stable code) for the next `flush`."""
         self.note(
-            REFUSED, actor=actor, token_id=token_id, detail={"code": code}, address=address, request_id=request_id
+            REFUSED,
+            actor=actor,
+            token_id=token_id,
+            account_id=account_id,
+            detail={"code": code},
+            address=address,
+            request_id=request_id,
         )
 
     def flush(self) -> bool:
@@ -103,7 +112,7 @@ class AuditTrail:
                 self._dropped = 0
             events = batch
             if dropped:
-                events = [*batch, self._event(DROPPED, None, None, None, None, {"count": dropped})]
+                events = [*batch, self._event(DROPPED, None, None, None, None, None, {"count": dropped})]
             if not events:
                 return True
             try:
@@ -131,6 +140,7 @@ class AuditTrail:
         action: str,
         actor: Actor | None,
         token_id: str | None,
+        account_id: str | None,
         address: str | None,
         request_id: str | None,
         detail: Mapping[str, Any],
@@ -145,6 +155,8 @@ class AuditTrail:
             actor_user_id=actor.user_id if actor else None,
             actor_token_id=actor.token_id if actor else None,
             token_id=token_id,
+            actor_account_id=actor.account_id if actor else None,
+            account_id=account_id,
             address=address[:64] if address else None,
             request_id=request_id[:64] if request_id else None,
             detail=detail,

@@ -8,15 +8,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from letstalk.domain.accounts import Account
 from letstalk.domain.calls import Call
 from letstalk.domain.errors import Conflict
 from letstalk.domain.phones import parse_phone
 from letstalk.domain.times import Clock, iso_utc
 from letstalk.domain.verifications import Verification
 from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.storage import accounts, retention
 from letstalk.storage import calls as call_storage
 from letstalk.storage import privacy as storage
-from letstalk.storage import retention
 from letstalk.storage.db import Database
 
 log = get_logger(__name__)
@@ -42,11 +43,13 @@ class PrivacyService:
             ]
             wrong_codes = storage.list_wrong_codes_of_phone(connection, e164)
             first_answers = storage.list_first_answers_of_phone(connection, e164)
+            people = accounts.list_accounts_of_phone(connection, e164)
         log.info("phone_exported", phone=mask_phone(e164), verifications=len(verifications))
         return {
             "phone": e164,
             "exported_at": iso_utc(now),
             "verifications": verifications,
+            "accounts": [_account(account) for account in people],
             "wrong_codes_at": [iso_utc(moment) for moment in wrong_codes],
             "idempotent_requests": [
                 {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_answers
@@ -54,7 +57,7 @@ class PrivacyService:
         }
 
     def erase_phone(self, phone: str) -> int:
-        """Delete all that is stored of a phone. Returns how many verifications went.
+        """Delete all that is stored of a phone, in accounts too. Returns how many verifications went.
 
         A code that waits is gone with it, and so are the counts that its limits stand on. Raises InvalidPhone;
         Conflict `call_live` while a call to it is live, since that row keeps a channel.
@@ -68,10 +71,25 @@ class PrivacyService:
             if storage.has_live_call(connection, e164):
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
             storage.delete_traces(connection, e164)
+            forgotten = accounts.forget_phone(connection, e164)
             retention.delete_verifications(connection, [item.verification_id for item in found])
         storage.overwrite_deleted(self._db)
-        log.info("phone_erased", phone=mask_phone(e164), verifications=len(found))
+        log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
         return len(found)
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "account_id": account.account_id,
+        "username": account.username,
+        "email": account.email,
+        "role": account.role.value,
+        "state": account.state.value,
+        "user_ids": list(account.user_ids),
+        "second_factor": account.second_factor,
+        "created_at": iso_utc(account.created_at),
+        "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
+    }
 
 
 def _verification(connection: Connection, verification: Verification, now: datetime) -> dict[str, Any]:

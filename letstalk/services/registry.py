@@ -11,6 +11,7 @@ from letstalk.services.dispatch import DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
 from letstalk.services.key_rotation import KeyRotation
+from letstalk.services.people import People
 from letstalk.services.privacy import PrivacyService
 from letstalk.services.retention import RetentionService
 from letstalk.services.sends import SendService
@@ -33,6 +34,7 @@ class Services:
     events: EventService
     sweeps: SweepService
     sessions: SessionService
+    people: People
     health: HealthService
     retention: RetentionService
     privacy: PrivacyService

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Column, Connection
 
 from letstalk.domain.times import Clock
 from letstalk.observability.logs import get_logger
@@ -10,11 +14,35 @@ from letstalk.observability.metrics import forgotten_total
 from letstalk.services.audit import AuditTrail
 from letstalk.services.usage import UsageCounter
 from letstalk.storage import retention as storage
+from letstalk.storage.account_sessions import account_sessions, refresh_tokens
 from letstalk.storage.db import Database
-from letstalk.storage.deletions import delete_in_batches
+from letstalk.storage.deletions import delete_in_batches, delete_oldest
+from letstalk.storage.mails import mails
+from letstalk.storage.one_time_links import one_time_links
+from letstalk.storage.second_factors import second_factor_challenges
+from letstalk.storage.sign_in_failures import sign_in_failures
+from letstalk.storage.signing_keys import signing_keys
+from letstalk.storage.single_sign_on import spent_jwts, sso_attempts
 
 log = get_logger(__name__)
 
+# What is deleted so many days after which moment; None is as long as verifications are kept. A spent refresh token
+# stays while it could still be shown: using it again must end the session. An ended session tells its person when and
+# why, and that an address is not a stranger's.
+USED_UP: tuple[tuple[str, Column[Any], int | None], ...] = (
+    ("refresh_tokens", refresh_tokens.c.expires_at, 1),
+    ("sessions", account_sessions.c.expires_at, None),
+    ("signing_keys", signing_keys.c.retired_at, 2),
+    ("sign_in_failures", sign_in_failures.c.last_failed_at, 1),
+    ("second_factor_challenges", second_factor_challenges.c.expires_at, 1),
+    ("one_time_links", one_time_links.c.expires_at, 1),
+    ("mails", mails.c.created_at, None),
+    ("sso_attempts", sso_attempts.c.expires_at, 1),
+    ("spent_jwts", spent_jwts.c.expires_at, 1),
+)
+
+# So long somebody else's address, or a name, can be held by who registered with it.
+UNVERIFIED_KEPT_FOR = timedelta(days=7)
 BATCH = 200  # calls a transaction, whose events go with them: some 10 ms in which other writers wait
 
 
@@ -37,6 +65,7 @@ class RetentionService:
         forgotten = delete_in_batches(
             self._db, lambda connection: storage.delete_old_verifications(connection, before, BATCH)
         )
+        self._forget_sign_ins(now)
         audited_before = now - timedelta(days=self._audit_days)
         audited = self._audit.erase_before(audited_before)
         used = self._usage.erase_before(audited_before.date())
@@ -46,3 +75,23 @@ class RetentionService:
         if any(counts.values()):
             log.info("old_data_forgotten", **counts)
         return forgotten
+
+    def _forget_sign_ins(self, now: datetime) -> None:
+        """Delete what signing in has left behind and nobody can use any more."""
+        counts: Counter[str] = Counter()
+
+        def delete_batch(connection: Connection) -> int:
+            found = storage.delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
+            counts["unverified_accounts"] += found
+            for what, age, days in USED_UP:
+                before = now - timedelta(days=self._days if days is None else days)
+                count = delete_oldest(connection, age, before, BATCH)
+                counts[what] += count
+                found += count
+            return found
+
+        delete_in_batches(self._db, delete_batch)
+        for what, count in counts.items():
+            forgotten_total.labels(what).inc(count)
+        if counts.total():
+            log.info("sign_in_data_forgotten", **counts)

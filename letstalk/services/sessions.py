@@ -22,10 +22,14 @@ SESSION_ID_BYTES = 32
 class SessionService:
     """Sessions live in the database, so that signing out ends one everywhere, also for a copied cookie."""
 
-    def __init__(self, db: Database, password: str, clock: Clock, lifetime_seconds: int = 12 * 3600) -> None:
+    def __init__(
+        self, db: Database, password: str, clock: Clock, lifetime_seconds: int = 12 * 3600, *, is_open: bool = True
+    ) -> None:
+        """Unless `is_open` the password signs nobody in, and who is signed in by it is so no more."""
         self._db = db
         self._password = password.encode("utf-8", "surrogatepass")
         self._clock = clock
+        self.is_open = is_open
         self._lifetime = timedelta(seconds=lifetime_seconds)
 
     def sign_in(self, password: str, address: str) -> str:
@@ -49,6 +53,8 @@ class SessionService:
 
     def is_live(self, session_id: str) -> bool:
         """Whether the session was signed in to, with the password as it is now, and has neither ended nor expired."""
+        if not self.is_open:
+            return False
         with self._db.read() as connection:
             mark = rows.find_live_mark(connection, _hash(session_id), self._clock())
         return mark is not None and hmac.compare_digest(mark, self._mark(session_id))
@@ -64,7 +70,8 @@ class SessionService:
     def _is_password(self, presented: str) -> bool:
         # Digests of one length, so that the time to compare tells neither the length nor where they part.
         digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
-        return hmac.compare_digest(digest, hashlib.sha256(self._password).digest())
+        is_equal = hmac.compare_digest(digest, hashlib.sha256(self._password).digest())
+        return is_equal and self.is_open
 
     def _mark(self, session_id: str) -> bytes:
         return hmac.digest(session_id.encode("utf-8", "surrogatepass"), self._password, "sha256")

@@ -16,6 +16,7 @@ from letstalk.observability.metrics import calls_ended_silently_total
 from letstalk.services.dispatch import SILENCE, CallPolicy, DispatchService
 from letstalk.services.endings import command, end_call, end_verification
 from letstalk.services.idempotency import KEPT_FOR
+from letstalk.services.mails import MailService
 from letstalk.services.nudges import Nudges
 from letstalk.services.retention import RetentionService
 from letstalk.storage import calls as call_storage
@@ -49,9 +50,11 @@ class SweepService:
         nudges: Nudges,
         clock: Clock,
         policy: CallPolicy,
+        mails: MailService | None = None,
         *,
         worker_id: str,
     ) -> None:
+        """Without `mails` none is sent."""
         self._db = db
         self._dispatch = dispatch
         self._provider = provider
@@ -59,6 +62,7 @@ class SweepService:
         self._nudges = nudges
         self._clock = clock
         self._policy = policy
+        self._mails = mails
         self._worker_id = worker_id
 
     def sweep(self) -> None:
@@ -88,6 +92,8 @@ class SweepService:
                     self._look_after(call)
         self._dispatch.drop_late_calls()
         self._nudges.dispatch()
+        if self._mails is not None:
+            self._mails.nudge_due()
 
     def sweep_slowly(self) -> None:
         """Every minute: note what expired, and forget what is too old to matter."""

@@ -11,10 +11,10 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.domain.actors import Actor
+from letstalk.domain.actors import Actor, ActorKind
 from letstalk.domain.cursors import decode_cursor, encode_cursor
-from letstalk.domain.delegation import ends_by, hidden_scopes, may_manage
-from letstalk.domain.errors import Conflict, InvalidRequest, NotFound
+from letstalk.domain.delegation import ends_by, hidden_scopes, may_manage, may_see, visible_owners
+from letstalk.domain.errors import Conflict, InsufficientScope, InvalidRequest, NotFound
 from letstalk.domain.times import Clock, iso_utc
 from letstalk.domain.tokens import (
     DEFAULT_GRACE_SECONDS,
@@ -83,12 +83,14 @@ class TokenService:
         return self._authenticator.authenticate(presented, address)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
-        """A new token. Without a `user_id` it is "default_user"'s for an admin, the actor's own for anyone else.
+        """A new token. Without a `user_id` it is whose the actor acts for; with an admin token, "default_user"'s.
 
         Raises InvalidRequest, or InsufficientScope for more than the actor may give.
         """
         now = self._clock()
-        own_user_id = DEFAULT_USER_ID if actor.is_admin else actor.user_id
+        own_user_id = DEFAULT_USER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
+        if wanted.user_id is None and not own_user_id:
+            raise InvalidRequest.in_field("user_id", "Name the user_id that the token is for.")
         secret = generate_token()
         token = Token(
             token_id=str(uuid4()),
@@ -127,11 +129,10 @@ class TokenService:
         before = None if cursor is None else decode_cursor(cursor)
         if user_id is not None:
             check_user_id(user_id)
-        own_only = not actor.is_admin
-        if own_only and user_id not in (None, actor.user_id):
+        if user_id is not None and not actor.reaches(user_id):
             return TokenPage((), None)
         wanted = TokenFilter(
-            user_id=actor.user_id if own_only else user_id,
+            user_ids=visible_owners(actor) if user_id is None else frozenset({user_id}),
             live_at=None if include_revoked else self._clock(),
             without_scopes=hidden_scopes(actor),
             search=_search_text(search),
@@ -163,7 +164,7 @@ class TokenService:
         """
         now = self._clock()
         with self._changing() as connection:
-            old = _find(connection, actor, token_id)
+            old = _find(connection, actor, token_id, to_change=True)
             _refuse_inactive(old, now)
             new = apply_changes(old, changes, now)
             if old.successor_id is not None and not ends_by(new.expires_at, old.expires_at):
@@ -185,7 +186,7 @@ class TokenService:
         check_grace(grace_seconds)
         now = self._clock()
         with self._changing() as connection:
-            old = _find(connection, actor, token_id)
+            old = _find(connection, actor, token_id, to_change=True)
             if old.successor_id is not None and old.revoked_at is None:
                 raise Conflict("The token has been rotated already.", code="already_rotated")
             _refuse_inactive(old, now)
@@ -215,7 +216,7 @@ class TokenService:
         now = self._clock()
         ended = [token_id]
         with self._changing() as connection:
-            token = _find(connection, actor, token_id)
+            token = _find(connection, actor, token_id, to_change=True)
             if token.revoked_at is None:
                 token = replace(token, revoked_at=now)
                 tokens.update_token(connection, token)
@@ -236,11 +237,14 @@ class TokenService:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))
 
 
-def _find(connection: Connection, actor: Actor, token_id: str) -> Token:
+def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:
     # Only what can be an id reaches the database: PostgreSQL refuses some texts, such as one with a NUL.
     token = tokens.get_token(connection, token_id) if _is_uuid(token_id) else None
-    if token is None or not may_manage(actor, token):
+    if token is None or not may_see(actor, token):
         raise NotFound("There is no such token.")
+    if to_change and not may_manage(actor, token):
+        missing = tuple(sorted(scope.value for scope in token.granted - actor.scopes))
+        raise InsufficientScope("This token may do more than you may give.", required_scopes=missing)
     return token
 
 

@@ -1,4 +1,4 @@
-"""Who did what to which token, and who was turned away."""
+"""Who did what to which token or account, and who was turned away."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ audit_events = Table(
     Column("actor_token_id", String(36)),
     # No foreign key: what happened outlives what it happened to.
     Column("token_id", String(36)),
+    Column("actor_account_id", String(36)),
+    Column("account_id", String(36)),
     Column("address", String(64)),
     Column("request_id", String(64)),
     Column("detail", Text, nullable=False),
@@ -32,6 +34,7 @@ audit_events = Table(
     CheckConstraint("detail LIKE '{%}'", name="detail_object"),
     Index(None, "at"),
     Index(None, "token_id", "at"),
+    Index(None, "account_id", "at"),
 )
 
 
@@ -49,6 +52,8 @@ class AuditEvent:
     address: str | None = None
     request_id: str | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
+    actor_account_id: str | None = None
+    account_id: str | None = None
 
 
 def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
@@ -68,6 +73,8 @@ def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
                 "actor_user_id": event.actor_user_id,
                 "actor_token_id": event.actor_token_id,
                 "token_id": event.token_id,
+                "actor_account_id": event.actor_account_id,
+                "account_id": event.account_id,
                 "address": event.address,
                 "request_id": event.request_id,
                 "detail": json.dumps(event.detail),
@@ -78,12 +85,19 @@ def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
 
 
 def list_events(
-    connection: Connection, *, token_id: str | None = None, action: str | None = None, limit: int = 100
+    connection: Connection,
+    *,
+    token_id: str | None = None,
+    account_id: str | None = None,
+    action: str | None = None,
+    limit: int = 100,
 ) -> list[AuditEvent]:
-    """The newest `limit` events, newest first, of one token or one action if named."""
+    """The newest `limit` events, newest first, of one token, one account or one action if named."""
     query = select(audit_events).order_by(audit_events.c.at.desc(), audit_events.c.event_id).limit(limit)
     if token_id is not None:
         query = query.where(audit_events.c.token_id == token_id)
+    if account_id is not None:
+        query = query.where(audit_events.c.account_id == account_id)
     if action is not None:
         query = query.where(audit_events.c.action == action)
     rows = connection.execute(query).mappings()

@@ -1,4 +1,4 @@
-"""Verifications that are older than they are kept for."""
+"""What is older than it is kept for: verifications, and accounts that nobody has claimed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, select
 
+from letstalk.domain.accounts import AccountState
+from letstalk.storage.accounts import accounts
 from letstalk.storage.calls import call_events, calls
 from letstalk.storage.verifications import PENDING, verifications
 
@@ -40,3 +42,15 @@ def delete_verifications(connection: Connection, verification_ids: list[str]) ->
     connection.execute(delete(call_events).where(call_events.c.call_id.in_(of_these)))
     connection.execute(delete(calls).where(calls.c.verification_id.in_(verification_ids)))
     connection.execute(delete(verifications).where(verifications.c.verification_id.in_(verification_ids)))
+
+
+def delete_unverified_accounts(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` accounts that were registered before that moment and whose address nobody has proven."""
+    old = (
+        select(accounts.c.account_id)
+        .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)
+        .order_by(accounts.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(accounts).where(accounts.c.account_id.in_(old))).rowcount

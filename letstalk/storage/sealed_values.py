@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, select, update
 
+from letstalk.storage.accounts import accounts, password_history
+from letstalk.storage.mails import mails
+from letstalk.storage.signing_keys import signing_keys
+from letstalk.storage.single_sign_on import sso_attempts
 from letstalk.storage.tokens import tokens
 from letstalk.storage.verifications import digest_keys, verifications
 
@@ -24,6 +28,11 @@ SEALED_COLUMNS = (
     SealedColumn("digest keys", digest_keys.c.key_id, digest_keys.c.key_encrypted),
     SealedColumn("tokens", tokens.c.token_id, tokens.c.secret_hash_encrypted),
     SealedColumn("waiting codes", verifications.c.verification_id, verifications.c.speech_sealed),
+    SealedColumn("passwords", accounts.c.account_id, accounts.c.password_sealed),
+    SealedColumn("old passwords", password_history.c.entry_id, password_history.c.password_sealed),
+    SealedColumn("signing keys", signing_keys.c.kid, signing_keys.c.private_key_encrypted),
+    SealedColumn("mails", mails.c.mail_id, mails.c.sealed),
+    SealedColumn("sign-ins elsewhere", sso_attempts.c.state_hash, sso_attempts.c.verifier_sealed),
 )
 
 

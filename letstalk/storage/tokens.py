@@ -71,10 +71,12 @@ _BY_LOOKUP = select(tokens.c.secret_hash_encrypted, *_KNOWN).where(tokens.c.look
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """Which tokens a list shows. `live_at` leaves out those revoked or expired by then; `without_scopes` those that
-    have any of these names; `search` keeps those with the text in name, user_id or lookup id."""
+    """Which tokens a list shows: of `user_ids`, None for all. `live_at` leaves out those revoked or expired by then;
+    `without_scopes` those that have any of these names; `search` keeps those with the text in name, user_id or lookup
+    id.
+    """
 
-    user_id: str | None = None
+    user_ids: frozenset[str] | None = None
     live_at: datetime | None = None
     without_scopes: tuple[str, ...] = ()
     search: str | None = None
@@ -123,8 +125,8 @@ def list_tokens(
 ) -> list[Token]:
     """At most `limit` tokens, the newest first, from after the place `before` (created_at, token_id) on."""
     query = select(*_KNOWN).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
-    if wanted.user_id is not None:
-        query = query.where(tokens.c.user_id == wanted.user_id)
+    if wanted.user_ids is not None:
+        query = query.where(tokens.c.user_id.in_(wanted.user_ids))
     if wanted.live_at is not None:
         unexpired = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > wanted.live_at)
         query = query.where(and_(tokens.c.revoked_at.is_(None), unexpired))

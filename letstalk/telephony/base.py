@@ -164,3 +164,18 @@ class WebhookReader(ABC):
         Raises `domain.errors.InvalidSignature` for a webhook that is unsigned, forged or too old, and ValueError for
         one that is signed but is no event; nothing else, whatever the body is.
         """
+
+
+class LateSink:
+    """Where a provider in this process leaves its events: with a service that is built after the provider."""
+
+    def __init__(self) -> None:
+        self._receive: EventSink | None = None
+
+    def bind(self, receive: EventSink) -> None:
+        self._receive = receive
+
+    def __call__(self, event: CallEvent) -> None:
+        if self._receive is None:
+            raise RuntimeError("an event came before the services were built")
+        self._receive(event)

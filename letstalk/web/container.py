@@ -6,8 +6,13 @@ from typing import cast
 
 from flask import current_app
 
+from letstalk.services.people import People
 from letstalk.services.registry import Services
 
 
 def services() -> Services:
     return cast(Services, current_app.extensions["letstalk"])
+
+
+def people() -> People:
+    return services().people

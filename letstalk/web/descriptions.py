@@ -36,6 +36,14 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "description": "An API token, `lt_…`. `read` stands for `calls:read`; `write` for `otp:send`, `otp:verify`, "
         "`otp:replay` and `calls:cancel`; `admin` for everything.",
     },
+    "person": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A person's access token, from `POST /api/auth/login`; it works where an API token does, within "
+        "the person's role. Who has several grants names in `X-User-Id` the `user_id` to act for. Either kind can also "
+        "stand alone in the header `X-AUTH-TOKEN`.",
+    },
     "dashboard": {
         "type": "apiKey",
         "in": "cookie",
@@ -100,6 +108,15 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "description": "The same key with the same body brings back the first 2xx answer for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     "example": "order-4711-attempt-1",
+}
+
+USER_ID: dict[str, Any] = {
+    "name": "X-User-Id",
+    "in": "header",
+    "required": False,
+    "description": "For a person: the `user_id` to act for. Needed by who has several grants; a token needs none, "
+    "and can name its own alone. What is not ASCII is written in UTF-8.",
+    "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 
 DASHBOARD_PATH = "/api/tokens/dashboard"

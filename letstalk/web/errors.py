@@ -108,6 +108,8 @@ def render_error(error: LetsTalkError) -> Response:
         body["retry_after"] = error.retry_after_seconds
     if error.attempts_remaining is not None:
         body["attempts_remaining"] = error.attempts_remaining
+    if isinstance(error, errors.SecondFactorRequired):
+        body |= {"challenge": error.challenge, "phone": error.masked_phone}
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False
     if error.required_scopes:
@@ -131,7 +133,17 @@ def challenge_for(error: LetsTalkError) -> str | None:
     if isinstance(error, errors.InsufficientScope):
         known = [scope for scope in error.required_scopes if scope in set(Scope)]
         return f'{REALM}, error="insufficient_scope", scope="{" ".join(known)}"'
-    return None
+    # RFC 9110, section 15.5.2: a 401 always says how to do better.
+    return REALM if isinstance(error, errors.NotAuthenticated) else None
+
+
+def note_refusal(error: LetsTalkError) -> None:
+    """Note it in the audit trail where it is about who asks; what else is wrong with a request has no place there."""
+    if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
+        log.info("refused", reason=error.code, path=request.path)
+        services().audit.record_refusal(
+            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
+        )
 
 
 def wants_page() -> bool:
@@ -143,11 +155,7 @@ def wants_page() -> bool:
 
 
 def _handle_ours(error: LetsTalkError) -> Response:
-    if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
-        log.info("refused", reason=error.code, path=request.path)
-        services().audit.record_refusal(
-            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
-        )
+    note_refusal(error)
     if not wants_page():
         return render_error(error)
     page = _page(status_of(error), error.message)

@@ -19,8 +19,9 @@ from flask_wtf.csrf import CSRFError, validate_csrf
 from wtforms import ValidationError
 
 from letstalk.domain.actors import Actor, ActorKind, trusted_actor
-from letstalk.domain.errors import CsrfFailed, InsufficientScope, MissingAuthorization
+from letstalk.domain.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
 from letstalk.domain.scopes import Scope
+from letstalk.domain.tokens import PREFIX, check_user_id
 from letstalk.extensions import csrf
 from letstalk.observability.requests import ROUTE
 from letstalk.web.container import services
@@ -31,25 +32,39 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+API_TOKEN_START = f"{PREFIX}_"
+TOKEN_HEADER = "X-AUTH-TOKEN"  # the same as `Authorization: Bearer`, for programs that can't set that
+USER_ID_HEADER = "X-User-Id"  # whom a person acts for
+# What belongs to one owner, so that there must be one to act for.
+OWNED_SCOPES = frozenset({Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY})
 
 
 class GuardKind(StrEnum):
     PUBLIC = "public"  # anyone
     UNLIMITED = "unlimited"  # anyone, as often as they like: probes
-    TOKEN = "token"  # an API token, with `scope` if it is named
+    TOKEN = "token"  # an API token or a person, with `scope` if it is named
+    PERSON = "person"  # a person with an account, whatever their role
     SIGN_IN_PAGE = "sign_in_page"  # anyone, but a form must carry its CSRF token
-    SIGNED_IN = "signed_in"  # a person in the dashboard
+    SIGNED_IN = "signed_in"  # someone in the dashboard, with `scope` if it is named
     SIGNATURE = "signature"  # the view checks the sender's signature itself, and counts what fails
     METRICS = "metrics"  # loopback, or an admin token
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`trusted` also lets in a signed-in person and, in development, a request from loopback."""
+    """`browser` also lets in whoever is signed in to the dashboard; `trusted` them too and, in development, a request
+    from loopback. With `own_account` it is for people with an account: for no token and not for the built-in owner.
+    """
 
     kind: GuardKind
     scope: Scope | None = None
     trusted: bool = False
+    browser: bool = False
+    own_account: bool = False
+
+    @property
+    def takes_cookies(self) -> bool:
+        return self.trusted or self.browser
 
 
 def declare(guard: Guard) -> Callable[[View], View]:
@@ -60,9 +75,14 @@ def declare(guard: Guard) -> Callable[[View], View]:
     return decorate
 
 
-def require(scope: Scope, *, trusted: bool = False) -> Callable[[View], View]:
-    """The view needs a token with `scope` (or, `trusted`, someone who administers this installation)."""
-    return declare(Guard(GuardKind.TOKEN, scope, trusted))
+def require(scope: Scope, *, trusted: bool = False, browser: bool = False) -> Callable[[View], View]:
+    """The view needs a token or a person with `scope` (see `Guard` for `trusted` and `browser`)."""
+    return declare(Guard(GuardKind.TOKEN, scope, trusted, browser))
+
+
+def require_signed_in(scope: Scope) -> Callable[[View], View]:
+    """The page is for who is signed in to the dashboard and holds `scope`."""
+    return declare(Guard(GuardKind.SIGNED_IN, scope))
 
 
 def guard_of(view: Callable[..., Any]) -> Guard | None:
@@ -70,10 +90,14 @@ def guard_of(view: Callable[..., Any]) -> Guard | None:
 
 
 require_any_token = declare(Guard(GuardKind.TOKEN))
+require_anyone_known = declare(Guard(GuardKind.TOKEN, browser=True))
+require_access_token = declare(Guard(GuardKind.PERSON, own_account=True))
+require_person = declare(Guard(GuardKind.PERSON, browser=True, own_account=True))
 public = declare(Guard(GuardKind.PUBLIC))
 unlimited = declare(Guard(GuardKind.UNLIMITED))
 sign_in_page = declare(Guard(GuardKind.SIGN_IN_PAGE))
 signed_in = declare(Guard(GuardKind.SIGNED_IN))
+signed_in_person = declare(Guard(GuardKind.SIGNED_IN, own_account=True))
 signature_checked = declare(Guard(GuardKind.SIGNATURE))
 metrics_reader = declare(Guard(GuardKind.METRICS))
 
@@ -112,8 +136,9 @@ def check_guard() -> ResponseReturnValue | None:
     if guard.kind is GuardKind.SIGNED_IN:
         if not current_user.is_authenticated:
             return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
-        g.actor = trusted_actor(ActorKind.OWNER, remote_address())
-    elif guard.kind is GuardKind.TOKEN:
+        g.actor = current_user.actor_at(remote_address())
+        _check_rights(g.actor, guard)
+    elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
         _admit(guard)
     return None
 
@@ -123,32 +148,78 @@ def _admit(guard: Guard) -> None:
     if actor.token_id is not None:
         services().usage.count(actor.token_id)
         request_limits().check_token(actor.token_id, actor.rate_limit)
+    elif actor.account_id is not None:
+        request_limits().check_token(actor.account_id, None)
+    _check_rights(actor, guard)
+    if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
+        g.actor = _on_behalf(actor, guard)
+
+
+def _check_rights(actor: Actor, guard: Guard) -> None:
+    if guard.own_account and actor.kind is not ActorKind.PERSON:
+        raise Forbidden("This is for people with an account: sign in.", code="person_required")
     if guard.scope is not None and not actor.holds(guard.scope):
-        raise InsufficientScope(
-            f"This token needs the scope {guard.scope.value}.", required_scopes=(guard.scope.value,)
-        )
+        raise InsufficientScope(_in_words(guard.scope, actor, guard), required_scopes=(guard.scope.value,))
+
+
+def _in_words(scope: Scope, actor: Actor, guard: Guard) -> str:
+    if guard.kind is GuardKind.SIGNED_IN:
+        return "Your role does not let you do this. Ask an admin."
+    who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
+    return f"{who} the scope {scope.value}."
+
+
+def _on_behalf(actor: Actor, guard: Guard) -> Actor:
+    """Whoever asks, for the owner that they name: a token for its own alone. Verifications are always somebody's."""
+    named = request.headers.get(USER_ID_HEADER)
+    if named is None:
+        return actor.act_for(None) if guard.scope in OWNED_SCOPES else actor
+    # What the wire carries is bytes, which WSGI reads as Latin-1.
+    named = named.encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        check_user_id(named)
+    except InvalidRequest as error:
+        raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
+    if actor.kind is ActorKind.TOKEN and named != actor.user_id:
+        raise Forbidden("A token acts for its own user_id alone.", code="not_granted")
+    return actor.act_for(named)
 
 
 def _authenticate(guard: Guard) -> Actor:
-    header = request.headers.get("Authorization")
-    if header is not None:
-        return _authenticate_bearer(header)
-    if guard.trusted:
-        if current_user.is_authenticated:
-            _check_csrf()
-            return trusted_actor(ActorKind.OWNER, remote_address())
-        if _is_own_laptop():
-            request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
-            return trusted_actor(ActorKind.LOOPBACK, remote_address())
+    presented = _presented()
+    if presented is not None:
+        return _authenticate_token(presented)
+    if guard.takes_cookies and current_user.is_authenticated:
+        _check_csrf()
+        actor: Actor = current_user.actor_at(remote_address())
+        return actor
+    if guard.trusted and _is_own_laptop():
+        request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
+        return trusted_actor(ActorKind.LOOPBACK, remote_address())
     raise MissingAuthorization
 
 
-def _authenticate_bearer(header: str) -> Actor:
-    scheme, _, presented = header.partition(" ")
+def _presented() -> str | None:
+    """The token of the request, however it is spelt; None without one. Raises MissingAuthorization for half of one."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        other = request.headers.get(TOKEN_HEADER)
+        if other is None:
+            return None
+        scheme, presented = "bearer", other
+    else:
+        scheme, _, presented = header.partition(" ")
     presented = presented.strip()
     if scheme.lower() != "bearer" or not presented:
         raise MissingAuthorization
-    return services().tokens.authenticate(presented, remote_address())
+    return presented
+
+
+def _authenticate_token(presented: str) -> Actor:
+    # API tokens first: they are what almost every request carries, and it costs them nothing.
+    if presented.startswith(API_TOKEN_START) or presented.count(".") != 2:
+        return services().tokens.authenticate(presented, remote_address())
+    return services().people.access_tokens.authenticate(presented, remote_address())
 
 
 def _check_form() -> None:
@@ -177,7 +248,7 @@ def _is_own_laptop() -> bool:
     """
     if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
         return False
-    if not _is_local():
+    if not is_local():
         return False
     origin = request.headers.get("Origin")
     if origin is not None and origin != request.host_url.rstrip("/"):
@@ -188,7 +259,7 @@ def _is_own_laptop() -> bool:
     return not has_body or request.mimetype == "application/json"
 
 
-def _is_local() -> bool:
+def is_local() -> bool:
     """Whether the request comes from this machine and asks for this machine.
 
     A proxy beside us passes on names that strangers asked for, often without a header that says so; a page whose name
@@ -217,13 +288,12 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _admit_metrics_reader() -> None:
-    header = request.headers.get("Authorization")
-    if header is None:
-        if _is_local():
-            return
-        request_limits().check_address(remote_address())
-        raise MissingAuthorization
+    if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
+        return
     request_limits().check_address(remote_address())
-    g.actor = _authenticate_bearer(header)
+    presented = _presented()
+    if presented is None:
+        raise MissingAuthorization
+    g.actor = _authenticate_token(presented)
     if not g.actor.is_admin:
         raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))

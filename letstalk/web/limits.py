@@ -23,6 +23,9 @@ ASK_AGAIN_SECONDS = 2.0
 MAX_REMEMBERED = 4096
 LEAST_REMAINING = "letstalk.least_remaining"
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
+# Each leaves a row behind. A whole office may share one address.
+DEPARTURE_LIMIT = "60 per minute"
+MAIL_LIMIT = "10 per minute; 30 per hour"  # how often a mailbox is written to, the links themselves say
 
 
 class RequestLimits:
@@ -40,6 +43,8 @@ class RequestLimits:
         self._token = _parse(token)
         self._address = _parse(address)
         self._sign_in = _parse(SIGN_IN_LIMIT)
+        self._departure = _parse(DEPARTURE_LIMIT)
+        self._mail = _parse(MAIL_LIMIT)
         self._away_until = 0.0
         self._reset_times: dict[str, float] = {}
 
@@ -54,6 +59,14 @@ class RequestLimits:
     def check_sign_in(self, address: str) -> None:
         """Count a try to sign in from `address`. Raises TooManyRequests."""
         self._check("sign_in", subscriber_of(address), self._sign_in)
+
+    def check_mail(self, address: str) -> None:
+        """Count a request from `address` that has someone mailed. Raises TooManyRequests."""
+        self._check("mail", subscriber_of(address), self._mail)
+
+    def check_departure(self, address: str) -> None:
+        """Count a browser at `address` that goes off to sign in elsewhere. Raises TooManyRequests."""
+        self._check("departure", subscriber_of(address), self._departure)
 
     def _check(self, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
         for item in items:

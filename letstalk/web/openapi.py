@@ -16,8 +16,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
-from letstalk.web.descriptions import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY
-from letstalk.web.guards import Guard, GuardKind, guard_of
+from letstalk.web.descriptions import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY, USER_ID
+from letstalk.web.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
 from letstalk.web.schemas.base import Answer, ApiModel
 from letstalk.web.schemas.errors import REFUSALS, STATUS_SENTENCES, ErrorBody, example_of
 
@@ -25,8 +25,9 @@ View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 REF = "#/components/schemas/{model}"
 WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
+WITH_PERSON = (*WITH_TOKEN, GuardKind.PERSON)
 # These can't do without the database, which may be away.
-WITH_DATABASE = (*WITH_TOKEN, GuardKind.SIGNED_IN, GuardKind.SIGNATURE)
+WITH_DATABASE = (*WITH_PERSON, GuardKind.SIGNED_IN, GuardKind.SIGNATURE)
 
 
 def refuses(*codes: str) -> Callable[[View], View]:
@@ -42,6 +43,12 @@ def refuses(*codes: str) -> Callable[[View], View]:
 def idempotent(view: View) -> View:
     """Declare that a view takes an Idempotency-Key."""
     view.is_idempotent = True  # type: ignore[attr-defined]  # as above
+    return view
+
+
+def needs_database(view: View) -> View:
+    """Declare that a view that anyone may call can't do without the database."""
+    view.needs_database = True  # type: ignore[attr-defined]  # as above
     return view
 
 
@@ -112,6 +119,8 @@ class _Operation:
             described["requestBody"]["required"] = self._requires_body()
         if self._is_idempotent:
             described.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        if self._guard.scope in OWNED_SCOPES:
+            described.setdefault("parameters", []).append(USER_ID)
         self._describe_access()
         for status, response in described["responses"].items():
             self._describe_success(status, response)
@@ -133,15 +142,19 @@ class _Operation:
             described["security"] = [{"dashboard": []}, {}]  # without it, the answer is the way to the sign-in page
         elif guard.kind is GuardKind.SIGNATURE:
             described["security"] = [{"telnyx_signature": [], "telnyx_timestamp": []}]
+        elif guard.kind is GuardKind.PERSON:
+            described["security"] = [{"person": []}, *([{"dashboard": []}] if guard.takes_cookies else [])]
+            needed = "For a person, whatever their role."
+            described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
         elif guard.kind not in WITH_TOKEN:
             described["security"] = []
         else:
             scope = "admin" if guard.kind is GuardKind.METRICS else guard.scope and guard.scope.value
-            described["security"] = [{"token": [scope] if scope else []}]
-            described["security"] += [{"dashboard": []}] if guard.trusted else []
+            described["security"] = [{"token": [scope] if scope else []}, {"person": [scope] if scope else []}]
+            described["security"] += [{"dashboard": []}] if guard.takes_cookies else []
             described["security"] += [{}] if guard.kind is GuardKind.METRICS else []
             needed = f"Scope: `{scope}`." if scope else "Any token may ask."
-            needed += " A signed-in person needs no token." if guard.trusted else ""
+            needed += " A signed-in person needs no token." if guard.takes_cookies else ""
             described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
 
     def _codes_by_status(self) -> dict[int, list[str]]:
@@ -154,14 +167,17 @@ class _Operation:
         """What a request can be refused with: first for its form and its sender, then by the view's own rules."""
         guard = self._guard
         takes_query = any(parameter["in"] == "query" for parameter in self._described.get("parameters", ()))
-        if self._has_json_body() or takes_query or self._is_idempotent:
+        names_owner = guard.scope in OWNED_SCOPES
+        if self._has_json_body() or takes_query or self._is_idempotent or names_owner:
             yield "invalid_request"
-        if guard.kind in WITH_TOKEN:
+        if guard.kind in WITH_PERSON:
             yield from ("missing_authorization", "invalid_token")
             if guard.scope is not None or guard.kind is GuardKind.METRICS:
                 yield "insufficient_scope"
+            if guard.kind is not GuardKind.METRICS:
+                yield "person_required" if guard.kind is GuardKind.PERSON else "not_granted"
             yield "address_not_allowed"
-        if guard.trusted and self._method != "get":
+        if guard.takes_cookies and self._method != "get":
             yield "csrf_failed"
         yield from getattr(self._view, "refusal_codes", ())
         if self._has_json_body():
@@ -170,7 +186,7 @@ class _Operation:
             yield "idempotency_key_reused"
         if guard.kind is not GuardKind.UNLIMITED:
             yield "rate_limited"
-        if guard.kind in WITH_DATABASE:
+        if guard.kind in WITH_DATABASE or getattr(self._view, "needs_database", False):
             yield "not_ready"
 
     def _describe_success(self, status: str, response: dict[str, Any]) -> None:

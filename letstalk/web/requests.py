@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from flask import Request
+from flask_openapi3 import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from letstalk.domain.errors import InvalidRequest
@@ -45,3 +47,10 @@ class ApiRequest(Request):
         if not isinstance(parsed, dict):
             raise InvalidRequest("The body must be a JSON object.")
         return parsed
+
+
+class App(OpenAPI):
+    """No view or hook is a coroutine; to ask each of them, at each request, whether it is one costs 15 µs."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func

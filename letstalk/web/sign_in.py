@@ -2,76 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from flask import Blueprint, Response, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user, login_user, logout_user
+from flask_login import current_user
 
 from letstalk.domain.actors import ActorKind, trusted_actor
-from letstalk.domain.errors import LetsTalkError, NotAuthenticated, TooManyRequests
-from letstalk.extensions import login_manager
+from letstalk.domain.errors import InvalidCredentials, LetsTalkError, SecondFactorRequired, TooManyRequests
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.web.container import services
-from letstalk.web.errors import status_of
+from letstalk.web.auth import current_device
+from letstalk.web.browser_sessions import leave_session, let_in, let_owner_in, local_path
+from letstalk.web.container import people, services
+from letstalk.web.form_answers import answer_form, asked_text
 from letstalk.web.guards import remote_address, sign_in_page, signed_in
 from letstalk.web.limits import request_limits
+from letstalk.web.sign_in_codes import ask_for_code
 
 log = get_logger(__name__)
 
 sign_in = Blueprint("sign_in", __name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Whoever knows the password, as Flask-Login wants to see them: known by the id of their session."""
-
-    session_id: str
-    is_authenticated: bool = True
-    is_active: bool = True
-    is_anonymous: bool = False
-
-    def get_id(self) -> str:
-        return self.session_id
-
-
-def load_person(session_id: str) -> Person | None:
-    """For Flask-Login: who the session belongs to; None when it has ended, whatever the cookie says."""
-    return Person(session_id) if services().sessions.is_live(session_id) else None
-
-
-login_manager.user_loader(load_person)
+METHOD = "password"
 
 
 @sign_in.get("/sign-in")
 @sign_in_page
 def page() -> ResponseReturnValue:
     """The form; whoever is in already is sent on."""
-    if current_user.is_authenticated:
-        return redirect(_where_to())
-    return _form()
+    return redirect(_where_to()) if current_user.is_authenticated else _form()
 
 
 @sign_in.post("/sign-in")
 @sign_in_page
 def submit() -> ResponseReturnValue:
-    """Start a session and go where the person wanted to; else the form again, with what is wrong."""
-    address = remote_address()
+    """Start a session and go where the person wanted to; else the form again, with what is wrong.
+
+    A name and a password are those of an account; the password alone is the built-in owner's.
+    """
+    name, password = asked_text("username"), request.form.get("password", "")
     try:
-        request_limits().check_sign_in(address)
-        session_id = services().sessions.sign_in(request.form.get("password", ""), address)
-    except TooManyRequests as error:
-        sign_ins_total.labels("throttled").inc()
-        log.warning("sign_in_throttled", address=address)
-        services().audit.record_refusal("sign_in_throttled", address=address)
+        if name:
+            _sign_in_person(name, password)
+        else:
+            _sign_in_owner(password)
+    except SecondFactorRequired as error:
+        return redirect(ask_for_code(error, local_path(request.form.get("next"))))
+    except LetsTalkError as error:
         return _form(error)
-    except NotAuthenticated as error:
-        services().audit.record_refusal(error.code, address=address)
-        return _form(error)
-    _leave_current_session()
-    login_user(Person(session_id))
-    services().audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
     return redirect(_where_to())
 
 
@@ -79,29 +56,33 @@ def submit() -> ResponseReturnValue:
 @signed_in
 def leave() -> ResponseReturnValue:
     """End the session here and on the server."""
-    _leave_current_session()
-    services().audit.note("session.ended", actor=trusted_actor(ActorKind.OWNER, remote_address()))
+    actor = current_user.actor_at(remote_address())
+    leave_session()
+    if actor.account_id is None:  # of a person's session it is recorded where it ends
+        services().audit.note("session.ended", actor=actor)
     return redirect(url_for("sign_in.page"))
 
 
-def local_path(target: str | None) -> str | None:
-    """`target` if it is a path on this server, else None.
-
-    Browsers read `//host`, `/\\host` and either of them with tabs or newlines in between as another host.
-    """
-    if not target or not target.startswith("/") or target.startswith("//"):
-        return None
-    if "\\" in target or any(character <= " " or character == "\x7f" for character in target):
-        return None
-    return target
+def _sign_in_person(name: str, password: str) -> None:
+    device, sign_ins = current_device(), people().sign_ins
+    account = sign_ins.check_password(name, password, device)
+    sign_ins.require_second_factor(account, METHOD)
+    let_in(sign_ins.start_browser_session(account.account_id, device, METHOD))
 
 
-def _leave_current_session() -> None:
-    # The browser's whole session goes, also on the way in: nothing that was planted in it may live on signed in.
-    if current_user.is_authenticated:
-        services().sessions.sign_out(current_user.session_id)
-    logout_user()
-    session.clear()
+def _sign_in_owner(password: str) -> None:
+    address = remote_address()
+    if not services().sessions.is_open:
+        raise InvalidCredentials
+    try:
+        request_limits().check_sign_in(address)
+    except TooManyRequests:
+        sign_ins_total.labels("throttled").inc()
+        log.warning("sign_in_throttled", address=address)
+        services().audit.record_refusal("sign_in_throttled", address=address)
+        raise
+    let_owner_in(services().sessions.sign_in(password, address))
+    services().audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
 
 def _where_to() -> str:
@@ -109,10 +90,16 @@ def _where_to() -> str:
 
 
 def _form(error: LetsTalkError | None = None) -> Response:
-    target = local_path(request.values.get("next"))
-    response = make_response(render_template("sign_in/sign_in.html", error=error, next=target))
-    if error is not None:
-        response.status_code = status_of(error)
-        if error.retry_after_seconds is not None:
-            response.headers["Retry-After"] = str(error.retry_after_seconds)
-    return response
+    """The ways in that there are here: an installation that nobody has an account at asks for no name."""
+    owner_may = services().sessions.is_open
+    return answer_form(
+        "sign_in/sign_in.html",
+        error,
+        next=local_path(request.values.get("next")),
+        name=asked_text("username"),
+        owner_may=owner_may,
+        takes_names=not owner_may or people().accounts.has_accounts(),
+        single_sign_on=people().single_sign_on.options,
+        sends_mail=people().mails.is_set_up,
+        takes_everyone=people().registrations.is_open and people().mails.is_set_up,
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import request
 
 from letstalk.domain.errors import InvalidRequest
-from letstalk.domain.scopes import Scope
+from letstalk.domain.scopes import Scope, expand_scopes
 from letstalk.services.tokens import NewToken
 
 DAY = 86400
@@ -84,20 +84,13 @@ class TokenForm:
         )
 
 
+def offered(choices: tuple[tuple[str, str], ...], held: frozenset[Scope]) -> list[tuple[str, str]]:
+    """Those of `choices` that someone who holds these scopes may give."""
+    return [(name, meaning) for name, meaning in choices if expand_scopes([name]) <= held]
+
+
 def read_seconds(field: str, value: str) -> int:
     """Raises InvalidRequest for what is not a whole number of at most nine digits."""
     if not (value.isascii() and value.isdigit() and len(value) <= 9):
         raise InvalidRequest.in_field(field, "Choose one of these.")
     return int(value)
-
-
-def errors_by_field(error: InvalidRequest | None, fields: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
-    """What to write beside each of `fields`, and the sentence for what belongs to none of them."""
-    if error is None:
-        return {}, None
-    beside: dict[str, str] = {}
-    for detail in error.details:
-        field = detail.field.split(".")[0]
-        if field in fields:
-            beside.setdefault(field, detail.message)
-    return beside, None if beside else error.message

@@ -19,11 +19,14 @@ EXAMPLE_PHONE = "+256700123456"
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """A token and its last fortnight. `state` is `active`, `expiring` (rotated away), `expired` or `revoked`."""
+    """A token and its last fortnight. `state` is `active`, `expiring` (rotated away), `expired` or `revoked`;
+    `is_manageable` says whether whoever looks may change it.
+    """
 
     token: Token
     state: str
     chart: Chart
+    is_manageable: bool
 
     @property
     def title(self) -> str:
@@ -31,11 +34,11 @@ class TokenView:
 
     @property
     def can_rotate(self) -> bool:
-        return self.state == "active"
+        return self.is_manageable and self.state == "active"
 
     @property
-    def is_usable(self) -> bool:
-        return self.state in ("active", "expiring")
+    def can_revoke(self) -> bool:
+        return self.is_manageable and self.state in ("active", "expiring")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +49,15 @@ class Example:
     command: str
 
 
-def show_token(token: Token, usage: Sequence[DailyRequests], now: datetime, *, large: bool) -> TokenView:
+def show_token(
+    token: Token, usage: Sequence[DailyRequests], now: datetime, *, large: bool, is_manageable: bool
+) -> TokenView:
     """`token` with the chart of its `usage`, oldest day first: `large` for its own page, else for a line of a list."""
     counts = [(of_day.day, of_day.requests) for of_day in usage]
     chart = (
         draw_chart(counts, width=700, height=120, gap=10) if large else draw_chart(counts, width=97, height=24, gap=3)
     )
-    return TokenView(token, _state_of(token, now), chart)
+    return TokenView(token, _state_of(token, now), chart, is_manageable)
 
 
 def make_example(token: Token, secret: str, base_url: str) -> Example:

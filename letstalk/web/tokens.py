@@ -67,6 +67,7 @@ def list_tokens(query: TokenQuery) -> JsonAnswer:
 
 @tokens.get("/api/tokens/current", summary="The calling token", responses={200: TokenAnswer})
 @require_any_token
+@refuses("not_found")
 def get_current_token() -> JsonAnswer:
     return TokenAnswer.of(services().tokens.get_current_token(current_actor())).model_dump()
 

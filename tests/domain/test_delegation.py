@@ -8,9 +8,18 @@ from typing import Any
 
 import pytest
 
+from letstalk.domain.accounts import Account, AccountState, Role, person_actor
 from letstalk.domain.actors import Actor, ActorKind, trusted_actor
-from letstalk.domain.delegation import Grant, hidden_scopes, is_wider, may_manage, refuse_wider
-from letstalk.domain.errors import InsufficientScope
+from letstalk.domain.delegation import (
+    Grant,
+    hidden_scopes,
+    is_wider,
+    may_manage,
+    may_see,
+    refuse_wider,
+    visible_owners,
+)
+from letstalk.domain.errors import InsufficientScope, NotGranted
 from letstalk.domain.rates import Rate, are_within
 from letstalk.domain.scopes import SCOPE_NAMES, expand_scopes
 from letstalk.domain.tokens import Token
@@ -119,3 +128,36 @@ def test_a_token_manages_its_owner_s_tokens_within_its_own_scopes() -> None:
 def test_the_hidden_scopes_are_those_that_the_actor_lacks() -> None:
     assert set(hidden_scopes(ACTOR)) == set(SCOPE_NAMES) - {"read", "calls:read", "otp:send", "tokens:write"}
     assert hidden_scopes(trusted_actor(ActorKind.OWNER)) == ()
+
+
+def a_person(role: Role, *user_ids: str) -> Actor:
+    account = Account("id", "ada", "ada@example.com", role, AccountState.ACTIVE, None, user_ids, NOON)
+    return person_actor(account, "session")
+
+
+def test_a_person_hands_on_only_what_their_role_holds_and_only_for_owners_granted() -> None:
+    developer = a_person(Role.DEVELOPER, "acme", "globex")
+    for user_id in ("acme", "globex"):
+        refuse_wider(developer, replace(SAME, user_id=user_id, expires_at=None), actor_rate=A_RATE)
+    with pytest.raises(NotGranted):
+        refuse_wider(developer, replace(SAME, user_id="other"), actor_rate=A_RATE)
+    with pytest.raises(InsufficientScope):
+        refuse_wider(developer, replace(SAME, scopes=("admin",)), actor_rate=A_RATE)
+    with pytest.raises(InsufficientScope):
+        refuse_wider(a_person(Role.VIEWER, "acme"), SAME, actor_rate=A_RATE)
+    refuse_wider(a_person(Role.ADMIN), replace(SAME, user_id="other", scopes=("admin",)), actor_rate=A_RATE)
+
+
+def test_a_person_sees_every_token_of_their_owners_and_changes_those_within_their_role() -> None:
+    developer, viewer = a_person(Role.DEVELOPER, "acme"), a_person(Role.VIEWER, "acme")
+    for scopes, may_change in ((("read", "write"), True), (("admin",), False)):
+        token = Token("id", "l" * 12, "acme", None, scopes, (), None, NOON, None)
+        assert may_see(developer, token)
+        assert may_see(viewer, token)
+        assert may_manage(developer, token) == may_change
+        assert not may_manage(viewer, token)
+        assert not may_see(developer, replace(token, user_id="other"))
+    assert hidden_scopes(viewer) == ()
+    assert visible_owners(developer) == frozenset({"acme"})
+    assert visible_owners(ACTOR) == frozenset({"acme"})
+    assert visible_owners(a_person(Role.ADMIN)) is None

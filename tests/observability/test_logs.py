@@ -125,6 +125,8 @@ def test_counts_and_the_names_of_errors_stay_readable(log: Log) -> None:
 
 SECRETS = {
     TOKEN: "lt_[redacted]",
+    "https://calls.example.com/reset-password#token=ltl_"
+    + 24 * "a7": "https://calls.example.com/reset-password#token=[redacted]",
     f"Bearer {TOKEN[3:]}": "Bearer [redacted]",
     "postgresql://letstalk:pa55word@db/letstalk": "postgresql://[redacted]@db/letstalk",
     "rediss://:pa55word@cache:6379/0": "rediss://[redacted]@cache:6379/0",

@@ -22,7 +22,7 @@ from tests.documents import ROOT, read
 from tests.token_parts import ADDRESS, Parts
 
 OLD, NEW = generate_key(), generate_key()
-DIGEST_KEYS, TOKENS, CODES = SEALED_COLUMNS
+DIGEST_KEYS, TOKENS, CODES, *_ = SEALED_COLUMNS
 
 
 @dataclass
@@ -169,8 +169,8 @@ def test_it_goes_in_batches_that_leave_room_for_others(sqlite_db: Database) -> N
     commits: list[int] = []
     event.listen(sqlite_db.engine, "commit", lambda _connection: commits.append(1))
     assert Instance(sqlite_db, (NEW, OLD)).rotation(batch=7).rotate_keys()["tokens"] == 20
-    # 7 + 7 + 6 tokens, one look at the digest keys and one at the codes.
-    assert len(commits) == 5
+    # 7 + 7 + 6 tokens, and one look at each other kind.
+    assert len(commits) == 3 + len(SEALED_COLUMNS) - 1
 
 
 @pytest.mark.parametrize("batch", [1, 4, 5, 100])
@@ -180,7 +180,11 @@ def test_every_value_is_rotated_whatever_the_batch(sqlite_db: Database, batch: i
         before.new_token()
         before.world.send(phone_number(number))
     counts = Instance(sqlite_db, (NEW, OLD)).rotation(batch).rotate_keys()
-    assert counts == {"digest keys": 1, "tokens": 5, "waiting codes": 5}
+    assert {kind: count for kind, count in counts.items() if count} == {
+        "digest keys": 1,
+        "tokens": 5,
+        "waiting codes": 5,
+    }
     assert sealed_under(sqlite_db, OLD) == []
 
 

@@ -140,8 +140,8 @@ def test_it_goes_in_small_transactions(world: World, commits: list[int]) -> None
     insert_finished(world.db, 3, NOON)
     commits.clear()
     assert retention_of(world).forget_old() == 2 * BATCH + 10
-    # Three batches, and one look that finds nothing for each of verifications, audit events and usage.
-    assert len(commits) == 6
+    # Three batches, and one look that finds nothing for each of verifications, sign-ins, audit events and usage.
+    assert len(commits) == 7
     counted = count_rows(world.db)
     assert (counted["verifications"], counted["calls"], counted["call_events"]) == (3, 3, 6)
 

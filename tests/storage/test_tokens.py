@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,19 +12,17 @@ from uuid import uuid4
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from alembic.operations import Operations
 from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 from letstalk.domain.tokens import Token
-from letstalk.storage import audit_events, token_usage
+from letstalk.storage import audit_events, migrations, token_usage
 from letstalk.storage import tokens as rows
 from letstalk.storage.db import Database, metadata
 from letstalk.storage.tokens import TokenFilter
 from tests.token_parts import NOON
 
 OURS = {"tokens", "token_usage", "audit_events"}
-migration = importlib.import_module("letstalk.storage.migrations.versions.0001_tokens")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -39,8 +36,7 @@ def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
 @pytest.fixture
 def db(empty_db: Database) -> Database:
     """The tables as the migration makes them: what runs in production is what is tested."""
-    with empty_db.write() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.upgrade()
+    migrations.upgrade(empty_db)
     return empty_db
 
 
@@ -87,8 +83,8 @@ def test_the_migration_makes_what_the_code_expects(db: Database) -> None:
 
 
 def test_the_migration_can_be_undone(db: Database) -> None:
-    with db.write() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.downgrade()
+    migrations.downgrade(db, "base")
+    with db.read() as connection:
         assert not OURS & set(inspect(connection).get_table_names())
 
 

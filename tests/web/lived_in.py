@@ -26,6 +26,7 @@ from letstalk.storage.crypto import Vault, generate_key
 from letstalk.storage.db import Database
 from letstalk.storage.verifications import verifications
 from tests.apps import TurnableClock, issue_token, make_app, services_of
+from tests.web.lived_in_people import LivedInPeople
 
 Made = Any  # a case of Schemathesis, whose parts may be of any type
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -89,6 +90,7 @@ class LivedIn:
         self._tokens = {scope: issue_token(self.app, scope, user_id=USER_ID) for scope in {*SCOPES.values()} if scope}
         self._wrong = issue_token(self.app, Scope.TOKENS_READ, user_id=USER_ID)
         self._elsewhere = issue_token(self.app, "admin", allowed_ips=("203.0.113.7",))
+        self.people = LivedInPeople(self.app)
         self._phones = iter(f"+2567{number:08}" for number in range(1, 1_000_000))
         self._counts: Counter[str] = Counter()
         self._count = 0  # of the operation at hand
@@ -100,11 +102,12 @@ class LivedIn:
         self._counts[operation] += 1
         self._count = self._counts[operation]
         scope = SCOPES.get(operation)
+        access_token = self.people.token_for(operation)
         if operation == "receive_telnyx_event":
             return {"X-Sign": "yes"} if self._count % 3 else {}
-        if scope is None or self._count % 17 == 0:
+        if self._count % 17 == 0 or (scope is None and access_token is None):
             return {}
-        presented = self._tokens[scope]
+        presented = self._tokens[scope] if scope else str(access_token)
         if self._count % 19 == 0:
             presented = "lt_dead"
         elif self._count % 23 == 0:
@@ -116,9 +119,14 @@ class LivedIn:
     def prepare(self, operation: str, case: Made) -> None:
         """Let time pass, and put something real into a case that means to be right."""
         self._pass_time(operation)
+        if case.meta is None or not case.meta.generation.mode.is_positive:
+            return
+        if "X-User-Id" in (case.headers or {}):
+            case.headers["X-User-Id"] = USER_ID
         fill = getattr(self, f"_for_{operation}", None)
-        if fill is not None and case.meta is not None and case.meta.generation.mode.is_positive:
+        if fill is not None:
             fill(case)
+        self.people.prepare(operation, case, self._count)
 
     def _pass_time(self, operation: str) -> None:
         """What happens between two requests: time, calls that end, a worker that is there or not."""

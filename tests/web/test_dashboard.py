@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from letstalk.factory import create_app
 from letstalk.settings import load_settings
 from letstalk.storage.db import Database
-from letstalk.web.sign_in import local_path
+from letstalk.web.browser_sessions import local_path
 
 PASSWORD = "correct horse battery staple"
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")

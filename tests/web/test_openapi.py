@@ -16,6 +16,7 @@ from letstalk.domain.errors import LetsTalkError
 from letstalk.web.errors import HTTP_ERRORS, status_of
 from letstalk.web.schemas.errors import REFUSALS
 from tests.apps import make_app
+from tests.web import described_people as people
 
 OPERATIONS = {
     "POST /calls/otp": "send_otp",
@@ -38,6 +39,7 @@ OPERATIONS = {
     "GET /metrics": "get_metrics",
     "GET /openapi.json": "get_description",
     "GET /docs": "browse_description",
+    **people.OPERATIONS,
 }
 OVER = {
     "code_expired",
@@ -47,8 +49,9 @@ OVER = {
     "verification_superseded",
     "verification_failed",
 }
-WITH_TOKEN = {"missing_authorization", "invalid_token", "insufficient_scope", "address_not_allowed", "rate_limited"}
-WITH_TOKEN |= {"not_ready"}  # the database is needed to know the token
+WITH_METRICS = {"missing_authorization", "invalid_token", "insufficient_scope", "address_not_allowed", "rate_limited"}
+WITH_METRICS |= {"not_ready"}  # the database is needed to know the token
+WITH_TOKEN = WITH_METRICS | {"not_granted"}
 WITH_BODY = {"invalid_request", "too_large", "unsupported_media_type"}
 CODES = {
     "send_otp": WITH_TOKEN
@@ -65,11 +68,11 @@ CODES = {
     | {"invalid_phone", "no_pending_verification", "replays_exhausted", "idempotency_key_reused", "replay_too_soon"}
     | {"phone_limit", "too_many_failures", "queue_full"},
     "list_verifications": WITH_TOKEN | {"invalid_request", "invalid_phone"},
-    "get_verification": WITH_TOKEN | {"not_found"},
-    "cancel_verification": WITH_TOKEN | {"not_found", "not_pending"},
+    "get_verification": WITH_TOKEN | {"invalid_request", "not_found"},
+    "cancel_verification": WITH_TOKEN | {"invalid_request", "not_found", "not_pending"},
     "create_token": WITH_TOKEN | WITH_BODY | {"csrf_failed"},
     "list_tokens": WITH_TOKEN | {"invalid_request"},
-    "get_current_token": WITH_TOKEN - {"insufficient_scope"},
+    "get_current_token": WITH_TOKEN - {"insufficient_scope"} | {"not_found"},
     "get_token": WITH_TOKEN | {"not_found"},
     "update_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
     "rotate_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
@@ -77,7 +80,8 @@ CODES = {
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
     "get_health": set(),
     "get_readiness": {"not_ready"},
-    "get_metrics": WITH_TOKEN,
+    "get_metrics": WITH_METRICS,
+    **people.CODES,
     "get_description": {"rate_limited"},
     "browse_description": {"rate_limited"},
 }
@@ -96,6 +100,7 @@ SCOPES = {
     "rotate_token": "tokens:write",
     "revoke_token": "tokens:write",
     "get_metrics": "admin",
+    **people.SCOPES,
 }
 
 
@@ -207,7 +212,9 @@ def test_the_described_statuses_are_those_of_the_errors() -> None:
             yield from branches(child)
 
     abstract = {"internal_error", "forbidden", "conflict", "gone"}
-    fixed: list[LetsTalkError] = [errors.MissingAuthorization(), errors.InvalidToken()]
+    fixed: list[LetsTalkError] = [errors.MissingAuthorization(), errors.InvalidToken(), errors.InvalidCredentials()]
+    fixed += [errors.SecondFactorRequired("challenge", "+2567…56"), errors.PhoneRequired(), errors.InvalidLink()]
+    fixed += [errors.SingleSignOnFailed(), errors.SingleSignOnRefused()]
     kinds = [branch for branch in branches(LetsTalkError) if branch not in {type(error) for error in fixed}]
     seen = set()
     for error in [*fixed, *(kind("A sentence.") for kind in kinds)]:
@@ -262,7 +269,7 @@ def test_each_operation_says_who_may_call_it(document: dict[str, Any], operation
             if "token" in way:
                 found[operation.name] = way["token"][0] if way["token"] else None
         is_managing = operation.path.startswith("/api/tokens") and operation.name != "get_current_token"
-        assert ({"dashboard": []} in security) == is_managing
+        assert ({"dashboard": []} in security) == (is_managing or operation.name in people.BY_COOKIE), operation.name
     assert found == SCOPES
     assert schemes["token"] == {**schemes["token"], "type": "http", "scheme": "bearer"}
 
@@ -294,6 +301,7 @@ def test_a_body_may_be_left_out_where_everything_in_it_may(operations: list[Oper
         "update_token": False,
         "rotate_token": False,
         "receive_telnyx_event": True,
+        **people.BODY_REQUIRED,
     }
 
 

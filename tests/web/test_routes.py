@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 
 from letstalk.web.guards import Guard, GuardKind, guard_of
 from tests.apps import issue_token, make_app
+from tests.web.described_people import OPEN
 
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 # For people, with forms: not part of the API that programs are written against.
@@ -60,9 +61,11 @@ def routes(app: Flask) -> list[Route]:
     ]
 
 
-def with_token(routes: list[Route]) -> Iterator[tuple[str, Route]]:
+def with_token(
+    routes: list[Route], kinds: tuple[GuardKind, ...] = (GuardKind.TOKEN, GuardKind.PERSON)
+) -> Iterator[tuple[str, Route]]:
     for route in routes:
-        if route.guard is not None and route.guard.kind is GuardKind.TOKEN:
+        if route.guard is not None and route.guard.kind in kinds:
             for method in route.own_methods:
                 yield method, route
 
@@ -114,6 +117,7 @@ def test_only_these_routes_are_open_to_anyone(routes: list[Route]) -> None:
         "/health/ready": GuardKind.UNLIMITED,
         "/api/webhooks/telnyx": GuardKind.SIGNATURE,
         "/metrics": GuardKind.METRICS,
+        **dict.fromkeys(OPEN, GuardKind.PUBLIC),
     }
 
 
@@ -126,7 +130,7 @@ def test_without_credentials_every_route_of_a_token_answers_401(routes: list[Rou
         assert set(body) == ERROR_FIELDS
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="letstalk"'
         tried += 1
-    assert tried == 13
+    assert tried == 13 + 6 + 6 + 1  # of /calls and /api/tokens, of people only, of accounts, to invite
 
 
 def test_with_a_dead_token_every_route_of_a_token_answers_401(routes: list[Route], client: FlaskClient) -> None:
@@ -267,7 +271,7 @@ def test_json_under_calls_and_api_is_never_kept(
 def test_a_body_is_small_and_json(routes: list[Route], client: FlaskClient, admin: dict[str, str]) -> None:
     described = client.get("/openapi.json").get_json()["paths"]
     tried = 0
-    for method, route in with_token(routes):
+    for method, route in with_token(routes, (GuardKind.TOKEN,)):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", route.rule)
         if "requestBody" not in described[path][method.lower()]:
             continue
@@ -284,4 +288,4 @@ def test_a_body_is_small_and_json(routes: list[Route], client: FlaskClient, admi
         refusal(send(b"{broken"), 400, "invalid_request")
         body = refusal(send(b'{"nobody_knows_this": 1}'), 400, "invalid_request")
         assert "nobody_knows_this" in [detail["field"] for detail in body["details"]]
-    assert tried == 6
+    assert tried == 6 + 2 + 1  # and two of accounts, one to invite
