@@ -161,7 +161,7 @@ def test_a_mail_server_alone_is_not_enough(missing: str, tmp_path: Path) -> None
     given = {**PRODUCTION, **MAIL, "PUBLIC_URL": TELNYX["PUBLIC_URL"]}
     assert load_settings(given, None, root=tmp_path).mail_from == ("Let's Talk", "calls", "example.com")
     del given[missing]
-    with pytest.raises(SettingsError, match="^MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is$"):
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is$"):
         load_settings(given, None, root=tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_no_password_for_the_mail_server_travels_in_the_clear(tmp_path: Path) ->
 
 def test_nobody_can_register_where_no_address_can_be_verified(tmp_path: Path) -> None:
     assert load(tmp_path, REGISTRATION="open").registration == "open", "the terminal shows the link"
-    with pytest.raises(SettingsError, match="^REGISTRATION wants SMTP_HOST when it is open"):
+    with pytest.raises(SettingsError, match=r"^REGISTRATION wants SMTP_HOST when it is open"):
         load_production(tmp_path, REGISTRATION="open")
 
 
