@@ -14,8 +14,8 @@ from letstalk.web.form_answers import asked_text
 
 ROLES = (
     (Role.VIEWER.value, "Sees tokens and verifications of the owners granted."),
-    (Role.DEVELOPER.value, "Makes and changes them, too."),
-    (Role.ADMIN.value, "Everything, of all owners, and people."),
+    (Role.DEVELOPER.value, "The same, and makes, changes and revokes tokens, and has phones called."),
+    (Role.ADMIN.value, "Everything, of all owners, and who may sign in."),
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 
 from tests.apps import TurnableClock, issue_token, make_app, services_of
+from tests.call_parts import StandingClock
 from tests.people_parts import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
 
 LOGIN = "/api/auth/login"
@@ -51,8 +52,9 @@ def test_an_unknown_name_and_a_wrong_password_are_answered_alike(app: Flask, per
         assert "Retry-After" not in answer.headers
 
 
-def test_too_many_failures_wait_with_retry_after_also_for_names_that_nobody_has(app: Flask, person: Person) -> None:
-    client = app.test_client()
+def test_too_many_failures_wait_with_retry_after_also_for_names_that_nobody_has(tmp_path: Path) -> None:
+    app = make_app(tmp_path, StandingClock())
+    person, client = a_person(app), app.test_client()
     seen = []
     for name, address in ((person.account.username, "203.0.113.3"), ("nobody-else", "203.0.113.4")):
         statuses = []

@@ -15,11 +15,11 @@ from letstalk.storage.crypto import generate_key
 from letstalk.storage.mails import list_due
 from tests.apps import OWNER, PHONE, make_app, services_of
 from tests.apps import PASSWORD as OWNER_PASSWORD
-from tests.mail_servers import HOST, MailServer, mail_server
+from tests.mail_servers import MailServer, mail_server
 from tests.page_parts import Visitor, a_visitor, audited_in
 from tests.people_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.web.test_mailed_links import BASE, mail_settings
 
-BASE = "https://calls.example.com"
 PAGES = ("/accept-invitation", "/reset-password", "/verify-email")
 NO_LINK = "ltl_" + "a" * 48
 WRONG_LINK = "This link is not valid, or not any more."
@@ -33,15 +33,7 @@ def server() -> Iterator[MailServer]:
 
 @pytest.fixture
 def app(tmp_path: Path, server: MailServer) -> Flask:
-    return make_app(
-        tmp_path,
-        SMTP_HOST=HOST,
-        SMTP_PORT=str(server.port),
-        SMTP_SECURITY="none",
-        MAIL_FROM="Acme <calls@example.com>",
-        PUBLIC_URL=BASE,
-        REGISTRATION="open",
-    )
+    return make_app(tmp_path, utc_now, **mail_settings(server))
 
 
 @pytest.fixture
