@@ -54,6 +54,7 @@ from letstalk.telephony.simulator.screens import print_what_a_phone_hears
 from letstalk.web.accounts import accounts
 from letstalk.web.auth import auth
 from letstalk.web.calls import calls
+from letstalk.web.cross_origin import CrossOrigin
 from letstalk.web.dashboard import dashboard
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
 from letstalk.web.docs import docs
@@ -279,6 +280,8 @@ def _bind_web(app: OpenAPI, settings: Settings) -> None:
     for pages in PAGES:
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
+    if settings.cors_origins:
+        app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]  # Flask's own way
 
 
 def _add_commands(app: Flask) -> None:

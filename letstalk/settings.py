@@ -94,6 +94,10 @@ class Settings(BaseSettings):
         "openid email profile", description="scopes with spaces between them, openid among them"
     )
     oidc_sign_up: Literal["off", "viewer", "developer"] = Field("off", description="off, viewer or developer")
+    cors_origins: Annotated[frozenset[str], BeforeValidator(values_of.read_origins)] = Field(
+        frozenset(),
+        description="origins such as https://app.example.com, separated by commas, never * (http on loopback only)",
+    )
     jwt_issuers: Annotated[tuple[JwtIssuer, ...], BeforeValidator(read_jwt_issuers)] = Field(
         (),
         description="a JSON list of objects with issuer, audience, algorithms, and either jwks_url or public_key",

@@ -111,6 +111,25 @@ def read_provider_url(text: str) -> str:
     return text
 
 
+def read_origins(text: str) -> frozenset[str]:
+    """Origins with commas between them, each as a browser writes its own: lower case, no port that goes without saying.
+
+    `*` is none of them: which sites may call is said by name.
+    """
+    return frozenset(_read_origin(part.strip()) for part in text.split(","))
+
+
+def _read_origin(text: str) -> str:
+    read_public_url(text)
+    parts = urlsplit(text)
+    if not text.isascii() or parts.path or parts.netloc.endswith(":") or "*" in text:
+        raise ValueError("more, or less, than an origin")
+    host = parts.hostname or ""
+    read_host(host)
+    is_usual = parts.port is None or parts.port == {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if is_usual else f':{parts.port}'}"
+
+
 def read_visible_text(text: str) -> str:
     """1 to 500 visible characters of ASCII, and no others."""
     if not re.fullmatch(r"[!-~]{1,500}", text):

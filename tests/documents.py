@@ -30,12 +30,13 @@ class Document:
 
     def section(self, heading: str) -> Document:
         """What stands under `heading`, down to the next one that is no deeper. Raises ValueError without it."""
-        start = re.search(rf"^(#+) {re.escape(heading)}$", self.text, re.MULTILINE)
+        # A comment in a block of code looks like a heading.
+        prose = _BLOCK.sub(lambda block: "`" * len(block[0]), self.text)
+        start = re.search(rf"^(#+) {re.escape(heading)}$", prose, re.MULTILINE)
         if start is None:
             raise ValueError(f"{self.path.name} has no heading {heading!r}")
-        rest = self.text[start.end() :]
-        end = re.search(rf"^#{{1,{len(start.group(1))}}} ", rest, re.MULTILINE)
-        return Document(self.path, rest[: end.start()] if end else rest)
+        end = re.compile(rf"^#{{1,{len(start.group(1))}}} ", re.MULTILINE).search(prose, start.end())
+        return Document(self.path, self.text[start.end() : end.start() if end else None])
 
     def spans(self) -> list[str]:
         """What is written as code: each span of the prose, each line of the blocks."""

@@ -344,3 +344,37 @@ def test_the_example_explains_each_setting() -> None:
         assert not names or lines[0].startswith("# "), f"{names} stand without a comment"
         for name in set(names) & set(SECRET_NAMES):
             assert "(secret)" in lines[0], f"{name} can be given as {name}_FILE"
+
+
+def test_sites_are_named_as_their_browsers_name_them(tmp_path: Path) -> None:
+    assert load(tmp_path).cors_origins == frozenset()
+    given = "https://app.example.com, HTTPS://Shop.example.com:443,http://localhost:3000,http://[::1]:8080"
+    assert load(tmp_path, CORS_ORIGINS=given).cors_origins == {
+        *("https://app.example.com", "https://shop.example.com", "http://localhost:3000", "http://[::1]:8080")
+    }
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "https://*", "https://*.example.com", "null", "app.example.com", "https://", "ftp://app.example.com"),
+        *("http://app.example.com", "https://app.example.com/", "https://app.example.com/path", "https://a.example:"),
+        *(
+            "https://user@app.example.com",
+            "https://app.example.com?x",
+            "https://app.example.com#x",
+            "https://é.example",
+        ),
+        *(
+            "https://app.example.com:99999",
+            "https://app.example.com,",
+            "https://app.example.com *",
+            "http://127.0.0.1.nip.io",
+        ),
+    ],
+)
+def test_what_is_no_origin_to_name_ends_the_start(origin: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, CORS_ORIGINS=origin).startswith(
+        "CORS_ORIGINS wants origins such as https://app.example.com"
+    )
+    assert refusal(tmp_path, CORS_ORIGINS=f"https://a.example, {origin}").startswith("CORS_ORIGINS wants")

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from flask import Flask
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Visit
+from tests.people_parts import a_person
 
 PHONE = {"width": 360, "height": 740}
 
@@ -63,7 +65,7 @@ def test_it_can_be_tried_out_with_a_token(visit: Callable[..., Visit], base: str
     token = httpx.post(f"{base}/api/tokens").json()["token"]
     page = open_docs(visit())
     page.get_by_role("button", name="Authorize").click()
-    page.locator("#auth-bearer-value").fill(token)
+    page.locator("#auth-bearer-value").first.fill(token)
     page.locator(".auth-btn-wrapper .authorize").first.click()
     page.locator(".btn-done").first.click()
     page.locator("#operations-Tokens-get_current_token .opblock-summary-control").click()
@@ -73,6 +75,26 @@ def test_it_can_be_tried_out_with_a_token(visit: Callable[..., Visit], base: str
     answer.wait_for()
     assert "200" in answer.inner_text()
     assert '"prefix"' in answer.inner_text()
+
+
+def test_it_can_be_tried_out_as_a_person(visit: Callable[..., Visit], app: Flask) -> None:
+    token = a_person(app).token
+    page = open_docs(visit())
+    page.get_by_role("button", name="Authorize").click()
+    offered = [each.split()[0] for each in page.locator(".auth-container h4").all_inner_texts()]
+    assert {"token", "person"} <= set(offered)
+    person = page.locator(".auth-container").filter(has=page.locator("h4", has_text="person"))
+    person.locator("input").fill(token)
+    person.locator(".authorize").click()
+    page.locator(".btn-done").first.click()
+    for operation in ("Signing_in-get_me", "Calls-list_verifications"):
+        block = page.locator(f"[id='operations-{operation}']")
+        block.locator(".opblock-summary-control").click()
+        block.get_by_role("button", name="Try it out").click()
+        block.get_by_role("button", name="Execute").click()
+        answer = block.locator(".live-responses-table .response").first
+        answer.wait_for()
+        assert "200" in answer.inner_text()
 
 
 @pytest.mark.parametrize("options", [{"viewport": PHONE, "is_mobile": True, "has_touch": True}], ids=["phone"])
