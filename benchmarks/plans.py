@@ -41,9 +41,9 @@ FULL = Plan(
 # For the tests: every part runs, none long enough to say anything.
 SHORT = Plan(
     rounds=1,
-    pace_seconds=0.4,
-    hello_seconds=0.2,
-    warm_up_seconds=0.1,
+    pace_seconds=0.2,
+    hello_seconds=0.1,
+    warm_up_seconds=0.05,
     few_rows=100,
     many_rows=400,
     tokens=50,

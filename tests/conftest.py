@@ -11,6 +11,7 @@ from tests.services_at_hand import LEFT_OUT
 
 pytest_plugins = [
     "tests.fixtures.databases",
+    "tests.fixtures.logs",
     "tests.fixtures.openid",
     "tests.fixtures.postgresql",
     "tests.fixtures.redis",

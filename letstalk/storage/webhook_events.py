@@ -25,7 +25,7 @@ webhook_events = Table(
     Column("detail", Text, nullable=False),
     Column("received_at", UtcDateTime, nullable=False),
     Column("applied_at", UtcDateTime),
-    Column("tries", Integer, nullable=False),
+    Column("tries", Integer, nullable=False, default=0),
 )
 Index(
     "ix_webhook_events_waiting",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 from flask import Request
@@ -41,12 +42,26 @@ class ApiRequest(Request):
         if not self.is_json:
             raise UnsupportedMediaType
         try:
-            parsed = orjson.loads(raw.removeprefix(BOM_UTF8))
+            parsed = _parse(raw.removeprefix(BOM_UTF8))
+        except RecursionError:
+            raise InvalidRequest("The body is nested too deeply.") from None
         except ValueError:
             raise InvalidRequest("The body is not valid JSON.") from None
         if not isinstance(parsed, dict):
             raise InvalidRequest("The body must be a JSON object.")
         return parsed
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except ValueError:
+        # Half a character is JSON too (RFC 8259, section 8.2): its field is refused, not the whole body.
+        return json.loads(raw.decode(), parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
 
 
 class App(OpenAPI):

@@ -17,7 +17,7 @@ from reliability.fleets import Fleet, running_fleet
 from tests.services_at_hand import needed, postgres_binaries, redis_binary
 from tests.web.lived_in import LIMITS
 
-CASES = 24  # of each operation, where it has so many: some 300 in all
+CASES = 10  # of each operation, where it has so many: some 300 in all
 SHARED = ("tokens", "scopes", "owners", "codes", "calls", "webhooks", "pages")  # what instances share
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -417,13 +418,13 @@ def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient,
 
 
 def test_neither_code_nor_state_nor_secret_is_logged(
-    client: FlaskClient, provider: StandInProvider, caplog: pytest.LogCaptureFixture
+    client: FlaskClient, provider: StandInProvider, log_output: io.StringIO
 ) -> None:
     url = start(client)
     brought = provider.sign_in(url)
     come_back(client, brought)
     come_back(client, brought)
-    output = caplog.text
+    output = log_output.getvalue()
     assert "sso_refused" in output
     for secret in (brought["code"], brought["state"], "strange"):
         assert secret not in output
