@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -190,7 +191,7 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         # Without this the driver opens transactions by its own rules, and never an IMMEDIATE one.
         connection.isolation_level = None
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode = WAL")
+        _switch_to_wal(cursor)
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
         # Erased means overwritten: otherwise a phone, or a sealed code, would stay readable in the file's free space.
@@ -201,6 +202,21 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
     def begin(connection: Connection) -> None:
         if not connection.get_execution_options().get("borrowed"):
             connection.exec_driver_sql("BEGIN")
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Several processes may open one new file at once, and here SQLite does not wait as it does everywhere else: it
+    says that the database is locked (its documentation of WAL, "Sometimes Queries Return SQLITE_BUSY").
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.01)
 
 
 def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> Any:
