@@ -18,8 +18,9 @@ MAX_PHONE_CHARACTERS = 40
 # be able to start one (International Revenue Share Fraud).
 COSTLY_TYPES = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
-# As people write numbers, the typographic spaces, hyphens and the full-width plus of other keyboards included.
-_USUAL = re.compile(r"[+()\-./ 0-9]{0,40}")
+# Most numbers are written so, and need not be looked at character by character.
+_USUAL = re.compile(r"[+()\-./ 0-9]*")
+# As people write the others, the typographic spaces, hyphens and the full-width plus of other keyboards included.
 _PUNCTUATION = frozenset("+()[]-./ \uff0b\u00a0\u2007\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u3000\u2060")
 
 

@@ -154,10 +154,13 @@ class Database:
         try:
             connection, idle_since = self._idle.pop()
         except IndexError:
-            return self.engine.connect().execution_options(borrowed=True)
+            return self._open()
         if self.is_sqlite or time.monotonic() - idle_since < TRUSTED_SECONDS:
             return connection
         connection.close()  # the pool asks the server, when it is taken from there again, whether it still lives
+        return self._open()
+
+    def _open(self) -> Connection:
         return self.engine.connect().execution_options(borrowed=True)
 
     def _give_back(self, connection: Connection) -> None:
