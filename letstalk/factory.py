@@ -8,21 +8,18 @@ import sys
 import uuid
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from flask import Flask
-from flask_openapi3 import OpenAPI
 from sqlalchemy.exc import OperationalError
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.cli.groups import GROUPS
 from letstalk.domain.times import Clock, utc_now
-from letstalk.extensions import csrf, login_manager, make_limiter
+from letstalk.extensions import make_limiter
 from letstalk.factory_people import build_carrier_of, build_people_of
+from letstalk.factory_web import bind_web, configure
 from letstalk.limit_windows import Windows
 from letstalk.observability.logs import configure_logs
-from letstalk.observability.requests import RequestLog
 from letstalk.processes import Process
 from letstalk.servers import ServerOptions
 from letstalk.services.audit import AuditTrail
@@ -51,41 +48,13 @@ from letstalk.tasks import Worker, WorkQueue
 from letstalk.telephony.base import LateSink
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
-from letstalk.web.accounts import accounts
-from letstalk.web.auth import auth
-from letstalk.web.calls import calls
-from letstalk.web.cross_origin import CrossOrigin
-from letstalk.web.dashboard import dashboard
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
-from letstalk.web.docs import docs
-from letstalk.web.errors import init_errors, raise_invalid_request
-from letstalk.web.guards import check_guard, is_loopback
-from letstalk.web.health import health
-from letstalk.web.invitation_pages import invitation_pages
-from letstalk.web.invitations import invitations
-from letstalk.web.json_bodies import JsonBodies
+from letstalk.web.errors import raise_invalid_request
 from letstalk.web.limits import RequestLimits, init_limits
-from letstalk.web.link_pages import link_pages
-from letstalk.web.mail_pages import mail_pages
-from letstalk.web.openapi import build_document
-from letstalk.web.people import people as people_pages
-from letstalk.web.profile import profile
-from letstalk.web.registrations import registrations
-from letstalk.web.requests import MAX_BODY_BYTES, ApiRequest, App
-from letstalk.web.role_pages import role_pages
-from letstalk.web.security_headers import SecurityHeaders
-from letstalk.web.session_pages import session_pages
+from letstalk.web.local_requests import is_loopback
+from letstalk.web.requests import ApiRequest, App
 from letstalk.web.sessions import SessionCookies
-from letstalk.web.sign_in import sign_in
-from letstalk.web.sign_in_codes import sign_in_codes
-from letstalk.web.single_sign_on import single_sign_on
-from letstalk.web.tokens import tokens
-from letstalk.web.webhooks import webhooks
 
-PAGES = (
-    *(sign_in, sign_in_codes, link_pages, mail_pages),
-    *(dashboard, people_pages, invitation_pages, role_pages, profile, session_pages),
-)
 SESSION_LIFETIME = timedelta(hours=12)
 
 
@@ -122,30 +91,11 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     )
     app.request_class = ApiRequest
     app.session_interface = SessionCookies()
-    _configure(app, settings)
+    configure(app, settings, SESSION_LIFETIME)
     _bind_services(app, settings, clock)
-    _bind_web(app, settings)
+    bind_web(app, settings)
     _add_commands(app)
     return app
-
-
-def _configure(app: Flask, settings: Settings) -> None:
-    public_host = urlsplit(settings.public_url).hostname if settings.public_url else None
-    app.config.update(
-        SECRET_KEY=settings.secret_key.get_secret_value(),
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
-        SESSION_COOKIE_HTTPONLY=True,
-        SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=SESSION_LIFETIME,
-        # The guards check it, so that an API call with a token needs none.
-        WTF_CSRF_CHECK_DEFAULT=False,
-        WTF_CSRF_TIME_LIMIT=None,
-        COOKIES_ARE_SECURE=not settings.is_development and (settings.public_url or "").startswith("https:"),
-        LOOPBACK_MAY_MANAGE_TOKENS=settings.is_development and (public_host is None or is_loopback(public_host)),
-        PUBLIC_URL=settings.public_url,
-    )
-    app.json = JsonBodies(app)
 
 
 def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
@@ -262,26 +212,6 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     init_limits(
         app, RequestLimits(limiter, Windows(), token=settings.rate_limit_token, address=settings.rate_limit_address)
     )
-
-
-def _bind_web(app: OpenAPI, settings: Settings) -> None:
-    app.wsgi_app = RequestLog(SecurityHeaders(app.wsgi_app))  # type: ignore[method-assign]
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
-    init_errors(app)
-    csrf.init_app(app)
-    # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
-    app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
-    app.before_request(check_guard)
-    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
-        app.register_api(api)
-    for pages in PAGES:
-        app.register_blueprint(pages)
-    app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
-    if settings.cors_origins:
-        app.wsgi_app = CrossOrigin(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]  # Flask's own way
 
 
 def _add_commands(app: Flask) -> None:

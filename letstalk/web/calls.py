@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from http import HTTPStatus
+from typing import Any, NamedTuple
 
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
+from letstalk.domain.actors import Actor
 from letstalk.domain.scopes import Scope
 from letstalk.domain.times import iso_utc
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.services.idempotency import IdempotencyKey, read_idempotency_key
+from letstalk.services.registry import Services
 from letstalk.services.sends import CallAccepted, NewVerification
 from letstalk.services.verifications import CallHistory, VerificationHistory
 from letstalk.web.container import services
@@ -30,7 +33,18 @@ from letstalk.web.schemas.calls import (
 
 TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
 
+IS_REPLAYED = ("Idempotent-Replayed", "true")
+
 calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+
+
+class Reply(NamedTuple):
+    """An answer before it is one of Flask's."""
+
+    status: HTTPStatus
+    content: dict[str, Any]
+    headers: tuple[tuple[str, str], ...] = ()
+
 
 OVER = (
     "code_expired",
@@ -48,15 +62,7 @@ OVER = (
 @refuses("invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full")
 def send_otp(body: SendRequest) -> Response:
     """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
-    wanted = NewVerification(
-        phone=body.phone,
-        message=body.message,
-        locale=body.locale,
-        code_length=body.code_length,
-        ttl_seconds=body.expires_in,
-    )
-    accepted = services().sends.start_verification(current_actor(), wanted, _idempotency_key())
-    return _render_accepted(accepted, f"{accepted.phone} is being called.")
+    return _respond(answer_send(services(), current_actor(), body, _idempotency_key()))
 
 
 @calls.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
@@ -64,16 +70,7 @@ def send_otp(body: SendRequest) -> Response:
 @refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
 def verify_code(body: VerifyRequest) -> Response:
     """A code is accepted once. Five wrong ones end the verification; ten within an hour close the phone for a while."""
-    service = services().verifications
-    target = service.target(phone=body.phone, verification_id=body.verification_id)
-    approval = service.check_code(current_actor(), target, body.code)
-    return jsonify(
-        verified=True,
-        status=VerificationStatus.APPROVED.value,
-        verification_id=approval.verification_id,
-        phone=approval.phone,
-        approved_at=iso_utc(approval.approved_at),
-    )
+    return _respond(answer_check(services(), current_actor(), body))
 
 
 @calls.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
@@ -93,7 +90,7 @@ def replay_otp(body: ReplayRequest) -> Response:
     """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
     target = services().verifications.target(phone=body.phone, verification_id=body.verification_id)
     accepted = services().sends.replay_verification(current_actor(), target, _idempotency_key())
-    return _render_accepted(accepted, f"{accepted.phone} will hear the code again.")
+    return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
 
 
 @calls.get("", summary="List verifications", responses={200: VerificationListAnswer})
@@ -124,26 +121,60 @@ def cancel_verification(path: CallPath) -> Response:
     return _render_history(services().verifications.cancel_verification(current_actor(), str(path.verification_id)))
 
 
+def answer_send(services: Services, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
+    """What `POST /calls/otp` answers. Raises whatever `start_verification` raises."""
+    wanted = NewVerification(
+        phone=body.phone,
+        message=body.message,
+        locale=body.locale,
+        code_length=body.code_length,
+        ttl_seconds=body.expires_in,
+    )
+    accepted = services.sends.start_verification(actor, wanted, idempotency)
+    return _accepted(accepted, f"{accepted.phone} is being called.")
+
+
+def answer_check(services: Services, actor: Actor, body: VerifyRequest) -> Reply:
+    """What `POST /calls/verify` answers. Raises whatever `check_code` raises."""
+    service = services.verifications
+    target = service.target(phone=body.phone, verification_id=body.verification_id)
+    approval = service.check_code(actor, target, body.code)
+    return Reply(
+        HTTPStatus.OK,
+        {
+            "verified": True,
+            "status": VerificationStatus.APPROVED.value,
+            "verification_id": approval.verification_id,
+            "phone": approval.phone,
+            "approved_at": iso_utc(approval.approved_at),
+        },
+    )
+
+
 def _idempotency_key() -> IdempotencyKey | None:
     return read_idempotency_key(request.path, request.headers.get("Idempotency-Key"), request.get_json())
 
 
-def _render_accepted(accepted: CallAccepted, message: str) -> Response:
-    response = jsonify(
-        verification_id=accepted.verification_id,
-        call_id=accepted.call_id,
-        status=VerificationStatus.PENDING.value,
-        call_status=accepted.call_status,
-        phone=accepted.phone,
-        expires_at=accepted.expires_at,
-        expires_in=accepted.expires_in,
-        attempts_remaining=accepted.attempts_remaining,
-        replays_remaining=accepted.replays_remaining,
-        message=message,
-    )
-    response.status_code = 202
-    if not accepted.is_first_answer:
-        response.headers["Idempotent-Replayed"] = "true"
+def _accepted(accepted: CallAccepted, message: str) -> Reply:
+    content = {
+        "verification_id": accepted.verification_id,
+        "call_id": accepted.call_id,
+        "status": VerificationStatus.PENDING.value,
+        "call_status": accepted.call_status,
+        "phone": accepted.phone,
+        "expires_at": accepted.expires_at,
+        "expires_in": accepted.expires_in,
+        "attempts_remaining": accepted.attempts_remaining,
+        "replays_remaining": accepted.replays_remaining,
+        "message": message,
+    }
+    return Reply(HTTPStatus.ACCEPTED, content, () if accepted.is_first_answer else (IS_REPLAYED,))
+
+
+def _respond(reply: Reply) -> Response:
+    response = jsonify(reply.content)
+    response.status_code = reply.status
+    response.headers.extend(reply.headers)
     return response
 
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from flask import current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -24,8 +22,10 @@ from letstalk.domain.scopes import Scope
 from letstalk.domain.tokens import PREFIX, check_user_id
 from letstalk.extensions import csrf
 from letstalk.observability.requests import ROUTE
+from letstalk.services.registry import Services
 from letstalk.web.container import services
-from letstalk.web.limits import request_limits
+from letstalk.web.limits import Environ, RequestLimits, address_of, request_limits
+from letstalk.web.local_requests import is_local, is_own_laptop
 from letstalk.web.security_headers import IS_PAGE, MORE_HEADERS
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -111,7 +111,7 @@ def current_actor() -> Actor:
 
 
 def remote_address() -> str:
-    return request.remote_addr or "unknown"
+    return address_of(request.environ)
 
 
 def check_guard() -> ResponseReturnValue | None:
@@ -130,7 +130,7 @@ def check_guard() -> ResponseReturnValue | None:
         _admit_metrics_reader()
         return None
     is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
-    request_limits().check_address(remote_address())
+    request_limits().check_address(request.environ)
     if is_page:
         _check_form()
     if guard.kind is GuardKind.SIGNED_IN:
@@ -145,14 +145,22 @@ def check_guard() -> ResponseReturnValue | None:
 
 def _admit(guard: Guard) -> None:
     g.actor = actor = _authenticate(guard)
-    if actor.token_id is not None:
-        services().usage.count(actor.token_id)
-        request_limits().check_token(actor.token_id, actor.rate_limit)
-    elif actor.account_id is not None:
-        request_limits().check_token(actor.account_id, None)
-    _check_rights(actor, guard)
+    admit(request.environ, actor, guard, services(), request_limits())
     if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
         g.actor = _on_behalf(actor, guard)
+
+
+def admit(environ: Environ, actor: Actor, guard: Guard, services: Services, limits: RequestLimits) -> None:
+    """Count a request of somebody known, and see whether it is theirs to make.
+
+    Raises TooManyRequests, Forbidden, InsufficientScope.
+    """
+    if actor.token_id is not None:
+        services.usage.count(actor.token_id)
+        limits.check_token(environ, actor.token_id, actor.rate_limit)
+    elif actor.account_id is not None:
+        limits.check_token(environ, actor.account_id, None)
+    _check_rights(actor, guard)
 
 
 def _check_rights(actor: Actor, guard: Guard) -> None:
@@ -193,7 +201,7 @@ def _authenticate(guard: Guard) -> Actor:
         _check_csrf()
         actor: Actor = current_user.actor_at(remote_address())
         return actor
-    if guard.trusted and _is_own_laptop():
+    if guard.trusted and is_own_laptop():
         request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
         return trusted_actor(ActorKind.LOOPBACK, remote_address())
     raise MissingAuthorization
@@ -239,58 +247,10 @@ def _check_csrf() -> None:
         raise CsrfFailed("The X-CSRFToken header is missing or wrong.") from None
 
 
-def _is_own_laptop() -> bool:
-    """Whether this is a developer's plain `curl` to a server on the same machine, and nothing that imitates it.
-
-    Each refusal closes one way in: a tunnel or proxy (forwarding headers), a web page (Origin, Sec-Fetch-Site, the
-    form types that a browser sends without asking), DNS rebinding (Host), a service that is reachable from outside
-    (PUBLIC_URL).
-    """
-    if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
-        return False
-    if not is_local():
-        return False
-    origin = request.headers.get("Origin")
-    if origin is not None and origin != request.host_url.rstrip("/"):
-        return False
-    if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-        return False
-    has_body = bool(request.content_length) or "Transfer-Encoding" in request.headers
-    return not has_body or request.mimetype == "application/json"
-
-
-def is_local() -> bool:
-    """Whether the request comes from this machine and asks for this machine.
-
-    A proxy beside us passes on names that strangers asked for, often without a header that says so; a page whose name
-    was rebound to 127.0.0.1 asks for that name.
-    """
-    asked_for = urlsplit(f"//{request.host}").hostname
-    return is_loopback(request.remote_addr) and is_loopback(asked_for) and not came_through_a_proxy()
-
-
-def came_through_a_proxy() -> bool:
-    return any(
-        name.lower() in ("forwarded", "x-real-ip") or name.lower().startswith("x-forwarded-")
-        for name in request.headers.keys()  # noqa: SIM118  # werkzeug's headers iterate as pairs
-    )
-
-
-def is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _admit_metrics_reader() -> None:
     if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
         return
-    request_limits().check_address(remote_address())
+    request_limits().check_address(request.environ)
     presented = _presented()
     if presented is None:
         raise MissingAuthorization

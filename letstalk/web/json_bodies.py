@@ -23,7 +23,12 @@ class JsonBodies(JSONProvider):
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        return Response(_to_json(self._prepare_response_obj(args, kwargs)) + b"\n", mimetype=MIMETYPE)
+        return Response(to_body(self._prepare_response_obj(args, kwargs)), mimetype=MIMETYPE)
+
+
+def to_body(obj: Any) -> bytes:
+    """`obj` as JSON, with the newline that keeps a terminal tidy."""
+    return _to_json(obj) + b"\n"
 
 
 def _to_json(obj: Any) -> bytes:

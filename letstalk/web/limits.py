@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
+from typing import Any
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
 from limits.storage import Storage
@@ -27,6 +28,8 @@ SIGN_IN_LIMIT = "5 per minute; 30 per hour"
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # how often a mailbox is written to, the links themselves say
 
+Environ = dict[str, Any]
+
 
 class RequestLimits:
     """Counts requests in the limiter's storage, and in this process while that storage is away.
@@ -34,6 +37,8 @@ class RequestLimits:
     Falling back to memory rather than refusing: a limit that is a few times looser for as long as Redis is away
     is a smaller harm than a sign-in that nobody can finish. The limits that cost money (per phone) are in the
     database and do not depend on Redis.
+
+    Each check takes the request as WSGI has it: where the client stands is left there for its answer's headers.
     """
 
     def __init__(self, limiter: Limiter, fallback: Storage, *, token: str | None, address: str | None) -> None:
@@ -48,33 +53,33 @@ class RequestLimits:
         self._away_until = 0.0
         self._reset_times: dict[str, float] = {}
 
-    def check_address(self, address: str) -> None:
-        """Count a request from `address`. Raises TooManyRequests when it is one too many."""
-        self._check("address", subscriber_of(address), self._address)
+    def check_address(self, environ: Environ) -> None:
+        """Count a request from its address. Raises TooManyRequests when it is one too many."""
+        self._check(environ, "address", subscriber_of(address_of(environ)), self._address)
 
-    def check_token(self, token_id: str, own_limit: str | None) -> None:
+    def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
         """Count a request of a token, by its own limit if it has one. Raises TooManyRequests."""
-        self._check("token", token_id, self._token if own_limit is None else _parse(own_limit))
+        self._check(environ, "token", token_id, self._token if own_limit is None else _parse(own_limit))
 
-    def check_sign_in(self, address: str) -> None:
-        """Count a try to sign in from `address`. Raises TooManyRequests."""
-        self._check("sign_in", subscriber_of(address), self._sign_in)
+    def check_sign_in(self, environ: Environ) -> None:
+        """Count a try to sign in from the address. Raises TooManyRequests."""
+        self._check(environ, "sign_in", subscriber_of(address_of(environ)), self._sign_in)
 
-    def check_mail(self, address: str) -> None:
-        """Count a request from `address` that has someone mailed. Raises TooManyRequests."""
-        self._check("mail", subscriber_of(address), self._mail)
+    def check_mail(self, environ: Environ) -> None:
+        """Count a request that has someone mailed. Raises TooManyRequests."""
+        self._check(environ, "mail", subscriber_of(address_of(environ)), self._mail)
 
-    def check_departure(self, address: str) -> None:
-        """Count a browser at `address` that goes off to sign in elsewhere. Raises TooManyRequests."""
-        self._check("departure", subscriber_of(address), self._departure)
+    def check_departure(self, environ: Environ) -> None:
+        """Count a browser that goes off to sign in elsewhere. Raises TooManyRequests."""
+        self._check(environ, "departure", subscriber_of(address_of(environ)), self._departure)
 
-    def _check(self, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
+    def _check(self, environ: Environ, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
         for item in items:
             if time.monotonic() < self._away_until:
-                self._hit(self._fallback, item, kind, key)
+                self._hit(environ, self._fallback, item, kind, key)
                 continue
             try:
-                self._hit(self._limiter.storage, item, kind, key)
+                self._hit(environ, self._limiter.storage, item, kind, key)
             except TooManyRequests:
                 raise
             except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
@@ -82,7 +87,7 @@ class RequestLimits:
                 self._away_until = time.monotonic() + ASK_AGAIN_SECONDS
                 limit_storage_away_total.inc()
                 log.warning("limit_storage_away", error=type(error).__name__)
-                self._hit(self._fallback, item, kind, key)
+                self._hit(environ, self._fallback, item, kind, key)
 
     def _reset_time(self, storage: Storage, name: str) -> float:
         """When the window ends, in Unix seconds: asked for once a window, since it does not move."""
@@ -93,13 +98,13 @@ class RequestLimits:
             known = self._reset_times[name] = storage.get_expiry(name)
         return known
 
-    def _hit(self, storage: Storage, item: RateLimitItem, kind: str, key: str) -> None:
+    def _hit(self, environ: Environ, storage: Storage, item: RateLimitItem, kind: str, key: str) -> None:
         """Count one, by the storage itself: `FixedWindowRateLimiter` reads there again what this knows already."""
         name = _key_for(item, kind, key)
         used = storage.incr(name, item.get_expiry())
         remaining = item.amount - used
         reset_seconds = max(1, math.ceil(self._reset_time(storage, name) - time.time()))
-        _state(item, max(0, remaining), reset_seconds)
+        _state(environ, item, max(0, remaining), reset_seconds)
         if remaining < 0:
             raise TooManyRequests(
                 f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
@@ -116,14 +121,18 @@ def _key_for(item: RateLimitItem, kind: str, key: str) -> str:
     return item.key_for(kind, key)
 
 
+def address_of(environ: Environ) -> str:
+    """Where a request comes from, as far as the proxies in front are believed."""
+    return environ.get("REMOTE_ADDR") or "unknown"
+
+
 def request_limits() -> RequestLimits:
     limits: RequestLimits = current_app.extensions["letstalk_limits"]
     return limits
 
 
-def _state(item: RateLimitItem, remaining: int, reset_seconds: int) -> None:
+def _state(environ: Environ, item: RateLimitItem, remaining: int, reset_seconds: int) -> None:
     """Tell the client its tightest limit, as the IETF's RateLimit header fields draft writes it."""
-    environ = request.environ
     if remaining < environ.get(LEAST_REMAINING, math.inf):
         environ[LEAST_REMAINING] = remaining
         headers = environ[MORE_HEADERS]

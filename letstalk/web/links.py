@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import current_app, request
 
-from letstalk.web.guards import is_local
+from letstalk.web.local_requests import is_local
 
 
 def link_base() -> str:

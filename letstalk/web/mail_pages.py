@@ -12,7 +12,7 @@ from letstalk.domain.errors import LetsTalkError
 from letstalk.domain.passwords import describe_rules
 from letstalk.web.container import people
 from letstalk.web.form_answers import answer_form, asked_text
-from letstalk.web.guards import remote_address, sign_in_page
+from letstalk.web.guards import sign_in_page
 from letstalk.web.limits import request_limits
 from letstalk.web.links import link_base
 
@@ -29,7 +29,7 @@ def forgotten() -> ResponseReturnValue:
 @sign_in_page
 def ask_for_password() -> ResponseReturnValue:
     try:
-        request_limits().check_mail(remote_address())
+        request_limits().check_mail(request.environ)
         people().password_resets.ask(asked_text("email"), link_base())
     except LetsTalkError as error:
         return _ask("links/forgot.html", error)
@@ -46,7 +46,7 @@ def unverified() -> ResponseReturnValue:
 @sign_in_page
 def resend_verification() -> ResponseReturnValue:
     try:
-        request_limits().check_mail(remote_address())
+        request_limits().check_mail(request.environ)
         people().registrations.resend_verification(asked_text("email"), link_base())
     except LetsTalkError as error:
         return _ask("links/resend.html", error)
@@ -63,7 +63,7 @@ def newcomer() -> ResponseReturnValue:
 @sign_in_page
 def register() -> ResponseReturnValue:
     try:
-        request_limits().check_mail(remote_address())
+        request_limits().check_mail(request.environ)
         wanted = asked_text("username"), asked_text("email"), request.form.get("password", "")
         people().registrations.register(*wanted, link_base())
     except LetsTalkError as error:

@@ -5,10 +5,11 @@ What names an e-mail address is answered alike, in the same time, whether somebo
 
 from __future__ import annotations
 
+from flask import request
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.web.container import people
-from letstalk.web.guards import public, remote_address
+from letstalk.web.guards import public
 from letstalk.web.limits import request_limits
 from letstalk.web.links import link_base
 from letstalk.web.openapi import needs_database, refuses
@@ -41,7 +42,7 @@ registrations = APIBlueprint(
 @needs_database
 @refuses("registration_closed", "mail_not_set_up", "weak_password")
 def register(body: RegistrationRequest) -> JsonAnswer:
-    request_limits().check_mail(remote_address())
+    request_limits().check_mail(request.environ)
     people().registrations.register(body.username, body.email, body.password, link_base())
     return RegistrationAnswer(message="Open the link that we mail to you, then sign in.").model_dump(), 201
 
@@ -62,7 +63,7 @@ def verify_email(body: LinkRequest) -> JsonAnswer:
 @refuses("mail_not_set_up")
 def resend_verification(body: AddressRequest) -> JsonAnswer:
     """It ends the one before. Nobody is mailed more than three within half an hour, nor two within a minute."""
-    request_limits().check_mail(remote_address())
+    request_limits().check_mail(request.environ)
     people().registrations.resend_verification(body.email, link_base())
     return _sent()
 
@@ -73,7 +74,7 @@ def resend_verification(body: AddressRequest) -> JsonAnswer:
 @refuses("mail_not_set_up")
 def ask_for_password(body: AddressRequest) -> JsonAnswer:
     """Whoever has the address is mailed a link, as often as with the verification. The present password goes on."""
-    request_limits().check_mail(remote_address())
+    request_limits().check_mail(request.environ)
     people().password_resets.ask(body.email, link_base())
     return _sent()
 

@@ -41,15 +41,20 @@ class ApiRequest(Request):
             return {}
         if not self.is_json:
             raise UnsupportedMediaType
-        try:
-            parsed = _parse(raw.removeprefix(BOM_UTF8))
-        except RecursionError:
-            raise InvalidRequest("The body is nested too deeply.") from None
-        except ValueError:
-            raise InvalidRequest("The body is not valid JSON.") from None
-        if not isinstance(parsed, dict):
-            raise InvalidRequest("The body must be a JSON object.")
-        return parsed
+        return parse_object(raw)
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """A body as a JSON object. Raises InvalidRequest for what is none."""
+    try:
+        parsed = _parse(raw.removeprefix(BOM_UTF8))
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply.") from None
+    except ValueError:
+        raise InvalidRequest("The body is not valid JSON.") from None
+    if not isinstance(parsed, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    return parsed
 
 
 def _parse(raw: bytes) -> Any:

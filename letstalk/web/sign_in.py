@@ -75,7 +75,7 @@ def _sign_in_owner(password: str) -> None:
     if not services().sessions.is_open:
         raise InvalidCredentials
     try:
-        request_limits().check_sign_in(address)
+        request_limits().check_sign_in(request.environ)
     except TooManyRequests:
         sign_ins_total.labels("throttled").inc()
         log.warning("sign_in_throttled", address=address)

@@ -14,7 +14,7 @@ from letstalk.services.single_sign_on import ATTEMPT_SECONDS, METHOD, SECRET_BYT
 from letstalk.web.auth import CALL_REFUSALS, current_device
 from letstalk.web.browser_sessions import let_in, local_path
 from letstalk.web.container import people
-from letstalk.web.guards import public, remote_address
+from letstalk.web.guards import public
 from letstalk.web.limits import request_limits
 from letstalk.web.openapi import needs_database, refuses
 from letstalk.web.schemas.auth import SignedInAnswer
@@ -48,7 +48,7 @@ def start_single_sign_on(query: StartQuery) -> Response:
     """For a browser: it is sent to the provider, which sends it back to the callback within ten minutes."""
     request.environ[IS_PAGE] = _is_browser()
     service = people().single_sign_on
-    request_limits().check_departure(remote_address())
+    request_limits().check_departure(request.environ)
     browser = _known_browser() or secrets.token_urlsafe(SECRET_BYTES)
     answer = _redirect(service.begin(browser, local_path(query.next)))
     answer.set_cookie(

@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.domain.errors import InvalidSignature
 from letstalk.web.container import services
-from letstalk.web.guards import remote_address, signature_checked
+from letstalk.web.guards import signature_checked
 from letstalk.web.limits import request_limits
 from letstalk.web.openapi import refuses
 from letstalk.web.schemas.base import Answer, with_example
@@ -57,6 +57,6 @@ def receive_telnyx_event() -> Response:
         services().events.receive_webhook({name.lower(): value for name, value in request.headers}, request.get_data())
     except InvalidSignature:
         # Only what is not signed counts against its address: Telnyx may send as much as it likes.
-        request_limits().check_address(remote_address())
+        request_limits().check_address(request.environ)
         raise
     return jsonify(received=True)
