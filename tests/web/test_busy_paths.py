@@ -59,9 +59,15 @@ def code_of(app: Flask, verification_id: str) -> str:
     return code
 
 
+def content_of(answer: TestResponse) -> dict[str, Any]:
+    content = answer.get_json()
+    assert isinstance(content, dict)
+    return content
+
+
 def alike(answer: TestResponse) -> tuple[int, dict[str, Any], dict[str, str]]:
     """What must be the same both times."""
-    body = {name: value for name, value in answer.get_json().items() if name not in OTHER_EACH_TIME}
+    body = {name: value for name, value in content_of(answer).items() if name not in OTHER_EACH_TIME}
     headers = {name: value for name, value in answer.headers.items() if name not in ("X-Request-Id", "Content-Length")}
     headers.pop("RateLimit", None)  # counts down
     return answer.status_code, body, headers
