@@ -79,7 +79,7 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     # Imported only here: development and the commands do not need it.
     from waitress.server import create_server
 
-    from letstalk.connections import Channel
+    from letstalk.connections import Bell, Channel
 
     server: Any = create_server(
         app,
@@ -95,6 +95,7 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
         clear_untrusted_proxy_headers=False,
     )
     server.channel_class = Channel
+    server.pull_trigger = Bell(server.trigger).ring
     dispatcher: Any = server.task_dispatcher
     dispatcher.shutdown = partial(dispatcher.shutdown, timeout=ABANDON_SECONDS)
     stop = _GracefulStop(server, process)

@@ -7,12 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from waitress.server import create_server
 
-from letstalk.connections import MAX_REQUESTS_AHEAD, Channel
+from letstalk.connections import MAX_REQUESTS_AHEAD, Bell, Channel
 
 LARGE = b"x" * 2_000_000
 
@@ -23,26 +24,34 @@ def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [body]
 
 
-@pytest.fixture
-def port() -> Iterator[int]:
-    """Of a server with two threads for requests."""
+@contextmanager
+def serving(longest_sleep_seconds: float) -> Iterator[int]:
+    """The port of a server with two threads for requests, whose loop sleeps for so long where nothing wakes it."""
     server: Any = create_server(answer, host="127.0.0.1", port=0, threads=2)
     server.channel_class = Channel
+    server.pull_trigger = Bell(server.trigger).ring
     stopping = threading.Event()
 
     def serve() -> None:
         while not stopping.is_set():
-            server.asyncore.loop(timeout=0.02, map=server._map, count=1)
+            server.asyncore.loop(timeout=longest_sleep_seconds, map=server._map, count=1)
 
     thread = threading.Thread(target=serve)
     thread.start()
     yield server.effective_port
     stopping.set()
+    server.trigger.pull_trigger()
     thread.join()
     server.close()
     for channel in list(server.active_channels.values()):
         channel.close()
     server.task_dispatcher.shutdown()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    with serving(longest_sleep_seconds=0.02) as found:
+        yield found
 
 
 def statuses(port: int, data: bytes) -> list[int]:
@@ -87,3 +96,33 @@ def test_whoever_reads_no_answers_keeps_no_thread_from_others(port: int) -> None
     assert statuses(port, get()) == [200]
     for wire in silent:
         wire.close()
+
+
+def test_an_answer_leaves_in_one_piece(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+        for _ in range(50):
+            wire.sendall(b"GET /small HTTP/1.1\r\nHost: here\r\n\r\n")
+            assert wire.recv(65536).endswith(b"\r\n\r\nsmall")
+
+
+def test_no_connection_waits_for_a_loop_that_sleeps() -> None:
+    slowest_seconds = []
+
+    def ask(port: int) -> None:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+            slowest = 0.0
+            for _ in range(300):
+                started = time.monotonic()
+                wire.sendall(b"GET /small HTTP/1.1\r\nHost: here\r\n\r\n")
+                assert wire.recv(65536).endswith(b"small")
+                slowest = max(slowest, time.monotonic() - started)
+            slowest_seconds.append(slowest)
+
+    with serving(longest_sleep_seconds=15) as port:
+        threads = [threading.Thread(target=ask, args=(port,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(slowest_seconds) == 8, "each was answered to the end"
+    assert max(slowest_seconds) < 10, "nobody waited until the loop woke by itself"
