@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 REDACTED = "[redacted]"
 _DEEPEST = 6  # of nested values; what lies deeper is left out
@@ -36,10 +36,19 @@ _PATTERNS: dict[str, str] = {
     "e164": r"(?:\+|%2[Bb])\d[\d ().\-]{4,18}\d",
     "phone": r"(?<![\w.+\-])\d{9,15}(?![\w\-]|\.\d)",  # without its plus; ids have letters or hyphens about them
 }
-# Without any of these a text holds nothing of the kind, and most have none: it spares the search for all.
-_SUSPECT = re.compile(r"\d|=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA")
+_NUMBERS = ("spoken", "e164", "phone")
+# Each of the others holds one of these; most texts hold none, and that spares the search for all.
+_MARK = re.compile(r"=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA|KEY")
+_DIGIT = re.compile(r"\d")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))
+_UNFIT_NUMBER = re.compile("|".join(f"(?P<{name}>{_PATTERNS[name]})" for name in _NUMBERS))
+_MASKED = re.compile(r"\+\d{4}…\d{2}")  # as `mask_phone` leaves a phone in E.164
+
+# The words that lines are made of, such as events, methods and routes: looked through once, then known to be harmless.
+_harmless: set[str] = set()
+_MOST_HARMLESS = 1024
+_LONGEST_HARMLESS = 64  # characters
 
 
 def mask_phone(phone: str) -> str:
@@ -49,9 +58,31 @@ def mask_phone(phone: str) -> str:
 
 def redact_text(text: str) -> str:
     """`text` without what must not be read in it."""
-    if _UUID.fullmatch(text):
+    if text in _harmless or (len(text) == 36 and _UUID.fullmatch(text)):
         return text
-    return _UNFIT.sub(_replace, text) if _SUSPECT.search(text) else text
+    if _MARK.search(text):
+        return _UNFIT.sub(_replace, text)
+    if _DIGIT.search(text):
+        return _UNFIT_NUMBER.sub(_replace, text)
+    if len(text) <= _LONGEST_HARMLESS:
+        if len(_harmless) >= _MOST_HARMLESS:
+            _harmless.clear()
+        _harmless.add(text)
+    return text
+
+
+def redact_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a line, their names redacted too."""
+    redacted = {}
+    for name, value in entry.items():
+        shown, is_secret, is_phone, _ = _field_of(name)
+        if is_secret or is_phone:
+            redacted[shown] = redact_field(name, value)
+        elif type(value) is str:
+            redacted[shown] = value if value in _harmless else redact_text(value)
+        else:
+            redacted[shown] = value if type(value) is int else redact(value)
+    return redacted
 
 
 def redact(value: Any, depth: int = 0) -> Any:
@@ -75,28 +106,39 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 def redact_field(name: str, value: Any, depth: int = 0) -> Any:
     """The value of a field, which its name alone may forbid."""
-    lowered, is_secret, is_phone = _kind_of(name)
-    if is_secret:
+    field = _field_of(name)
+    if field.is_secret:
         # How many there were is no secret.
-        return value if value is None or isinstance(value, bool) or _is_count(lowered, value) else REDACTED
-    if is_phone:
+        is_count = field.may_count and type(value) is int
+        return value if value is None or isinstance(value, bool) or is_count else REDACTED
+    if field.is_phone:
         return _masked(value, depth)
     return redact(value, depth)
 
 
+class _Field(NamedTuple):
+    """What its name says of a field: the name as it may be shown, and what may be shown of its value."""
+
+    shown: str
+    is_secret: bool
+    is_phone: bool
+    may_count: bool
+
+
 @lru_cache(maxsize=512)
-def _kind_of(name: str) -> tuple[str, bool, bool]:
-    """(lower case, whether it names a secret, whether a phone)."""
+def _field_of(name: str) -> _Field:
     lowered = name.lower()
-    is_secret = lowered in _SECRET_FIELDS or lowered.rpartition("_")[2] in _SECRET_ENDINGS
-    return lowered, is_secret, lowered in _PHONE_FIELDS
-
-
-def _is_count(name: str, value: Any) -> bool:
-    return name.endswith("s") and name != "digits" and type(value) is int
+    return _Field(
+        shown=redact_text(name),
+        is_secret=lowered in _SECRET_FIELDS or lowered.rpartition("_")[2] in _SECRET_ENDINGS,
+        is_phone=lowered in _PHONE_FIELDS,
+        may_count=lowered.endswith("s") and lowered != "digits",
+    )
 
 
 def _masked(value: Any, depth: int) -> Any:
+    if isinstance(value, str) and _MASKED.fullmatch(value):
+        return value
     if isinstance(value, list | tuple | set | frozenset):
         return [_masked(item, depth) for item in value]
     if isinstance(value, str | int) and "…" not in str(value):

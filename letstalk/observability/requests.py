@@ -6,16 +6,16 @@ Flask's proxies and header objects cost more than all that is done with them.
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-import structlog
 from flask import request
 from prometheus_client import Histogram
 
+from letstalk.observability.bindings import begin_request
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import request_seconds
 
@@ -44,9 +44,8 @@ class RequestLog:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = time.perf_counter()
-        request_id = environ[REQUEST_ID] = str(uuid.uuid4())
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_id = environ[REQUEST_ID] = _new_id()
+        begin_request(request_id)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             headers.append(("X-Request-Id", request_id))
@@ -55,6 +54,17 @@ class RequestLog:
 
         answer: Iterable[bytes] = self._app(environ, start)
         return answer
+
+
+# Two bits of a random UUID say that it is one (RFC 9562, variant 10): what becomes of the digit that they stand in.
+_WITH_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+
+
+def _new_id() -> str:
+    """A random UUID (version 4) as text: what `str(uuid4())` gives at three times the cost."""
+    digits = os.urandom(16).hex()
+    variant = _WITH_VARIANT[digits[16]]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def _note(environ: dict[str, Any], status: str, elapsed_seconds: float) -> None:

@@ -11,10 +11,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from structlog.contextvars import get_contextvars
 
 from letstalk.domain.actors import Actor
 from letstalk.domain.times import Clock
+from letstalk.observability.bindings import bound_ids
 from letstalk.observability.logs import get_logger
 from letstalk.storage import audit_events
 from letstalk.storage.audit_events import AuditEvent
@@ -146,7 +146,7 @@ class AuditTrail:
         detail: Mapping[str, Any],
     ) -> AuditEvent:
         address = address or (actor.address if actor else None)
-        request_id = request_id or get_contextvars().get("request_id")
+        request_id = request_id or bound_ids().get("request_id")
         return AuditEvent(
             event_id=str(uuid4()),
             at=self._clock(),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import blake2b
 from hmac import compare_digest
 
 from letstalk.domain.actors import Actor, ActorKind
@@ -18,7 +19,7 @@ from letstalk.domain.tokens import Token, parse_token
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total
 from letstalk.storage import tokens
-from letstalk.storage.crypto import LostKey, Vault, sha256
+from letstalk.storage.crypto import LostKey, Vault
 from letstalk.storage.db import Database
 
 log = get_logger(__name__)
@@ -28,8 +29,10 @@ TTL_SECONDS = 0.5
 MAX_REMEMBERED = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Verified:
+    """`actor` is as whoever presented the token last was: who presents it again mostly calls from the same address."""
+
     actor: Actor
     networks: tuple[Network, ...]
     expires_at: datetime | None
@@ -37,10 +40,11 @@ class _Verified:
 
 
 class TokenMemory:
-    """Tokens found good, for half a second at most, by the SHA-256 of what was presented.
+    """Tokens found good, for half a second at most, by a keyed hash of what was presented.
 
-    Only good ones: a memory of bad ones would answer the second try faster than the first. The time counts from
-    before the database was read, so that what was read can never be older than that.
+    Its key is this process's own, so that what is kept matches nothing elsewhere, not even what is at rest. Only good
+    ones: a memory of bad ones would answer the second try faster than the first. The time counts from before the
+    database was read, so that what was read can never be older than that.
     """
 
     def __init__(self, *, ttl_seconds: float, monotonic: Callable[[], float], max_size: int = MAX_REMEMBERED) -> None:
@@ -50,6 +54,10 @@ class TokenMemory:
         self._entries: dict[bytes, _Verified] = {}
         self._generation = 0
         self._lock = threading.Lock()
+        self._hash_key = secrets.token_bytes(32)
+
+    def key_of(self, presented: str) -> bytes:
+        return blake2b(presented.encode(errors="replace"), key=self._hash_key, digest_size=32).digest()
 
     def begin(self) -> tuple[int, float]:
         """A ticket to take before reading the database, and to hand to `keep` afterwards."""
@@ -100,6 +108,8 @@ class TokenAuthenticator:
     def authenticate(self, presented: str, address: str) -> Actor:
         """The actor that `presented` stands for, called from `address`.
 
+        What is remembered as good needs no more than its look-up. For the rest:
+
         1. What is no token by shape and checksum is refused without a database read.
         2. Unknown, wrong, revoked and expired tokens all take one SELECT, one decryption and one comparison before
            the refusal, which is the same for all.
@@ -108,18 +118,21 @@ class TokenAuthenticator:
         Raises InvalidToken, or AddressNotAllowed. The error knows the token (`token_id`, for the audit trail) where
         its whole secret was presented.
         """
-        parsed = parse_token(presented)
-        if parsed is None:
-            raise InvalidToken
-        key = sha256(parsed.secret_hash)
+        key = self._memory.key_of(presented)
         verified = self._memory.get(key)
         if verified is None or self._has_passed(verified.expires_at):
+            parsed = parse_token(presented)
+            if parsed is None:
+                raise InvalidToken
             verified = self._verify(key, parsed.lookup_id, parsed.secret_hash)
         if not is_allowed(address, verified.networks):
             error = AddressNotAllowed("This token may not be used from this address.")
             error.token_id = verified.actor.token_id
             raise error
-        return replace(verified.actor, address=address)
+        actor = verified.actor  # once: another thread may put its own there
+        if actor.address != address:
+            actor = verified.actor = replace(actor, address=address)
+        return actor
 
     def forget(self, *token_ids: str) -> None:
         """Read these tokens from the database when they are next presented. Call it after the commit."""

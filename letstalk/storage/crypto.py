@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
@@ -38,7 +36,3 @@ class Vault:
 
 def generate_key() -> str:
     return Fernet.generate_key().decode("ascii")
-
-
-def sha256(value: bytes) -> bytes:
-    return hashlib.sha256(value).digest()

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from letstalk.domain import phones
 from letstalk.domain.errors import DestinationBlocked, InvalidPhone
 from letstalk.domain.phones import Phone, check_destination, parse_phone
 
@@ -85,6 +86,52 @@ def test_every_countrys_example_number_comes_back_as_it_is() -> None:
         phone = parse_phone(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.INTERNATIONAL))
         assert parse_phone(phone.e164) == phone
         assert phone.e164 == phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+
+
+# Country codes with digits behind them, and examples of every kind of number with a digit put in, left out or changed.
+E164S = st.one_of(
+    st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True),
+    st.builds(
+        lambda code, rest: f"+{code}{rest}",
+        st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+        st.from_regex(r"[0-9]{4,12}", fullmatch=True),
+    ),
+    st.builds(
+        lambda example, place, digits, left_out: example[: place + 2] + digits + example[place + 2 + left_out :],
+        st.sampled_from(sorted({
+            phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+            for region in phonenumbers.SUPPORTED_REGIONS
+            for kind in phonenumbers.PhoneNumberType.values()
+            if (example := phonenumbers.example_number_for_type(region, kind)) is not None
+        })),
+        st.integers(0, 10),
+        st.from_regex(r"[0-9]{0,2}", fullmatch=True),
+        st.integers(0, 2),
+    ),
+)  # fmt: skip
+
+
+@given(E164S)
+@settings(max_examples=1000, deadline=None)
+def test_e164_is_read_as_the_library_itself_reads_it(text: str) -> None:
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        number = None
+    assert phones._read_e164(text) in (None, number)
+    if number is None or not phonenumbers.is_valid_number(number):
+        with pytest.raises(InvalidPhone):
+            parse_phone(text)
+        return
+    phone = parse_phone(text)
+    assert phone.e164 == phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    assert phone.region == phonenumbers.region_code_for_number(number)
+    assert phone.is_costly == (phonenumbers.number_type(number) in phones.COSTLY_TYPES)
+
+
+@pytest.mark.parametrize("number", ["+447912345678", "+12025550123", "+256700123456", "+79123456789", "+80012345678"])
+def test_e164_as_programs_write_it_is_read_without_the_librarys_parser(number: str) -> None:
+    assert phones._read_e164(number) == phonenumbers.parse(number)
 
 
 @pytest.mark.parametrize("number", ["+19002345678", "+448431234567", "+491371234567"])

@@ -8,17 +8,18 @@ import logging
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.typing import FilteringBoundLogger
 
 from letstalk.domain.tokens import generate_token
 from letstalk.observability.logs import _Handler, about, configure_logs, get_logger, mask_phone
+from letstalk.observability.requests import RequestLog
 from letstalk.storage.crypto import Vault, generate_key
 from tests.apps import ROOT, ServerProcess
 from tests.cli.commands import eventually
@@ -65,11 +66,9 @@ def _configured(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> Iterator[L
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(root, "handlers", root.handlers)
     level, letstalk_level = root.level, logging.getLogger("letstalk").level
-    structlog.contextvars.clear_contextvars()
     configure_logs(as_json=as_json, level="DEBUG")
     yield Log(stream)
     logging.captureWarnings(False)
-    structlog.contextvars.clear_contextvars()
     root.setLevel(level)
     logging.getLogger("letstalk").setLevel(letstalk_level)
 
@@ -332,3 +331,56 @@ def test_every_line_of_a_server_in_production_is_json_and_leads_through_a_calls_
     assert (wrong["verification_id"], wrong["attempts_remaining"]) == (ids["verification_id"], 4)
     assert [entry["reason"] for entry in entries if entry["event"] == "refused"] == ["invalid_token"]
     assert not any(secret in server.log() for secret in (PHONE, PHONE[1:], token))
+
+
+def test_what_cannot_be_rendered_is_said_to_be_lost_and_breaks_nothing(log: Log) -> None:
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError(PHONE)
+
+    a_logger().info("event", what=Broken())
+    assert (log.entry["event"], log.entry["logger"]) == ("log_line_lost", "letstalk.tests")
+    assert PHONE not in log.text
+
+
+def test_a_logger_that_was_used_follows_a_second_configuration(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = a_logger()
+    logger.info("before")
+    elsewhere = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", elsewhere)
+    configure_logs(as_json=True, level="DEBUG")
+    logger.bind(call_id=CALL_ID).info("after", level="of its own", bound=1)
+    assert [entry["event"] for entry in log.entries] == ["before"]
+    (entry,) = map(json.loads, elsewhere.getvalue().splitlines())
+    assert (entry["event"], entry["call_id"], entry["level"], entry["bound"]) == ("after", CALL_ID, "info", 1)
+
+
+def test_below_its_level_nothing_is_logged(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", log.stream)
+    configure_logs(as_json=True, level="WARNING")
+    get_logger("letstalk.tests.quiet").info("unheard")
+    get_logger("letstalk.tests.quiet").warning("heard")
+    assert log.entry["event"] == "heard"
+
+
+def test_a_requests_id_is_a_random_uuid_in_its_lines_and_in_those_of_no_other(log: Log) -> None:
+    def answer(_environ: dict[str, Any], start: Any) -> list[bytes]:
+        a_logger().info("within")
+        start("204 No Content", [])
+        return []
+
+    ids = []
+    with about(call_id="of what came before"):
+        for _ in range(200):
+            environ = {"REQUEST_METHOD": "BREW"}
+            list(RequestLog(answer)(environ, lambda _status, headers, _info=None: ids.append(dict(headers))))
+    request_ids = [headers["X-Request-Id"] for headers in ids]
+    parsed = [uuid.UUID(text) for text in request_ids]
+    assert {(each.version, each.variant) for each in parsed} == {(4, uuid.RFC_4122)}
+    assert [str(each) for each in parsed] == request_ids
+    assert len(set(request_ids)) == 200
+    assert {each.hex[16] for each in parsed} == set("89ab")
+    within, counted = log.entries[0::2], log.entries[1::2]
+    assert [entry["request_id"] for entry in within] == [entry["request_id"] for entry in counted] == request_ids
+    assert (counted[0]["event"], counted[0]["method"], counted[0]["status"]) == ("request", "other", 204)
+    assert "call_id" not in within[0]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
-from structlog.contextvars import bound_contextvars
 
 from letstalk.domain.errors import InvalidRequest
+from letstalk.observability.bindings import about
 from letstalk.services.audit import AuditTrail
 from letstalk.services.tokens import NewToken, TokenChanges
 from tests.token_parts import ADDRESS, NOON, OWNER, Parts, make_sqlite_parts
@@ -24,7 +24,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 
 def test_a_token_s_life_is_on_record(parts: Parts) -> None:
-    with bound_contextvars(request_id="request-1"):
+    with about(request_id="request-1"):
         token_id = parts.issue("read", user_id="acme", name="shop").record.token_id
     parts.clocks.move(1)
     parts.service.update_token(OWNER, token_id, TokenChanges(scopes=("read", "write"), name="shop"))

@@ -153,6 +153,27 @@ def test_the_address_is_checked_every_time_and_only_for_good_tokens(parts: Parts
         parts.service.authenticate(issued.secret, "198.51.100.1")
 
 
+def test_a_remembered_token_still_says_from_where_it_was_presented(parts: Parts, statements: list[str]) -> None:
+    secret = parts.issue().secret
+    parts.service.authenticate(secret, ADDRESS)
+    statements.clear()
+    addresses = ["198.51.100.1", "198.51.100.1", ADDRESS, "198.51.100.2"]
+    assert [parts.service.authenticate(secret, address).address for address in addresses] == addresses
+    assert statements == []
+
+
+def test_nothing_that_was_presented_is_remembered_as_it_was_nor_as_it_is_at_rest(parts: Parts) -> None:
+    first = parts.issue()
+    for service in (parts.service, parts.another_instance()):
+        service.authenticate(first.secret, ADDRESS)
+    _, _, secret_hash = _key_of(first)
+    (here,), (elsewhere,) = parts.service._authenticator._memory._entries, service._authenticator._memory._entries
+    assert here != elsewhere, "the same token has another key in each process"
+    assert {first.secret.encode(), secret_hash}.isdisjoint((here, elsewhere))
+    with pytest.raises(InvalidToken):
+        parts.service.authenticate("\udcff" + first.secret[1:], ADDRESS)
+
+
 def test_a_lost_key_refuses_and_does_not_fall_over(parts: Parts) -> None:
     issued = parts.issue()
     parts.vault = Vault((generate_key(),))
