@@ -14,7 +14,7 @@ from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from letstalk.storage.db import run_on_driver
+from letstalk.storage.drivers import run_on_driver
 
 Convert = Callable[[Any], Any]
 
