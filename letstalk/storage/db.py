@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
@@ -76,6 +77,8 @@ def _moment_to_driver(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
+# A request writes one moment, its own, into many columns.
+@lru_cache(maxsize=64)
 def _moment_to_text(value: datetime | None) -> str | None:
     moment = _moment_to_driver(value)
     return None if moment is None else moment.replace(tzinfo=None).isoformat(" ", "microseconds")
@@ -86,7 +89,7 @@ def _moment_from_driver(value: datetime | None) -> datetime | None:
 
 
 def _moment_from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 class Database:
