@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import secrets
 
@@ -23,7 +22,7 @@ def digest_code(key: bytes, verification_id: str, code: str) -> str:
     Six digits have too little entropy for any plain hash: without `key`, which is stored encrypted, a copy of the
     digests can't be searched.
     """
-    return hmac.new(key, f"{verification_id}:{code}".encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, f"{verification_id}:{code}".encode(), "sha256").hex()
 
 
 def is_code(key: bytes, verification_id: str, code: str, digest: str) -> bool:

@@ -15,6 +15,7 @@ from letstalk.domain.errors import InvalidCode, LetsTalkError, NotFound
 from letstalk.domain.phones import parse_phone
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import (
+    MAX_ATTEMPTS,
     Verification,
     VerificationStatus,
     check_wrong_codes,
@@ -27,8 +28,10 @@ from letstalk.services.digest_keys import DigestKeys
 from letstalk.services.endings import end_verification, retire_calls
 from letstalk.services.lookups import Target, canonical_id, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
+from letstalk.storage import attempts
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as storage
+from letstalk.storage.attempts import SpentAttempt
 from letstalk.storage.db import Database
 
 log = get_logger(__name__)
@@ -90,13 +93,13 @@ class VerificationService:
         """
         with self._db.write() as connection:
             now = self._clock()
-            verification, has_wrong_codes = self._spend_attempt(connection, actor, target, now)
-            key = self._keys.find(verification.digest_key_id)
+            attempt = self._spend_attempt(connection, actor, target, now)
+            key = self._keys.find(attempt.digest_key_id)
             refusal: InvalidCode | None = None
-            if is_code(key, verification.verification_id, code, verification.code_digest):
-                to_hang_up = self._approve(connection, verification, has_wrong_codes, now)
+            if is_code(key, attempt.verification_id, code, attempt.code_digest):
+                to_hang_up = self._approve(connection, actor, attempt, now)
             else:
-                refusal, to_hang_up = self._count_wrong_code(connection, verification, now)
+                refusal, to_hang_up = self._count_wrong_code(connection, actor, attempt, now)
         for call_id in to_hang_up:
             self._nudges.carry_out(call_id)
         # Raised only now: within the transaction it would give the spent attempt back.
@@ -104,13 +107,13 @@ class VerificationService:
             code_checks_total.labels("wrong").inc()
             log.info(
                 "wrong_code",
-                verification_id=verification.verification_id,
+                verification_id=attempt.verification_id,
                 attempts_remaining=refusal.attempts_remaining,
             )
             raise refusal
         code_checks_total.labels("right").inc()
-        approval_seconds.observe((now - verification.created_at).total_seconds())
-        return Approval(verification.verification_id, verification.phone, now)
+        approval_seconds.observe((now - attempt.created_at).total_seconds())
+        return Approval(attempt.verification_id, attempt.phone, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """Raises NotFound, also for another owner's."""
@@ -150,43 +153,55 @@ class VerificationService:
             self._nudges.carry_out(call_id)
         return history
 
-    def _spend_attempt(
-        self, connection: Connection, actor: Actor, target: Target, now: datetime
-    ) -> tuple[Verification, bool]:
-        """The verification whose attempt has just been spent, and whether wrong codes count against its phone.
-
-        Raises where none may be spent, which gives this one back.
-        """
+    def _spend_attempt(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> SpentAttempt:
+        """The attempt that has just been spent. Raises where none may be, which gives this one back."""
+        attempt = self._try_to_spend(connection, actor, target, now)
+        if attempt is not None:
+            if attempt.last_wrong_code_at is not None:
+                self._check_wrong_codes(connection, actor, attempt.phone, now)
+            return attempt
         verification = locate_verification(connection, actor, target, now)
-        is_spent = storage.spend_attempt(connection, verification.verification_id, now)
-        # Counted only now that this row keeps other guesses back: of parallel ones, the tenth must be the last.
-        wrong_codes = storage.list_wrong_codes(connection, actor.user_id, verification.phone)
-        check_wrong_codes(wrong_codes, now)
-        if not is_spent:
+        # It may be a newer one, that came while we waited for the one that it has superseded.
+        attempt = attempts.spend_attempt(connection, actor.user_id, verification.verification_id, now)
+        self._check_wrong_codes(connection, actor, verification.phone, now)
+        if attempt is None:
             refuse_unless_pending(verification, now)
             # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
             refuse_unless_pending(hold_verification(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
-        return verification, bool(wrong_codes)
+        return attempt
 
-    def _approve(
-        self, connection: Connection, verification: Verification, has_wrong_codes: bool, now: datetime
-    ) -> list[str]:
-        end_verification(connection, verification.verification_id, VerificationStatus.APPROVED, approved_at=now)
-        if has_wrong_codes:
-            storage.clear_wrong_codes(connection, verification.user_id, verification.phone)
-        return retire_calls(connection, verification.verification_id, "The code was approved.", now)
+    def _try_to_spend(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> SpentAttempt | None:
+        # What is still awaited is younger than the time in which a phone alone finds it.
+        if target.phone is not None:
+            return attempts.spend_attempt_of_newest(connection, actor.user_id, target.phone, now)
+        verification_id = canonical_id(target.verification_id or "")
+        if verification_id is None:
+            return None
+        return attempts.spend_attempt(connection, actor.user_id, verification_id, now)
+
+    def _check_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
+        # Counted only while our row keeps other guesses back: of parallel ones, the tenth must be the last.
+        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone), now)
+
+    def _approve(self, connection: Connection, actor: Actor, attempt: SpentAttempt, now: datetime) -> list[str]:
+        end_verification(connection, attempt.verification_id, VerificationStatus.APPROVED, approved_at=now)
+        if attempt.last_wrong_code_at is not None:
+            storage.clear_wrong_codes(connection, actor.user_id, attempt.phone)
+        if not attempt.has_unfinished_calls:
+            return []
+        return retire_calls(connection, attempt.verification_id, "The code was approved.", now)
 
     def _count_wrong_code(
-        self, connection: Connection, verification: Verification, now: datetime
+        self, connection: Connection, actor: Actor, attempt: SpentAttempt, now: datetime
     ) -> tuple[InvalidCode, list[str]]:
         to_hang_up = []
-        storage.insert_wrong_code(connection, verification.user_id, verification.phone, now)
-        judged = hold_verification(connection, verification.verification_id)
-        if judged.attempts_remaining <= 0:
-            end_verification(connection, verification.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
-            to_hang_up = retire_calls(connection, verification.verification_id, "Too many wrong codes came.", now)
-        return InvalidCode("This is not the code.", attempts_remaining=judged.attempts_remaining), to_hang_up
+        storage.insert_wrong_code(connection, actor.user_id, attempt.phone, now)
+        attempts_remaining = MAX_ATTEMPTS - attempt.attempts_used
+        if attempts_remaining <= 0:
+            end_verification(connection, attempt.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
+            to_hang_up = retire_calls(connection, attempt.verification_id, "Too many wrong codes came.", now)
+        return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining), to_hang_up
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
         known_id = canonical_id(verification_id)

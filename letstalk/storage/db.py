@@ -7,15 +7,15 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool
 from sqlalchemy.types import TypeDecorator
+
+from letstalk.storage.drivers import commit, roll_back, run_on_driver
 
 BUSY_TIMEOUT_SECONDS = 10
 # A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
@@ -32,6 +32,27 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+class Turn(Protocol):
+    """What is held while a transaction runs."""
+
+    def acquire(self) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class _NoTurn:
+    """Where any number of transactions may run at once."""
+
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+_NO_TURN = _NoTurn()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -56,6 +77,8 @@ def _moment_to_driver(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
+# A request writes one moment, its own, into many columns.
+@lru_cache(maxsize=64)
 def _moment_to_text(value: datetime | None) -> str | None:
     moment = _moment_to_driver(value)
     return None if moment is None else moment.replace(tzinfo=None).isoformat(" ", "microseconds")
@@ -66,7 +89,7 @@ def _moment_from_driver(value: datetime | None) -> datetime | None:
 
 
 def _moment_from_text(value: str | None) -> datetime | None:
-    return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return None if value is None else datetime.fromisoformat(value + "+00:00")
 
 
 class Database:
@@ -98,40 +121,27 @@ class Database:
             _prepare_postgresql(self.engine)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
         # a p99 of 86 ms became 23 (shared/costs.md).
-        self._write_turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
+        self._write_turn: Turn = threading.Lock() if self.is_sqlite else _NO_TURN
         # Connections that nobody uses, the one used last on top: opening SQLAlchemy's for each transaction, and asking
         # PostgreSQL each time whether it still lives, costs more than a whole short transaction.
         self._idle: list[tuple[Connection, float]] = []
-        self._pool = cast(QueuePool, self.engine.pool)
+        self._pool_size = pool_size
+        self._opened = 0
+        self._counting = threading.Lock()
 
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Transaction:
         """A connection for reading, in one snapshot."""
-        connection = self._borrow()
-        try:
-            with connection.begin():
-                self._begin(connection, "BEGIN")
-                yield connection
-        finally:
-            self._give_back(connection)
+        return Transaction(self, "BEGIN", _NO_TURN)
 
-    @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self) -> Transaction:
         """A write transaction: committed at the end, rolled back on any exception.
 
         On SQLite it holds the one write lock from its first statement on, so what it reads cannot change
         beneath it. On PostgreSQL use `lock` for the same promise about one thing.
         """
-        with self._write_turn:
-            connection = self._borrow()
-            try:
-                with connection.begin():
-                    # A deferred transaction that turns into a writer fails at once when another wrote meanwhile,
-                    # whatever the busy time-out; IMMEDIATE waits its turn.
-                    self._begin(connection, "BEGIN IMMEDIATE")
-                    yield connection
-            finally:
-                self._give_back(connection)
+        # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever the
+        # busy time-out; IMMEDIATE waits its turn.
+        return Transaction(self, "BEGIN IMMEDIATE", self._write_turn)
 
     def lock(self, connection: Connection, kind: str, key: str = "") -> None:
         """Let no other transaction that locks the same (kind, key) run until this one ends.
@@ -147,32 +157,82 @@ class Database:
 
     def close(self) -> None:
         while self._idle:
-            self._idle.pop()[0].close()
+            self._close(self._idle.pop()[0])
         self.engine.dispose()
 
-    def _borrow(self) -> Connection:
+    def borrow(self) -> Connection:
+        """A connection that nobody else has, outside any transaction."""
         try:
             connection, idle_since = self._idle.pop()
         except IndexError:
             return self._open()
         if self.is_sqlite or time.monotonic() - idle_since < TRUSTED_SECONDS:
             return connection
-        connection.close()  # the pool asks the server, when it is taken from there again, whether it still lives
+        self._close(connection)  # the pool asks the server, when it is taken from there again, whether it still lives
         return self._open()
 
-    def _open(self) -> Connection:
-        return self.engine.connect().execution_options(borrowed=True)
-
-    def _give_back(self, connection: Connection) -> None:
-        is_wanted = self._pool.checkedout() >= self._pool.size()  # someone may wait for it at the pool
+    def give_back(self, connection: Connection) -> None:
+        """Keep a borrowed connection, whose transaction has ended, for the next."""
+        is_wanted = self._opened >= self._pool_size  # someone may wait for it at the pool
         if is_wanted or connection.closed or connection.invalidated:
-            connection.close()
+            self._close(connection)
         else:
             self._idle.append((connection, time.monotonic()))
 
-    def _begin(self, connection: Connection, words: str) -> None:
-        if self.is_sqlite:
-            run_on_driver(connection, words)
+    def _open(self) -> Connection:
+        connection = self.engine.connect().execution_options(borrowed=True)
+        with self._counting:
+            self._opened += 1
+        return connection
+
+    def _close(self, connection: Connection) -> None:
+        with self._counting:
+            self._opened -= 1
+        connection.close()
+
+
+class Transaction:
+    """A context in which a borrowed connection is in a transaction: committed at its end, rolled back on any exception.
+
+    On PostgreSQL the driver begins one with the first statement.
+    """
+
+    __slots__ = ("_connection", "_db", "_turn", "_words")
+
+    _connection: Connection
+
+    def __init__(self, db: Database, words: str, turn: Turn) -> None:
+        """`words` begin it on SQLite, while `turn` is held."""
+        self._db = db
+        self._words = words
+        self._turn = turn
+
+    def __enter__(self) -> Connection:
+        self._turn.acquire()
+        try:
+            connection = self._connection = self._db.borrow()
+            try:
+                if self._db.is_sqlite:
+                    run_on_driver(connection, self._words)
+            except BaseException:
+                self._db.give_back(connection)
+                raise
+        except BaseException:
+            self._turn.release()
+            raise
+        return connection
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            try:
+                if kind is None:
+                    commit(self._connection)
+                else:
+                    roll_back(self._connection)
+            finally:
+                self._db.give_back(self._connection)
+        finally:
+            self._turn.release()
 
 
 def _make_private(path: str | None) -> None:
@@ -220,27 +280,3 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
             if time.monotonic() >= deadline:
                 raise
             time.sleep(0.01)
-
-
-def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> Any:
-    """Run a statement on the driver's own connection, inside `connection`'s transaction. Returns the driver's cursor.
-
-    Raises SQLAlchemy's DBAPIError for the driver's own, and gives up a connection that is gone, as SQLAlchemy does.
-    """
-    driver = connection.connection.driver_connection
-    dialect = connection.dialect
-    try:
-        return driver.execute(words, parameters)  # type: ignore[union-attr]  # both of our drivers have it
-    except dialect.loaded_dbapi.Error as error:
-        is_gone = dialect.is_disconnect(error, connection.connection, None)
-        if is_gone:
-            connection.invalidate(error)
-        raise DBAPIError.instance(
-            words,
-            None,
-            error,
-            dialect.loaded_dbapi.Error,
-            hide_parameters=True,
-            connection_invalidated=is_gone,
-            dialect=dialect,
-        ) from error

@@ -14,19 +14,29 @@ from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from letstalk.storage.db import run_on_driver
+from letstalk.storage.drivers import run_on_driver
 
 Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A statement in the words of one dialect. `order` is of its parameters where they are told apart by position."""
+    """A statement in the words of one dialect. `order` is of its parameters where they are told apart by position, and
+    the keys of `to_driver` are such positions then, else names.
+    """
 
     words: str
     order: tuple[str, ...] | None
     fixed: dict[str, Any]
-    to_driver: tuple[tuple[str, Convert], ...]
+    to_driver: tuple[tuple[Any, Convert], ...]
+
+    def bind(self, parameters: dict[str, Any]) -> Any:
+        """What the driver is given for them."""
+        values = {**self.fixed, **parameters} if self.fixed else parameters
+        given: Any = dict(values) if self.order is None else [values[name] for name in self.order]
+        for place, convert in self.to_driver:
+            given[place] = convert(given[place])
+        return given
 
 
 class Statement:
@@ -64,11 +74,7 @@ class Statement:
     def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
         dialect = connection.dialect
         prepared = self._prepared.get(dialect.name) or self._prepare(dialect)
-        values = {**prepared.fixed, **parameters}
-        for name, convert in prepared.to_driver:
-            values[name] = convert(values[name])
-        given = values if prepared.order is None else [values[name] for name in prepared.order]
-        return run_on_driver(connection, prepared.words, given)
+        return run_on_driver(connection, prepared.words, prepared.bind(parameters))
 
     def _prepare(self, dialect: Dialect) -> _Prepared:
         compiled = self._statement.compile(dialect=dialect)
@@ -76,11 +82,13 @@ class Statement:
             raise TypeError("only statements that SQLAlchemy compiles to SQL can be prepared")
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         to_driver = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+        order = None if compiled.positiontup is None else tuple(compiled.positiontup)
+        places = enumerate(order) if order is not None else zip(to_driver, to_driver, strict=True)
         prepared = self._prepared[dialect.name] = _Prepared(
             words=compiled.string,
-            order=None if compiled.positiontup is None else tuple(compiled.positiontup),
+            order=order,
             fixed={name: bind.value for name, bind in binds.items() if not bind.required},
-            to_driver=tuple((name, convert) for name, convert in to_driver.items() if convert is not None),
+            to_driver=tuple((place, convert) for place, name in places if (convert := to_driver[name]) is not None),
         )
         return prepared
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -114,16 +115,6 @@ _NEWEST = Statement(
     .limit(literal_column("1"))
 )
 _INSERT = Statement(insert(verifications).values({column.name: bindparam(column.name) for column in verifications.c}))
-_SPEND_ATTEMPT = Statement(
-    update(verifications)
-    .where(
-        verifications.c.verification_id == bindparam("id"),
-        IS_PENDING,
-        verifications.c.attempts_used < MAX_ATTEMPTS,
-        verifications.c.expires_at > bindparam("now", type_=UtcDateTime),
-    )
-    .values(attempts_used=verifications.c.attempts_used + 1)
-)
 _END = Statement(
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
@@ -135,19 +126,20 @@ _WRONG_CODES = Statement(
     .order_by(wrong_codes.c.judged_at.desc())
     .limit(literal_column(str(MAX_WRONG_CODES)))
 )
-_FIELDS = tuple(column.name for column in verifications.c)
+_FIELDS = tuple(column.name for column in verifications.c)  # the very fields of a Verification, in their order
+_values_of = attrgetter(*_FIELDS)
+_STATUSES = {status.value: status for status in VerificationStatus}
 
 
 def verification_from(row: Sequence[Any]) -> Verification:
     """The verification of a row with all columns, in their order."""
-    values = dict(zip(_FIELDS, row, strict=True))
-    values["status"] = VerificationStatus(values["status"])
-    return Verification(**values)
+    verification_id, user_id, phone, status, *others = row
+    return Verification(verification_id, user_id, phone, _STATUSES[status], *others)
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
     """Raises IntegrityError where the owner has another pending one for this phone."""
-    _INSERT.execute(connection, {name: getattr(verification, name) for name in _FIELDS})
+    _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
 def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
@@ -200,11 +192,6 @@ def list_verifications(
         statement = statement.where(earlier)
     statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)
     return [verification_from(row) for row in connection.execute(statement)]
-
-
-def spend_attempt(connection: Connection, verification_id: str, now: datetime) -> bool:
-    """Take one of the attempts of a verification that is still awaited. False when there is none to take."""
-    return _SPEND_ATTEMPT.execute(connection, {"id": verification_id, "now": now}) == 1
 
 
 def spend_replay(connection: Connection, verification_id: str, now: datetime) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Integer, column, insert, literal, select, table, text
-from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
+from sqlalchemy import Connection, Integer, column, insert, literal, select, table, text
+from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, StatementError
 
 from letstalk.storage.calls import insert_call
 from letstalk.storage.db import Database, UtcDateTime
+from letstalk.storage.drivers import run_on_driver
 from letstalk.storage.workers import beat, last_seen, workers
 from tests.call_parts import at_once
 
@@ -208,6 +209,59 @@ def test_on_sqlite_readers_do_not_wait_for_a_writer(sqlite_db: Database) -> None
     with sqlite_db.write() as writing, sqlite_db.read() as reading:
         beat(writing, "one", NOON)
         assert last_seen(reading) is None
+
+
+ORPHAN = "INSERT INTO call_events (call_id, at, type) VALUES ('none', '2026-11-20 12:00:00.000000', 'dialing')"
+
+
+@pytest.mark.parametrize("insert_orphan", [lambda c: c.exec_driver_sql(ORPHAN), lambda c: run_on_driver(c, ORPHAN)])
+def test_a_commit_that_fails_takes_everything_back(
+    sqlite_db: Database, insert_orphan: Callable[[Connection], object]
+) -> None:
+    def write_what_cannot_be_committed() -> None:
+        with sqlite_db.write() as connection:
+            run_on_driver(connection, "PRAGMA defer_foreign_keys = ON")
+            beat(connection, "one", NOON)
+            insert_orphan(connection)
+
+    for _ in range(2):  # the same connection again: nothing of the first may be left in it
+        with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+            write_what_cannot_be_committed()
+    with sqlite_db.write() as connection:
+        assert last_seen(connection) is None
+        assert run_on_driver(connection, "SELECT count(*) FROM call_events").fetchone() == (0,)
+
+
+def test_of_a_transaction_whose_connection_went_nothing_is_done_on_another(postgresql_db: Database) -> None:
+    def end_connection(connection: Connection) -> None:
+        pid = run_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
+        with postgresql_db.read() as other:
+            run_on_driver(other, "SELECT pg_terminate_backend(%s)", [pid])
+
+    def write_in_two_parts() -> None:
+        with postgresql_db.write() as connection:
+            end_connection(connection)
+            with pytest.raises(OperationalError):
+                run_on_driver(connection, "SELECT 1")
+            beat(connection, "one", NOON)
+
+    with pytest.raises(PendingRollbackError):
+        write_in_two_parts()
+    with postgresql_db.write() as connection:
+        assert last_seen(connection) is None
+
+
+def test_a_connection_that_goes_before_the_commit_is_replaced(postgresql_db: Database) -> None:
+    def lose_connection() -> None:
+        with postgresql_db.write() as connection:
+            pid = run_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
+            with postgresql_db.read() as other:
+                run_on_driver(other, "SELECT pg_terminate_backend(%s)", [pid])
+
+    with pytest.raises(OperationalError):
+        lose_connection()
+    with postgresql_db.write() as connection:
+        assert last_seen(connection) is None
 
 
 def test_a_failure_does_not_show_what_it_was_about(db: Database) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import Connection, text, update
 from sqlalchemy.exc import IntegrityError
 
 from letstalk.domain.verifications import MAX_ATTEMPTS, Verification, VerificationStatus
 from letstalk.storage import verifications as rows
+from letstalk.storage.attempts import spend_attempt, spend_attempt_of_newest
+from letstalk.storage.calls import insert_call
 from letstalk.storage.db import Database
 from tests.call_parts import at_once
 
@@ -118,7 +120,7 @@ def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> No
 
     def spend() -> None:
         with db.write() as connection:
-            spent.append(rows.spend_attempt(connection, verification.verification_id, NOON))
+            spent.append(spend_attempt(connection, "acme", verification.verification_id, NOON) is not None)
 
     assert at_once([spend] * 12) == ["ok"] * 12
     assert spent.count(True) == MAX_ATTEMPTS
@@ -128,10 +130,10 @@ def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) ->
     canceled, pending = over(), a_verification()
     insert(db, canceled, pending)
     with db.write() as connection:
-        assert not rows.spend_attempt(connection, canceled.verification_id, NOON)
-        assert not rows.spend_attempt(connection, pending.verification_id, pending.expires_at)
-        assert not rows.spend_attempt(connection, "none", NOON)
-        assert rows.spend_attempt(connection, pending.verification_id, NOON)
+        assert not spend_attempt(connection, "acme", canceled.verification_id, NOON)
+        assert not spend_attempt(connection, "acme", pending.verification_id, pending.expires_at)
+        assert not spend_attempt(connection, "acme", "none", NOON)
+        assert spend_attempt(connection, "acme", pending.verification_id, NOON)
 
 
 def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
@@ -204,3 +206,55 @@ def test_what_every_request_asks_is_answered_from_an_index(sqlite_db: Database, 
         plan = connection.execute(text(f"EXPLAIN QUERY PLAN SELECT * FROM {table} WHERE {condition}"))  # noqa: S608
         steps = [row.detail for row in plan]
     assert all(step.startswith("SEARCH") or "USING INDEX" in step for step in steps), steps
+
+
+def test_a_spent_attempt_tells_what_counts_of_its_own_owner_phone_and_calls(db: Database) -> None:
+    older, newest = over(), a_verification(created_at=NOON + timedelta(seconds=30))
+    others = a_verification(user_id="globex"), a_verification(phone="+256700000001")
+    insert(db, older, newest, *others)
+    with db.write() as connection:
+        for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
+            rows.insert_wrong_code(connection, owner, phone, NOON)
+        queue_call(connection, others[0])
+        spent = spend_attempt_of_newest(connection, "acme", PHONE, NOON)
+        assert spent is not None
+        assert (spent.verification_id, spent.phone, spent.created_at) == (
+            newest.verification_id,
+            PHONE,
+            newest.created_at,
+        )
+        assert (spent.code_digest, spent.digest_key_id) == (newest.code_digest, newest.digest_key_id)
+        assert (spent.attempts_used, spent.last_wrong_code_at, spent.has_unfinished_calls) == (1, None, False)
+        for seconds in (2, 1):
+            rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(seconds=seconds))
+        queue_call(connection, newest)
+        again = spend_attempt(connection, "acme", newest.verification_id, NOON)
+        assert again is not None
+        assert (again.attempts_used, again.last_wrong_code_at) == (2, NOON + timedelta(seconds=2))
+        assert again.has_unfinished_calls is True
+        assert spend_attempt(connection, "globex", newest.verification_id, NOON) is None
+    assert [found.attempts_used for found in all_of(db, older, *others)] == [0, 0, 0]
+
+
+def test_only_the_newest_of_a_phone_has_attempts_to_spend(db: Database) -> None:
+    insert(db, a_verification(), over(created_at=NOON + timedelta(seconds=1)))
+    with db.write() as connection:
+        assert spend_attempt_of_newest(connection, "acme", PHONE, NOON) is None
+
+
+def queue_call(connection: Connection, verification: Verification) -> None:
+    insert_call(
+        connection,
+        call_id=str(uuid4()),
+        verification_id=verification.verification_id,
+        user_id=verification.user_id,
+        phone=verification.phone,
+        turn=0,
+        now=NOON,
+    )
+
+
+def all_of(db: Database, *verifications: Verification) -> list[Verification]:
+    with db.read() as connection:
+        found = [rows.find_verification(connection, each.user_id, each.verification_id) for each in verifications]
+    return [verification for verification in found if verification is not None]

@@ -1,0 +1,73 @@
+"""What a transaction asks of the driver itself, past SQLAlchemy, whose `Connection` stays usable beside it.
+
+Beginning and ending a transaction by SQLAlchemy's own objects and events takes longer than SQLite needs for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+
+def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> Any:
+    """Run a statement on the driver's own connection, inside `connection`'s transaction. Returns the driver's cursor.
+
+    Raises SQLAlchemy's DBAPIError for the driver's own, and gives up a connection that is gone, as SQLAlchemy does.
+    """
+    try:
+        return connection.connection.driver_connection.execute(words, parameters)  # type: ignore[union-attr]  # both of our drivers have it
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_ours(connection, words, error) from error
+
+
+def commit(connection: Connection) -> None:
+    """Commit, or roll back and raise DBAPIError."""
+    try:
+        if connection.in_transaction():  # SQLAlchemy began one for a statement of its own
+            connection.commit()
+        else:
+            _end(connection, "COMMIT", connection.connection.driver_connection.commit)  # type: ignore[union-attr]
+    except BaseException:
+        roll_back(connection)
+        raise
+
+
+def roll_back(connection: Connection) -> None:
+    """Take everything back. A connection that can't be brought to do so is given up, and its database takes it back."""
+    try:
+        connection.rollback()  # as far as SQLAlchemy began one
+        if not connection.invalidated:
+            _end(connection, "ROLLBACK", connection.connection.driver_connection.rollback)  # type: ignore[union-attr]
+    except BaseException:
+        connection.invalidate()
+        raise
+
+
+def _end(connection: Connection, words: str, end: Callable[[], None]) -> None:
+    try:
+        end()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_ours(connection, words, error) from error
+
+
+def _as_ours(connection: Connection, words: str, error: Exception) -> BaseException:
+    dialect = connection.dialect
+    is_gone = dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]  # the driver's Error
+    if is_gone:
+        # Within a transaction of its own SQLAlchemy refuses whatever comes next, instead of connecting anew: half of
+        # what belongs together would be committed.
+        if not connection.in_transaction():
+            connection.begin()
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        words,
+        None,
+        error,
+        dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=is_gone,
+        dialect=dialect,
+    )
