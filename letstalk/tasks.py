@@ -57,6 +57,7 @@ class WorkQueue:
         self._services: Services | None = None
         self._is_local = redis_url is None
         self._dispatch_asked_at = float("-inf")
+        self._offers_due_at = float("-inf")
         self._spare_hands: SpareHands | None = None
         self._away_until = 0.0
         self.huey.signal("error")(lambda *_: task_failures_total.inc())
@@ -67,7 +68,11 @@ class WorkQueue:
             lambda event_id: self._bound.events.apply_event(event_id)
         )
         self._carry_out = task(name="carry_out", priority=1)(lambda call_id: self._bound.commands.carry_out(call_id))
+        self._hang_up_stray = task(name="hang_up_stray", priority=1)(
+            lambda call_id, provider_call_id: self._bound.commands.hang_up_stray(call_id, provider_call_id)
+        )
         self._offer_code = task(name="offer_code", priority=1)(lambda call_id: self._bound.events.offer_code(call_id))
+        self._offer_codes = task(name="offer_codes", priority=1)(lambda: self._bound.sweeps.offer_codes())
         # Calls first: a mail can wait for a while.
         self._deliver_mail = task(name="deliver_mail", priority=-1)(
             lambda mail_id: self._bound.people.mails.deliver(mail_id)
@@ -106,8 +111,19 @@ class WorkQueue:
     def carry_out(self, call_id: str) -> None:
         self._enqueue(self._carry_out, call_id)
 
-    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
-        self._enqueue(self._offer_code, call_id, delay=in_seconds)
+    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
+        self._enqueue(self._hang_up_stray, call_id, provider_call_id)
+
+    def offer_code(self, call_id: str) -> None:
+        self._enqueue(self._offer_code, call_id)
+
+    def offer_codes_later(self, seconds: float) -> None:
+        now = time.monotonic()
+        # A look that is still to come sees this call too, and comes again when its time is up.
+        if now < self._offers_due_at <= now + seconds:
+            return
+        self._offers_due_at = now + seconds
+        self._enqueue(self._offer_codes, delay=seconds)
 
     def deliver_mail(self, mail_id: str) -> None:
         self._enqueue(self._deliver_mail, mail_id)

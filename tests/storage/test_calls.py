@@ -262,7 +262,7 @@ def test_an_event_is_kept_once_and_claimed_once(db: Database) -> None:
 
     def keep() -> None:
         with db.write() as connection:
-            kept.append(webhook_events.store_event(connection, event, NOON))
+            kept.append(webhook_events.store_event(connection, event, NOON, is_applied=False))
 
     def claim() -> None:
         with db.write() as connection:
