@@ -215,8 +215,8 @@ class WaitingNudges:
         self._agenda = agenda
         self.is_deaf = False
 
-    def dispatch(self) -> None:
-        self.dispatch_later(0)
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
+        self._add(lambda: self._world.dispatch.dispatch(is_channel_free=is_channel_free))
 
     def dispatch_later(self, seconds: float) -> None:
         self._add(lambda: self._world.dispatch.dispatch(), seconds)

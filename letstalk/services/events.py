@@ -234,7 +234,7 @@ class EventService:
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
             self._nudges.offer_codes_later(DETECTION_SECONDS)
         elif reaction.status in ENDED:
-            self._nudges.dispatch()
+            self._nudges.dispatch(is_channel_free=True)
 
     def _carry_out(self, call: Call, errand: Errand | None) -> None:
         if errand is None:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 
 class Nudges(Protocol):
-    def dispatch(self) -> None:
-        """Calls wait, or a channel came free."""
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
+        """Calls wait, or a channel came free, as is certain where `is_channel_free`."""
 
     def dispatch_later(self, seconds: float) -> None:
         """A call may be placed again after a pause."""
