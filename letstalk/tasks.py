@@ -9,11 +9,9 @@ from __future__ import annotations
 import importlib
 import logging
 import queue
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from letstalk.observability.logs import get_logger
@@ -24,6 +22,7 @@ from letstalk.observability.metrics import (
     sweep_seconds,
     task_failures_total,
 )
+from letstalk.task_storage import WakingStorage, make_huey
 
 if TYPE_CHECKING:
     from letstalk.services.registry import Services
@@ -33,7 +32,6 @@ log = get_logger(__name__)
 SWEEP_SECONDS = 2.0
 SLOW_SWEEP_SECONDS = 60.0
 STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
-REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
 AWAY_SECONDS = 1.0  # before a queue that could not be reached is tried again
 SPARE_TASKS = 500
 ASKED_SECONDS = 0.5  # for so long a look at the queue that was asked for is expected to come
@@ -43,31 +41,26 @@ class WorkQueue:
     """The tasks, and the nudges that enqueue them. `bind` it to the services before anything runs."""
 
     def __init__(self, redis_url: str | None = None) -> None:
-        # Results are kept by nobody: the rows say what became of everything.
-        if redis_url:
-            # Without time-outs a Redis that hangs would hang every request that nudges.
-            pool = importlib.import_module("redis").ConnectionPool.from_url(
-                redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=1.0 + REDIS_SECONDS
-            )
-            huey = importlib.import_module("huey")
-            self.huey = huey.PriorityRedisHuey("letstalk", connection_pool=pool, results=False)
-        else:
-            with _hidden("redis", "psycopg"):
-                self.huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
+        self.huey = make_huey(redis_url)
         self._services: Services | None = None
         self._is_local = redis_url is None
         self._dispatch_asked_at = float("-inf")
+        self._offers_due_at = float("-inf")
         self._spare_hands: SpareHands | None = None
         self._away_until = 0.0
         self.huey.signal("error")(lambda *_: task_failures_total.inc())
         task = self.huey.task
-        self._dispatch = task(name="dispatch")(lambda: self._run_dispatch())
+        self._dispatch = task(name="dispatch")(lambda is_channel_free=False: self._run_dispatch(is_channel_free))
         self._dial = task(name="dial")(lambda call_id: self._bound.dispatch.dial(call_id))
         self._apply_event = task(name="apply_event", priority=2)(
             lambda event_id: self._bound.events.apply_event(event_id)
         )
         self._carry_out = task(name="carry_out", priority=1)(lambda call_id: self._bound.commands.carry_out(call_id))
+        self._hang_up_stray = task(name="hang_up_stray", priority=1)(
+            lambda call_id, provider_call_id: self._bound.commands.hang_up_stray(call_id, provider_call_id)
+        )
         self._offer_code = task(name="offer_code", priority=1)(lambda call_id: self._bound.events.offer_code(call_id))
+        self._offer_codes = task(name="offer_codes", priority=1)(lambda: self._bound.sweeps.offer_codes())
         # Calls first: a mail can wait for a while.
         self._deliver_mail = task(name="deliver_mail", priority=-1)(
             lambda mail_id: self._bound.people.mails.deliver(mail_id)
@@ -79,20 +72,20 @@ class WorkQueue:
             raise RuntimeError("the work queue has no services yet")
         return self._services
 
-    def _run_dispatch(self) -> None:
+    def _run_dispatch(self, is_channel_free: bool) -> None:
         self._dispatch_asked_at = float("-inf")
-        self._bound.dispatch.dispatch()
+        self._bound.dispatch.dispatch(is_channel_free=is_channel_free)
 
     def bind(self, services: Services) -> None:
         self._services = services
 
-    def dispatch(self) -> None:
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
         now = time.monotonic()
         # One look at the queue serves whatever came before it. Through Redis nobody here sees when others look.
         if self._is_local and now - self._dispatch_asked_at < ASKED_SECONDS:
             return
         self._dispatch_asked_at = now
-        self._enqueue(self._dispatch)
+        self._enqueue(self._dispatch, is_channel_free)
 
     def dispatch_later(self, seconds: float) -> None:
         self._enqueue(self._dispatch, delay=seconds)
@@ -106,8 +99,19 @@ class WorkQueue:
     def carry_out(self, call_id: str) -> None:
         self._enqueue(self._carry_out, call_id)
 
-    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
-        self._enqueue(self._offer_code, call_id, delay=in_seconds)
+    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
+        self._enqueue(self._hang_up_stray, call_id, provider_call_id)
+
+    def offer_code(self, call_id: str) -> None:
+        self._enqueue(self._offer_code, call_id)
+
+    def offer_codes_later(self, seconds: float) -> None:
+        now = time.monotonic()
+        # A look that is still to come sees this call too, and comes again when its time is up.
+        if now < self._offers_due_at <= now + seconds:
+            return
+        self._offers_due_at = now + seconds
+        self._enqueue(self._offer_codes, delay=seconds)
 
     def deliver_mail(self, mail_id: str) -> None:
         self._enqueue(self._deliver_mail, mail_id)
@@ -116,11 +120,16 @@ class WorkQueue:
         """Raises whatever the queue's client raises when the queue can't be reached."""
         self.huey.storage.queue_size()
 
+    def wake_workers(self) -> None:
+        """Have those that wait for a task see that they are to stop. Redis wakes its own each second."""
+        if isinstance(self.huey.storage, WakingStorage):
+            self.huey.storage.wake_all()
+
     def lend(self, hands: SpareHands | None) -> None:
         """Give what the queue does not take to `hands`; to nobody, from None on."""
         self._spare_hands = hands
 
-    def _enqueue(self, task: Any, *args: str, delay: float | None = None) -> None:
+    def _enqueue(self, task: Any, *args: Any, delay: float | None = None) -> None:
         """Hand a nudge over. One that gets lost costs two seconds, so it must never cost the caller its answer."""
         if time.monotonic() >= self._away_until:
             try:
@@ -184,29 +193,18 @@ class SpareHands:
                 log.error("task_failed", exc_info=error)
 
 
-@contextmanager
-def _hidden(*packages: str) -> Iterator[None]:
-    """Keep `packages` from being imported meanwhile, where they are not yet.
-
-    Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
-    """
-    hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python spells "not to be had"
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
-
-
 def _make_consumer(huey: Any, threads: int) -> Any:
     """Huey's consumer, made fit for a server, which must keep its own signal handlers."""
-    # One that blocks until a task comes sleeps only when its queue can't be reached, and need not hurry then.
-    delays = (0.2, 1.0) if getattr(huey.storage, "blocking", False) else (0.005, 0.01)
     for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
         logging.getLogger(name).addFilter(_say_once_in_a_while)
     consumer = importlib.import_module("huey.consumer").Consumer(
-        huey, workers=threads, periodic=False, initial_delay=delays[0], max_delay=delays[1], backoff=1.15
+        # It waits at the queue until a task comes, and sleeps only when that can't be reached.
+        huey,
+        workers=threads,
+        periodic=False,
+        initial_delay=0.2,
+        max_delay=1.0,
+        backoff=1.15,
     )
     consumer._set_signal_handlers = lambda: None
     return consumer
@@ -256,6 +254,7 @@ class Worker:
             self._stopping.set()
             if self._consumer is not None:
                 self._consumer.stop_flag.set()
+                self._queue.wake_workers()
 
     def stop(self) -> None:
         """Finish what is being done. Returns within `STOP_SECONDS` of the first word of a stop, done or not."""

@@ -215,8 +215,8 @@ class WaitingNudges:
         self._agenda = agenda
         self.is_deaf = False
 
-    def dispatch(self) -> None:
-        self.dispatch_later(0)
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
+        self._add(lambda: self._world.dispatch.dispatch(is_channel_free=is_channel_free))
 
     def dispatch_later(self, seconds: float) -> None:
         self._add(lambda: self._world.dispatch.dispatch(), seconds)
@@ -230,8 +230,14 @@ class WaitingNudges:
     def carry_out(self, call_id: str) -> None:
         self._add(lambda: self._world.commands.carry_out(call_id))
 
-    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
-        self._add(lambda: self._world.events.offer_code(call_id), in_seconds)
+    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
+        self._add(lambda: self._world.commands.hang_up_stray(call_id, provider_call_id))
+
+    def offer_code(self, call_id: str) -> None:
+        self._add(lambda: self._world.events.offer_code(call_id))
+
+    def offer_codes_later(self, seconds: float) -> None:
+        self._add(lambda: self._world.sweeps.offer_codes(), seconds)
 
     def _add(self, action: Callable[[], None], in_seconds: float = 0.0) -> None:
         if not self.is_deaf:

@@ -11,7 +11,8 @@ from typing import Any, cast
 import pytest
 
 from letstalk.services.registry import Services
-from letstalk.tasks import SpareHands, WorkQueue, _say_once_in_a_while
+from letstalk.task_storage import WAKING_SECONDS
+from letstalk.tasks import SpareHands, Worker, WorkQueue, _say_once_in_a_while
 
 NOBODY = "redis://127.0.0.1:1/0"
 PATIENCE_SECONDS = 20.0
@@ -25,7 +26,7 @@ class Dispatching:
         self.done = threading.Event()
         self.fails = False
 
-    def dispatch(self) -> None:
+    def dispatch(self, **_: bool) -> None:
         self.done.set()
 
     def dial(self, call_id: str) -> None:
@@ -38,6 +39,18 @@ class Dispatching:
 class Everything:
     def __init__(self, dispatch: Dispatching) -> None:
         self.dispatch: Any = dispatch
+
+
+class Idle(Everything):
+    """Services whose sweeps find nothing."""
+
+    @property
+    def sweeps(self) -> Any:
+        return self
+
+    def sweep(self) -> None: ...
+
+    def sweep_slowly(self) -> None: ...
 
 
 @pytest.fixture
@@ -132,3 +145,19 @@ def test_a_queue_that_is_away_does_not_fill_the_log() -> None:
     other = logging.LogRecord("test.huey", logging.ERROR, __file__, 1, "Unhandled exception in task", None, None)
     assert _say_once_in_a_while(other)
     assert other.levelname == "ERROR"
+
+
+def test_a_worker_with_nothing_to_do_is_woken_by_a_task_and_by_a_stop(dispatching: Dispatching) -> None:
+    queue, services = WorkQueue(), cast(Services, Idle(dispatching))
+    queue.bind(services)
+    worker = Worker(queue, services, threads=8)
+    worker.start()
+    time.sleep(0.1)  # until all of them wait
+    dispatching.done.clear()
+    asked_at = time.monotonic()
+    queue.dial("a call")
+    assert dispatching.done.wait(PATIENCE_SECONDS)
+    assert time.monotonic() - asked_at < WAKING_SECONDS / 2
+    asked_at = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - asked_at < WAKING_SECONDS / 2

@@ -38,6 +38,11 @@ def is_too_late(expires_at: datetime, now: datetime, placing_seconds: float = PL
     return expires_at - now < timedelta(seconds=placing_seconds)
 
 
+def retry_window_ends(first_dial_at: datetime) -> datetime:
+    """Until when the provider certainly remembers the `command_id` of a dial, so that it may be repeated under it."""
+    return first_dial_at + timedelta(seconds=RETRY_WINDOW_SECONDS)
+
+
 def next_turn(own_last_turn: int | None, first_waiting_turn: int | None) -> int:
     """The turn of a call that joins the queue; the lowest is placed first.
 

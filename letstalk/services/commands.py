@@ -39,8 +39,11 @@ _SPOKEN = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
+class Errand:
+    """A leased command of a call, ready to be sent. `due_at` is when it was decided."""
+
     call: Call
+    provider_call_id: str
     wanted: Command
     seq: int
     speech: Speech | None
@@ -60,10 +63,36 @@ class CommandService:
 
     def carry_out(self, call_id: str) -> None:
         """Do what the call's row asks for, unless another worker does. Failures are tried again by the sweep."""
-        with about(call_id=call_id):
-            errand = self._take(call_id)
-            if errand is None:
-                return
+        errand = self._take(call_id)
+        if errand is not None:
+            self.run(errand)
+
+    def take_new(
+        self,
+        call: Call,
+        verification: Verification,
+        provider_call_id: str | None,
+        decided: dict[str, Any],
+        now: datetime,
+    ) -> Errand | None:
+        """Lease the command that `decided` is about to write into the row of `call`, and add the lease to `decided`:
+        whoever decides it carries it out, while a person waits in silence.
+
+        None where it must be left to `carry_out`: the provider's id is not known yet, or the code can't be read.
+        """
+        if provider_call_id is None:
+            return None
+        wanted = Command(decided["command"])
+        try:
+            speech = self._render(wanted, verification) if wanted in _SPOKEN else None
+        except LostKey:
+            return None
+        decided |= {"command_leased_until": now + LEASE, "command_attempts": 1}
+        return Errand(call, provider_call_id, wanted, decided["command_seq"], speech, now)
+
+    def run(self, errand: Errand) -> None:
+        """Send a leased command to the provider and note what came of it."""
+        with about(call_id=errand.call.call_id):
             try:
                 self._send(errand)
             except CallGone:
@@ -81,7 +110,7 @@ class CommandService:
         except ProviderError as error:
             log.warning("command_failed", call_id=call_id, command=Command.HANG_UP.value, reason=error.reason)
 
-    def _take(self, call_id: str) -> _Errand | None:
+    def _take(self, call_id: str) -> Errand | None:
         """Lease the command, with everything re-read: what is over by now is hung up on, not spoken to."""
         with self._db.write() as connection:
             now = self._clock()
@@ -89,13 +118,13 @@ class CommandService:
             if held is None or not queue.lease_command(connection, call_id, now, now + LEASE):
                 return None
             call, verification = held
-            wanted, seq = call.command, call.command_seq
-            if wanted is None:
+            wanted, seq, provider_call_id = call.command, call.command_seq, call.provider_call_id
+            if wanted is None or provider_call_id is None:
                 return None
             is_speech = wanted in _SPOKEN
             if is_speech and (verification.status_at(now) is not VerificationStatus.PENDING):
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
-                return _Errand(call, Command.HANG_UP, seq + 1, None, now)
+                return Errand(call, provider_call_id, Command.HANG_UP, seq + 1, None, now)
             try:
                 speech = self._render(wanted, verification) if is_speech else None
             except LostKey:
@@ -103,7 +132,7 @@ class CommandService:
                 log.error("code_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
                 self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
                 return None
-            return _Errand(call, wanted, seq, speech, call.command_leased_until or now)
+            return Errand(call, provider_call_id, wanted, seq, speech, call.command_leased_until or now)
 
     def _render(self, wanted: Command, verification: Verification) -> Speech:
         region = parse_phone(verification.phone).region
@@ -118,18 +147,17 @@ class CommandService:
             message=sealed["message"],
         )
 
-    def _send(self, errand: _Errand) -> None:
+    def _send(self, errand: Errand) -> None:
         call = errand.call
-        provider_call_id = call.provider_call_id or ""
         command_id = f"{call.call_id}-{errand.seq}"
         if errand.speech is None:
-            self._provider.hang_up(HangUpCommand(call.call_id, provider_call_id, command_id))
+            self._provider.hang_up(HangUpCommand(call.call_id, errand.provider_call_id, command_id))
             return
         silence_seconds.observe((self._clock() - errand.due_at).total_seconds())
         self._provider.speak(
             SpeakCommand(
                 call_id=call.call_id,
-                provider_call_id=provider_call_id,
+                provider_call_id=errand.provider_call_id,
                 command_id=command_id,
                 command_seq=errand.seq,
                 speech=errand.speech,
@@ -138,7 +166,7 @@ class CommandService:
             )
         )
 
-    def _note_done(self, errand: _Errand) -> None:
+    def _note_done(self, errand: Errand) -> None:
         with self._db.write() as connection:
             now = self._clock()
             call = self._current(connection, errand)
@@ -162,7 +190,7 @@ class CommandService:
         if has_next:
             self._nudges.carry_out(errand.call.call_id)
 
-    def _note_gone(self, errand: _Errand) -> None:
+    def _note_gone(self, errand: Errand) -> None:
         """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""
         with self._db.write() as connection:
             now = self._clock()
@@ -177,7 +205,7 @@ class CommandService:
                 )
         self._nudges.dispatch()
 
-    def _note_failure(self, errand: _Errand, reason: str) -> None:
+    def _note_failure(self, errand: Errand, reason: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
             call = self._current(connection, errand)
@@ -197,7 +225,7 @@ class CommandService:
         values |= {"command_leased_until": now + LEASE if status is CallStatus.CANCELED else now}
         call_storage.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
 
-    def _current(self, connection: Connection, errand: _Errand) -> Call | None:
+    def _current(self, connection: Connection, errand: Errand) -> Call | None:
         """The call as it stands now; None when it has ended meanwhile."""
         held = call_storage.lock_call(connection, errand.call.call_id)
         return None if held is None or held[0].is_over else held[0]

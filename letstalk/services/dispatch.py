@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from letstalk.domain.calls import Call, CallStatus, Command
-from letstalk.domain.dispatch import PLACING_SECONDS, RETRY_WINDOW_SECONDS, back_off_seconds, is_too_late
+from letstalk.domain.dispatch import PLACING_SECONDS, back_off_seconds, is_too_late, retry_window_ends
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import about, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
-from letstalk.services.endings import command, end_call, fail_verification
+from letstalk.services.endings import command, end_call, fail_verification, give_call_up
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
 from letstalk.storage import dispatch as queue
@@ -34,7 +34,6 @@ LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead 
 
 TOO_LATE_REASON = "The code would have expired before it could be heard."
 NOT_WANTED_REASON = "The verification was over before the call was placed."
-LOST_REASON = "The provider did not say whether the call was placed. It was not tried again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +73,29 @@ class DispatchService:
         self._clock = clock
         self._policy = policy
 
-    def dispatch(self) -> None:
-        """Claim as many waiting calls as there are free channels, and have them dialed."""
-        with self._db.read() as connection:
-            now = self._clock()
-            if queue.count_live(connection) >= self._policy.channels or not queue.list_claimable(connection, now, 1):
-                return
-        claimed = self._claim()
-        for call_id in claimed[1:]:
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
+        """Claim as many waiting calls as there are free channels, and have them dialed.
+
+        Where it is not said that a channel is free, a look comes first, which takes no writer's turn from others.
+        """
+        if not is_channel_free and not self._is_any_to_claim():
+            return
+        lease, others = self._claim()
+        for call_id in others:
             self._nudges.dial(call_id)
-        if claimed:
-            self.dial(claimed[0])
+        if lease is not None:
+            with about(call_id=lease.command.call_id):
+                self._dial(lease)
 
     def dial(self, call_id: str) -> None:
         """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
         with about(call_id=call_id):
-            self._dial(call_id)
+            lease = self._lease(call_id)
+            if lease is not None:
+                self._dial(lease)
+            else:
+                # It may have been ended for want of wanting, which frees its channel.
+                self._nudges.dispatch()
 
     def drop_late_calls(self) -> None:
         """Fail the waiting calls whose code would expire before it could be heard."""
@@ -98,14 +104,10 @@ class DispatchService:
             late = queue.list_late(connection, latest)
         for call_id in late:
             with self._db.write() as connection:
-                self._refuse_late(connection, call_id, self._clock())
+                self._still_worth_placing(connection, call_id, self._clock())
 
-    def _dial(self, call_id: str) -> None:
-        lease = self._lease(call_id)
-        if lease is None:
-            # It may have been ended for want of wanting, which frees its channel.
-            self._nudges.dispatch()
-            return
+    def _dial(self, lease: _Lease) -> None:
+        call_id = lease.command.call_id
         dial_delay_seconds.observe((self._clock() - lease.claimed_at).total_seconds())
         try:
             provider_call_id = self._provider.dial(lease.command)
@@ -122,7 +124,14 @@ class DispatchService:
         else:
             self._note_placed(call_id, provider_call_id)
 
-    def _claim(self) -> list[str]:
+    def _is_any_to_claim(self) -> bool:
+        with self._db.read() as connection:
+            is_full = queue.count_live(connection) >= self._policy.channels
+            return not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
+
+    def _claim(self) -> tuple[_Lease | None, list[str]]:
+        """The right to dial the first of the calls that were claimed, and the ids of the others."""
+        lease: _Lease | None = None
         claimed: list[str] = []
         with self._db.write() as connection:
             self._db.lock(connection, "dispatch")
@@ -130,12 +139,13 @@ class DispatchService:
             free = self._policy.channels - queue.count_live(connection)
             phones: set[str] = set()
             found = queue.list_claimable(connection, now, free + CLAIMS_TO_SPARE) if free > 0 else []
-            for call in found:
+            for call_id, phone in found:
                 if len(claimed) >= free:
                     break
-                if call.phone in phones or self._refuse_late(connection, call.call_id, now):
+                call = None if phone in phones else self._still_worth_placing(connection, call_id, now)
+                if call is None:
                     continue
-                phones.add(call.phone)
+                phones.add(phone)
                 values: dict[str, Any] = {
                     "status": CallStatus.DIALING.value,
                     "holds_channel": True,
@@ -143,30 +153,36 @@ class DispatchService:
                     "leased_until": now,
                     "ask_provider_at": now + self._policy.longest,
                 }
-                if call_storage.update_call(connection, call.call_id, was=CallStatus.QUEUED, **values):
-                    call_storage.insert_call_event(connection, call.call_id, now, CallStatus.DIALING.value)
+                if not claimed:
+                    # This worker dials it, now: another lease would be another transaction.
+                    dial, leased = self._next_dial(call, now)
+                    values |= leased
+                if call_storage.update_call(connection, call_id, was=CallStatus.QUEUED, **values):
+                    call_storage.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
                     queue_seconds.observe((now - call.created_at).total_seconds())
-                    claimed.append(call.call_id)
+                    if not claimed:
+                        lease = _Lease(dial, was_uncertain=call.is_uncertain, claimed_at=now)
+                    claimed.append(call_id)
         if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
             self._nudges.dispatch()
-        return claimed
+        return lease, claimed[1:]
 
-    def _refuse_late(self, connection: Connection, call_id: str, now: datetime) -> bool:
-        """End a waiting call that is no longer worth placing. False when it is."""
+    def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
+        """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
         held = call_storage.lock_call(connection, call_id)
         if held is None or held[0].status is not CallStatus.QUEUED:
-            return True
+            return None
         call, verification = held
         if verification.status is VerificationStatus.PENDING:
             if not is_too_late(verification.expires_at, now, self._policy.placing_seconds):
-                return False
+                return call
             end_call(connection, call, CallStatus.FAILED, TOO_LATE_REASON, now)
             # One that has expired by now was told to be so already, and stays it.
             if verification.status_at(now) is VerificationStatus.PENDING:
                 fail_verification(connection, call.verification_id)
         else:
             end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
-        return True
+        return None
 
     def _lease(self, call_id: str) -> _Lease | None:
         """Take the right to dial, with everything re-read. None when there is nothing to dial (any more)."""
@@ -177,29 +193,37 @@ class DispatchService:
                 return None
             call, verification = held
             wanted = verification.status_at(now) is VerificationStatus.PENDING
-            window_ends = (call.first_dial_at or now) + timedelta(seconds=RETRY_WINDOW_SECONDS)
-            if call.is_uncertain and (not wanted or now >= window_ends):
-                self._give_up(connection, call, now)
+            if call.is_uncertain and (not wanted or now >= retry_window_ends(call.first_dial_at or now)):
+                give_call_up(connection, call, now, must_be_over_after=self._policy.longest)
                 return None
             if not wanted:
                 end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
                 return None
-            dial_round, first_dial_at = call.dial_round, call.first_dial_at
-            if first_dial_at is None or now >= window_ends:
-                dial_round, first_dial_at = dial_round + 1, now
-            # Uncertain until an answer says otherwise: this process may die before it hears one.
-            call_storage.update_call(
-                connection, call_id, dial_round=dial_round, first_dial_at=first_dial_at, is_uncertain=True
-            )
-            dial = DialCommand(
-                call_id=call_id,
-                phone=call.phone,
-                command_id=f"{call_id}-dial-{dial_round}",
-                detect_machine=self._policy.detect_machines,
-                ring_seconds=self._policy.ring_seconds,
-                call_limit_seconds=self._policy.call_limit_seconds,
-            )
+            dial, values = self._next_dial(call, now)
+            call_storage.update_call(connection, call_id, **values)
             return _Lease(dial, was_uncertain=call.is_uncertain, claimed_at=call.started_at or now)
+
+    def _next_dial(self, call: Call, now: datetime) -> tuple[DialCommand, dict[str, Any]]:
+        """What to ask the provider for, and the column values of the lease to do so."""
+        dial_round, first_dial_at = call.dial_round, call.first_dial_at
+        if first_dial_at is None or now >= retry_window_ends(call.first_dial_at or now):
+            dial_round, first_dial_at = dial_round + 1, now
+        dial = DialCommand(
+            call_id=call.call_id,
+            phone=call.phone,
+            command_id=f"{call.call_id}-dial-{dial_round}",
+            detect_machine=self._policy.detect_machines,
+            ring_seconds=self._policy.ring_seconds,
+            call_limit_seconds=self._policy.call_limit_seconds,
+        )
+        return dial, {
+            "leased_until": now + LEASE,
+            "dial_attempts": call.dial_attempts + 1,
+            "dial_round": dial_round,
+            "first_dial_at": first_dial_at,
+            # Until an answer says otherwise: this process may die before it hears one.
+            "is_uncertain": True,
+        }
 
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:
@@ -261,21 +285,6 @@ class DispatchService:
         if held is None:
             raise LookupError(call_id)
         return held
-
-    def _give_up(self, connection: Connection, call: Call, now: datetime) -> None:
-        """Nobody can say whether the call exists: never dial it again, and keep its channel until it must be over."""
-        since = call.first_dial_at or now
-        call_storage.update_call(
-            connection,
-            call.call_id,
-            was=CallStatus.DIALING,
-            status=CallStatus.UNKNOWN.value,
-            reason=LOST_REASON,
-            ended_at=now,
-            ask_provider_at=since + self._policy.longest,
-        )
-        call_storage.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
-        log.warning("call_unknown", call_id=call.call_id)
 
     def _fail(self, call_id: str, reason: str) -> None:
         with self._db.write() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +16,8 @@ from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as verification_storage
 
 log = get_logger(__name__)
+
+LOST_REASON = "The provider did not say whether the call was placed. It was not tried again."
 
 
 def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
@@ -56,6 +58,22 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         status=status.value,
         reason=reason,
     )
+
+
+def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_over_after: timedelta) -> None:
+    """Nobody can say whether the call exists: it is never dialed again, and keeps its channel until it must be over."""
+    since = call.first_dial_at or now
+    call_storage.update_call(
+        connection,
+        call.call_id,
+        was=CallStatus.DIALING,
+        status=CallStatus.UNKNOWN.value,
+        reason=LOST_REASON,
+        ended_at=now,
+        ask_provider_at=since + must_be_over_after,
+    )
+    call_storage.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
+    log.warning("call_unknown", call_id=call.call_id)
 
 
 def end_verification(

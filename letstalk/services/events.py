@@ -1,8 +1,9 @@
-"""What providers report: stored first, answered, then applied once."""
+"""What providers report: stored and applied once, in one transaction, before anything follows from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
-from letstalk.services.commands import OVER_REASON, CommandService
+from letstalk.services.commands import OVER_REASON, CommandService, Errand
 from letstalk.services.dispatch import SILENCE, CallPolicy
 from letstalk.services.endings import command, end_call, fail_verification
 from letstalk.services.nudges import Nudges
@@ -28,6 +29,17 @@ from letstalk.telephony.base import WebhookReader
 log = get_logger(__name__)
 
 MAX_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What an event has changed: its call, None when it is none of ours; the reaction, None when nothing changed; the
+    command that this thread is to carry out.
+    """
+
+    call: Call | None
+    reaction: Reaction | None
+    errand: Errand | None
 
 
 class EventService:
@@ -61,23 +73,18 @@ class EventService:
         except ValueError:
             raise InvalidRequest("This is not an event.") from None
         if event is not None:
-            self.receive_event(event)
+            # Whoever sends webhooks waits for the answer: what uses their network is left to a worker.
+            self._receive(event, is_at_hand=False)
 
     def receive_event(self, event: CallEvent) -> None:
-        """Keep an event and have it applied soon. One that came before changes nothing."""
-        with self._db.write() as connection:
-            is_new = storage.store_event(connection, event, self._clock())
-        if is_new:
-            self._nudges.apply_event(event.event_id)
-        else:
-            events_total.labels(event.type.value, "repeated").inc()
+        """Keep and apply an event of a provider in this process, and carry out what follows, here and now.
+
+        One that came before changes nothing.
+        """
+        self._receive(event, is_at_hand=True)
 
     def apply_event(self, event_id: str) -> None:
-        """Let a stored event change its call, and carry out what follows from it.
-
-        1. The event is marked applied, in the same transaction as all that it changes.
-        2. The transition table decides; late, repeated and impossible events change nothing.
-        3. After the commit the call's new command is carried out by this very worker: a person waits in silence.
+        """Let a stored event change its call, and carry out what follows from it. One that was applied changes nothing.
 
         An event that can't be applied is tried again by the sweep, and put aside after ten tries.
         """
@@ -87,25 +94,11 @@ class EventService:
                 event = storage.claim_event(connection, event_id, now)
                 if event is None:
                     return
-                call, reaction = self._apply(connection, event, now)
+                outcome = self._apply(connection, event, now, is_at_hand=True)
         except (SQLAlchemyError, ValueError) as error:
             self._count_failure(event_id, error)
             return
-        result = "applied" if reaction is not None else "ignored"
-        events_total.labels(event.type.value, result).inc()
-        event_delay_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        log.info(
-            "event_applied",
-            event_id=event_id,
-            type=event.type.value,
-            call_id=call and call.call_id,
-            verification_id=call and call.verification_id,
-            result=result,
-        )
-        if call is not None and reaction is not None:
-            self._follow_up(call, reaction)
-        elif call is not None and _is_stray(call, event):
-            self._commands.hang_up_stray(call.call_id, event.provider_call_id or "")
+        self._follow_up(event, outcome, now)
 
     def offer_code(self, call_id: str) -> None:
         """Speak the offer into a call that was answered and about which detection has said nothing since."""
@@ -118,38 +111,72 @@ class EventService:
             reaction = offer_code(call)
             if reaction is None:
                 return
-            self._change(connection, call, verification, reaction, now)
-        self._follow_up(call, reaction)
+            errand = self._change(connection, call, verification, reaction, now, call.provider_call_id)
+        self._carry_out(call, errand)
 
-    def _apply(self, connection: Connection, event: CallEvent, now: datetime) -> tuple[Call | None, Reaction | None]:
+    def _receive(self, event: CallEvent, *, is_at_hand: bool) -> None:
+        """Keep an event and apply it.
+
+        1. The event is stored as applied, in the same transaction as all that it changes.
+        2. The transition table decides; late, repeated and impossible events change nothing.
+        3. After the commit follows what it asks for: here where this thread is the one to do it (`is_at_hand`), else
+           by a worker that is told.
+
+        An event that can't be applied is stored alone, and tried again by the sweep.
+        """
+        try:
+            with self._db.write() as connection:
+                now = self._clock()
+                is_new = storage.store_event(connection, event, now, is_applied=True)
+                outcome = self._apply(connection, event, now, is_at_hand) if is_new else None
+        except Exception as error:  # whatever it is: an event that was told must not get lost
+            self._keep_for_later(event, error)
+            return
+        if outcome is None:
+            events_total.labels(event.type.value, "repeated").inc()
+        else:
+            self._follow_up(event, outcome, now)
+
+    def _apply(self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool) -> _Outcome:
         call_id = event.call_id
         if call_id is None and event.provider_call_id is not None:
             found = call_storage.find_by_provider_id(connection, event.provider_call_id)
             call_id = None if found is None else found.call_id
         held = None if call_id is None else call_storage.lock_call(connection, call_id)
         if held is None:
-            return None, None
+            return _Outcome(None, None, None)
         call, verification = held
         reaction = react(call, event, detects_machines=self._policy.detect_machines)
         if reaction is None:
             if _is_stray(call, event):
                 call_storage.update_call(connection, call.call_id, provider_call_id=event.provider_call_id)
-            return call, None
+            return _Outcome(call, None, None)
         if event.type is not EventType.HUNG_UP:
             call_storage.insert_call_event(connection, call.call_id, event.occurred_at, event.type.value)
-        if call.provider_call_id is None and event.provider_call_id is not None:
-            call_storage.update_call(connection, call.call_id, provider_call_id=event.provider_call_id)
-        self._change(connection, call, verification, reaction, now)
-        return call, reaction
+        provider_call_id = call.provider_call_id
+        if provider_call_id is None and event.provider_call_id is not None:
+            provider_call_id = event.provider_call_id
+            call_storage.update_call(connection, call.call_id, provider_call_id=provider_call_id)
+        known = provider_call_id if is_at_hand else None
+        return _Outcome(call, reaction, self._change(connection, call, verification, reaction, now, known))
 
     def _change(
-        self, connection: Connection, call: Call, verification: Verification, reaction: Reaction, now: datetime
-    ) -> None:
+        self,
+        connection: Connection,
+        call: Call,
+        verification: Verification,
+        reaction: Reaction,
+        now: datetime,
+        at_hand: str | None,
+    ) -> Errand | None:
+        """Write what becomes of the call. Returns its new command, leased, where the provider's id of it is `at_hand`
+        and this thread is to carry it out.
+        """
         if reaction.status in ENDED:
             end_call(connection, call, reaction.status, reaction.end_reason, now)
             if reaction.status is CallStatus.FAILED:
                 fail_verification(connection, call.verification_id)
-            return
+            return None
         values: dict[str, Any] = {"status": reaction.status.value, "is_uncertain": False}
         if call.status in (CallStatus.QUEUED, CallStatus.UNKNOWN):
             # The event proves that the call exists, whatever the answer to our dial was.
@@ -163,9 +190,13 @@ class EventService:
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
         if reaction.repeats is not None:
             values["repeats"] = reaction.repeats
+        errand = None
         if reaction.command is not None:
-            values |= self._next_command(call, verification, reaction, now)
+            next_command = self._next_command(call, verification, reaction, now)
+            errand = self._commands.take_new(call, verification, at_hand, next_command, now)
+            values |= next_command
         call_storage.update_call(connection, call.call_id, **values)
+        return errand
 
     def _next_command(
         self, call: Call, verification: Verification, reaction: Reaction, now: datetime
@@ -180,13 +211,42 @@ class EventService:
             values |= {"end_status": end_status.value, "end_reason": end_reason}
         return values
 
-    def _follow_up(self, call: Call, reaction: Reaction) -> None:
-        if reaction.command is not None:
-            self._commands.carry_out(call.call_id)
+    def _follow_up(self, event: CallEvent, outcome: _Outcome, now: datetime) -> None:
+        call, reaction = outcome.call, outcome.reaction
+        result = "applied" if reaction is not None else "ignored"
+        events_total.labels(event.type.value, result).inc()
+        event_delay_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
+        log.info(
+            "event_applied",
+            event_id=event.event_id,
+            type=event.type.value,
+            call_id=call and call.call_id,
+            verification_id=call and call.verification_id,
+            result=result,
+        )
+        if call is None:
+            return
+        if reaction is None:
+            if _is_stray(call, event):
+                self._nudges.hang_up_stray(call.call_id, event.provider_call_id or "")
+        elif reaction.command is not None:
+            self._carry_out(call, outcome.errand)
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
-            self._nudges.offer_code(call.call_id, in_seconds=DETECTION_SECONDS)
+            self._nudges.offer_codes_later(DETECTION_SECONDS)
         elif reaction.status in ENDED:
-            self._nudges.dispatch()
+            self._nudges.dispatch(is_channel_free=True)
+
+    def _carry_out(self, call: Call, errand: Errand | None) -> None:
+        if errand is None:
+            self._nudges.carry_out(call.call_id)
+        else:
+            self._commands.run(errand)
+
+    def _keep_for_later(self, event: CallEvent, error: Exception) -> None:
+        with self._db.write() as connection:
+            is_new = storage.store_event(connection, event, self._clock(), is_applied=False)
+        if is_new:
+            self._count_failure(event.event_id, error)
 
     def _count_failure(self, event_id: str, error: Exception) -> None:
         log.error("event_failed", event_id=event_id, exc_info=error)

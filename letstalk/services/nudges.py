@@ -6,8 +6,8 @@ from typing import Protocol
 
 
 class Nudges(Protocol):
-    def dispatch(self) -> None:
-        """Calls wait, or a channel came free."""
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
+        """Calls wait, or a channel came free, as is certain where `is_channel_free`."""
 
     def dispatch_later(self, seconds: float) -> None:
         """A call may be placed again after a pause."""
@@ -21,5 +21,11 @@ class Nudges(Protocol):
     def carry_out(self, call_id: str) -> None:
         """A call has a command that waits."""
 
-    def offer_code(self, call_id: str, *, in_seconds: float = 0.0) -> None:
-        """A call was answered; see, now or in a while, whether detection has an answer."""
+    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
+        """A phone rings for a call that is over here."""
+
+    def offer_code(self, call_id: str) -> None:
+        """A call was answered, and detection has had its time."""
+
+    def offer_codes_later(self, seconds: float) -> None:
+        """A call was answered; see then about which calls detection has said nothing."""

@@ -74,7 +74,6 @@ class SweepService:
             events = event_storage.list_waiting_events(connection, now - EVENT_PATIENCE)
             undialed = queue.list_undialed(connection, now)
             commanded = queue.list_commanded(connection, now)
-            undecided = queue.list_undecided(connection, now - timedelta(seconds=DETECTION_SECONDS))
             overdue = queue.list_overdue(connection, now)
         for event_id in events:
             self._nudges.apply_event(event_id)
@@ -82,9 +81,7 @@ class SweepService:
             self._nudges.dial(call_id)
         for call_id in commanded:
             self._nudges.carry_out(call_id)
-        if self._policy.detect_machines:
-            for call in undecided:
-                self._nudges.offer_code(call.call_id)
+        self.offer_codes()
         asking_ends = time.monotonic() + ASKING_SECONDS
         for call in overdue:
             if time.monotonic() < asking_ends:
@@ -94,6 +91,25 @@ class SweepService:
         self._nudges.dispatch()
         if self._mails is not None:
             self._mails.nudge_due()
+
+    def offer_codes(self) -> None:
+        """Have the offer made into calls about which detection has been silent for too long, and look again when the
+        time of the next is up.
+        """
+        if not self._policy.detect_machines:
+            return
+        with self._db.read() as connection:
+            now = self._clock()
+            undecided = queue.list_undecided(connection, now)
+        patience_seconds = []
+        for call in undecided:
+            seconds = DETECTION_SECONDS - (now - (call.answered_at or now)).total_seconds()
+            if seconds > 0:
+                patience_seconds.append(seconds)
+            else:
+                self._nudges.offer_code(call.call_id)
+        if patience_seconds:
+            self._nudges.offer_codes_later(min(patience_seconds))
 
     def sweep_slowly(self) -> None:
         """Every minute: note what expired, and forget what is too old to matter."""

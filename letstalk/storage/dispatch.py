@@ -57,7 +57,8 @@ def _due_at(now: datetime) -> dict[str, Any]:
 
 
 _CLAIMABLE = Statement(
-    _SELECT.where(IS_QUEUED, _is_due(calls.c.not_before), calls.c.phone.not_in(_LIVE_PHONES))
+    select(calls.c.call_id, calls.c.phone)
+    .where(IS_QUEUED, _is_due(calls.c.not_before), calls.c.phone.not_in(_LIVE_PHONES))
     .order_by(calls.c.turn, calls.c.created_at)
     .limit(bindparam("at_most", type_=Integer))
 )
@@ -125,9 +126,9 @@ def mean_duration_seconds(connection: Connection, latest: int = 50) -> float | N
     return None if mean is None else float(mean)
 
 
-def list_claimable(connection: Connection, now: datetime, limit: int) -> list[Call]:
-    """Waiting calls whose turn has come, in turn, none to a phone that another live call is at."""
-    return [call_from(row) for row in _CLAIMABLE.all(connection, _due_at(now) | {"at_most": limit})]
+def list_claimable(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
+    """Waiting calls whose turn has come, in turn, none to a phone that another live call is at: (call id, phone)."""
+    return [(call_id, phone) for call_id, phone in _CLAIMABLE.all(connection, _due_at(now) | {"at_most": limit})]
 
 
 def lease_dial(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:

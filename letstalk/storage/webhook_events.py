@@ -35,11 +35,14 @@ Index(
 )
 Index("ix_webhook_events_received_at", webhook_events.c.received_at)
 
-_VALUES = ("event_id", "type", "occurred_at", "call_id", "provider_call_id", "detail", "received_at")
+_VALUES = (
+    *("event_id", "type", "occurred_at", "call_id", "provider_call_id", "detail", "received_at"),
+    *("applied_at", "tries"),
+)
 
 
 def _storing(insertion: Any) -> Statement:
-    values: dict[str, Any] = {name: bindparam(name) for name in _VALUES} | {"tries": 0}
+    values: dict[str, Any] = {name: bindparam(name) for name in _VALUES}
     return Statement(insertion.values(values).on_conflict_do_nothing(index_elements=["event_id"]))
 
 
@@ -55,8 +58,10 @@ _CLAIM = Statement(
 )
 
 
-def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool:
-    """Keep `event` until it is applied. False when it has come before."""
+def store_event(connection: Connection, event: CallEvent, now: datetime, *, is_applied: bool) -> bool:
+    """Keep `event`: marked applied for one who applies it in this transaction, else until it is. False when it has come
+    before.
+    """
     detail = {
         "command_seq": event.command_seq,
         "digits": event.digits,
@@ -72,6 +77,8 @@ def store_event(connection: Connection, event: CallEvent, now: datetime) -> bool
         "provider_call_id": event.provider_call_id,
         "detail": json.dumps(detail),
         "received_at": now,
+        "applied_at": now if is_applied else None,
+        "tries": int(is_applied),
     }
     return _STORE[connection.dialect.name].execute(connection, values) == 1
 

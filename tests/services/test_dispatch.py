@@ -8,7 +8,8 @@ import pytest
 
 from letstalk.domain.calls import CallStatus, EventType, HangupCause
 from letstalk.domain.verifications import VerificationStatus
-from letstalk.services.dispatch import LOST_REASON, TOO_LATE_REASON
+from letstalk.services.dispatch import TOO_LATE_REASON
+from letstalk.services.endings import LOST_REASON
 from letstalk.services.sends import CallAccepted
 from letstalk.storage.db import Database
 from letstalk.telephony.base import CallRefused, OutcomeUnknown, ProviderBusy

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from letstalk.domain.calls import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.domain.calls import CallEvent, CallStatus, Command, EventType, HangupCause
 from letstalk.domain.errors import InvalidSignature
 from letstalk.domain.verifications import VerificationStatus
+from letstalk.services.events import EventService
+from letstalk.storage import calls as call_storage
+from letstalk.storage import webhook_events as storage
 from letstalk.storage.db import Database
-from letstalk.telephony.base import ProviderBusy
-from tests.call_parts import NO_ANSWER, NOON, PHONE, World, at_once, loses_the_answer
+from letstalk.telephony.base import ProviderBusy, WebhookReader
+from tests.call_parts import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
 def ringing(world: World) -> str:
@@ -33,12 +37,101 @@ def waiting_events(world: World) -> int:
         return int(connection.execute(statement).scalar_one())
 
 
-def test_an_event_is_applied_by_the_nudge_that_its_storing_gives(world: World) -> None:
+def keep(world: World, event: CallEvent) -> None:
+    """Store an event that nobody has applied, as one is left that could not be."""
+    with world.db.write() as connection:
+        assert storage.store_event(connection, event, world.clock(), is_applied=False)
+
+
+class Telling(WebhookReader):
+    """Reads the same event from whatever it is given."""
+
+    def __init__(self, event: CallEvent) -> None:
+        self._event = event
+
+    def read(self, *_: Any, **__: Any) -> CallEvent:
+        return self._event
+
+
+def tell(world: World, event: CallEvent) -> None:
+    """Send `event` as a webhook."""
+    service = EventService(world.db, world.commands, world.nudges, world.clock, world.policy, Telling(event))
+    service.receive_webhook({}, b"")
+
+
+def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
     call_id = ringing(world)
+    world.nudges.is_deaf = True
     world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    assert world.call(call_id).status is CallStatus.ANSWERED
+    assert waiting_events(world) == 0
+
+
+def test_a_webhook_is_answered_before_the_provider_is_asked_for_anything(world: World) -> None:
+    call_id = ringing(world)
+    tell(world, event_of(world, call_id, EventType.HUMAN))
+    assert world.call(call_id).command is Command.SPEAK_CODE
+    assert world.provider.speeches == []
+    world.work()
+    assert len(world.provider.speeches) == 1
+    assert world.call(call_id).command is None
+
+
+def test_what_a_webhook_asks_for_is_carried_out_also_when_its_nudge_was_lost(world: World) -> None:
+    call_id = ringing(world)
+    world.nudges.is_deaf = True
+    tell(world, event_of(world, call_id, EventType.HUMAN))
+    world.crash()
+    world.nudges.is_deaf = False
+    world.sweeps.sweep()
+    world.work()
+    assert len(world.provider.speeches) == 1
+
+
+def test_a_crash_between_an_event_and_what_follows_from_it_is_made_good_once_the_lease_has_run_out(
+    world: World,
+) -> None:
+    call_id = ringing(world)
+    world.provider.trouble("speak", fails(KeyError("the process is gone")))
+    with pytest.raises(KeyError):
+        world.events.receive_event(event_of(world, call_id, EventType.HUMAN))
+    world.crash()
+    world.clock.move(7.9)
+    world.sweeps.sweep()
+    world.work()
+    assert len(world.provider.speeches) == 1
+    world.clock.move(0.2)
+    world.sweeps.sweep()
+    world.work()
+    assert len(world.provider.speeches) == 2
+    assert len({speech.command_id for speech in world.provider.speeches}) == 1
+
+
+def test_an_event_that_could_not_be_applied_is_kept_counted_and_applied_by_a_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call_id = ringing(world)
+    with monkeypatch.context() as broken:
+        broken.setattr(call_storage, "insert_call_event", nothing_works)
+        for _ in range(2):
+            world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
     assert world.call(call_id).status is CallStatus.RINGING
+    assert tries_of_waiting(world) == [1]
+    world.clock.move(1)
+    world.sweeps.sweep()
     world.work()
     assert world.call(call_id).status is CallStatus.ANSWERED
+    assert waiting_events(world) == 0
+
+
+def nothing_works(*_: object) -> None:
+    raise KeyError("nothing works")
+
+
+def tries_of_waiting(world: World) -> list[int]:
+    with world.db.read() as connection:
+        statement = text("SELECT tries FROM webhook_events WHERE applied_at IS NULL")
+        return list(connection.execute(statement).scalars())
 
 
 def test_an_event_that_comes_three_times_speaks_once(world: World) -> None:
@@ -57,18 +150,26 @@ def test_copies_that_come_at_once_are_kept_and_applied_once(world: World) -> Non
     world.pass_time(1.9)
     human = event_of(world, accepted.call_id, EventType.HUMAN)
     assert at_once([lambda: world.events.receive_event(human)] * 6) == ["ok"] * 6
-    assert waiting_events(world) == 1
+    assert waiting_events(world) == 0
+    assert len(world.provider.speeches) == 1
+    assert world.events_of(accepted.call_id).count("human") == 1
+
+
+def test_of_workers_that_apply_one_event_at_once_one_does(world: World) -> None:
+    accepted = world.send()
+    world.pass_time(1.9)
+    keep(world, event_of(world, accepted.call_id, EventType.HUMAN))
     assert at_once([lambda: world.events.apply_event("event")] * 6) == ["ok"] * 6
     assert waiting_events(world) == 0
     assert len(world.provider.speeches) == 1
+    assert world.events_of(accepted.call_id).count("human") == 1
 
 
 def test_different_events_of_one_call_at_once_speak_once(world: World) -> None:
     accepted = world.send()
     world.pass_time(1.9)
-    for number in range(6):
-        world.events.receive_event(event_of(world, accepted.call_id, EventType.HUMAN, f"event-{number}"))
-    assert at_once([lambda n=n: world.events.apply_event(f"event-{n}") for n in range(6)]) == ["ok"] * 6  # type: ignore[misc]
+    events = [event_of(world, accepted.call_id, EventType.HUMAN, f"event-{number}") for number in range(6)]
+    assert at_once([lambda e=event: world.events.receive_event(e) for event in events]) == ["ok"] * 6  # type: ignore[misc]
     assert len(world.provider.speeches) == 1
 
 
@@ -113,11 +214,9 @@ def test_an_event_that_names_no_call_is_put_away(world: World) -> None:
     assert waiting_events(world) == 0
 
 
-def test_an_event_whose_nudge_was_lost_is_applied_by_a_sweep(world: World) -> None:
+def test_an_event_that_waits_is_applied_by_a_sweep(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
-    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
-    world.nudges.is_deaf = False
+    keep(world, event_of(world, call_id, EventType.ANSWERED))
     world.sweeps.sweep()
     world.work()
     assert world.call(call_id).status is CallStatus.RINGING, "it may be being applied right now"
@@ -129,8 +228,7 @@ def test_an_event_whose_nudge_was_lost_is_applied_by_a_sweep(world: World) -> No
 
 def test_an_event_that_cannot_be_applied_is_tried_ten_times_and_then_put_aside(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
-    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    keep(world, event_of(world, call_id, EventType.ANSWERED))
     with world.db.write() as connection:
         connection.execute(text("UPDATE webhook_events SET type = 'nonsense', tries = 8 WHERE event_id = 'event'"))
     world.events.apply_event("event")
@@ -142,8 +240,7 @@ def test_an_event_that_cannot_be_applied_is_tried_ten_times_and_then_put_aside(w
 
 def test_what_an_event_changes_and_that_it_was_applied_stand_or_fall_together(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
-    world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
+    keep(world, event_of(world, call_id, EventType.ANSWERED))
     with world.db.write() as connection:
         connection.execute(text("UPDATE webhook_events SET detail = '{}' WHERE event_id = 'event'"))
     with pytest.raises(KeyError):

@@ -111,8 +111,8 @@ def test_waiting_calls_come_in_turn_and_then_by_age(db: Database) -> None:
     first = a_call(db, turn=0, created_at=after(3))
     a_live_call(db)
     with db.read() as connection:
-        assert [call.call_id for call in queue.list_claimable(connection, after(9), 9)] == [first, early, late]
-        assert [call.call_id for call in queue.list_claimable(connection, after(9), 1)] == [first]
+        assert [call_id for call_id, _ in queue.list_claimable(connection, after(9), 9)] == [first, early, late]
+        assert [call_id for call_id, _ in queue.list_claimable(connection, after(9), 1)] == [first]
 
 
 def test_a_call_waits_for_its_pause_and_for_its_phone(db: Database) -> None:
@@ -121,7 +121,7 @@ def test_a_call_waits_for_its_pause_and_for_its_phone(db: Database) -> None:
     a_call(db, phone="+256700123456", user_id="globex")
     with db.read() as connection:
         assert queue.list_claimable(connection, after(4.9), 9) == []
-        assert [call.call_id for call in queue.list_claimable(connection, after(5), 9)] == [paused]
+        assert [call_id for call_id, _ in queue.list_claimable(connection, after(5), 9)] == [paused]
 
 
 def test_turns_are_those_of_the_waiting(db: Database) -> None:
@@ -262,7 +262,7 @@ def test_an_event_is_kept_once_and_claimed_once(db: Database) -> None:
 
     def keep() -> None:
         with db.write() as connection:
-            kept.append(webhook_events.store_event(connection, event, NOON))
+            kept.append(webhook_events.store_event(connection, event, NOON, is_applied=False))
 
     def claim() -> None:
         with db.write() as connection:

@@ -1,0 +1,78 @@
+"""Where Huey keeps its tasks: in Redis, or in this process's memory, where it is made to wake its workers."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
+WAKING_SECONDS = 1.0  # after which a worker whom nobody woke looks by itself, as it does with Redis
+
+
+def make_huey(redis_url: str | None) -> Any:
+    """A Huey with its tasks in that Redis, else in memory. It keeps no results: the rows say what became of all."""
+    if redis_url:
+        # Without time-outs a Redis that hangs would hang every request that nudges.
+        pool = importlib.import_module("redis").ConnectionPool.from_url(
+            redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=1.0 + REDIS_SECONDS
+        )
+        return importlib.import_module("huey").PriorityRedisHuey("letstalk", connection_pool=pool, results=False)
+    with _hidden("redis", "psycopg"):
+        huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
+    huey.storage = WakingStorage(huey.storage)
+    return huey
+
+
+class WakingStorage:
+    """Huey's queue in memory, save that a worker with nothing to do is woken by the next task.
+
+    Huey's own workers would look at it a hundred times a second each: that took a fiftieth of a core from a server with
+    nothing to do, and a person waits in silence for some of what is handed over.
+    """
+
+    blocking = True
+
+    def __init__(self, memory: Any) -> None:
+        self._memory = memory
+        self._filled = threading.Condition()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memory, name)
+
+    def enqueue(self, data: bytes, priority: float | None = None) -> None:
+        self._memory.enqueue(data, priority)
+        with self._filled:
+            self._filled.notify()
+
+    def dequeue(self) -> bytes | None:
+        """The next task, waited for; None when none has come for a while, or `wake_all` was called."""
+        with self._filled:
+            data: bytes | None = self._memory.dequeue()
+            if data is None:
+                self._filled.wait(WAKING_SECONDS)
+                data = self._memory.dequeue()
+            return data
+
+    def wake_all(self) -> None:
+        """Let every worker look about: it may have been told to stop."""
+        with self._filled:
+            self._filled.notify_all()
+
+
+@contextmanager
+def _hidden(*packages: str) -> Iterator[None]:
+    """Keep `packages` from being imported meanwhile, where they are not yet.
+
+    Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
+    """
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python spells "not to be had"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
