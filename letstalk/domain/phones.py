@@ -88,16 +88,29 @@ def _read_e164(text: str) -> PhoneNumber | None:
     if not _E164.fullmatch(text):
         return None
     for end in range(2, _LONGEST_COUNTRY_CODE + 2):
-        country_code = int(text[1:end])
-        regions = COUNTRY_CODE_TO_REGION_CODE.get(country_code)
-        if regions is not None:
+        plan = _plan_of(text[1:end])
+        if plan is not None:
+            country_code, prefix = plan
             national = text[end:]
-            metadata = PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
-            prefix = metadata and metadata.national_prefix_for_parsing
-            if national[0] == "0" or (prefix and re.match(prefix, national)):
+            if prefix.match(national):
                 return None
             return PhoneNumber(country_code=country_code, national_number=int(national))
     return None
+
+
+@lru_cache(maxsize=1024)  # there are not as many
+def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
+    """The country code that `code` is, and what national prefixes begin with behind it; None when it is none.
+
+    A zero counts among them: where it belongs to the number, as in Italy, the parser has to count it.
+    """
+    country_code = int(code)
+    regions = COUNTRY_CODE_TO_REGION_CODE.get(country_code)
+    if regions is None:
+        return None
+    metadata = PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
+    prefix = metadata and metadata.national_prefix_for_parsing
+    return country_code, re.compile(f"0|{prefix}" if prefix else "0")
 
 
 def check_destination(phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str]) -> None:

@@ -2,8 +2,37 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from typing import Any, Self
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Gauge, generate_latest, values
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.multiprocess import MultiProcessCollector
+
+
+class _Remembering(MetricWrapperBase):
+    """Finds a series by its labels with one look-up: the client itself checks them, and takes a lock, each time."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._series: dict[tuple[object, ...], Self] = {}
+
+    def labels(self, *labelvalues: object, **labelkwargs: object) -> Self:
+        series = self._series.get(labelvalues)
+        if series is None:
+            series = super().labels(*labelvalues, **labelkwargs)
+            if not labelkwargs:
+                self._series[labelvalues] = series
+        return series
+
+
+class Counter(_Remembering, prometheus_client.Counter):
+    pass
+
+
+class Histogram(_Remembering, prometheus_client.Histogram):
+    pass
+
 
 request_seconds = Histogram(
     "letstalk_request_seconds",

@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any
 
 from flask import request
-from prometheus_client import Histogram
 
 from letstalk.observability.bindings import begin_request
 from letstalk.observability.logs import get_logger
@@ -72,11 +70,6 @@ def _note(environ: dict[str, Any], status: str, elapsed_seconds: float) -> None:
     method = environ["REQUEST_METHOD"]
     if method not in KNOWN_METHODS:
         method = "other"
-    _histogram(method, route, status).observe(elapsed_seconds)
+    request_seconds.labels(method, route, status).observe(elapsed_seconds)
     milliseconds = round(elapsed_seconds * 1000, 1)
     log.info("request", method=method, route=route, status=int(status), milliseconds=milliseconds)
-
-
-@lru_cache(maxsize=512)
-def _histogram(method: str, route: str, status: str) -> Histogram:
-    return request_seconds.labels(method, route, status)

@@ -287,3 +287,13 @@ def test_nothing_is_counted_when_a_request_changes_nothing(world: World, grown: 
     assert outcome_of(world.send) == "resend_too_soon"
     refusal_of(lambda: world.send("nobody"), "invalid_phone")
     assert grown("letstalk_verifications_started_total") == 1
+
+
+def test_a_series_is_found_again_by_its_labels_and_only_by_all_of_them(grown: Growth) -> None:
+    metrics.events_total.labels("call.hangup", "ignored").inc()
+    metrics.events_total.labels(result="ignored", type="call.hangup").inc()
+    metrics.events_total.labels("call.hangup", "ignored").inc()
+    assert grown("letstalk_provider_events_total", type="call.hangup", result="ignored") == 3
+    for labels in ((), ("call.hangup",), ("call.hangup", "ignored", "again")):
+        with pytest.raises(ValueError, match="label"):
+            metrics.events_total.labels(*labels)
