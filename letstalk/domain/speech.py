@@ -19,7 +19,15 @@ from letstalk.domain.errors import InvalidRequest
 from letstalk.domain.languages import choose_language, supported_locales
 from letstalk.domain.languages.base import BRAND, Language
 
-__all__ = ["Speech", "check_message", "choose_language", "render_code", "render_offer", "supported_locales"]
+__all__ = [
+    "Speech",
+    "check_message",
+    "check_speech",
+    "choose_language",
+    "render_code",
+    "render_offer",
+    "supported_locales",
+]
 
 CODE = "{code}"
 MAX_SSML_LENGTH = 3000  # Telnyx
@@ -103,6 +111,14 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
         return _render_message(message, _paused(code), shown, language)
     ssml, text = _frames(language, brand)
     return Speech(ssml.around(_paused(code)), language.voice, language.tag, text.around(shown))
+
+
+def check_speech(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None) -> None:
+    """Pass what `render_code` can render; raise what it raises for anything else."""
+    if message is None:
+        _frames(choose_language(locale, region), brand)  # in every language they leave room for the longest code
+    else:
+        render_code(code, brand=brand, locale=locale, region=region, message=message)
 
 
 def render_offer(*, brand: str, locale: str | None, region: str | None) -> Speech:

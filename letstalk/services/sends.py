@@ -4,12 +4,11 @@ transaction, so that two requests at once can't both pass.
 
 from __future__ import annotations
 
-import json
-import uuid
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from letstalk.domain.actors import Actor
@@ -17,9 +16,10 @@ from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.codes import digest_code, generate_code
 from letstalk.domain.dispatch import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
 from letstalk.domain.errors import Unavailable
+from letstalk.domain.ids import new_id
 from letstalk.domain.phones import Phone, check_destination, parse_phone
 from letstalk.domain.rates import Rate
-from letstalk.domain.speech import render_code
+from letstalk.domain.speech import check_speech
 from letstalk.domain.times import Clock, iso_utc
 from letstalk.domain.verifications import (
     Verification,
@@ -43,6 +43,7 @@ from letstalk.storage import dispatch as queue
 from letstalk.storage import verifications as storage
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
+from letstalk.storage.standings import find_standing
 
 log = get_logger(__name__)
 
@@ -97,8 +98,11 @@ class SendService:
         self._nudges = nudges
         self._clock = clock
         self._policy = policy
-        windows = [rate.window_seconds for rate in (*policy.owner_rates, *policy.phone_rates)]
+        rates = (*policy.owner_rates, *policy.phone_rates)
+        windows = [rate.window_seconds for rate in rates]
         self._longest_window = timedelta(seconds=max(windows, default=0))
+        # With fewer calls than the lowest limit none can be reached, whoever made them.
+        self._fewest_to_look_at = min((rate.amount for rate in rates), default=1)
         self._queue_length = QueueLength()
         self._mean_call = MeanCall(assumed_seconds=ASSUMED_CALL_SECONDS / policy.simulator_speed)
 
@@ -118,7 +122,7 @@ class SendService:
         phone = parse_phone(wanted.phone, policy.default_region)
         check_destination(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
         code = generate_code(wanted.code_length)
-        render_code(  # refuses now what could not be spoken later
+        check_speech(  # refuses now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
         key_id, key = self._keys.current()  # may write, which no open transaction must wait for
@@ -129,13 +133,18 @@ class SendService:
             if first is not None:
                 return CallAccepted(**first, is_first_answer=False)
             self._db.lock(connection, "phone", phone.e164)
-            newest = storage.find_newest(connection, actor.user_id, phone.e164)
-            check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone.e164), now)
-            check_resend(None if newest is None else newest.created_at, now)
-            self._check_phone_rates(connection, actor.user_id, phone.e164, now)
-            turn = self._take_turn(connection, actor.user_id, wanted.ttl_seconds)
-            if newest is not None and newest.status is VerificationStatus.PENDING:
-                to_hang_up = self._supersede(connection, newest, now)
+            standing = find_standing(
+                connection, actor.user_id, phone.e164, now - self._longest_window, self._fewest_to_look_at
+            )
+            if standing.last_wrong_code_at is not None:
+                check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone.e164), now)
+            check_resend(standing.newest_at, now)
+            if standing.accepted_calls >= self._fewest_to_look_at:
+                self._check_phone_rates(connection, actor.user_id, phone.e164, now)
+            turn = next_turn(standing.own_last_turn, standing.first_waiting_turn)
+            self._refuse_if_full(connection, turn, wanted.ttl_seconds)
+            if standing.has_pending:
+                to_hang_up = self._supersede(connection, actor, phone, now)
             verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
             storage.insert_verification(connection, verification)
             call_id = self._queue_call(connection, verification, turn, now)
@@ -179,7 +188,8 @@ class SendService:
                 call_id, call_status = live.call_id, live.status
             else:
                 self._check_phone_rates(connection, actor.user_id, verification.phone, now)
-                turn = self._take_turn(connection, actor.user_id, verification.expires_in_seconds(now))
+                turn = next_turn(*queue.find_turns(connection, actor.user_id))
+                self._refuse_if_full(connection, turn, verification.expires_in_seconds(now))
                 call_id, call_status = self._queue_call(connection, verification, turn, now), CallStatus.QUEUED
             storage.spend_replay(connection, verification.verification_id, now)
             accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
@@ -200,9 +210,8 @@ class SendService:
         own = [moment for moment, owner in accepted if owner == user_id]
         check_phone_rates(self._policy.owner_rates, own, now)
 
-    def _take_turn(self, connection: Connection, user_id: str, ttl_seconds: int) -> int:
-        """The new call's turn in the queue. Raises Unavailable `queue_full` when it would come too late."""
-        turn = next_turn(*queue.find_turns(connection, user_id))
+    def _refuse_if_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
+        """Raises Unavailable `queue_full` when a call with this turn would come too late."""
         channels = self._policy.channels
         mean_seconds = self._mean_call.measure_seconds(connection)
         ahead = self._queue_length.count(connection, turn, most_ahead(channels, mean_seconds, ttl_seconds))
@@ -213,9 +222,11 @@ class SendService:
                 code="queue_full",
                 retry_after_seconds=max(1, min(60, int(wait_seconds))),
             )
-        return turn
 
-    def _supersede(self, connection: Connection, older: Verification, now: datetime) -> list[str]:
+    def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> list[str]:
+        older = storage.find_newest(connection, actor.user_id, phone.e164)
+        if older is None or older.status is not VerificationStatus.PENDING:
+            return []  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
         status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
         end_verification(connection, older.verification_id, status)
@@ -224,8 +235,8 @@ class SendService:
     def _new_verification(
         self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime
     ) -> Verification:
-        verification_id = str(uuid.uuid4())
-        spoken = json.dumps({"code": code, "message": wanted.message})
+        verification_id = new_id(now)
+        spoken = orjson.dumps({"code": code, "message": wanted.message})
         return Verification(
             verification_id=verification_id,
             user_id=actor.user_id,
@@ -239,12 +250,12 @@ class SendService:
             locale=wanted.locale,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
-            speech_sealed=self._vault.encrypt(spoken.encode()),
+            speech_sealed=self._vault.encrypt(spoken),
             approved_at=None,
         )
 
     def _queue_call(self, connection: Connection, verification: Verification, turn: int, now: datetime) -> str:
-        call_id = str(uuid.uuid4())
+        call_id = new_id(now)
         call_storage.insert_call(
             connection,
             call_id=call_id,

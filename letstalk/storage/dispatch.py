@@ -5,7 +5,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    ScalarSelect,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from letstalk.domain.calls import Call, CallStatus, Spoken
 from letstalk.storage.calls import HOLDS_CHANNEL, IS_QUEUED, call_from, calls
@@ -19,16 +32,22 @@ FURTHEST = timedelta(minutes=5)
 _SELECT = select(calls)
 _LIVE_PHONES = select(calls.c.phone).where(HOLDS_CHANNEL)
 # Each end of an index, which max() and min() would look for as well, but not for two of them at once on PostgreSQL.
-_TURNS = Statement(
-    select(
+FIRST_WAITING_TURN = (
+    select(calls.c.turn).where(IS_QUEUED).order_by(calls.c.turn).limit(literal_column("1")).scalar_subquery()
+)
+
+
+def own_last_turn(user_id: BindParameter[str]) -> ScalarSelect[int]:
+    return (
         select(calls.c.turn)
-        .where(IS_QUEUED, calls.c.user_id == bindparam("user_id"))
+        .where(IS_QUEUED, calls.c.user_id == user_id)
         .order_by(calls.c.turn.desc())
         .limit(literal_column("1"))
-        .scalar_subquery(),
-        select(calls.c.turn).where(IS_QUEUED).order_by(calls.c.turn).limit(literal_column("1")).scalar_subquery(),
+        .scalar_subquery()
     )
-)
+
+
+_TURNS = Statement(select(own_last_turn(bindparam("user_id")), FIRST_WAITING_TURN))
 _AHEAD = Statement(
     select(
         select(func.count())

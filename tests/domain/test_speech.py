@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from timeit import repeat
 from xml.etree import ElementTree as ET
 
@@ -8,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from letstalk.domain.errors import InvalidRequest
 from letstalk.domain.speech import (
     GROUP_SIZES,
     MAX_BRAND_LENGTH,
     MAX_SSML_LENGTH,
     Speech,
+    check_speech,
     render_code,
     render_offer,
     supported_locales,
@@ -48,6 +51,24 @@ def test_the_code_is_said_twice_and_no_other_number_but_the_brands(code: str, br
     assert speakable(brand) in heard(speech)
     assert speakable(brand) in speech.text
     assert len(speech.ssml) <= MAX_SSML_LENGTH
+
+
+@given(
+    brand=st.text(max_size=MAX_BRAND_LENGTH + 2),
+    locale=st.one_of(st.none(), LOCALES, st.text(max_size=40)),
+    message=st.one_of(st.none(), st.text(max_size=310), st.sampled_from(["{code}", "5{code}5", "&" * 300, "<s>"])),
+)
+def test_what_is_refused_before_a_call_is_what_could_not_be_rendered(
+    brand: str, locale: str | None, message: str | None
+) -> None:
+    def refusal_of(speak: Callable[..., object]) -> str | None:
+        try:
+            speak("0429150429", brand=brand, locale=locale, region="UG", message=message)
+        except (InvalidRequest, ValueError) as error:
+            return repr(error)
+        return None
+
+    assert refusal_of(check_speech) == refusal_of(render_code)
 
 
 @given(brand=BRANDS, locale=LOCALES)

@@ -1,0 +1,20 @@
+"""Ids that grow with time, so that the newest stand together in an index."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+_VERSION, _VARIANT = 0x7 << 76, 0x2 << 62
+_RANDOM_BITS = (0xFFF << 64) | ((1 << 62) - 1)  # all that version and variant leave
+
+
+def new_id(now: datetime) -> str:
+    """A UUID of version 7 (RFC 9562): 48 bits of `now` in milliseconds, then 74 random ones.
+
+    A random id falls anywhere into its index: each transaction would change, log and bring into the file a page of
+    its own there (benchmarks/tries.md). Not a secret, and nothing is allowed for knowing it.
+    """
+    moment = int(now.timestamp() * 1000) << 80
+    return str(UUID(int=moment | _VERSION | _VARIANT | (secrets.randbits(80) & _RANDOM_BITS)))
