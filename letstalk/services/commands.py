@@ -167,28 +167,31 @@ class CommandService:
         )
 
     def _note_done(self, errand: Errand) -> None:
+        call_id, spoken = errand.call.call_id, _SPOKEN.get(errand.wanted)
+        has_next = False
         with self._db.write() as connection:
             now = self._clock()
-            call = self._current(connection, errand)
-            if call is None:
-                return
             values: dict[str, Any] = {"command_attempts": 0}
-            if call.command_seq == errand.seq:
-                values |= {"command": None, "command_leased_until": None}
-            if errand.wanted is Command.HANG_UP:
+            if spoken is None:
                 values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
-            if errand.wanted in _SPOKEN:
-                values["spoken"] = _SPOKEN[errand.wanted].value
-                values["status"] = CallStatus.SPEAKING.value
-                call_storage.insert_call_event(connection, call.call_id, now, errand.wanted.value)
-            call_storage.update_call(connection, call.call_id, **values)
-            has_next = call.command_seq != errand.seq and call.command is not None
-        if errand.wanted in _SPOKEN:
-            speeches_total.labels(_SPOKEN[errand.wanted].value).inc()
-            if errand.wanted is Command.SPEAK_CODE and call.spoken is not Spoken.CODE:
-                code_delay_seconds.observe((now - call.created_at).total_seconds())
+            else:
+                values |= {"spoken": spoken.value, "status": CallStatus.SPEAKING.value}
+            done: dict[str, Any] = {"command": None, "command_leased_until": None}
+            # Mostly nothing has happened meanwhile, and the row need not be read.
+            if not call_storage.update_call(connection, call_id, last_seq=errand.seq, **values, **done):
+                call = self._current(connection, errand)
+                if call is None:
+                    return
+                call_storage.update_call(connection, call_id, **values)
+                has_next = call.command is not None
+            if spoken is not None:
+                call_storage.insert_call_event(connection, call_id, now, errand.wanted.value)
+        if spoken is not None:
+            speeches_total.labels(spoken.value).inc()
+            if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
+                code_delay_seconds.observe((now - errand.call.created_at).total_seconds())
         if has_next:
-            self._nudges.carry_out(errand.call.call_id)
+            self._nudges.carry_out(call_id)
 
     def _note_gone(self, errand: Errand) -> None:
         """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -276,3 +277,7 @@ def test_an_event_is_kept_once_and_claimed_once(db: Database) -> None:
     assert [item for item in claimed if item is not None] == [event]
     with db.read() as connection:
         assert webhook_events.list_waiting_events(connection, NOON) == []
+
+
+def test_a_row_is_read_into_the_fields_of_its_columns_names() -> None:
+    assert [column.name for column in rows.calls.c] == [field.name for field in dataclasses.fields(Call)]

@@ -63,3 +63,25 @@ def test_an_action_may_stop_its_own_timers() -> None:
 
     timers.after(0, stop)
     assert stopped.wait(2)
+
+
+def test_what_is_to_be_done_at_once_is_done_by_the_timers_thread_and_tried_again() -> None:
+    timers, ran_by, after_it = Timers("test-timers", first_retry_seconds=0.002), [], []
+
+    def fail_once() -> None:
+        ran_by.append(threading.current_thread().name)
+        if len(ran_by) == 1:
+            raise OSError("not now")
+
+    def within() -> None:
+        timers.at_once(fail_once)
+        after_it.append(len(ran_by))
+
+    timers.after(0, within)
+    assert wait_until(lambda: len(ran_by) == 2)
+    timers.at_once(fail_once)
+    assert wait_until(lambda: len(ran_by) == 3)
+    timers.stop()
+
+    assert after_it == [1]
+    assert set(ran_by) == {"test-timers"}

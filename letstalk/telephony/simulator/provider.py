@@ -250,7 +250,7 @@ class SimulatorProvider(CallProvider):
             cause=cause,
         )
         # Handed over as an action of its own, so that a sink that fails is given the same event again.
-        self._timers.after(0, lambda: self._sink(event))
+        self._timers.at_once(lambda: self._sink(event))
 
     def _later(self, seconds: float, action: Callable[[], None]) -> None:
         self._timers.after(seconds / self._speed, action)

@@ -34,6 +34,13 @@ class Timers:
         """Run `action` in `seconds`; one that raises is logged and tried again, up to four times. None after `stop`."""
         self._push(time.monotonic() + seconds, 1, action)
 
+    def at_once(self, action: Action) -> None:
+        """Have the timers' thread run `action`: right here where this is it, else soon. Tried like any other."""
+        if threading.current_thread() is self._thread:
+            self._try(action, 1)
+        else:
+            self.after(0, action)
+
     def stop(self) -> None:
         """Drop what is not due yet and wait for what is running, 5 s at most."""
         with self._wakeable:
@@ -61,14 +68,17 @@ class Timers:
     def _run(self) -> None:
         while (item := self._next()) is not None:
             _, _, attempt, action = item
-            try:
-                action()
-            except Exception:
-                if attempt >= _TRIES:
-                    log.exception("timer_action_given_up", attempt=attempt)
-                    continue
-                log.warning("timer_action_failed", attempt=attempt, exc_info=True)
-                self._push(time.monotonic() + self._first_retry_seconds * 4.0 ** (attempt - 1), attempt + 1, action)
+            self._try(action, attempt)
+
+    def _try(self, action: Action, attempt: int) -> None:
+        try:
+            action()
+        except Exception:
+            if attempt >= _TRIES:
+                log.exception("timer_action_given_up", attempt=attempt)
+                return
+            log.warning("timer_action_failed", attempt=attempt, exc_info=True)
+            self._push(time.monotonic() + self._first_retry_seconds * 4.0 ** (attempt - 1), attempt + 1, action)
 
     def _next(self) -> tuple[float, int, int, Action] | None:
         with self._wakeable:
