@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -27,16 +28,18 @@ _ROOT = logging.getLogger()
 _Rendering = Callable[[dict[str, Any]], bytes]
 
 
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+
+
 def _as_json(fields: dict[str, Any]) -> bytes:
     try:
         line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
     except TypeError:  # a number of over 64 bits, or half a character: valid in JSON, too odd for orjson
-        return _in_ascii(fields)
-    return line if line.isascii() else _in_ascii(fields)  # U+2028 and its like end a line for many a reader
-
-
-def _in_ascii(fields: dict[str, Any]) -> bytes:
-    return json.dumps(_with_time_as_text(fields)).encode() + b"\n"
+        return json.dumps(_with_time_as_text(fields)).encode() + b"\n"
+    if line.isascii():
+        return line
+    # U+2028 and its like end a line for many a reader. JSON has these only within its texts.
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
 
 
 def _for_people() -> _Rendering:

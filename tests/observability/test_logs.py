@@ -247,6 +247,13 @@ def test_a_line_that_cannot_be_written_is_not_quoted_by_logging_itself(log: Log)
     assert PHONE not in log.text
 
 
+def test_every_character_arrives_and_the_line_itself_is_ascii(log: Log) -> None:
+    text = 'grüße \\ "…" \u2028\u2029\x85 店 📞\U0010ffff \x00\x7f'
+    a_logger().info("event", what=text, schlüssel=1)
+    assert (log.entry["what"], log.entry["schlüssel"]) == (text, 1)
+    assert log.text.isascii()
+
+
 def test_whatever_is_logged_makes_valid_json(log: Log) -> None:
     class Unfriendly:
         def __repr__(self) -> str:
