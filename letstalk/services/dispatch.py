@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from letstalk.domain.calls import Call, CallStatus, Command
 from letstalk.domain.dispatch import PLACING_SECONDS, back_off_seconds, is_too_late, retry_window_ends
 from letstalk.domain.times import Clock
-from letstalk.domain.verifications import Verification, VerificationStatus
+from letstalk.domain.verifications import VerificationStatus
 from letstalk.observability.logs import about, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.services.endings import command, end_call, fail_verification, give_call_up
@@ -58,9 +58,10 @@ class CallPolicy:
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """The right to dial; `was_uncertain` when an earlier try may have placed the call."""
+    """The right to dial, until a later attempt; `was_uncertain` when an earlier one may have placed the call."""
 
     command: DialCommand
+    attempt: int
     was_uncertain: bool
     claimed_at: datetime
 
@@ -112,22 +113,22 @@ class DispatchService:
         try:
             provider_call_id = self._provider.dial(lease.command)
         except CallRefused as error:
-            self._fail(call_id, error.reason)
+            self._fail(lease, error.reason)
         except ProviderBusy as error:
             # A limit tells nothing of an earlier try that may have got through.
             if lease.was_uncertain:
-                self._dial_again_later(call_id)
+                self._dial_again_later(lease)
             else:
-                self._put_back(call_id, error)
+                self._put_back(lease, error)
         except OutcomeUnknown:
-            self._dial_again_later(call_id)
+            self._dial_again_later(lease)
         else:
             self._note_placed(call_id, provider_call_id)
 
     def _is_any_to_claim(self) -> bool:
         with self._db.read() as connection:
-            is_full = queue.count_live(connection) >= self._policy.channels
-            return not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
+            is_free = queue.count_live(connection) < self._policy.channels
+            return is_free and bool(queue.list_claimable(connection, self._clock(), 1))
 
     def _claim(self) -> tuple[_Lease | None, list[str]]:
         """The right to dial the first of the calls that were claimed, and the ids of the others."""
@@ -155,17 +156,15 @@ class DispatchService:
                 }
                 if not claimed:
                     # This worker dials it, now: another lease would be another transaction.
-                    dial, leased = self._next_dial(call, now)
+                    lease, leased = self._next_lease(call, now)
                     values |= leased
                 if call_storage.update_call(connection, call_id, was=CallStatus.QUEUED, **values):
                     call_storage.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
                     queue_seconds.observe((now - call.created_at).total_seconds())
-                    if not claimed:
-                        lease = _Lease(dial, was_uncertain=call.is_uncertain, claimed_at=now)
                     claimed.append(call_id)
         if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
             self._nudges.dispatch()
-        return lease, claimed[1:]
+        return lease if claimed else None, claimed[1:]
 
     def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
         """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
@@ -199,12 +198,12 @@ class DispatchService:
             if not wanted:
                 end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
                 return None
-            dial, values = self._next_dial(call, now)
+            lease, values = self._next_lease(call, now)
             call_storage.update_call(connection, call_id, **values)
-            return _Lease(dial, was_uncertain=call.is_uncertain, claimed_at=call.started_at or now)
+            return lease
 
-    def _next_dial(self, call: Call, now: datetime) -> tuple[DialCommand, dict[str, Any]]:
-        """What to ask the provider for, and the column values of the lease to do so."""
+    def _next_lease(self, call: Call, now: datetime) -> tuple[_Lease, dict[str, Any]]:
+        """The right to dial, and the column values that give it."""
         dial_round, first_dial_at = call.dial_round, call.first_dial_at
         if first_dial_at is None or now >= retry_window_ends(call.first_dial_at or now):
             dial_round, first_dial_at = dial_round + 1, now
@@ -216,9 +215,10 @@ class DispatchService:
             ring_seconds=self._policy.ring_seconds,
             call_limit_seconds=self._policy.call_limit_seconds,
         )
-        return dial, {
+        attempt = call.dial_attempts + 1
+        return _Lease(dial, attempt, call.is_uncertain, claimed_at=call.started_at or now), {
             "leased_until": now + LEASE,
-            "dial_attempts": call.dial_attempts + 1,
+            "dial_attempts": attempt,
             "dial_round": dial_round,
             "first_dial_at": first_dial_at,
             # Until an answer says otherwise: this process may die before it hears one.
@@ -228,12 +228,15 @@ class DispatchService:
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
-            call, verification = self._held(connection, call_id)
-            if call.is_over and not call.holds_channel:
+            held = call_storage.lock_call(connection, call_id)
+            if held is None or (held[0].is_over and not held[0].holds_channel):
                 return
+            call, verification = held
             values: dict[str, Any] = {"provider_call_id": provider_call_id, "is_uncertain": False, "reason": None}
-            if call.status is CallStatus.DIALING:
-                values["status"] = CallStatus.RINGING.value
+            if call.status in (CallStatus.DIALING, CallStatus.QUEUED):
+                # It rings, also where a later try was told otherwise and has put it back.
+                values |= {"status": CallStatus.RINGING.value, "holds_channel": True}
+                values["started_at"] = call.started_at or now
                 values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
                 call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
             wanted = verification.status_at(now) is VerificationStatus.PENDING
@@ -246,51 +249,51 @@ class DispatchService:
         if has_command:
             self._nudges.carry_out(call_id)
 
-    def _put_back(self, call_id: str, error: ProviderBusy) -> None:
-        """Back into the queue with a pause; where an earlier try may have placed the call, only the pause."""
+    def _put_back(self, lease: _Lease, error: ProviderBusy) -> None:
+        """Back into the queue with a pause."""
         with self._db.write() as connection:
             now = self._clock()
-            call, _ = self._held(connection, call_id)
-            if call.status is not CallStatus.DIALING or call.provider_call_id is not None:
+            call = self._still_dialed(connection, lease)
+            if call is None:
                 return
             asked_seconds = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
             pause_seconds = max(back_off_seconds(call.dial_attempts), asked_seconds)
-            not_before = now + timedelta(seconds=pause_seconds)
-            call_storage.insert_call_event(connection, call_id, now, "put_back")
+            call_storage.insert_call_event(connection, call.call_id, now, "put_back")
             values: dict[str, Any] = {
                 "status": CallStatus.QUEUED.value,
                 "reason": error.reason,
                 "holds_channel": False,
                 "started_at": None,
                 "ask_provider_at": None,
-                "not_before": not_before,
+                "not_before": now + timedelta(seconds=pause_seconds),
                 "is_uncertain": False,
             }
             if error.disproved:
                 values["first_dial_at"] = None
-            call_storage.update_call(connection, call_id, was=CallStatus.DIALING, **values)
+            call_storage.update_call(connection, call.call_id, **values)
         calls_put_back_total.labels("limit" if error.disproved else "error").inc()
-        log.info("call_put_back", call_id=call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
+        log.info("call_put_back", call_id=call.call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
         self._nudges.dispatch_later(pause_seconds)
 
-    def _dial_again_later(self, call_id: str) -> None:
+    def _dial_again_later(self, lease: _Lease) -> None:
         with self._db.write() as connection:
-            now = self._clock()
-            call, _ = self._held(connection, call_id)
-            pause = timedelta(seconds=back_off_seconds(min(call.dial_attempts, 3)))
-            call_storage.update_call(connection, call_id, was=CallStatus.DIALING, leased_until=now + pause)
+            if call := self._still_dialed(connection, lease):
+                pause = timedelta(seconds=back_off_seconds(min(call.dial_attempts, 3)))
+                call_storage.update_call(connection, call.call_id, leased_until=self._clock() + pause)
 
-    def _held(self, connection: Connection, call_id: str) -> tuple[Call, Verification]:
-        held = call_storage.lock_call(connection, call_id)
-        if held is None:
-            raise LookupError(call_id)
-        return held
-
-    def _fail(self, call_id: str, reason: str) -> None:
+    def _fail(self, lease: _Lease, reason: str) -> None:
         with self._db.write() as connection:
-            now = self._clock()
-            call, _ = self._held(connection, call_id)
-            if call.status is CallStatus.DIALING and call.provider_call_id is None:
-                end_call(connection, call, CallStatus.FAILED, reason, now)
+            if call := self._still_dialed(connection, lease):
+                end_call(connection, call, CallStatus.FAILED, reason, self._clock())
                 fail_verification(connection, call.verification_id)
         self._nudges.dispatch()
+
+    def _still_dialed(self, connection: Connection, lease: _Lease) -> Call | None:
+        """The call, while `lease` decides about it: nobody has dialed it since, and no event says that it rings.
+
+        An answer may come when the lease has run out. The channel is then in the hands of the worker that took it over.
+        """
+        held = call_storage.lock_call(connection, lease.command.call_id)
+        if held is None or held[0].status is not CallStatus.DIALING or held[0].provider_call_id is not None:
+            return None
+        return held[0] if held[0].dial_attempts == lease.attempt else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -319,6 +321,45 @@ def test_a_crash_while_dialing_is_made_good_once_the_lease_has_run_out(db: Datab
     assert len(command_ids(world)) == 2
     assert len(set(command_ids(world))) == 1
     assert world.call(accepted.call_id).status is CallStatus.RINGING
+
+
+@pytest.mark.parametrize("error", [SERVER_ERROR, CHANNEL_LIMIT, CallRefused("No."), TIME_OUT], ids=str)
+def test_who_answers_when_the_lease_has_run_out_frees_nothing_of_the_one_who_took_it_over(
+    db: Database, error: Exception
+) -> None:
+    world = World(db, channels=1)
+    accepted = world.send(NO_ANSWER)
+    is_dialed, may_fail, may_succeed = threading.Event(), threading.Event(), threading.Event()
+    world.provider.trouble("dial", fails(error, may_fail.wait), meanwhile(is_dialed.set, may_succeed.wait))
+    first = threading.Thread(target=world.work)
+    first.start()
+    while not world.provider.dials:
+        time.sleep(0.005)
+    world.clock.move(8.1)
+    second = threading.Thread(target=lambda: world.dispatch.dial(accepted.call_id))
+    second.start()
+    assert is_dialed.wait(10)
+    may_fail.set()
+    first.join(10)
+    held_meanwhile = world.live_calls()
+    may_succeed.set()
+    second.join(10)
+    assert len(set(command_ids(world))) == 1
+    assert held_meanwhile == 1, "the phone rings for the second worker's dial"
+    call = world.call(accepted.call_id)
+    assert (call.status, call.holds_channel) == (CallStatus.RINGING, True)
+    assert len(world.provider.dials) == 2
+
+
+def test_a_call_that_was_put_back_and_turns_out_to_be_placed_holds_its_channel(db: Database) -> None:
+    world = World(db, channels=1)
+    accepted = world.send(NO_ANSWER)
+    back = {"status": "queued", "holds_channel": False, "started_at": None, "is_uncertain": False}
+    world.provider.trouble("dial", meanwhile(lambda: world.change_call(accepted.call_id, **back)))
+    world.work()
+    call = world.call(accepted.call_id)
+    assert (call.status, call.holds_channel) == (CallStatus.RINGING, True)
+    assert call.started_at is not None
 
 
 def test_a_crash_between_claim_and_dial_loses_nothing(world: World) -> None:
