@@ -23,9 +23,10 @@ from letstalk.observability.logs import configure_logs
 from letstalk.processes import Process
 from letstalk.servers import ServerOptions
 from letstalk.services.audit import AuditTrail
+from letstalk.services.call_policies import CallPolicy
 from letstalk.services.commands import CommandService
 from letstalk.services.digest_keys import DigestKeys
-from letstalk.services.dispatch import CallPolicy, DispatchService
+from letstalk.services.dispatch import DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.health import HealthService
 from letstalk.services.key_rotation import KeyRotation

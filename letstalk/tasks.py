@@ -35,6 +35,7 @@ STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
 AWAY_SECONDS = 1.0  # before a queue that could not be reached is tried again
 SPARE_TASKS = 500
 ASKED_SECONDS = 0.5  # for so long a look at the queue that was asked for is expected to come
+FULL_SECONDS = 0.5  # for so long it is believed that all channels are taken, unless someone says that one is free
 
 
 class WorkQueue:
@@ -45,6 +46,8 @@ class WorkQueue:
         self._services: Services | None = None
         self._is_local = redis_url is None
         self._dispatch_asked_at = float("-inf")
+        self._looks = 0
+        self._full_until = float("-inf")
         self._offers_due_at = float("-inf")
         self._spare_hands: SpareHands | None = None
         self._away_until = 0.0
@@ -74,15 +77,24 @@ class WorkQueue:
 
     def _run_dispatch(self, is_channel_free: bool) -> None:
         self._dispatch_asked_at = float("-inf")
-        self._bound.dispatch.dispatch(is_channel_free=is_channel_free)
+        self._looks = look = self._looks + 1
+        self._full_until = float("-inf")
+
+        def note_full() -> None:
+            if look == self._looks:  # what a later look has found counts for more
+                self._full_until = time.monotonic() + FULL_SECONDS
+
+        self._bound.dispatch.dispatch(is_channel_free=is_channel_free, note_full=note_full)
 
     def bind(self, services: Services) -> None:
         self._services = services
 
     def dispatch(self, *, is_channel_free: bool = False) -> None:
         now = time.monotonic()
-        # One look at the queue serves whatever came before it. Through Redis nobody here sees when others look.
-        if self._is_local and now - self._dispatch_asked_at < ASKED_SECONDS:
+        # One look at the queue serves whatever came before it, and none is needed while all channels are taken: whoever
+        # lets go of one says so. Through Redis nobody here sees when others look.
+        is_vain = now - self._dispatch_asked_at < ASKED_SECONDS or (now < self._full_until and not is_channel_free)
+        if self._is_local and is_vain:
             return
         self._dispatch_asked_at = now
         self._enqueue(self._dispatch, is_channel_free)

@@ -25,9 +25,10 @@ from letstalk.domain.rates import Rate
 from letstalk.domain.scopes import ALL_SCOPES
 from letstalk.domain.verifications import Verification
 from letstalk.services.audit import AuditTrail
+from letstalk.services.call_policies import CallPolicy
 from letstalk.services.commands import CommandService
 from letstalk.services.digest_keys import DigestKeys
-from letstalk.services.dispatch import CallPolicy, DispatchService
+from letstalk.services.dispatch import DispatchService
 from letstalk.services.events import EventService
 from letstalk.services.idempotency import IdempotencyKey
 from letstalk.services.lookups import Target

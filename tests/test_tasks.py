@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
 
 from letstalk.services.registry import Services
 from letstalk.task_storage import WAKING_SECONDS
-from letstalk.tasks import SpareHands, Worker, WorkQueue, _say_once_in_a_while
+from letstalk.tasks import FULL_SECONDS, SpareHands, Worker, WorkQueue, _say_once_in_a_while
 
 NOBODY = "redis://127.0.0.1:1/0"
 PATIENCE_SECONDS = 20.0
@@ -25,8 +25,13 @@ class Dispatching:
         self.dialed: list[str] = []
         self.done = threading.Event()
         self.fails = False
+        self.looks: list[bool] = []
+        self.is_full = False
 
-    def dispatch(self, **_: bool) -> None:
+    def dispatch(self, *, is_channel_free: bool, note_full: Callable[[], None]) -> None:
+        self.looks.append(is_channel_free)
+        if self.is_full:
+            note_full()
         self.done.set()
 
     def dial(self, call_id: str) -> None:
@@ -161,3 +166,40 @@ def test_a_worker_with_nothing_to_do_is_woken_by_a_task_and_by_a_stop(dispatchin
     asked_at = time.monotonic()
     worker.stop()
     assert time.monotonic() - asked_at < WAKING_SECONDS / 2
+
+
+@pytest.fixture
+def local(dispatching: Dispatching) -> Iterator[WorkQueue]:
+    """A queue in memory, with a worker."""
+    queue, services = WorkQueue(), cast(Services, Idle(dispatching))
+    queue.bind(services)
+    worker = Worker(queue, services, threads=1)
+    worker.start()
+    yield queue
+    worker.stop()
+
+
+def looks_after(queue: WorkQueue, dispatching: Dispatching, *, is_channel_free: bool) -> list[bool]:
+    before = len(dispatching.looks)
+    queue.dispatch(is_channel_free=is_channel_free)
+    time.sleep(0.1)
+    return dispatching.looks[before:]
+
+
+def test_while_all_channels_are_taken_nobody_looks_until_one_is_let_go(
+    local: WorkQueue, dispatching: Dispatching
+) -> None:
+    assert looks_after(local, dispatching, is_channel_free=False) == [False]
+    dispatching.is_full = True
+    assert looks_after(local, dispatching, is_channel_free=False) == [False]
+    assert looks_after(local, dispatching, is_channel_free=False) == []
+    dispatching.is_full = False
+    assert looks_after(local, dispatching, is_channel_free=True) == [True]
+    assert looks_after(local, dispatching, is_channel_free=False) == [False]
+
+
+def test_that_all_channels_are_taken_is_not_believed_for_long(local: WorkQueue, dispatching: Dispatching) -> None:
+    dispatching.is_full = True
+    looks_after(local, dispatching, is_channel_free=False)
+    time.sleep(FULL_SECONDS)
+    assert looks_after(local, dispatching, is_channel_free=False) == [False]

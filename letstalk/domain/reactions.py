@@ -20,6 +20,9 @@ DETECTION_SECONDS = 6.0  # without a detection result for so long after the answ
 _NOT_YET_RINGING = frozenset({CallStatus.QUEUED, CallStatus.DIALING, CallStatus.UNKNOWN})
 _NOT_YET_ANSWERED = _NOT_YET_RINGING | {CallStatus.RINGING}
 
+# Told, counted and not kept: they can change nothing, whatever the call's state.
+WITHOUT_EFFECT = frozenset({EventType.SPEECH_ENDED})
+
 MACHINE_REASON = "A machine picked up. It was told nothing."
 NO_KEY_REASON = "The call was answered, but nobody pressed 1 to hear the code."
 READ_REASON = "The code was read."

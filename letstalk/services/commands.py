@@ -17,7 +17,7 @@ from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import about, get_logger
 from letstalk.observability.metrics import code_delay_seconds, lost_keys_total, silence_seconds, speeches_total
-from letstalk.services.dispatch import SILENCE
+from letstalk.services.call_policies import SILENCE
 from letstalk.services.endings import command, end_call
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -206,7 +206,7 @@ class CommandService:
                 call_storage.update_call(
                     connection, call.call_id, command=None, command_leased_until=None, ask_provider_at=now
                 )
-        self._nudges.dispatch()
+        self._nudges.dispatch(is_channel_free=True)
 
     def _note_failure(self, errand: Errand, reason: str) -> None:
         with self._db.write() as connection:

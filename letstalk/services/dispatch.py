@@ -6,6 +6,7 @@ The row is the truth. A call is claimed by a conditional UPDATE, dialed under a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,11 +14,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from letstalk.domain.calls import Call, CallStatus, Command
-from letstalk.domain.dispatch import PLACING_SECONDS, back_off_seconds, is_too_late, retry_window_ends
+from letstalk.domain.dispatch import back_off_seconds, is_too_late, retry_window_ends
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import VerificationStatus
 from letstalk.observability.logs import about, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
+from letstalk.services.call_policies import SILENCE, CallPolicy
 from letstalk.services.endings import command, end_call, fail_verification, give_call_up
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -28,32 +30,11 @@ from letstalk.telephony.base import CallProvider, CallRefused, DialCommand, Outc
 log = get_logger(__name__)
 
 LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
-SILENCE = timedelta(seconds=10)  # how long after a call must be over we ask the provider about it
 CLAIMS_TO_SPARE = 8  # looked at beyond the free channels: some calls may be late, or two of them to one phone
 LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead by then
 
 TOO_LATE_REASON = "The code would have expired before it could be heard."
 NOT_WANTED_REASON = "The verification was over before the call was placed."
-
-
-@dataclass(frozen=True, slots=True)
-class CallPolicy:
-    """How calls are placed. `speed` is 1 for real ones, and SIMULATOR_SPEED for simulated ones."""
-
-    channels: int
-    detect_machines: bool
-    ring_seconds: int = 30
-    call_limit_seconds: int = 120
-    speed: float = 1.0
-
-    @property
-    def placing_seconds(self) -> float:
-        return PLACING_SECONDS / self.speed
-
-    @property
-    def longest(self) -> timedelta:
-        """Ring and call limits together: no call lives longer."""
-        return timedelta(seconds=self.ring_seconds + self.call_limit_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +55,23 @@ class DispatchService:
         self._clock = clock
         self._policy = policy
 
-    def dispatch(self, *, is_channel_free: bool = False) -> None:
+    def dispatch(self, *, is_channel_free: bool = False, note_full: Callable[[], None] = lambda: None) -> None:
         """Claim as many waiting calls as there are free channels, and have them dialed.
 
         Where it is not said that a channel is free, a look comes first, which takes no writer's turn from others.
+        `note_full` is called, before anything is dialed, where no channel is left for whoever comes next.
         """
-        if not is_channel_free and not self._is_any_to_claim():
-            return
-        lease, others = self._claim()
+        if not is_channel_free:
+            with self._db.read() as connection:
+                is_full = queue.count_live(connection) >= self._policy.channels
+                is_any = not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
+            if is_full:
+                note_full()
+            if not is_any:
+                return
+        lease, others, is_full = self._claim()
+        if is_full:
+            note_full()
         for call_id in others:
             self._nudges.dial(call_id)
         if lease is not None:
@@ -96,7 +86,7 @@ class DispatchService:
                 self._dial(lease)
             else:
                 # It may have been ended for want of wanting, which frees its channel.
-                self._nudges.dispatch()
+                self._nudges.dispatch(is_channel_free=True)
 
     def drop_late_calls(self) -> None:
         """Fail the waiting calls whose code would expire before it could be heard."""
@@ -125,13 +115,8 @@ class DispatchService:
         else:
             self._note_placed(call_id, provider_call_id)
 
-    def _is_any_to_claim(self) -> bool:
-        with self._db.read() as connection:
-            is_free = queue.count_live(connection) < self._policy.channels
-            return is_free and bool(queue.list_claimable(connection, self._clock(), 1))
-
-    def _claim(self) -> tuple[_Lease | None, list[str]]:
-        """The right to dial the first of the calls that were claimed, and the ids of the others."""
+    def _claim(self) -> tuple[_Lease | None, list[str], bool]:
+        """The right to dial the first claimed call, the ids of the others, and whether all channels are taken now."""
         lease: _Lease | None = None
         claimed: list[str] = []
         with self._db.write() as connection:
@@ -164,7 +149,7 @@ class DispatchService:
                     claimed.append(call_id)
         if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
             self._nudges.dispatch()
-        return lease if claimed else None, claimed[1:]
+        return lease if claimed else None, claimed[1:], len(claimed) >= free
 
     def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
         """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
@@ -286,7 +271,7 @@ class DispatchService:
             if call := self._still_dialed(connection, lease):
                 end_call(connection, call, CallStatus.FAILED, reason, self._clock())
                 fail_verification(connection, call.verification_id)
-        self._nudges.dispatch()
+        self._nudges.dispatch(is_channel_free=True)
 
     def _still_dialed(self, connection: Connection, lease: _Lease) -> Call | None:
         """The call, while `lease` decides about it: nobody has dialed it since, and no event says that it rings.

@@ -12,13 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.domain.calls import ENDED, Call, CallEvent, CallStatus, Command, EventType
 from letstalk.domain.errors import InvalidRequest, InvalidSignature
-from letstalk.domain.reactions import DETECTION_SECONDS, Reaction, offer_code, react
+from letstalk.domain.reactions import DETECTION_SECONDS, WITHOUT_EFFECT, Reaction, offer_code, react
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
+from letstalk.services.call_policies import SILENCE, CallPolicy
 from letstalk.services.commands import OVER_REASON, CommandService, Errand
-from letstalk.services.dispatch import SILENCE, CallPolicy
 from letstalk.services.endings import command, end_call, fail_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import calls as call_storage
@@ -122,8 +122,12 @@ class EventService:
         3. After the commit follows what it asks for: here where this thread is the one to do it (`is_at_hand`), else
            by a worker that is told.
 
-        An event that can't be applied is stored alone, and tried again by the sweep.
+        An event that can't be applied is stored alone, and tried again by the sweep. One that could change nothing is
+        not stored at all.
         """
+        if event.type in WITHOUT_EFFECT:
+            events_total.labels(event.type.value, "ignored").inc()
+            return
         try:
             with self._db.write() as connection:
                 now = self._clock()

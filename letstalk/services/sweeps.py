@@ -13,7 +13,8 @@ from letstalk.domain.times import Clock
 from letstalk.domain.verifications import WRONG_CODES_WINDOW_SECONDS, VerificationStatus
 from letstalk.observability.logs import about, get_logger
 from letstalk.observability.metrics import calls_ended_silently_total
-from letstalk.services.dispatch import SILENCE, CallPolicy, DispatchService
+from letstalk.services.call_policies import SILENCE, CallPolicy
+from letstalk.services.dispatch import DispatchService
 from letstalk.services.endings import command, end_call, end_verification
 from letstalk.services.idempotency import KEPT_FOR
 from letstalk.services.mails import MailService
@@ -88,7 +89,7 @@ class SweepService:
                 with about(call_id=call.call_id, verification_id=call.verification_id):
                     self._look_after(call)
         self._dispatch.drop_late_calls()
-        self._nudges.dispatch()
+        self._nudges.dispatch(is_channel_free=bool(overdue))  # one of those may have let go of its channel
         if self._mails is not None:
             self._mails.nudge_due()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from letstalk.domain.calls import ENDED, Call, CallEvent, CallStatus, Command, EventType, HangupCause, Spoken
-from letstalk.domain.reactions import MAX_REPEATS, Reaction, offer_code, react
+from letstalk.domain.reactions import MAX_REPEATS, WITHOUT_EFFECT, Reaction, offer_code, react
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WAITING = Call(
@@ -194,6 +194,15 @@ def test_a_hang_up_ends_the_call_and_says_why(call: Call, cause: HangupCause | N
     assert reaction.status is status
     assert reaction.end_reason
     assert reaction.end_reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "call", [WAITING, DIALING, RINGING, ANSWERED, OFFERED, READ, HANGING_UP, OVER, LOST, FORGOTTEN]
+)
+@pytest.mark.parametrize("detects", [True, False])
+@pytest.mark.parametrize("type_", sorted(WITHOUT_EFFECT))
+def test_what_is_said_to_be_without_effect_changes_no_call(type_: EventType, detects: bool, call: Call) -> None:
+    assert outcome(call, type_, detects=detects, digits="1", command_seq=call.command_seq) is None
 
 
 @pytest.mark.parametrize("type_", EventType)

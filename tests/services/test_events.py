@@ -67,6 +67,17 @@ def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
     assert waiting_events(world) == 0
 
 
+def test_an_event_that_can_change_nothing_is_not_kept(world: World) -> None:
+    call_id = ringing(world)
+    before = world.call(call_id)
+    for _ in range(2):
+        tell(world, event_of(world, call_id, EventType.SPEECH_ENDED, "of no effect"))
+    with world.db.read() as connection:
+        kept = connection.execute(text("SELECT event_id FROM webhook_events WHERE event_id = 'of no effect'")).all()
+    assert kept == []
+    assert world.call(call_id) == before
+
+
 def test_a_webhook_is_answered_before_the_provider_is_asked_for_anything(world: World) -> None:
     call_id = ringing(world)
     tell(world, event_of(world, call_id, EventType.HUMAN))
