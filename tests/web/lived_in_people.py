@@ -46,7 +46,7 @@ class LivedInPeople:
         """Put something real into a case that means to be right."""
         if operation == "refresh" and count % 2:
             case.body["refresh_token"] = self.sign_in().refresh_token
-        elif operation == "log_in" and count == 2:
+        elif operation == "log_in" and count <= 4:  # of which some mean to be right; then the throttles close
             account = self.new_account(password=PASSWORD)
             case.body |= {"username": account.username, "password": PASSWORD}
         elif operation in ("get_account", "delete_account") or (operation == "update_account" and count % 2):
