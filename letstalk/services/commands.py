@@ -169,29 +169,40 @@ class CommandService:
     def _note_done(self, errand: Errand) -> None:
         call_id, spoken = errand.call.call_id, _SPOKEN.get(errand.wanted)
         has_next = False
-        with self._db.write() as connection:
-            now = self._clock()
-            values: dict[str, Any] = {"command_attempts": 0}
-            if spoken is None:
-                values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
-            else:
-                values |= {"spoken": spoken.value, "status": CallStatus.SPEAKING.value}
-            done: dict[str, Any] = {"command": None, "command_leased_until": None}
-            # Mostly nothing has happened meanwhile, and the row need not be read.
-            if not call_storage.update_call(connection, call_id, last_seq=errand.seq, **values, **done):
+        if not self._note_done_as_last(errand, spoken):
+            # In a transaction of its own: on PostgreSQL an UPDATE that had to wait keeps the call's row although it
+            # changes nothing, and everybody else takes the verification's before the call's.
+            with self._db.write() as connection:
                 call = self._current(connection, errand)
                 if call is None:
                     return
-                call_storage.update_call(connection, call_id, **values)
+                self._update_done(connection, errand, spoken)
                 has_next = call.command is not None
-            if spoken is not None:
-                call_storage.insert_call_event(connection, call_id, now, errand.wanted.value)
         if spoken is not None:
             speeches_total.labels(spoken.value).inc()
             if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
-                code_delay_seconds.observe((now - errand.call.created_at).total_seconds())
+                code_delay_seconds.observe((self._clock() - errand.call.created_at).total_seconds())
         if has_next:
             self._nudges.carry_out(call_id)
+
+    def _note_done_as_last(self, errand: Errand, spoken: Spoken | None) -> bool:
+        """Note it without reading the row first. False where a command has come meanwhile, or the call has ended."""
+        with self._db.write() as connection:
+            return self._update_done(
+                connection, errand, spoken, last_seq=errand.seq, command=None, command_leased_until=None
+            )
+
+    def _update_done(self, connection: Connection, errand: Errand, spoken: Spoken | None, **more: Any) -> bool:
+        now = self._clock()
+        values: dict[str, Any] = {"command_attempts": 0, **more}
+        if spoken is None:
+            values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
+        else:
+            values |= {"spoken": spoken.value, "status": CallStatus.SPEAKING.value}
+        is_changed = call_storage.update_call(connection, errand.call.call_id, **values)
+        if is_changed and spoken is not None:
+            call_storage.insert_call_event(connection, errand.call.call_id, now, errand.wanted.value)
+        return is_changed
 
     def _note_gone(self, errand: Errand) -> None:
         """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""

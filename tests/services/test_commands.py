@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
 
 import pytest
 
-from letstalk.domain.calls import CallStatus, EventType
+from letstalk.domain.calls import CallStatus, EventType, Spoken
 from letstalk.domain.verifications import VerificationStatus
 from letstalk.services.commands import SPEECHLESS_REASON
+from letstalk.storage import calls as call_storage
 from letstalk.storage.db import Database
 from letstalk.telephony.base import CallGone, OutcomeUnknown, ProviderBusy
 from tests.call_parts import NO_ANSWER, PHONE, PRESSES_1, World, at_once, fails, loses_the_answer, meanwhile
@@ -205,3 +208,39 @@ def test_an_answering_machine_is_told_nothing_and_hung_up(world: World) -> None:
     world.pass_time(10)
     assert world.provider.heard == []
     assert world.call(accepted.call_id).status is CallStatus.MACHINE
+
+
+def test_who_notes_that_a_command_is_done_takes_no_row_before_those_who_read_the_call(db: Database) -> None:
+    """A conditional UPDATE that had to wait keeps the row that it then does not change (PostgreSQL, READ COMMITTED)."""
+    world = World(db)
+    accepted = world.send()
+    failures: list[Exception] = []
+    may_commit, is_held = threading.Event(), threading.Event()
+
+    def hold(change: bool) -> None:
+        try:
+            with db.write() as connection:
+                held = call_storage.lock_call(connection, accepted.call_id)
+                assert held is not None
+                if change:
+                    call_storage.update_call(connection, accepted.call_id, command_seq=held[0].command_seq + 1)
+                    is_held.set()
+                    may_commit.wait(10)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=hold, args=(change,)) for change in (True, False)]
+
+    def another_command_comes_and_someone_waits_for_it() -> None:
+        threads[0].start()
+        is_held.wait(10)
+        threads[1].start()
+        time.sleep(0.3)  # until it waits for the rows that are held
+        threading.Timer(0.5, may_commit.set).start()  # by then our command is being noted
+
+    world.provider.trouble("speak", meanwhile(another_command_comes_and_someone_waits_for_it))
+    world.pass_time(10)
+    for thread in threads:
+        thread.join(10)
+    assert failures == []
+    assert world.call(accepted.call_id).spoken is Spoken.CODE
