@@ -155,7 +155,7 @@ class Settings(BaseSettings):
     worker_metrics: Annotated[tuple[str, int] | None, BeforeValidator(values_of.read_listening_address)] = Field(
         None, description="an address and a port to listen on, such as 127.0.0.1:9101"
     )
-    web_threads: Threads = 8
+    web_threads: Threads = 4
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
 
     @property
