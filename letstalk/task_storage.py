@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
+
+from letstalk.hidden_imports import hidden
 
 REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
 WAKING_SECONDS = 1.0  # after which a worker whom nobody woke looks by itself, as it does with Redis
@@ -21,7 +20,8 @@ def make_huey(redis_url: str | None) -> Any:
             redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=1.0 + REDIS_SECONDS
         )
         return importlib.import_module("huey").PriorityRedisHuey("letstalk", connection_pool=pool, results=False)
-    with _hidden("redis", "psycopg"):
+    # Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
+    with hidden("redis", "psycopg"):
         huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
     huey.storage = WakingStorage(huey.storage)
     return huey
@@ -61,18 +61,3 @@ class WakingStorage:
         """Let every worker look about: it may have been told to stop."""
         with self._filled:
             self._filled.notify_all()
-
-
-@contextmanager
-def _hidden(*packages: str) -> Iterator[None]:
-    """Keep `packages` from being imported meanwhile, where they are not yet.
-
-    Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
-    """
-    hidden = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how Python spells "not to be had"
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]

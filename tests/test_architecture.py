@@ -19,7 +19,8 @@ MAY_IMPORT_ANYTHING = {"factory", "factory_people", "factory_identities", "facto
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     "domain": set(),
-    "observability": set(),
+    "hidden_imports": set(),
+    "observability": {"hidden_imports"},
     "storage": {"domain"},
     "telephony": {"domain"},
     "mailing": {"domain"},
@@ -27,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "services": {"storage", "telephony", "mailing", "identity_providers", "domain"},
     "web": {"services", "domain", "extensions"},
     "tasks": {"services", "domain", "task_storage"},
-    "task_storage": set(),
+    "task_storage": {"hidden_imports"},
     "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},
     "extensions": {"limit_windows"},
     "limit_windows": set(),

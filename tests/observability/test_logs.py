@@ -18,6 +18,7 @@ import pytest
 from structlog.typing import FilteringBoundLogger
 
 from letstalk.domain.tokens import generate_token
+from letstalk.observability.bindings import _bound
 from letstalk.observability.logs import _Handler, about, configure_logs, get_logger, mask_phone
 from letstalk.observability.requests import RequestLog
 from letstalk.storage.crypto import Vault, generate_key
@@ -67,7 +68,9 @@ def _configured(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> Iterator[L
     monkeypatch.setattr(root, "handlers", root.handlers)
     level, letstalk_level = root.level, logging.getLogger("letstalk").level
     configure_logs(as_json=as_json, level="DEBUG")
+    before = _bound.set({})  # a request of another test's may have been the last thing that this thread was about
     yield Log(stream)
+    _bound.reset(before)
     logging.captureWarnings(False)
     root.setLevel(level)
     logging.getLogger("letstalk").setLevel(letstalk_level)
