@@ -168,7 +168,9 @@ class Journey:
             thread.start()
         for thread in threads:
             thread.join()
-        self.current.may_be_approved_unheard = self.current.approvals > 0
+        # One that was given up on, or tried again, may have been what approved it.
+        is_unsure = any(answer is None or answer.was_uncertain for answer in answers)
+        self.current.may_be_approved_unheard = self.current.approvals > 0 or is_unsure
         for answer in answers:
             self._settle(answer)
 
