@@ -127,6 +127,7 @@ class Database:
         self._idle: list[tuple[Connection, float]] = []
         self._pool_size = pool_size
         self._opened = 0
+        self._generation = 1  # of connections: those of before the last `close` are not kept
         self._counting = threading.Lock()
 
     def read(self) -> Transaction:
@@ -156,6 +157,8 @@ class Database:
         )
 
     def close(self) -> None:
+        """Close every connection: those that are in use, once they are given back."""
+        self._generation += 1
         while self._idle:
             self._close(self._idle.pop()[0])
         self.engine.dispose()
@@ -174,13 +177,15 @@ class Database:
     def give_back(self, connection: Connection) -> None:
         """Keep a borrowed connection, whose transaction has ended, for the next."""
         is_wanted = self._opened >= self._pool_size  # someone may wait for it at the pool
+        if not connection.closed and connection.get_execution_options()["borrowed"] != self._generation:
+            connection.invalidate()  # the pool that it came from is gone, and would keep it open
         if is_wanted or connection.closed or connection.invalidated:
             self._close(connection)
         else:
             self._idle.append((connection, time.monotonic()))
 
     def _open(self) -> Connection:
-        connection = self.engine.connect().execution_options(borrowed=True)
+        connection = self.engine.connect().execution_options(borrowed=self._generation)
         with self._counting:
             self._opened += 1
         return connection

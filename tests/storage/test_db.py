@@ -268,3 +268,12 @@ def test_a_failure_does_not_show_what_it_was_about(db: Database) -> None:
     with pytest.raises(IntegrityError) as caught:
         insert_twice(db, "a name")
     assert "2026" not in str(caught.value.args)
+
+
+def test_a_connection_that_is_in_use_when_the_database_is_closed_is_not_kept(db: Database) -> None:
+    with db.read() as connection:
+        before = connection.connection.driver_connection
+        db.close()
+    with db.read() as connection:
+        assert connection.connection.driver_connection is not before
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1

@@ -6,15 +6,16 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask, request
+from flask import Flask
 from sqlalchemy import event
 
+from letstalk.observability.requests import ROUTE
 from letstalk.storage.crypto import Vault, generate_key
 from letstalk.storage.db import Database
 from tests.apps import PHONE, Api, TurnableClock, issue_token, make_app, working
@@ -42,7 +43,18 @@ class Trace:
 
     def listen(self, app: Flask) -> None:
         client = threading.get_ident()
-        app.before_request_funcs.setdefault(None, []).append(lambda: self.endpoints.add(request.endpoint))
+        rules = {
+            (method, rule.rule): rule.endpoint for rule in app.url_map.iter_rules() for method in rule.methods or ()
+        }
+        inner = app.wsgi_app
+
+        # Around everything: not every request gets as far as Flask's own hooks.
+        def note_endpoint(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+            answer = inner(environ, start_response)
+            self.endpoints.add(rules.get((environ["REQUEST_METHOD"], environ.get(ROUTE, ""))))
+            return answer
+
+        app.wsgi_app = note_endpoint  # type: ignore[method-assign]  # as middleware is put in front
 
         def note(statement: str) -> None:
             if re.match(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\b", statement):
