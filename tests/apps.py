@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -26,7 +28,7 @@ from letstalk.factory import create_app
 from letstalk.services.registry import Services
 from letstalk.services.tokens import NewToken
 from letstalk.settings import load_settings
-from letstalk.storage.crypto import generate_key
+from letstalk.storage.crypto import Vault, generate_key
 
 ROOT = Path(__file__).parents[1]
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -76,6 +78,14 @@ def issue_token(app: Flask, *scopes: str, user_id: str = "acme", **fields: Any) 
     """The text of a new token."""
     wanted = NewToken(user_id=user_id, scopes=scopes or ("read", "write"), **fields)
     return services_of(app).tokens.create_token(OWNER, wanted).secret
+
+
+def code_of(folder: Path, key: str, verification_id: str) -> str:
+    """The code of a pending verification, as the worker that speaks it reads it."""
+    statement = "SELECT speech_sealed FROM verifications WHERE verification_id = ?"
+    with sqlite3.connect(folder / "letstalk.db") as connection:
+        (sealed,) = connection.execute(statement, [verification_id]).fetchone()
+    return str(json.loads(Vault((key,)).decrypt(sealed))["code"])
 
 
 @contextmanager

@@ -190,7 +190,7 @@ class DispatchService:
     def _next_lease(self, call: Call, now: datetime) -> tuple[_Lease, dict[str, Any]]:
         """The right to dial, and the column values that give it."""
         dial_round, first_dial_at = call.dial_round, call.first_dial_at
-        if first_dial_at is None or now >= retry_window_ends(call.first_dial_at or now):
+        if first_dial_at is None or now >= retry_window_ends(first_dial_at):
             dial_round, first_dial_at = dial_round + 1, now
         dial = DialCommand(
             call_id=call.call_id,

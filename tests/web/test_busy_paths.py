@@ -13,8 +13,7 @@ from flask import Flask, request_started
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from letstalk.storage.crypto import Vault
-from tests.apps import PHONE, issue_token, make_app
+from tests.apps import PHONE, code_of, issue_token, make_app
 
 SHORT = "application/json"
 ORDINARY = "application/json; charset=utf-8"  # as good, and less usual
@@ -52,14 +51,6 @@ def bearer(app: Flask, *scopes: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {issue_token(app, *scopes)}"}
 
 
-def code_of(app: Flask, verification_id: str) -> str:
-    with app.extensions["letstalk_db"].read() as connection:
-        statement = text("SELECT speech_sealed FROM verifications WHERE verification_id = :id")
-        sealed = connection.execute(statement, {"id": verification_id}).scalar_one()
-    code: str = json.loads(Vault((KEY,)).decrypt(sealed))["code"]
-    return code
-
-
 def content_of(answer: TestResponse) -> dict[str, Any]:
     content = answer.get_json()
     assert isinstance(content, dict)
@@ -74,12 +65,15 @@ def alike(answer: TestResponse) -> tuple[int, dict[str, Any], dict[str, str]]:
     return answer.status_code, body, headers
 
 
-def test_a_usual_request_passes_flask_by_and_an_unusual_one_does_not(app: Flask) -> None:
+def test_a_usual_request_passes_flask_by_and_an_unusual_one_does_not(app: Flask, tmp_path: Path) -> None:
     token = bearer(app)
     with passes_flask(app) as seen:
         sent = post(app, "/calls/otp", {"phone": PHONE}, **token)
         checked = post(
-            app, "/calls/verify", {"phone": PHONE, "code": code_of(app, content_of(sent)["verification_id"])}, **token
+            app,
+            "/calls/verify",
+            {"phone": PHONE, "code": code_of(tmp_path, KEY, content_of(sent)["verification_id"])},
+            **token,
         )
     assert (sent.status_code, checked.status_code, seen) == (202, 200, [])
     with passes_flask(app) as seen:
@@ -87,12 +81,12 @@ def test_a_usual_request_passes_flask_by_and_an_unusual_one_does_not(app: Flask)
     assert len(seen) == 1
 
 
-def test_a_send_and_a_check_are_answered_alike_both_ways(app: Flask) -> None:
+def test_a_send_and_a_check_are_answered_alike_both_ways(app: Flask, tmp_path: Path) -> None:
     token = bearer(app)
     sent, checked = [], []
     for kind, phone in ((SHORT, "+256700123456"), (ORDINARY, "+256700123457")):
         sent.append(post(app, "/calls/otp", {"phone": phone, "expires_in": 600}, kind, **token))
-        code = code_of(app, content_of(sent[-1])["verification_id"])
+        code = code_of(tmp_path, KEY, content_of(sent[-1])["verification_id"])
         checked.append(post(app, "/calls/verify", {"phone": phone, "code": code}, kind, **token))
     for pair in (sent, checked):
         (status, body, headers), (other_status, other_body, other_headers) = map(alike, pair)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 import threading
@@ -16,9 +15,9 @@ from flask import Flask
 from sqlalchemy import event
 
 from letstalk.observability.requests import ROUTE
-from letstalk.storage.crypto import Vault, generate_key
+from letstalk.storage.crypto import generate_key
 from letstalk.storage.db import Database
-from tests.apps import PHONE, Api, TurnableClock, issue_token, make_app, working
+from tests.apps import PHONE, Api, TurnableClock, code_of, issue_token, make_app, working
 from tests.fixtures.databases import all_tables
 from tests.flows.installations import eventually
 
@@ -90,14 +89,6 @@ def scans_of(plan: list[str], statement: str) -> list[str]:
 def refused(folder: Path, statements: set[str]) -> dict[str, list[str]]:
     plans = {statement: explain(folder, statement) for statement in statements}
     return {statement: scans for statement, plan in plans.items() if (scans := scans_of(plan, statement))}
-
-
-def code_of(folder: Path, key: str, verification_id: str) -> str:
-    """The code of a pending verification, as the worker that speaks it reads it."""
-    statement = "SELECT speech_sealed FROM verifications WHERE verification_id = ?"
-    with sqlite3.connect(folder / "letstalk.db") as connection:
-        (sealed,) = connection.execute(statement, [verification_id]).fetchone()
-    return str(json.loads(Vault((key,)).decrypt(sealed))["code"])
 
 
 def use_calls(api: Api, clock: TurnableClock, code_of: Callable[[str], str]) -> None:
