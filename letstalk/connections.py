@@ -4,11 +4,14 @@ production server alone.
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import WSGITask
+from waitress.utilities import build_http_date
+
+from letstalk.connection_loops import ConnectionLoop
 
 # Browsers, proxies and HTTP libraries wait for an answer before they ask again.
 MAX_REQUESTS_AHEAD = 4
@@ -29,10 +32,11 @@ class Parser(HTTPRequestParser):
 
 
 class Task(WSGITask):
-    """Sends an answer that comes in one piece together with its headers.
+    """Sends an answer that comes in one piece together with its headers, which it writes as they were given.
 
     Waitress sends both by themselves: twice the system calls, each of which lets the interpreter lock go to a thread
-    that may keep it for a while, and two packets.
+    that may keep it for a while, and two packets. To capitalise and to sort a dozen headers takes it as long as a check
+    takes to be authenticated and counted.
     """
 
     def write(self, data: bytes) -> None:
@@ -44,30 +48,23 @@ class Task(WSGITask):
         else:
             super().write(data)
 
+    def build_response_header(self) -> bytes:
+        names = [name for name, _ in self.response_headers]
+        asked: dict[str, str] = self.request.headers  # type: ignore[attr-defined]  # what is no request has another task
+        is_usual = self.version == "1.1" and "CONNECTION" not in asked and not self.close_on_finish
+        if not is_usual or "Content-Length" not in names or not _WAITRESS_SETS.isdisjoint(names):
+            return super().build_response_header()
+        lines = "".join([f"{name}: {value}\r\n" for name, value in self.response_headers])
+        return f"HTTP/1.1 {self.status}\r\n{lines}Date: {_date_of(int(self.start_time))}\r\n\r\n".encode("latin-1")
 
-class Bell:
-    """Wakes the server's loop; once, for whoever rings before it has woken.
 
-    Each request rings when it is answered, and each time costs a system call and a turn of the interpreter lock.
-    """
+# What an answer has only where the application is a proxy, or sends a file.
+_WAITRESS_SETS = frozenset({"Connection", "Date", "Server", "Transfer-Encoding"})
 
-    def __init__(self, trigger: Any) -> None:
-        """Take the place of `trigger.pull_trigger` for the threads that answer."""
-        self._trigger = trigger
-        self._is_ringing = False
-        self._hear = trigger.handle_read
-        trigger.handle_read = self._answer
 
-    def ring(self) -> None:
-        if not self._is_ringing:
-            self._is_ringing = True
-            self._trigger.pull_trigger()
-
-    def _answer(self) -> None:
-        self._hear()
-        # Only now: a ring that came with the others would be heard with them, and none would come after it. The loop
-        # looks at every channel once more before it sleeps, so that whoever did not ring meanwhile is seen as well.
-        self._is_ringing = False
+@lru_cache(maxsize=4)
+def _date_of(unix_seconds: int) -> str:
+    return build_http_date(unix_seconds)
 
 
 class Channel(HTTPChannel):
@@ -91,3 +88,9 @@ class Channel(HTTPChannel):
             for request in unanswered:
                 request.close()
         return is_taken
+
+    def service(self) -> None:
+        loop = self.server.asyncore
+        if isinstance(loop, ConnectionLoop):
+            loop.answer(self)
+        super().service()

@@ -79,7 +79,8 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     # Imported only here: development and the commands do not need it.
     from waitress.server import create_server
 
-    from letstalk.connections import Bell, Channel
+    from letstalk.connection_loops import ConnectionLoop
+    from letstalk.connections import Channel
 
     server: Any = create_server(
         app,
@@ -95,7 +96,8 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
         clear_untrusted_proxy_headers=False,
     )
     server.channel_class = Channel
-    server.pull_trigger = Bell(server.trigger).ring
+    if sys.platform == "linux":
+        ConnectionLoop(server)
     dispatcher: Any = server.task_dispatcher
     dispatcher.shutdown = partial(dispatcher.shutdown, timeout=ABANDON_SECONDS)
     stop = _GracefulStop(server, process)

@@ -8,12 +8,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
 from waitress.server import create_server
 
-from letstalk.connections import MAX_REQUESTS_AHEAD, Bell, Channel
+from letstalk.connection_loops import ConnectionLoop
+from letstalk.connections import MAX_REQUESTS_AHEAD, Channel
 
 LARGE = b"x" * 2_000_000
 
@@ -25,26 +28,22 @@ def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 @contextmanager
-def serving(longest_sleep_seconds: float) -> Iterator[int]:
+def serving(longest_sleep_seconds: float, **options: Any) -> Iterator[int]:
     """The port of a server with two threads for requests, whose loop sleeps for so long where nothing wakes it."""
-    server: Any = create_server(answer, host="127.0.0.1", port=0, threads=2)
+    server: Any = create_server(answer, host="127.0.0.1", port=0, threads=2, **options)
     server.channel_class = Channel
-    server.pull_trigger = Bell(server.trigger).ring
-    stopping = threading.Event()
-
-    def serve() -> None:
-        while not stopping.is_set():
-            server.asyncore.loop(timeout=longest_sleep_seconds, map=server._map, count=1)
-
-    thread = threading.Thread(target=serve)
+    ConnectionLoop(server)
+    sleep = {"timeout": longest_sleep_seconds, "map": server._map, "use_poll": True}
+    thread = threading.Thread(target=server.asyncore.loop, kwargs=sleep)
     thread.start()
+
+    def close_everything() -> None:  # the loop ends where nothing is left to listen to
+        for connection in list(server._map.values()):
+            connection.close()
+
     yield server.effective_port
-    stopping.set()
-    server.trigger.pull_trigger()
+    server.trigger.pull_trigger(close_everything)
     thread.join()
-    server.close()
-    for channel in list(server.active_channels.values()):
-        channel.close()
     server.task_dispatcher.shutdown()
 
 
@@ -126,3 +125,119 @@ def test_no_connection_waits_for_a_loop_that_sleeps() -> None:
             thread.join()
     assert len(slowest_seconds) == 8, "each was answered to the end"
     assert max(slowest_seconds) < 10, "nobody waited until the loop woke by itself"
+
+
+def test_connections_that_come_and_go_are_all_served_by_a_loop_that_sleeps() -> None:
+    started = time.monotonic()
+    with serving(longest_sleep_seconds=15) as port:
+        kept = socket.create_connection(("127.0.0.1", port), timeout=10)
+        for _ in range(100):  # their numbers are given again and again
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+                wire.sendall(get())
+                assert wire.recv(65536).endswith(b"small")
+        kept.sendall(get())
+        assert kept.recv(65536).endswith(b"small")
+        kept.close()
+    assert time.monotonic() - started < 10, "nobody waited until the loop woke by itself"
+
+
+def test_an_answer_that_is_read_slowly_arrives_whole_although_the_loop_sleeps() -> None:
+    with (
+        serving(longest_sleep_seconds=15) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as wire,
+    ):
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        for _ in range(2):
+            wire.sendall(get(b"/large"))
+            time.sleep(0.1)  # until nothing more fits between the two
+            received = b""
+            while not received.endswith(LARGE):
+                part = wire.recv(65536)
+                assert part, "the server must not close"
+                received += part
+
+
+def test_the_requests_that_were_sent_ahead_are_answered_although_the_loop_sleeps() -> None:
+    with (
+        serving(longest_sleep_seconds=15) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as wire,
+    ):
+        for _ in range(20):
+            wire.sendall(get() * MAX_REQUESTS_AHEAD)
+            received = b""
+            while received.count(b"small") < MAX_REQUESTS_AHEAD:
+                received += wire.recv(65536)
+
+
+def test_who_says_nothing_for_long_is_let_go_and_nobody_else_is() -> None:
+    with (
+        serving(longest_sleep_seconds=0.1, cleanup_interval=1, channel_timeout=2) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as silent,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as busy,
+    ):
+        silent.settimeout(0.2)
+        for _ in range(40):
+            busy.sendall(get())
+            assert busy.recv(65536).endswith(b"small")
+            try:
+                assert silent.recv(1) == b""
+                break
+            except TimeoutError:
+                continue
+        else:
+            pytest.fail("the silent connection was kept")
+        busy.sendall(get())
+        assert busy.recv(65536).endswith(b"small")
+
+
+def test_beyond_the_most_connections_one_waits_until_another_goes() -> None:
+    # Waitress counts its own two, the listener and the trigger, among them.
+    with serving(longest_sleep_seconds=0.1, connection_limit=4) as port:
+        first, second, third = (socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3))
+        for wire in (first, second):
+            wire.sendall(get())
+            assert wire.recv(65536).endswith(b"small")
+        third.sendall(get())
+        third.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            third.recv(1)
+        first.close()
+        third.settimeout(10)
+        assert third.recv(65536).endswith(b"small")
+        second.close()
+        third.close()
+
+
+def headers_of(port: int, request: bytes) -> tuple[dict[str, str], bool]:
+    """The headers of the answer, and whether the connection is kept."""
+    with socket.create_connection(("127.0.0.1", port), timeout=1) as wire:
+        wire.sendall(request)
+        head = wire.recv(65536).decode().partition("\r\n\r\n")[0]
+        wire.sendall(request)
+        try:
+            is_kept = bool(wire.recv(65536))
+        except OSError:
+            is_kept = False
+    return dict(line.split(": ", 1) for line in head.split("\r\n")[1:]), is_kept
+
+
+@pytest.mark.parametrize(
+    ("version", "asked", "said", "is_kept"),
+    [
+        (b"1.1", b"", None, True),
+        (b"1.1", b"Connection: keep-alive\r\n", None, True),
+        (b"1.1", b"Connection: close\r\n", "close", False),
+        (b"1.0", b"", "close", False),
+        (b"1.0", b"Connection: keep-alive\r\n", "Keep-Alive", True),
+    ],
+)
+def test_an_answer_says_its_length_and_date_and_whether_the_connection_is_kept(
+    version: bytes, asked: bytes, said: str | None, is_kept: bool, port: int
+) -> None:
+    headers, was_kept = headers_of(port, b"GET / HTTP/" + version + b"\r\nHost: x\r\n" + asked + b"\r\n")
+    answered_at = parsedate_to_datetime(headers.pop("Date"))
+    assert abs((datetime.now(UTC) - answered_at).total_seconds()) < 5
+    assert headers.pop("Content-Length") == "5"
+    assert headers.pop("Connection", None) == said
+    assert was_kept is is_kept
+    assert set(headers) <= {"Server"}, "and nothing else that we did not say"
