@@ -55,6 +55,14 @@ def parse_phone(text: str, default_region: str | None = None) -> Phone:
     return _parse(text, default_region)
 
 
+def as_e164(text: str, default_region: str | None = None) -> str:
+    """`text` itself where it is written as E.164, be it a number or not; else what `parse_phone` makes of it.
+
+    For what is only looked up: what was stored is a number, and what is not found can still be refused.
+    """
+    return text if _E164.fullmatch(text) else parse_phone(text, default_region).e164
+
+
 # Whoever sends a code to a number soon names it again, to verify what was heard.
 @lru_cache(maxsize=1024)
 def _parse(text: str, default_region: str | None) -> Phone:

@@ -10,13 +10,14 @@ from sqlalchemy import Connection
 
 from letstalk.domain.actors import Actor
 from letstalk.domain.errors import NoPendingVerification
+from letstalk.domain.phones import parse_phone
 from letstalk.domain.verifications import LOOKUP_WINDOW, Verification
 from letstalk.storage import verifications as storage
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A verification by its id, or a phone (E.164) whose newest verification is meant: exactly one of them."""
+    """A verification by its id, or a phone (written as E.164) whose newest is meant: exactly one of them."""
 
     phone: str | None
     verification_id: str | None
@@ -42,9 +43,13 @@ def hold_verification(connection: Connection, verification_id: str) -> Verificat
 
 
 def locate_verification(connection: Connection, actor: Actor, target: Target, now: datetime) -> Verification:
-    """The actor's verification that `target` names, whatever its status. Raises NoPendingVerification."""
+    """The actor's verification that `target` names, whatever its status.
+
+    Raises NoPendingVerification; InvalidPhone where the target's phone is no number.
+    """
     if target.phone is not None:
-        found = storage.find_newest(connection, actor.user_id, target.phone)
+        e164 = parse_phone(target.phone).e164  # `+44 0…` is written as E.164, and is another number than it says
+        found = storage.find_newest(connection, actor.user_id, e164)
         if found is not None and found.created_at <= now - LOOKUP_WINDOW:
             found = None
     else:

@@ -12,7 +12,7 @@ from letstalk.domain.calls import Call
 from letstalk.domain.codes import is_code
 from letstalk.domain.cursors import decode_cursor, encode_cursor
 from letstalk.domain.errors import InvalidCode, LetsTalkError, NotFound
-from letstalk.domain.phones import parse_phone
+from letstalk.domain.phones import as_e164, parse_phone
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import (
     MAX_ATTEMPTS,
@@ -78,8 +78,10 @@ class VerificationService:
         self._default_region = default_region
 
     def target(self, *, phone: str | None, verification_id: str | None) -> Target:
-        """What a request names, its phone read as E.164. Raises InvalidPhone."""
-        return Target(None if phone is None else parse_phone(phone, self._default_region).e164, verification_id)
+        """What a request names. Raises InvalidPhone, unless the phone is written as E.164: that is seen when it is not
+        found.
+        """
+        return Target(None if phone is None else as_e164(phone, self._default_region), verification_id)
 
     def check_code(self, actor: Actor, target: Target, code: str) -> Approval:
         """Judge a code.

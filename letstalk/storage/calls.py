@@ -84,14 +84,14 @@ calls = Table(
 )
 Index("ix_calls_verification_id", calls.c.verification_id, calls.c.created_at)
 Index("ix_calls_phone_created_at", calls.c.phone, calls.c.created_at)
-Index("ix_calls_ended_at", calls.c.ended_at)
-Index("ix_calls_provider_call_id", calls.c.provider_call_id)
 
 
 def _partial(name: str, condition: str, *columns: Any, unique: bool = False) -> None:
     Index(name, *columns, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
+_partial("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
+_partial("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
 _partial("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
 _partial("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
 _partial("uq_calls_live_phone", "holds_channel", calls.c.phone, unique=True)

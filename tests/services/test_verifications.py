@@ -51,6 +51,21 @@ def test_a_phone_is_as_good_as_an_id(world: World) -> None:
     assert world.check_phone("+256 700-123-456", code).verification_id == accepted.verification_id
 
 
+def test_a_phone_with_a_zero_behind_its_country_code_is_the_number_without(world: World) -> None:
+    accepted = world.send()
+    code = world.code_of(accepted.verification_id)
+    assert world.check_phone("+2560700123456", code).phone == PHONE
+    refusal_of(lambda: world.check_phone("+2560700123456", code), "code_used")
+
+
+@pytest.mark.parametrize("phone", ["+999123456", "+25670", "+256700", "+1555", "+256700123456789"])
+def test_what_is_no_number_is_refused_as_such_and_spends_nothing(world: World, phone: str) -> None:
+    accepted = world.send()
+    refusal_of(lambda: world.check_phone(phone, world.code_of(accepted.verification_id)), "invalid_phone")
+    refusal_of(lambda: world.check_phone("+256700999888", "123456"), "no_pending_verification")
+    assert world.verification(accepted.verification_id).attempts_used == 0
+
+
 def test_an_id_is_read_in_any_case(world: World) -> None:
     accepted = world.send()
     assert world.check(accepted.verification_id.upper(), world.code_of(accepted.verification_id))
