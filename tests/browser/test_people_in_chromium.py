@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from letstalk.domain.accounts import Device
 from tests.apps import services_of
 from tests.browser.conftest import Visit
-from tests.browser.test_dashboard_in_chromium import PHONE, assert_nothing_overflows, enter, tab_to
+from tests.browser.test_dashboard_in_chromium import PHONE, assert_nothing_overflows, enter, tab_to, type_at_once
 from tests.people_parts import OTHER_PASSWORD, PASSWORD, someone
 
 StartVisit = Callable[..., Visit]
@@ -201,7 +201,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     me = visit()
     page = me.page
     me.open("/sign-in")
-    page.keyboard.type("root")  # the name's field has the focus from the start
+    type_at_once(page, "#username", "root")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     enter(page, "API tokens")
@@ -210,7 +210,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     enter(page, "People")
     tab_to(page, "main a.button.primary")
     enter(page, "Invite someone")
-    page.keyboard.type("zoe@example.com")
+    type_at_once(page, "#email", "zoe@example.com")
     tab_to(page, "input[name=role]")
     page.keyboard.press("ArrowDown")
     tab_to(page, "textarea")
