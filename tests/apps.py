@@ -24,11 +24,11 @@ from werkzeug.test import TestResponse
 
 from letstalk.domain.actors import ActorKind, trusted_actor
 from letstalk.domain.times import Clock, utc_now
-from letstalk.factory import create_app
 from letstalk.services.registry import Services
 from letstalk.services.tokens import NewToken
 from letstalk.settings import load_settings
 from letstalk.storage.crypto import Vault, generate_key
+from tests.quick_apps import quick_app
 
 ROOT = Path(__file__).parents[1]
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -65,8 +65,8 @@ class TurnableClock:
 
 
 def make_app(folder: Path, clock: Clock = utc_now, **settings: str) -> Flask:
-    """An application with nothing running in the background."""
-    return create_app(load_settings(environment(folder, **settings), None, root=folder), clock=clock)
+    """An application with nothing running in the background, and whose passwords cost little."""
+    return quick_app(load_settings(environment(folder, **settings), None, root=folder), clock=clock)
 
 
 def services_of(app: Flask) -> Services:

@@ -21,14 +21,13 @@ from letstalk.storage import audit_events
 from letstalk.storage.audit_events import AuditEvent
 from tests.apps import services_of
 from tests.call_parts import World
+from tests.quick_apps import FAST
 
 PASSWORD = "correct horse battery staple"
 OTHER_PASSWORD = "every cloud has its own weather"
 ADDRESS = "203.0.113.7"
 ELSEWHERE = "198.51.100.9"
 DEVICE = Device(ADDRESS, "a test")
-# Microseconds instead of 70 ms: what is tested is not how slow scrypt is.
-FAST = "scrypt:128:1:1"
 UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
 
 

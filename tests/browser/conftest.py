@@ -13,8 +13,8 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 from werkzeug.serving import make_server
 
-from letstalk.factory import create_app
 from letstalk.settings import load_settings
+from tests.quick_apps import quick_app
 from tests.services_at_hand import chromium_binary, needed
 
 PASSWORD = "correct horse battery staple"
@@ -89,7 +89,7 @@ def app(tmp_path: Path) -> Flask:
         "DASHBOARD_PASSWORD": PASSWORD,
         "DATABASE_URL": f"sqlite:///{tmp_path}/letstalk.db",
     }
-    return create_app(load_settings(env, None, root=tmp_path))
+    return quick_app(load_settings(env, None, root=tmp_path))
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from flask import Flask
 from letstalk.domain.actors import ActorKind, trusted_actor
 from letstalk.domain.errors import InvalidToken
 from letstalk.domain.tokens import Token
-from letstalk.factory import create_app
 from letstalk.services.tokens import TokenService
 from letstalk.settings import load_settings
+from tests.quick_apps import quick_app
 
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}\n")
 OWNER = trusted_actor(ActorKind.OWNER)
@@ -29,7 +29,7 @@ def app(tmp_path: Path) -> Flask:
         "DASHBOARD_PASSWORD": "correct horse battery staple",
         "DATABASE_URL": f"sqlite:///{tmp_path}/letstalk.db",
     }
-    return create_app(load_settings(env, None, root=tmp_path))
+    return quick_app(load_settings(env, None, root=tmp_path))
 
 
 def run(app: Flask, *words: str) -> Result:

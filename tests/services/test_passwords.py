@@ -12,7 +12,8 @@ from letstalk.domain.errors import Unavailable, WeakPassword
 from letstalk.domain.passwords import PasswordRules
 from letstalk.services.passwords import PasswordService
 from letstalk.storage.crypto import Vault, generate_key
-from tests.people_parts import FAST, OTHER_PASSWORD, PASSWORD
+from tests.people_parts import OTHER_PASSWORD, PASSWORD
+from tests.quick_apps import FAST
 
 
 def service(rules: PasswordRules = PasswordRules.NIST, vault: Vault | None = None, **options: Any) -> PasswordService:

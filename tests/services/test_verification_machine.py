@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
 import shutil
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -15,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from letstalk.domain.verifications import VerificationStatus
-from letstalk.storage import migrations
 from letstalk.storage.db import Database
 from tests.call_parts import OWNER_RATES, PHONE, PHONE_RATES, World, outcome_of, wrong_code
+from tests.migrated_files import migrated_file
 
 OVER = {
     VerificationStatus.APPROVED: "code_used",
@@ -27,18 +25,6 @@ OVER = {
     VerificationStatus.SUPERSEDED: "verification_superseded",
 }
 owners = st.sampled_from(["acme", "globex"])
-
-
-@cache
-def template() -> Path:
-    """A migrated SQLite file to copy; gone when the tests are."""
-    folder = Path(tempfile.mkdtemp(prefix="letstalk-machine-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = folder / "template.db"
-    db = Database(f"sqlite:///{path}")
-    migrations.upgrade(db)
-    db.close()
-    return path
 
 
 @dataclass
@@ -84,7 +70,7 @@ class VerificationMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="letstalk-machine-"))
-        shutil.copyfile(template(), self.folder / "letstalk.db")
+        (self.folder / "letstalk.db").write_bytes(migrated_file())
         self.db = Database(f"sqlite:///{self.folder}/letstalk.db")
         self.world = World(self.db, owner_rates=OWNER_RATES, phone_rates=PHONE_RATES)
         self.owners = {"acme": Owner(), "globex": Owner()}

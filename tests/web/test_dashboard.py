@@ -10,10 +10,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.factory import create_app
 from letstalk.settings import load_settings
 from letstalk.storage.db import Database
 from letstalk.web.browser_sessions import local_path
+from tests.quick_apps import quick_app
 
 PASSWORD = "correct horse battery staple"
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")
@@ -29,7 +29,7 @@ def app(tmp_path: Path) -> Flask:
         "DASHBOARD_PASSWORD": PASSWORD,
         "DATABASE_URL": f"sqlite:///{tmp_path}/letstalk.db",
     }
-    return create_app(load_settings(env, None, root=tmp_path))
+    return quick_app(load_settings(env, None, root=tmp_path))
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from werkzeug.test import TestResponse
 
 from letstalk.domain.actors import ActorKind, trusted_actor
 from letstalk.domain.scopes import SCOPE_NAMES
-from letstalk.factory import create_app
 from letstalk.services.tokens import NewToken
 from letstalk.settings import load_settings
 from letstalk.web.container import services
+from tests.quick_apps import quick_app
 
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")
 OWNER = trusted_actor(ActorKind.OWNER)
@@ -35,7 +35,7 @@ def app(tmp_path: Path) -> Flask:
         "DASHBOARD_PASSWORD": "correct horse battery staple",
         "DATABASE_URL": f"sqlite:///{tmp_path}/letstalk.db",
     }
-    return create_app(load_settings(env, None, root=tmp_path))
+    return quick_app(load_settings(env, None, root=tmp_path))
 
 
 class Caller:

@@ -1,0 +1,55 @@
+"""Applications for tests that make hundreds of them: as `create_app` makes them, but for what takes long each time."""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from flask import Flask
+from sqlalchemy import make_url
+
+from letstalk import factory_people, factory_web
+from letstalk.domain.times import Clock, utc_now
+from letstalk.factory import create_app
+from letstalk.services.people import PeopleOptions
+from letstalk.settings import Settings
+from letstalk.web.openapi import build_document
+from tests.migrated_files import migrated_file
+
+# Microseconds instead of 70 ms: what is tested is not how slow scrypt is.
+FAST = "scrypt:128:1:1"
+
+
+def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
+    """The application, its database migrated; its passwords cost next to nothing.
+
+    A new SQLite file is a copy of one that was migrated, and the API's description is made once: it follows from the
+    code alone.
+    """
+    _lay_out(settings.database_url.get_secret_value())
+    with (
+        patch.object(factory_people, "PeopleOptions", partial(PeopleOptions, scrypt=FAST)),
+        patch.object(factory_web, "build_document", _described_once),
+    ):
+        return create_app(settings, clock=clock)
+
+
+def _lay_out(database_url: str) -> None:
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return
+    if not os.path.exists(url.database):
+        with open(os.open(url.database, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(migrated_file())
+
+
+_descriptions: list[dict[str, Any]] = []
+
+
+def _described_once(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
+    if not _descriptions:
+        _descriptions.append(build_document(app, document))
+    return deepcopy(_descriptions[0])  # Schemathesis writes into the one that it is given

@@ -1,0 +1,62 @@
+"""What the tests' quick applications share with one that serves, and what they don't."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from letstalk.factory import create_app
+from letstalk.services.passwords import SCRYPT
+from letstalk.settings import load_settings
+from letstalk.storage import accounts
+from letstalk.storage.crypto import Vault, generate_key
+from tests.apps import environment, make_app, services_of
+from tests.people_parts import someone
+from tests.quick_apps import FAST
+
+KEY = generate_key()
+
+
+def slow_app(folder: Path) -> Flask:
+    folder.mkdir()
+    return create_app(load_settings(environment(folder, ENCRYPTION_KEYS=KEY), None, root=folder))
+
+
+def quick_app(folder: Path) -> Flask:
+    folder.mkdir()
+    return make_app(folder, ENCRYPTION_KEYS=KEY)
+
+
+def cost_of_a_password(app: Flask) -> str:
+    account = services_of(app).people.accounts.create_account(someone())
+    with app.extensions["letstalk_db"].read() as connection:
+        sealed = accounts.get_password(connection, account.account_id)
+    assert sealed
+    return Vault((KEY,)).decrypt(sealed).decode().partition("$")[0]
+
+
+def tables_of(app: Flask) -> list[str]:
+    with app.extensions["letstalk_db"].read() as connection:
+        return list(connection.exec_driver_sql("SELECT sql FROM sqlite_master ORDER BY name").scalars())
+
+
+def test_a_password_costs_little_in_a_quick_application_only(tmp_path: Path) -> None:
+    assert cost_of_a_password(quick_app(tmp_path / "quick")) == FAST
+    assert cost_of_a_password(slow_app(tmp_path / "slow")) == SCRYPT  # made after it, in the same process
+
+
+def test_the_database_and_the_description_are_the_same(tmp_path: Path) -> None:
+    quick, slow = quick_app(tmp_path / "quick"), slow_app(tmp_path / "slow")
+    assert tables_of(quick) == tables_of(slow)
+    assert quick.extensions["letstalk_openapi"] == slow.extensions["letstalk_openapi"]
+
+
+def test_what_is_written_into_one_description_is_in_no_other(tmp_path: Path) -> None:
+    quick_app(tmp_path / "one").extensions["letstalk_openapi"]["paths"].clear()
+    assert quick_app(tmp_path / "another").extensions["letstalk_openapi"]["paths"]
+
+
+def test_nobody_else_on_the_machine_may_read_its_file(tmp_path: Path) -> None:
+    quick_app(tmp_path / "quick")
+    assert (tmp_path / "quick" / "letstalk.db").stat().st_mode & 0o777 == 0o600
