@@ -34,8 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limit_windows": set(),
     # What runs beside the requests, and the servers that start it.
     "processes": {"services", "storage.db", "tasks", "telephony.base"},
-    "servers": {"connections", "processes", "supervisors"},
-    "connections": set(),
+    "servers": {"connection_loops", "connections", "processes", "supervisors"},
+    "connections": {"connection_loops"},
+    "connection_loops": set(),
     "supervisors": set(),
     # These run before there is an application.
     "secrets_files": {"storage.crypto"},
