@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from reliability.people import Crowd
+from reliability.people import LEAST_LIMIT_SECONDS, Crowd
 from reliability.verdicts import Promise
 from tests.flows.installations import Installation, installed
 
@@ -41,6 +41,7 @@ def jumps(folder: Path, promise: Promise) -> None:
         _turn(folder, 0)
         service.server.command = [sys.executable, "-m", "reliability.turned_clock", str(folder / "clock")]
         service.server.start()
+        service.telnyx.configure(least_limit_seconds=LEAST_LIMIT_SECONDS)
         http = service.owner().http
         crowd = Crowd(service.telnyx, promise, CHANNELS)
         calm = crowd.ask([http], 2)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from reliability.people import Crowd
+from reliability.people import LEAST_LIMIT_SECONDS, Crowd
 from reliability.verdicts import Promise
 from tests.flows.installations import Installation, installed
 
@@ -61,6 +61,7 @@ def one_event_is_lost(folder: Path, promise: Promise) -> None:
 def no_event_ever_comes(folder: Path, promise: Promise) -> None:
     """Nobody can be reached at PUBLIC_URL."""
     with _set_up(folder, promise) as (service, crowd):
+        service.telnyx.configure(least_limit_seconds=LEAST_LIMIT_SECONDS)
         service.server.stop()
         service.server.environment["PUBLIC_URL"] = "http://127.0.0.1:1"
         service.server.start()
