@@ -91,6 +91,7 @@ def _partial(name: str, condition: str, *columns: Any, unique: bool = False) -> 
 
 
 _partial("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
+_partial("ix_calls_finished", "duration_seconds IS NOT NULL", calls.c.ended_at)
 _partial("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
 _partial("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
 _partial("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
