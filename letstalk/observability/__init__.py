@@ -2,6 +2,6 @@
 
 from letstalk.hidden_imports import hidden
 
-# Where it finds them it would import rich, 4 MB, for coloured tracebacks, and greenlet, 1 MB, for threads that are none.
+# Where it finds them it imports rich, 4 MB, for coloured tracebacks, and greenlet, 1 MB, for threads that are none.
 with hidden("rich", "greenlet"):
     import structlog as structlog
