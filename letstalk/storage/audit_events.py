@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.insertions import insert_into
 
 audit_events = Table(
     "audit_events",
@@ -61,9 +61,8 @@ def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
 
     A commit whose answer was lost is repeated, and what it wrote must not stop the repeat for ever.
     """
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     connection.execute(
-        dialect.insert(audit_events).on_conflict_do_nothing(index_elements=["event_id"]),
+        insert_into(audit_events, connection.dialect.name).on_conflict_do_nothing(index_elements=["event_id"]),
         [
             {
                 "event_id": event.event_id,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -19,11 +18,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.domain.accounts import Role
 from letstalk.storage.accounts import ROLES
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.insertions import insert_into
 
 second_factor_challenges = Table(
     "second_factor_challenges",
@@ -104,7 +103,6 @@ def list_role_policies(connection: Connection) -> dict[Role, bool]:
 
 
 def set_role_policy(connection: Connection, role: Role, *, requires_second_factor: bool, now: datetime) -> None:
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     values = {"requires_second_factor": requires_second_factor, "updated_at": now}
-    statement = dialect.insert(role_policies).values(role=role.value, **values)
+    statement = insert_into(role_policies, connection.dialect.name).values(role=role.value, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=values))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.insertions import insert_into
 
 sign_in_failures = Table(
     "sign_in_failures",
@@ -39,8 +38,7 @@ def find_failures(connection: Connection, key_hashes: list[bytes]) -> dict[bytes
 
 def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
     """Write `rows`, each over what stands under its key."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(sign_in_failures)
+    statement = insert_into(sign_in_failures, connection.dialect.name)
     new = statement.excluded
     connection.execute(
         statement.on_conflict_do_update(

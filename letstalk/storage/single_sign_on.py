@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
@@ -21,9 +20,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.insertions import insert_into
 
 sso_attempts = Table(
     "sso_attempts",
@@ -125,7 +124,7 @@ def delete_identities(connection: Connection, account_id: str) -> list[tuple[str
 
 def spend_jwt(connection: Connection, id_hash: bytes, expires_at: datetime) -> bool:
     """Whether this very call used the token up: of many at once, one does."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(spent_jwts).values(id_hash=id_hash, expires_at=expires_at).on_conflict_do_nothing()
+    row = insert_into(spent_jwts, connection.dialect.name).values(id_hash=id_hash, expires_at=expires_at)
     # Not the row count, which SQLAlchemy keeps for UPDATE and DELETE only.
-    return connection.execute(statement.returning(spent_jwts.c.id_hash)).first() is not None
+    statement = row.on_conflict_do_nothing().returning(spent_jwts.c.id_hash)
+    return connection.execute(statement).first() is not None

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from datetime import date
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Date, ForeignKey, Index, String, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.insertions import insert_into
 
 token_usage = Table(
     "token_usage",
@@ -25,15 +25,9 @@ token_usage = Table(
 def add_usage(connection: Connection, counts: Iterable[tuple[str, date, int]]) -> None:
     """Add requests to days: (token_id, day in UTC, requests) each."""
     rows = [{"token_id": token_id, "day": day, "requests": requests} for token_id, day, requests in counts]
-    # The same words in both dialects, but SQLAlchemy keeps them in two places.
-    if connection.dialect.name == "sqlite":
-        in_sqlite = sqlite.insert(token_usage)
-        total = token_usage.c.requests + in_sqlite.excluded.requests
-        connection.execute(in_sqlite.on_conflict_do_update(token_usage.primary_key, set_={"requests": total}), rows)
-    else:
-        in_postgresql = postgresql.insert(token_usage)
-        total = token_usage.c.requests + in_postgresql.excluded.requests
-        connection.execute(in_postgresql.on_conflict_do_update(token_usage.primary_key, set_={"requests": total}), rows)
+    statement = insert_into(token_usage, connection.dialect.name)
+    total = token_usage.c.requests + statement.excluded.requests
+    connection.execute(statement.on_conflict_do_update(token_usage.primary_key, set_={"requests": total}), rows)
 
 
 def get_usage(connection: Connection, token_id: str, since: date) -> dict[date, int]:

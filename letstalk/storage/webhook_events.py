@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.domain.calls import CallEvent, EventType, HangupCause
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.insertions import insert_into
 from letstalk.storage.statements import Statement
 
 webhook_events = Table(
@@ -42,15 +42,13 @@ _VALUES = (
 )
 
 
-def _storing(insertion: Any) -> Statement:
+@cache
+def _store_in(dialect_name: str) -> Statement:
     values: dict[str, Any] = {name: bindparam(name) for name in _VALUES}
-    return Statement(insertion.values(values).on_conflict_do_nothing(index_elements=["event_id"]))
+    insertion = insert_into(webhook_events, dialect_name).values(values)
+    return Statement(insertion.on_conflict_do_nothing(index_elements=["event_id"]))
 
 
-_STORE = {
-    "sqlite": _storing(sqlite.insert(webhook_events)),
-    "postgresql": _storing(postgresql.insert(webhook_events)),
-}
 _CLAIM = Statement(
     update(webhook_events)
     .where(webhook_events.c.event_id == bindparam("id"), webhook_events.c.applied_at.is_(None))
@@ -74,7 +72,7 @@ def store_event(connection: Connection, event: CallEvent, now: datetime, *, is_a
         "applied_at": now if is_applied else None,
         "tries": int(is_applied),
     }
-    return _STORE[connection.dialect.name].execute(connection, values) == 1
+    return _store_in(connection.dialect.name).execute(connection, values) == 1
 
 
 @lru_cache(maxsize=256)

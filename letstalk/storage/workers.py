@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Column, Connection, String, Table, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.insertions import insert_into
 
 workers = Table(
     "workers",
@@ -20,8 +19,7 @@ workers = Table(
 
 def beat(connection: Connection, worker_id: str, now: datetime) -> None:
     """Note that `worker_id` is at work."""
-    dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(workers).values(worker_id=worker_id, seen_at=now)
+    statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
     connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
 
 
