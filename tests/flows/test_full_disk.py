@@ -24,8 +24,9 @@ class Disk:
     def __init__(self, database: Database) -> None:
         self._pages = UNLIMITED_PAGES
         self._connections: list[Any] = []
-        database.close()  # those of before are not known here
         event.listen(database.engine, "connect", self._remember)
+        event.listen(database.engine, "close", self._forget)
+        database.close()  # those of before are not known here; last, as others open new ones all the while
 
     def fill(self) -> None:
         self._limit(1)
@@ -35,12 +36,16 @@ class Disk:
 
     def _limit(self, pages: int) -> None:
         self._pages = pages
-        for connection in self._connections:
+        for connection in list(self._connections):
             connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def _remember(self, connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA max_page_count = {self._pages}")
         self._connections.append(connection)
+
+    def _forget(self, connection: Any, _record: object) -> None:
+        if connection in self._connections:
+            self._connections.remove(connection)
 
 
 def test_a_full_disk_is_answered_503_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
