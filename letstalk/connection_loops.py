@@ -12,6 +12,7 @@ import errno
 import select
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -61,7 +62,10 @@ class ConnectionLoop:
             try:
                 self._epoll.modify(number, events | select.EPOLLONESHOT)
             except FileNotFoundError:
-                self._epoll.register(number, events | select.EPOLLONESHOT)
+                # Its number may have gone to a new connection meanwhile, which the loop has begun to watch. Whatever is
+                # asked for in the wrong one's name comes at once, changes nothing, and has the loop look again.
+                with suppress(FileExistsError):
+                    self._epoll.register(number, events | select.EPOLLONESHOT)
         except OSError as error:
             if error.errno != errno.EBADF:  # closed by the loop, while a thread was about to wait for it
                 raise

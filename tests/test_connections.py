@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import socket
 import threading
 import time
@@ -139,6 +140,32 @@ def test_connections_that_come_and_go_are_all_served_by_a_loop_that_sleeps() -> 
         assert kept.recv(65536).endswith(b"small")
         kept.close()
     assert time.monotonic() - started < 10, "nobody waited until the loop woke by itself"
+
+
+class OvertakenEpoll:
+    """As if the loop began to watch a new connection of the same number between a thread's two steps."""
+
+    def __init__(self) -> None:
+        self.real = select.epoll()
+
+    def modify(self, number: int, events: int) -> None:
+        self.real.register(number, events)
+        raise FileNotFoundError
+
+    def register(self, number: int, events: int) -> None:
+        self.real.register(number, events)
+
+
+def test_a_thread_that_is_overtaken_by_a_new_connection_of_the_same_number_goes_on() -> None:
+    server: Any = create_server(answer, host="127.0.0.1", port=0, threads=1)
+    loop = ConnectionLoop(server)
+    loop._epoll = overtaken = OvertakenEpoll()  # type: ignore[assignment]  # it is asked for these two only
+    loop.watch(server)
+    with socket.create_connection(("127.0.0.1", server.effective_port), timeout=5):
+        assert [number for number, _ in overtaken.real.poll(5)] == [server._fileno]
+    server.close()
+    server.task_dispatcher.shutdown()
+    overtaken.real.close()
 
 
 def test_an_answer_that_is_read_slowly_arrives_whole_although_the_loop_sleeps() -> None:
