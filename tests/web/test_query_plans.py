@@ -23,9 +23,9 @@ from tests.flows.installations import eventually
 
 OTHER_PHONE, THIRD_PHONE = "+256700123457", "+256700123458"
 TABLES = {table.name for table in all_tables()}
-# Of these an index holds only a few rows at any time: those of calls that wait or live, or whose command waits.
 # Partial, but every call that is over has an entry.
 GROWING_INDEXES = {"ix_calls_ended_at", "ix_calls_finished", "ix_calls_provider_call_id"}
+# Of these an index holds only a few rows at any time: those of calls that wait or live, or whose command waits.
 SMALL_INDEXES = {
     index.name
     for table in all_tables()
