@@ -9,7 +9,8 @@ from tests.telephony.lines import wait_until
 
 def test_actions_run_in_the_order_of_their_times() -> None:
     timers, done = Timers("test-timers"), []
-    for seconds, name in [(0.06, "third"), (0.02, "first"), (0.04, "second")]:
+    # Half a second lies between them, so that a machine that pauses between two lines here does not swap two times.
+    for seconds, name in [(1, "third"), (0, "first"), (0.5, "second")]:
         timers.after(seconds, lambda name=name: done.append(name))  # type: ignore[misc]  # a bound default
     assert wait_until(lambda: len(done) == 3)
     timers.stop()
