@@ -29,7 +29,7 @@ from letstalk.web.json_bodies import JsonBodies
 from letstalk.web.link_pages import link_pages
 from letstalk.web.local_requests import is_loopback
 from letstalk.web.mail_pages import mail_pages
-from letstalk.web.openapi import build_document
+from letstalk.web.openapi import write_document
 from letstalk.web.people import people as people_pages
 from letstalk.web.profile import profile
 from letstalk.web.registrations import registrations
@@ -80,7 +80,7 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
         app.register_api(api)
     for pages in PAGES:
         app.register_blueprint(pages)
-    app.extensions["letstalk_openapi"] = build_document(app, app.api_doc)
+    app.extensions["letstalk_openapi"] = write_document(app)
     _wrap(app, settings)
 
 

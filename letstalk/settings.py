@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from letstalk import settings_values as values_of
 from letstalk.secrets_files import make_encryption_key, make_password, make_secret_key, read_or_make
@@ -38,10 +37,10 @@ Days = Annotated[int, Field(ge=1, le=36_500, description="a whole number of days
 Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What this installation was told. Build it with `load_settings`; the constructor reads nothing by itself."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", validate_default=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     flask_env: Literal["production", "development"] = Field("production", description="production or development")
     port: int = Field(5000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any that is free")
@@ -161,11 +160,6 @@ class Settings(BaseSettings):
     @property
     def is_development(self) -> bool:
         return self.flask_env == "development"
-
-    @classmethod
-    def settings_customise_sources(cls, *_: Any, **sources: Any) -> tuple[PydanticBaseSettingsSource, ...]:
-        # `load_settings` has read the environment and `.env`; a second look would let them leak into the tests.
-        return (sources["init_settings"],)
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:

@@ -52,11 +52,6 @@ def test_the_database_and_the_description_are_the_same(tmp_path: Path) -> None:
     assert quick.extensions["letstalk_openapi"] == slow.extensions["letstalk_openapi"]
 
 
-def test_what_is_written_into_one_description_is_in_no_other(tmp_path: Path) -> None:
-    quick_app(tmp_path / "one").extensions["letstalk_openapi"]["paths"].clear()
-    assert quick_app(tmp_path / "another").extensions["letstalk_openapi"]["paths"]
-
-
 def test_nobody_else_on_the_machine_may_read_its_file(tmp_path: Path) -> None:
     quick_app(tmp_path / "quick")
     assert (tmp_path / "quick" / "letstalk.db").stat().st_mode & 0o777 == 0o600

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.verifications import Verification
 from letstalk.storage.db import UtcDateTime, metadata
+from letstalk.storage.partial_indexes import partial_index
 from letstalk.storage.statements import Statement
 from letstalk.storage.verifications import verification_from, verifications
 
@@ -85,18 +86,13 @@ calls = Table(
 Index("ix_calls_verification_id", calls.c.verification_id, calls.c.created_at)
 Index("ix_calls_phone_created_at", calls.c.phone, calls.c.created_at)
 
-
-def _partial(name: str, condition: str, *columns: Any, unique: bool = False) -> None:
-    Index(name, *columns, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
-
-
-_partial("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
-_partial("ix_calls_finished", "duration_seconds IS NOT NULL", calls.c.ended_at)
-_partial("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
-_partial("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
-_partial("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
-_partial("uq_calls_live_phone", "holds_channel", calls.c.phone, unique=True)
-_partial("ix_calls_command", "command IS NOT NULL", calls.c.command_leased_until)
+partial_index("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
+partial_index("ix_calls_finished", "duration_seconds IS NOT NULL", calls.c.ended_at)
+partial_index("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
+partial_index("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
+partial_index("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
+partial_index("uq_calls_live_phone", "holds_channel", calls.c.phone, unique=True)
+partial_index("ix_calls_command", "command IS NOT NULL", calls.c.command_leased_until)
 
 call_events = Table(
     "call_events",

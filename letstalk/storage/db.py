@@ -16,6 +16,7 @@ from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_e
 from sqlalchemy.types import TypeDecorator
 
 from letstalk.storage.drivers import commit, roll_back, run_on_driver
+from letstalk.storage.partial_indexes import complete_for_postgresql
 
 BUSY_TIMEOUT_SECONDS = 10
 # A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
@@ -247,6 +248,8 @@ def _make_private(path: str | None) -> None:
 
 
 def _prepare_postgresql(engine: Engine) -> None:
+    complete_for_postgresql(metadata)
+
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
         connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")

@@ -17,13 +17,11 @@ from sqlalchemy import (
     delete,
     insert,
     select,
-    text,
     update,
 )
 
 from letstalk.storage.db import UtcDateTime, metadata
-
-_WAITS = text("sent_at IS NULL AND failed_at IS NULL")
+from letstalk.storage.partial_indexes import partial_index
 
 mails = Table(
     "mails",
@@ -39,7 +37,7 @@ mails = Table(
     CheckConstraint("attempts >= 0", name="attempts"),
     CheckConstraint("sent_at IS NULL OR failed_at IS NULL", name="one_end"),
     CheckConstraint("(sealed IS NULL) = (sent_at IS NOT NULL OR failed_at IS NOT NULL)", name="erased"),
-    Index("ix_mails_waiting", "next_attempt_at", sqlite_where=_WAITS, postgresql_where=_WAITS),
+    partial_index("ix_mails_waiting", "sent_at IS NULL AND failed_at IS NULL", "next_attempt_at"),
     Index(None, "created_at"),
 )
 

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from letstalk.domain.verifications import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.partial_indexes import partial_index
 from letstalk.storage.statements import Statement
 
 PENDING = VerificationStatus.PENDING.value
@@ -61,22 +62,12 @@ verifications = Table(
     CheckConstraint("(status = 'approved') = (approved_at IS NOT NULL)", name="approved_at"),
     CheckConstraint("status = 'pending' OR speech_sealed IS NULL", name="speech_erased"),
 )
-Index(
-    "uq_verifications_pending",
-    verifications.c.user_id,
-    verifications.c.phone,
-    unique=True,
-    sqlite_where=text("status = 'pending'"),
-    postgresql_where=text("status = 'pending'"),
+partial_index(
+    "uq_verifications_pending", "status = 'pending'", verifications.c.user_id, verifications.c.phone, unique=True
 )
 Index("ix_verifications_user_id_phone", verifications.c.user_id, verifications.c.phone, verifications.c.created_at)
 Index("ix_verifications_user_id_created_at", verifications.c.user_id, verifications.c.created_at)
-Index(
-    "ix_verifications_expiring",
-    verifications.c.expires_at,
-    sqlite_where=text("status = 'pending'"),
-    postgresql_where=text("status = 'pending'"),
-)
+partial_index("ix_verifications_expiring", "status = 'pending'", verifications.c.expires_at)
 
 wrong_codes = Table(
     "wrong_codes",

@@ -7,12 +7,13 @@ from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, text, update
+from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, update
 
 from letstalk.domain.calls import CallEvent, EventType, HangupCause
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
 from letstalk.storage.insertions import insert_into
+from letstalk.storage.partial_indexes import partial_index
 from letstalk.storage.statements import Statement
 
 webhook_events = Table(
@@ -28,12 +29,7 @@ webhook_events = Table(
     Column("applied_at", UtcDateTime),
     Column("tries", Integer, nullable=False, default=0),
 )
-Index(
-    "ix_webhook_events_waiting",
-    webhook_events.c.received_at,
-    sqlite_where=text("applied_at IS NULL"),
-    postgresql_where=text("applied_at IS NULL"),
-)
+partial_index("ix_webhook_events_waiting", "applied_at IS NULL", webhook_events.c.received_at)
 Index("ix_webhook_events_received_at", webhook_events.c.received_at)
 
 _VALUES = (

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import flask_openapi3_swagger
-from flask import Response, current_app, jsonify, render_template, request, send_from_directory
+from flask import Response, current_app, render_template, request, send_from_directory
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.web.guards import public
+from letstalk.web.json_bodies import MIMETYPE
 from letstalk.web.schemas.base import Query
 from letstalk.web.security_headers import POLICY as CONTENT_POLICY
 
@@ -38,7 +39,7 @@ class AssetPath(Query):
 @public
 def get_description() -> Response:
     """The whole API, for tools that make clients, tests and pages of it."""
-    return jsonify(current_app.extensions["letstalk_openapi"])
+    return Response(current_app.extensions["letstalk_openapi"], mimetype=MIMETYPE)
 
 
 @docs.get(

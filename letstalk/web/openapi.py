@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
+from flask_openapi3 import OpenAPI
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from letstalk.web.descriptions import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY, USER_ID
 from letstalk.web.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
+from letstalk.web.json_bodies import to_body
 from letstalk.web.schemas.base import Answer, ApiModel
 from letstalk.web.schemas.errors import REFUSALS, STATUS_SENTENCES, ErrorBody, example_of
 
@@ -52,7 +54,14 @@ def needs_database(view: View) -> View:
     return view
 
 
-def build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
+def write_document(app: OpenAPI) -> bytes:
+    """The whole document as it is answered: the parts that it is made of take ten times the memory."""
+    document = to_body(_build_document(app, app.api_doc))
+    app.spec_json = {}
+    return document
+
+
+def _build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
     """`document`, as flask-openapi3 made it, with what every operation shares and without the library's own marks."""
     paths = document["paths"]
     paths[DASHBOARD_PATH] = DASHBOARD

@@ -6,6 +6,7 @@ refused, what is right accepted, no answer without the credentials that are aske
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ class _App:
 
 def _load() -> tuple[BaseSchema, _App]:
     with TemporaryDirectory() as folder:
-        document = make_app(Path(folder)).extensions["letstalk_openapi"]
+        document = json.loads(make_app(Path(folder)).extensions["letstalk_openapi"])
     schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config(seed=SEED))
     schema.app = app = _App()
     return schema, app
