@@ -8,11 +8,9 @@ loop, or the thread that has sent the answer, which need not wake the loop for i
 
 from __future__ import annotations
 
-import errno
 import select
 import threading
 import time
-from contextlib import suppress
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -51,7 +49,7 @@ class ConnectionLoop:
                     look_at_all_at = 0.0
 
     def watch(self, connection: Any) -> None:
-        """Wait for the next thing that `connection` wants; for nothing where it wants nothing now. From any thread."""
+        """Wait for the next thing that `connection` wants; for nothing where it wants nothing now."""
         events = select.EPOLLIN | select.EPOLLPRI if connection.readable() else 0
         if connection.writable() and not connection.accepting:
             events |= select.EPOLLOUT
@@ -59,21 +57,18 @@ class ConnectionLoop:
         if not events or number is None:
             return
         try:
-            try:
-                self._epoll.modify(number, events | select.EPOLLONESHOT)
-            except FileNotFoundError:
-                # Its number may have gone to a new connection meanwhile, which the loop has begun to watch. Whatever is
-                # asked for in the wrong one's name comes at once, changes nothing, and has the loop look again.
-                with suppress(FileExistsError):
-                    self._epoll.register(number, events | select.EPOLLONESHOT)
-        except OSError as error:
-            if error.errno != errno.EBADF:  # closed by the loop, while a thread was about to wait for it
-                raise
+            self._epoll.modify(number, events | select.EPOLLONESHOT)
+        except FileNotFoundError:  # it is new
+            self._epoll.register(number, events | select.EPOLLONESHOT)
 
     def answer(self, channel: HTTPChannel) -> None:
-        """Called by a thread that begins to answer a request of `channel`."""
+        """Called by a thread that begins to answer a request of `channel`, which gives its number back under a
+        `number_lock`: once closed, it would go to whatever is opened next.
+        """
         self._answering.channel = channel
 
     def go_on(self) -> None:
         """In place of the server's `pull_trigger`, by which such a thread asks the loop to see to its channel."""
-        self.watch(self._answering.channel)
+        channel = self._answering.channel
+        with channel.number_lock:
+            self.watch(channel)

@@ -4,7 +4,9 @@ production server alone.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
+from typing import Any
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -76,6 +78,14 @@ class Channel(HTTPChannel):
 
     parser_class = Parser
     task_class = Task
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.number_lock = threading.Lock()
+        super().__init__(*arguments, **options)
+
+    def del_channel(self, map: Any = None) -> None:  # wasyncore's name
+        with self.number_lock:
+            super().del_channel(map)
 
     def received(self, data: bytes) -> bool:
         is_taken = super().received(data)

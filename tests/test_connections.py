@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import socket
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from waitress.server import create_server
@@ -142,30 +144,36 @@ def test_connections_that_come_and_go_are_all_served_by_a_loop_that_sleeps() -> 
     assert time.monotonic() - started < 10, "nobody waited until the loop woke by itself"
 
 
-class OvertakenEpoll:
-    """As if the loop began to watch a new connection of the same number between a thread's two steps."""
+class PausedEpoll:
+    """One in which a thread stops when it is about to wait for a connection again."""
 
     def __init__(self) -> None:
         self.real = select.epoll()
+        self.about_to_wait, self.may_go_on = threading.Event(), threading.Event()
+        self.open_while_paused: list[bool] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
 
     def modify(self, number: int, events: int) -> None:
-        self.real.register(number, events)
-        raise FileNotFoundError
+        if threading.current_thread().name.startswith("waitress"):
+            before = os.fstat(number).st_ino
+            self.about_to_wait.set()
+            self.may_go_on.wait(10)
+            self.open_while_paused.append(os.fstat(number).st_ino == before)
+        self.real.modify(number, events)
 
-    def register(self, number: int, events: int) -> None:
-        self.real.register(number, events)
 
-
-def test_a_thread_that_is_overtaken_by_a_new_connection_of_the_same_number_goes_on() -> None:
-    server: Any = create_server(answer, host="127.0.0.1", port=0, threads=1)
-    loop = ConnectionLoop(server)
-    loop._epoll = overtaken = OvertakenEpoll()  # type: ignore[assignment]  # it is asked for these two only
-    loop.watch(server)
-    with socket.create_connection(("127.0.0.1", server.effective_port), timeout=5):
-        assert [number for number, _ in overtaken.real.poll(5)] == [server._fileno]
-    server.close()
-    server.task_dispatcher.shutdown()
-    overtaken.real.close()
+def test_a_number_goes_to_nothing_else_while_a_thread_is_about_to_wait_for_its_connection() -> None:
+    paused = PausedEpoll()
+    with patch("letstalk.connection_loops.select.epoll", lambda: paused), serving(longest_sleep_seconds=15) as port:
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+            wire.sendall(get())
+            assert paused.about_to_wait.wait(10)
+        with socket.create_connection(("127.0.0.1", port), timeout=10):  # has the loop look at all connections
+            time.sleep(0.3)  # and close the one whose client has gone
+            paused.may_go_on.set()
+    assert paused.open_while_paused == [True]
 
 
 def test_an_answer_that_is_read_slowly_arrives_whole_although_the_loop_sleeps() -> None:
