@@ -117,7 +117,8 @@ class Database:
                 max_overflow=pool_size,
                 pool_pre_ping=True,
                 hide_parameters=True,
-                connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS},
+                # What psycopg prepares by itself it drops at a roll-back, and ours with it (`prepared_statements.py`).
+                connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, "prepare_threshold": None},
             )
             _prepare_postgresql(self.engine)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:

@@ -6,10 +6,15 @@ Beginning and ending a transaction by SQLAlchemy's own objects and events takes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+
+if TYPE_CHECKING:
+    from letstalk.storage.prepared_statements import PreparedStatements
+
+_PREPARED = "letstalk_prepared_statements"
 
 
 def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> Any:
@@ -23,13 +28,25 @@ def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> A
         raise _as_ours(connection, words, error) from error
 
 
+def run_prepared(connection: Connection, words: str, parameters: Any) -> Any:
+    """The same for a statement that is run again and again. On PostgreSQL its parameters are written $1, $2."""
+    if connection.dialect.name == "sqlite":
+        return run_on_driver(connection, words, parameters)  # Python's own keeps those that it has prepared
+    try:
+        return _prepared_statements_of(connection).run(words, parameters)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_ours(connection, words, error) from error
+
+
 def commit(connection: Connection) -> None:
     """Commit, or roll back and raise DBAPIError."""
     try:
         if connection.in_transaction():  # SQLAlchemy began one for a statement of its own
             connection.commit()
-        else:
+        elif connection.dialect.name == "sqlite":
             _end(connection, "COMMIT", connection.connection.driver_connection.commit)  # type: ignore[union-attr]
+        else:
+            _end(connection, "COMMIT", _prepared_statements_of(connection).commit)
     except BaseException:
         roll_back(connection)
         raise
@@ -44,6 +61,17 @@ def roll_back(connection: Connection) -> None:
     except BaseException:
         connection.invalidate()
         raise
+
+
+def _prepared_statements_of(connection: Connection) -> PreparedStatements:
+    kept = connection.connection.info  # emptied when it is another connection to PostgreSQL
+    found: PreparedStatements | None = kept.get(_PREPARED)
+    if found is None:
+        # Imported only where PostgreSQL is used: its driver takes 6 MB.
+        from letstalk.storage.prepared_statements import PreparedStatements
+
+        found = kept[_PREPARED] = PreparedStatements(cast(Any, connection.connection.driver_connection))
+    return found
 
 
 def _end(connection: Connection, words: str, end: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ SQLAlchemy compiles or looks up, binds, wraps and fetches a statement anew each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,26 +15,28 @@ from sqlalchemy import ClauseElement, Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from letstalk.storage.drivers import run_on_driver
+from letstalk.storage.drivers import run_prepared
 
 Convert = Callable[[Any], Any]
+
+_NAMED = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A statement in the words of one dialect. `order` is of its parameters where they are told apart by position, and
-    the keys of `to_driver` are such positions then, else names.
+    """A statement in the words of one dialect. `order` is of its parameters, and `to_driver` of what each of those at a
+    position goes through.
     """
 
     words: str
-    order: tuple[str, ...] | None
+    order: tuple[str, ...]
     fixed: dict[str, Any]
-    to_driver: tuple[tuple[Any, Convert], ...]
+    to_driver: tuple[tuple[int, Convert], ...]
 
-    def bind(self, parameters: dict[str, Any]) -> Any:
+    def bind(self, parameters: dict[str, Any]) -> list[Any]:
         """What the driver is given for them."""
         values = {**self.fixed, **parameters} if self.fixed else parameters
-        given: Any = dict(values) if self.order is None else [values[name] for name in self.order]
+        given = [values[name] for name in self.order]
         for place, convert in self.to_driver:
             given[place] = convert(given[place])
         return given
@@ -74,7 +77,7 @@ class Statement:
     def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
         dialect = connection.dialect
         prepared = self._prepared.get(dialect.name) or self._prepare(dialect)
-        return run_on_driver(connection, prepared.words, prepared.bind(parameters))
+        return run_prepared(connection, prepared.words, prepared.bind(parameters))
 
     def _prepare(self, dialect: Dialect) -> _Prepared:
         compiled = self._statement.compile(dialect=dialect)
@@ -82,13 +85,17 @@ class Statement:
             raise TypeError("only statements that SQLAlchemy compiles to SQL can be prepared")
         binds = {name: bind for bind, name in compiled.bind_names.items()}
         to_driver = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
-        order = None if compiled.positiontup is None else tuple(compiled.positiontup)
-        places = enumerate(order) if order is not None else zip(to_driver, to_driver, strict=True)
+        if compiled.positiontup is None:
+            words, order = _number(compiled.string)
+        else:
+            words, order = compiled.string, tuple(compiled.positiontup)
         prepared = self._prepared[dialect.name] = _Prepared(
-            words=compiled.string,
+            words=words,
             order=order,
             fixed={name: bind.value for name, bind in binds.items() if not bind.required},
-            to_driver=tuple((place, convert) for place, name in places if (convert := to_driver[name]) is not None),
+            to_driver=tuple(
+                (place, convert) for place, name in enumerate(order) if (convert := to_driver[name]) is not None
+            ),
         )
         return prepared
 
@@ -103,6 +110,13 @@ class Statement:
             known = tuple((place, convert) for place, convert in enumerate(processors) if convert is not None)
             self._from_driver[dialect.name] = known
         return known
+
+
+def _number(words: str) -> tuple[str, tuple[str, ...]]:
+    """`%(name)s` as $1, $2: the words for PostgreSQL itself, and the names in that order."""
+    names: dict[str, str] = {}
+    numbered = _NAMED.sub(lambda found: names.setdefault(found[1], f"${len(names) + 1}"), words)
+    return numbered.replace("%%", "%"), tuple(names)
 
 
 def _convert(row: Sequence[Any], converters: tuple[tuple[int, Convert], ...]) -> Sequence[Any]:
