@@ -8,7 +8,7 @@ from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 
-from letstalk import limit_windows as limit_windows  # registers the scheme that is named below
+from letstalk import limit_windows as limit_windows  # registers the schemes that are named below
 
 login_manager = LoginManager()
 csrf = CSRFProtect()
@@ -23,7 +23,7 @@ def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
     """
     limiter = Limiter(
         key_func=get_remote_address,
-        storage_uri=redis_url or "letstalk://",
+        storage_uri=f"letstalk+{redis_url}" if redis_url else "letstalk://",
         storage_options={"socket_timeout": 1, "socket_connect_timeout": 1} if redis_url else {},
         strategy="fixed-window",
         key_prefix="letstalk",

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mailing": {"domain"},
     "identity_providers": {"domain"},
     "services": {"storage", "telephony", "mailing", "identity_providers", "domain"},
-    "web": {"services", "domain", "extensions"},
+    "web": {"services", "domain", "extensions", "limit_windows"},
     "tasks": {"services", "domain", "task_storage"},
     "task_storage": {"hidden_imports"},
     "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},

@@ -82,6 +82,10 @@ class TokenService:
         """See `TokenAuthenticator.authenticate`. Raises InvalidToken or AddressNotAllowed."""
         return self._authenticator.authenticate(presented, address)
 
+    def recall(self, presented: str, address: str) -> Actor | None:
+        """See `TokenAuthenticator.recall`."""
+        return self._authenticator.recall(presented, address)
+
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
         """A new token. Without a `user_id` it is whose the actor acts for; with an admin token, "default_user"'s.
 

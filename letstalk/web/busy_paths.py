@@ -61,10 +61,15 @@ class BusyPaths:
         environ[ROUTE] = environ["PATH_INFO"]
         actor: Actor | None = None
         try:
-            self._limits.check_address(environ)
             presented = environ["HTTP_AUTHORIZATION"][len(BEARER) :].strip()
-            actor = self._services.tokens.authenticate(presented, address_of(environ))
-            admit(environ, actor, path.guard, self._services, self._limits)
+            actor = self._services.tokens.recall(presented, address_of(environ))
+            if actor is not None:
+                # A token that was good just now is no guess, which would have to be counted first.
+                admit(environ, actor, path.guard, self._services, self._limits, is_address_counted=False)
+            else:
+                self._limits.check_address(environ)
+                actor = self._services.tokens.authenticate(presented, address_of(environ))
+                admit(environ, actor, path.guard, self._services, self._limits)
             reply = path.answer(self._services, actor, parse_object(environ["wsgi.input"].read(length)), environ)
             body = to_body(reply.content)
         except Exception as error:

@@ -150,14 +150,23 @@ def _admit(guard: Guard) -> None:
         g.actor = _on_behalf(actor, guard)
 
 
-def admit(environ: Environ, actor: Actor, guard: Guard, services: Services, limits: RequestLimits) -> None:
+def admit(
+    environ: Environ,
+    actor: Actor,
+    guard: Guard,
+    services: Services,
+    limits: RequestLimits,
+    *,
+    is_address_counted: bool = True,
+) -> None:
     """Count a request of somebody known, and see whether it is theirs to make.
 
     Raises TooManyRequests, Forbidden, InsufficientScope.
     """
     if actor.token_id is not None:
         services.usage.count(actor.token_id)
-        limits.check_token(environ, actor.token_id, actor.rate_limit)
+        check = limits.check_token if is_address_counted else limits.check_address_and_token
+        check(environ, actor.token_id, actor.rate_limit)
     elif actor.account_id is not None:
         limits.check_token(environ, actor.account_id, None)
     _check_rights(actor, guard)

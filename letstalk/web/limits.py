@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app
 from flask_limiter import Limiter
 from limits import RateLimitItem, parse_many
-from limits.storage import Storage
 
 from letstalk.domain.addresses import subscriber_of
 from letstalk.domain.errors import TooManyRequests
+from letstalk.limit_windows import Hit, SharedWindows, Windows
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import limit_storage_away_total
 from letstalk.web.security_headers import MORE_HEADERS
@@ -31,6 +31,13 @@ MAIL_LIMIT = "10 per minute; 30 per hour"  # how often a mailbox is written to, 
 Environ = dict[str, Any]
 
 
+class Limit(NamedTuple):
+    """A limit in words, and what a request counts there."""
+
+    words: str
+    hit: Hit
+
+
 class RequestLimits:
     """Counts requests in the limiter's storage, and in this process while that storage is away.
 
@@ -41,7 +48,7 @@ class RequestLimits:
     Each check takes the request as WSGI has it: where the client stands is left there for its answer's headers.
     """
 
-    def __init__(self, limiter: Limiter, fallback: Storage, *, token: str | None, address: str | None) -> None:
+    def __init__(self, limiter: Limiter, fallback: Windows, *, token: str | None, address: str | None) -> None:
         """`token` and `address` in Flask-Limiter's words; None switches that limit off."""
         self._limiter = limiter
         self._fallback = fallback
@@ -55,60 +62,71 @@ class RequestLimits:
 
     def check_address(self, environ: Environ) -> None:
         """Count a request from its address. Raises TooManyRequests when it is one too many."""
-        self._check(environ, "address", subscriber_of(address_of(environ)), self._address)
+        self._check(environ, self._of_address(environ, "address", self._address))
 
     def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
         """Count a request of a token, by its own limit if it has one. Raises TooManyRequests."""
-        self._check(environ, "token", token_id, self._token if own_limit is None else _parse(own_limit))
+        self._check(environ, self._of_token(token_id, own_limit))
+
+    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
+        """Both at once, first the address. Raises TooManyRequests."""
+        self._check(environ, self._of_address(environ, "address", self._address) + self._of_token(token_id, own_limit))
 
     def check_sign_in(self, environ: Environ) -> None:
         """Count a try to sign in from the address. Raises TooManyRequests."""
-        self._check(environ, "sign_in", subscriber_of(address_of(environ)), self._sign_in)
+        self._check(environ, self._of_address(environ, "sign_in", self._sign_in))
 
     def check_mail(self, environ: Environ) -> None:
         """Count a request that has someone mailed. Raises TooManyRequests."""
-        self._check(environ, "mail", subscriber_of(address_of(environ)), self._mail)
+        self._check(environ, self._of_address(environ, "mail", self._mail))
 
     def check_departure(self, environ: Environ) -> None:
         """Count a browser that goes off to sign in elsewhere. Raises TooManyRequests."""
-        self._check(environ, "departure", subscriber_of(address_of(environ)), self._departure)
+        self._check(environ, self._of_address(environ, "departure", self._departure))
 
-    def _check(self, environ: Environ, kind: str, key: str, items: tuple[RateLimitItem, ...]) -> None:
-        for item in items:
-            if time.monotonic() < self._away_until:
-                self._hit(environ, self._fallback, item, kind, key)
-                continue
-            try:
-                self._hit(environ, self._limiter.storage, item, kind, key)
-            except TooManyRequests:
-                raise
-            except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
-                # A storage that hangs costs its time-out: not for each request, but once in a while.
-                self._away_until = time.monotonic() + ASK_AGAIN_SECONDS
-                limit_storage_away_total.inc()
-                log.warning("limit_storage_away", error=type(error).__name__)
-                self._hit(environ, self._fallback, item, kind, key)
+    def _of_address(self, environ: Environ, kind: str, items: tuple[RateLimitItem, ...]) -> tuple[Limit, ...]:
+        return _limits_of(kind, subscriber_of(address_of(environ)), items)
 
-    def _reset_time(self, storage: Storage, name: str) -> float:
+    def _of_token(self, token_id: str, own_limit: str | None) -> tuple[Limit, ...]:
+        return _limits_of("token", token_id, self._token if own_limit is None else _parse(own_limit))
+
+    def _check(self, environ: Environ, limits: tuple[Limit, ...]) -> None:
+        """Count one request by each of `limits`, as far as the first that it is beyond."""
+        if not limits:
+            return
+        hits = [limit.hit for limit in limits]
+        windows: Windows | SharedWindows = self._limiter.storage  # type: ignore[assignment]  # one of ours
+        if time.monotonic() < self._away_until:
+            windows = self._fallback
+        try:
+            counts = windows.count(hits)
+        except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
+            # A storage that hangs costs its time-out: not for each request, but once in a while.
+            self._away_until = time.monotonic() + ASK_AGAIN_SECONDS
+            limit_storage_away_total.inc()
+            log.warning("limit_storage_away", error=type(error).__name__)
+            windows = self._fallback
+            counts = windows.count(hits)
+        for limit, used in zip(limits, counts, strict=False):
+            self._judge(environ, limit, used, windows)
+
+    def _judge(self, environ: Environ, limit: Limit, used: int, windows: Windows | SharedWindows) -> None:
+        remaining = limit.hit.amount - used
+        reset_seconds = max(1, math.ceil(self._reset_time(windows, limit.hit.key) - time.time()))
+        _state(environ, limit.hit, max(0, remaining), reset_seconds)
+        if remaining < 0:
+            raise TooManyRequests(
+                f"Too many requests: at most {limit.words}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
+            )
+
+    def _reset_time(self, windows: Windows | SharedWindows, name: str) -> float:
         """When the window ends, in Unix seconds: asked for once a window, since it does not move."""
         known = self._reset_times.get(name)
         if known is None or known <= time.time():
             if len(self._reset_times) >= MAX_REMEMBERED:
                 self._reset_times.clear()
-            known = self._reset_times[name] = storage.get_expiry(name)
+            known = self._reset_times[name] = windows.get_expiry(name)
         return known
-
-    def _hit(self, environ: Environ, storage: Storage, item: RateLimitItem, kind: str, key: str) -> None:
-        """Count one, by the storage itself: `FixedWindowRateLimiter` reads there again what this knows already."""
-        name = _key_for(item, kind, key)
-        used = storage.incr(name, item.get_expiry())
-        remaining = item.amount - used
-        reset_seconds = max(1, math.ceil(self._reset_time(storage, name) - time.time()))
-        _state(environ, item, max(0, remaining), reset_seconds)
-        if remaining < 0:
-            raise TooManyRequests(
-                f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
-            )
 
 
 @lru_cache(maxsize=1024)
@@ -117,8 +135,8 @@ def _parse(words: str | None) -> tuple[RateLimitItem, ...]:
 
 
 @lru_cache(maxsize=MAX_REMEMBERED)
-def _key_for(item: RateLimitItem, kind: str, key: str) -> str:
-    return item.key_for(kind, key)
+def _limits_of(kind: str, key: str, items: tuple[RateLimitItem, ...]) -> tuple[Limit, ...]:
+    return tuple(Limit(str(item), Hit(item.key_for(kind, key), item.get_expiry(), item.amount)) for item in items)
 
 
 def address_of(environ: Environ) -> str:
@@ -131,12 +149,12 @@ def request_limits() -> RequestLimits:
     return limits
 
 
-def _state(environ: Environ, item: RateLimitItem, remaining: int, reset_seconds: int) -> None:
+def _state(environ: Environ, hit: Hit, remaining: int, reset_seconds: int) -> None:
     """Tell the client its tightest limit, as the IETF's RateLimit header fields draft writes it."""
     if remaining < environ.get(LEAST_REMAINING, math.inf):
         environ[LEAST_REMAINING] = remaining
         headers = environ[MORE_HEADERS]
-        headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
+        headers["RateLimit-Policy"] = f'"default";q={hit.amount};w={hit.window_seconds}'
         headers["RateLimit"] = f'"default";r={remaining};t={reset_seconds}'
 
 
