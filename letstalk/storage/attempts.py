@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +10,7 @@ from sqlalchemy import Boolean, ColumnClause, ColumnElement, Connection, bindpar
 
 from letstalk.domain.verifications import MAX_ATTEMPTS
 from letstalk.storage.db import UtcDateTime
-from letstalk.storage.statements import Statement
+from letstalk.storage.statements import Statement, first_of_each
 from letstalk.storage.verifications import IS_PENDING, verifications
 
 
@@ -80,25 +79,26 @@ class _Spending:
             .values(attempts_used=verifications.c.attempts_used + _ONE)
         )
         self._spend = Statement(spend.returning(*_DECISIVE))
+        self._look = Statement(select(*_STANDING).select_from(verifications).where(*conditions))
         self._spend_and_look = Statement(spend.returning(*_DECISIVE, *_STANDING))
 
     def run(self, connection: Connection, parameters: dict[str, Any]) -> SpentAttempt | None:
         if connection.dialect.name == "sqlite":
             row = self._spend_and_look.first(connection, parameters)
             return None if row is None else SpentAttempt(*row)
-        row = self._spend.first(connection, parameters)
         # A statement that had to wait for the row does not see what was committed meanwhile; the next one does. Of
-        # parallel guesses, the tenth wrong one must be the last.
-        return None if row is None else SpentAttempt(*row, *_look(connection, row[0]))
+        # parallel guesses, the tenth wrong one must be the last. Both find the same: no newer verification comes while
+        # this one, still awaited, is held.
+        row, standing = first_of_each(connection, parameters, self._spend, self._look)
+        if row is None:
+            return None
+        if standing is None:
+            raise LookupError("a verification that is held was not found")
+        return SpentAttempt(*row, *standing)
 
 
 _BY_ID = _Spending(_IS_IT, _OWN)
 _NEWEST = _Spending(_IS_NEWEST)
-_LOOK = Statement(select(*_STANDING).select_from(verifications).where(_IS_IT))
-
-
-def _look(connection: Connection, verification_id: str) -> Sequence[Any]:
-    return _LOOK.one(connection, {"verification_id": verification_id})
 
 
 def spend_attempt(connection: Connection, user_id: str, verification_id: str, now: datetime) -> SpentAttempt | None:

@@ -5,7 +5,7 @@ Beginning and ending a transaction by SQLAlchemy's own objects and events takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection
@@ -28,14 +28,18 @@ def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> A
         raise _as_ours(connection, words, error) from error
 
 
-def run_prepared(connection: Connection, words: str, parameters: Any) -> Any:
-    """The same for a statement that is run again and again. On PostgreSQL its parameters are written $1, $2."""
+def run_prepared(connection: Connection, *asked: tuple[str, Sequence[Any]]) -> list[Any]:
+    """The same for statements that are run again and again, each with its parameters; a cursor of each.
+
+    On PostgreSQL parameters are written $1, $2, and all statements go there together.
+    """
     if connection.dialect.name == "sqlite":
-        return run_on_driver(connection, words, parameters)  # Python's own keeps those that it has prepared
+        # Python's driver keeps those that it has prepared.
+        return [run_on_driver(connection, words, parameters) for words, parameters in asked]
     try:
-        return _prepared_statements_of(connection).run(words, parameters)
+        return list(_prepared_statements_of(connection).run(*asked))
     except connection.dialect.loaded_dbapi.Error as error:
-        raise _as_ours(connection, words, error) from error
+        raise _as_ours(connection, "; ".join(words for words, _ in asked), error) from error
 
 
 def commit(connection: Connection) -> None:

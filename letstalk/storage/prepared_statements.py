@@ -6,6 +6,7 @@ connection stays usable beside them: it asks libpq itself whether a transaction 
 
 from __future__ import annotations
 
+import select
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
@@ -13,9 +14,10 @@ from typing import Any, cast
 from psycopg import Connection, DataError, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
+_BEGIN = ("BEGIN", ())
 _FINE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -57,30 +59,65 @@ class PreparedStatements:
 
     def __init__(self, connection: Connection[Any]) -> None:
         self._pgconn = connection.pgconn
+        self._answers = select.poll()
+        self._answers.register(self._pgconn.socket, select.POLLIN)
         self._transformer: Any = Transformer(connection)  # its type is one of two, which psycopg chooses as it starts
         self._names: dict[str, bytes] = {}
 
-    def run(self, words: str, values: Sequence[Any]) -> Rows:
-        """Run a statement in the open transaction, or in a new one; its parameters are written $1, $2.
+    def run(self, *asked: tuple[str, Sequence[Any]]) -> list[Rows]:
+        """Run statements, each with its values, in the open transaction or in a new one; parameters are written $1, $2.
 
-        Raises psycopg's Error.
+        They go there together and are run one after the other: each sees what was committed before it began. Raises
+        psycopg's Error, of the first that fails.
         """
-        given = cast(list[bytes], [None if value is None else _to_text(value) for value in values])  # which takes None
         if self._pgconn.transaction_status == TransactionStatus.IDLE:
-            self._check(self._pgconn.exec_(b"BEGIN"))
-        name = self._names.get(words) or self._prepare(words)
-        return Rows(self._check(self._pgconn.exec_prepared(name, given)), self._transformer)
+            asked = (_BEGIN, *asked)
+        # The values as libpq has them, where None is NULL, which its wrapper's type leaves out.
+        ready = [
+            (self._name_of(words), cast(list[bytes], [_to_text(value) for value in values])) for words, values in asked
+        ]
+        results = self._pipeline(ready) if len(ready) > 1 else [self._pgconn.exec_prepared(*ready[0])]
+        rows = [Rows(self._check(result), self._transformer) for result in results]
+        return rows[1:] if asked[0] is _BEGIN else rows
 
     def commit(self) -> None:
         """Commit what is open, if anything is. Raises psycopg's Error."""
         if self._pgconn.transaction_status != TransactionStatus.IDLE:
             self._check(self._pgconn.exec_(b"COMMIT"))
 
-    def _prepare(self, words: str) -> bytes:
-        name = b"letstalk_%d" % len(self._names)
-        self._check(self._pgconn.prepare(name, words.encode()))
-        self._names[words] = name
+    def _name_of(self, words: str) -> bytes:
+        name = self._names.get(words)
+        if name is None:
+            name = b"letstalk_%d" % len(self._names)
+            self._check(self._pgconn.prepare(name, words.encode()))
+            self._names[words] = name
         return name
+
+    def _pipeline(self, ready: list[tuple[bytes, list[bytes]]]) -> list[PGresult]:
+        """libpq's pipeline mode (PostgreSQL's documentation, 32.5): all is sent, then every answer read."""
+        pgconn = self._pgconn
+        pgconn.enter_pipeline_mode()
+        for name, values in ready:
+            pgconn.send_query_prepared(name, values)
+        pgconn.pipeline_sync()
+        results: list[PGresult] = []
+        while pgconn.status == ConnStatus.OK:
+            result = self._next_result()
+            if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
+                pgconn.exit_pipeline_mode()
+                return results
+            if result is not None:  # None stands between the answers
+                results.append(result)
+        for result in results:
+            self._check(result)  # for what PostgreSQL said before it went
+        raise OperationalError("the connection is lost")
+
+    def _next_result(self) -> PGresult | None:
+        # By itself libpq would wait with the interpreter lock held.
+        while self._pgconn.flush() or self._pgconn.is_busy():
+            self._answers.poll()
+            self._pgconn.consume_input()
+        return self._pgconn.get_result()
 
     def _check(self, result: PGresult) -> PGresult:
         if result.status in _FINE:
@@ -90,8 +127,10 @@ class PreparedStatements:
         raise error_from_result(result)
 
 
-def _to_text(value: Any) -> bytes:
+def _to_text(value: Any) -> bytes | None:
     """A parameter as PostgreSQL reads it; the statement says of what type it is."""
+    if value is None:
+        return None
     if isinstance(value, str):
         if "\0" in value:  # the text would end there
             raise DataError("PostgreSQL keeps no NUL in a text")

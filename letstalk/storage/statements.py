@@ -57,9 +57,7 @@ class Statement:
 
     def first(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any] | None:
         """The first row, None without one."""
-        cursor = self._run(connection, parameters)
-        row = cursor.fetchone()
-        return None if row is None else _convert(row, self._converters(connection.dialect, cursor))
+        return self._first(connection, self._run(connection, parameters))
 
     def one(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any]:
         """The first row of a statement that always has one."""
@@ -75,9 +73,16 @@ class Statement:
         return [_convert(row, converters) for row in rows]
 
     def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
+        return run_prepared(connection, self._ready(connection, parameters))[0]
+
+    def _first(self, connection: Connection, cursor: Any) -> Sequence[Any] | None:
+        row = cursor.fetchone()
+        return None if row is None else _convert(row, self._converters(connection.dialect, cursor))
+
+    def _ready(self, connection: Connection, parameters: dict[str, Any]) -> tuple[str, list[Any]]:
         dialect = connection.dialect
         prepared = self._prepared.get(dialect.name) or self._prepare(dialect)
-        return run_prepared(connection, prepared.words, prepared.bind(parameters))
+        return prepared.words, prepared.bind(parameters)
 
     def _prepare(self, dialect: Dialect) -> _Prepared:
         compiled = self._statement.compile(dialect=dialect)
@@ -110,6 +115,17 @@ class Statement:
             known = tuple((place, convert) for place, convert in enumerate(processors) if convert is not None)
             self._from_driver[dialect.name] = known
         return known
+
+
+def first_of_each(
+    connection: Connection, parameters: dict[str, Any], *statements: Statement
+) -> list[Sequence[Any] | None]:
+    """The first row of each statement, None without one; `parameters` are those of all.
+
+    They go to PostgreSQL together, and are run one after the other.
+    """
+    cursors = run_prepared(connection, *(statement._ready(connection, parameters) for statement in statements))
+    return [statement._first(connection, cursor) for statement, cursor in zip(statements, cursors, strict=True)]
 
 
 def _number(words: str) -> tuple[str, tuple[str, ...]]:
