@@ -76,15 +76,23 @@ def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_o
     log.warning("call_unknown", call_id=call.call_id)
 
 
-def end_verification(
-    connection: Connection, verification_id: str, status: VerificationStatus, approved_at: datetime | None = None
-) -> bool:
+def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
     """Give a pending verification its last status. False when it was over already."""
-    ended = verification_storage.end_verification(connection, verification_id, status, approved_at=approved_at)
+    ended = verification_storage.end_verification(connection, verification_id, status)
     if ended:
-        verifications_total.labels(status.value).inc()
-        log.info("verification_ended", verification_id=verification_id, status=status.value)
+        _note_end(verification_id, status)
     return ended
+
+
+def approve_held_verification(connection: Connection, verification_id: str, now: datetime) -> None:
+    """Approve a verification that this transaction holds and has found pending."""
+    verification_storage.approve_held(connection, verification_id, now)
+    _note_end(verification_id, VerificationStatus.APPROVED)
+
+
+def _note_end(verification_id: str, status: VerificationStatus) -> None:
+    verifications_total.labels(status.value).inc()
+    log.info("verification_ended", verification_id=verification_id, status=status.value)
 
 
 def retire_calls(connection: Connection, verification_id: str, reason: str, now: datetime) -> list[str]:

@@ -132,7 +132,7 @@ class SendService:
             first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_answer=False)
-            self._db.lock(connection, "phone", phone.e164)
+            self._db.lock_with_next(connection, "phone", phone.e164)
             standing = find_standing(
                 connection, actor.user_id, phone.e164, now - self._longest_window, self._fewest_to_look_at
             )

@@ -25,7 +25,7 @@ from letstalk.domain.verifications import (
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.services.digest_keys import DigestKeys
-from letstalk.services.endings import end_verification, retire_calls
+from letstalk.services.endings import approve_held_verification, end_verification, retire_calls
 from letstalk.services.lookups import Target, canonical_id, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import attempts
@@ -187,7 +187,7 @@ class VerificationService:
         check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone), now)
 
     def _approve(self, connection: Connection, actor: Actor, attempt: SpentAttempt, now: datetime) -> list[str]:
-        end_verification(connection, attempt.verification_id, VerificationStatus.APPROVED, approved_at=now)
+        approve_held_verification(connection, attempt.verification_id, now)
         if attempt.last_wrong_code_at is not None:
             storage.clear_wrong_codes(connection, actor.user_id, attempt.phone)
         if not attempt.has_unfinished_calls:

@@ -174,7 +174,7 @@ def insert_call(
     now: datetime,
 ) -> None:
     """Put a new call into the queue."""
-    _INSERT.execute(
+    _INSERT.run_with_next(
         connection,
         {
             "call_id": call_id,
@@ -264,7 +264,7 @@ def count_not_refused(connection: Connection, verification_id: str) -> int:
 
 
 def insert_call_event(connection: Connection, call_id: str, at: datetime, type_: str) -> None:
-    _INSERT_EVENT.execute(connection, {"call_id": call_id, "at": at, "type": type_})
+    _INSERT_EVENT.run_with_next(connection, {"call_id": call_id, "at": at, "type": type_})
 
 
 def list_call_events(connection: Connection, call_ids: list[str]) -> dict[str, list[tuple[datetime, str]]]:

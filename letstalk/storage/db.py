@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -12,15 +10,24 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, make_url, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    MetaData,
+    bindparam,
+    func,
+    make_url,
+    select,
+)
 from sqlalchemy.types import TypeDecorator
 
 from letstalk.storage.drivers import commit, roll_back, run_on_driver
+from letstalk.storage.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.storage.partial_indexes import complete_for_postgresql
+from letstalk.storage.statements import Statement
 
-BUSY_TIMEOUT_SECONDS = 10
-# A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
-IDLE_TIMEOUT_SECONDS = 30
 # For so long a connection to PostgreSQL is believed to be alive without asking.
 TRUSTED_SECONDS = 1.0
 
@@ -33,6 +40,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+_LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)).label("locked")))
 
 
 class Turn(Protocol):
@@ -101,26 +111,10 @@ class Database:
         parsed = make_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         if self.is_sqlite:
-            _make_private(parsed.database)
-            self.engine = create_engine(
-                parsed,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                hide_parameters=True,  # they would stand in the log of a failure, codes' digests and phones included
-                connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False},
-            )
-            _prepare_sqlite(self.engine, sqlite_synchronous)
+            self.engine = make_sqlite_engine(parsed, pool_size, sqlite_synchronous)
         else:
-            self.engine = create_engine(
-                parsed.set(drivername="postgresql+psycopg"),
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                pool_pre_ping=True,
-                hide_parameters=True,
-                # What psycopg prepares by itself it drops at a roll-back, and ours with it (`prepared_statements.py`).
-                connect_args={"connect_timeout": BUSY_TIMEOUT_SECONDS, "prepare_threshold": None},
-            )
-            _prepare_postgresql(self.engine)
+            complete_for_postgresql(metadata)
+            self.engine = make_postgresql_engine(parsed, pool_size)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
         # a p99 of 86 ms became 23 (shared/costs.md).
         self._write_turn: Turn = threading.Lock() if self.is_sqlite else _NO_TURN
@@ -151,12 +145,13 @@ class Database:
 
         SQLite has nothing to do: a write transaction there is alone already.
         """
-        if self.is_sqlite:
-            return
-        digest = hashlib.blake2b(f"{kind}\0{key}".encode(), digest_size=8).digest()
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(:key)"), {"key": int.from_bytes(digest, "big", signed=True)}
-        )
+        if not self.is_sqlite:
+            _LOCK.one(connection, {"key": _key_of(kind, key)})
+
+    def lock_with_next(self, connection: Connection, kind: str, key: str = "") -> None:
+        """The same before the next statement, together with which it goes to PostgreSQL."""
+        if not self.is_sqlite:
+            _LOCK.run_with_next(connection, {"key": _key_of(kind, key)})
 
     def close(self) -> None:
         """Close every connection: those that are in use, once they are given back."""
@@ -196,6 +191,11 @@ class Database:
         with self._counting:
             self._opened -= 1
         connection.close()
+
+
+def _key_of(kind: str, key: str) -> int:
+    digest = hashlib.blake2b(f"{kind}\0{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 class Transaction:
@@ -240,52 +240,3 @@ class Transaction:
                 self._db.give_back(self._connection)
         finally:
             self._turn.release()
-
-
-def _make_private(path: str | None) -> None:
-    """Make the file ourselves where there is none: SQLite would let everyone on the machine read it."""
-    if path and path != ":memory:" and not os.path.exists(path):
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-
-
-def _prepare_postgresql(engine: Engine) -> None:
-    complete_for_postgresql(metadata)
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_TIMEOUT_SECONDS}s'")
-        connection.commit()
-
-
-def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        # Without this the driver opens transactions by its own rules, and never an IMMEDIATE one.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        _switch_to_wal(cursor)
-        cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        # Erased means overwritten: otherwise a phone, or a sealed code, would stay readable in the file's free space.
-        cursor.execute("PRAGMA secure_delete = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        if not connection.get_execution_options().get("borrowed"):
-            connection.exec_driver_sql("BEGIN")
-
-
-def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
-    """Several processes may open one new file at once, and here SQLite does not wait as it does everywhere else: it
-    says that the database is locked (its documentation of WAL, "Sometimes Queries Return SQLITE_BUSY").
-    """
-    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.01)

@@ -42,10 +42,30 @@ def run_prepared(connection: Connection, *asked: tuple[str, Sequence[Any]]) -> l
         raise _as_ours(connection, "; ".join(words for words, _ in asked), error) from error
 
 
+def run_with_next(connection: Connection, words: str, parameters: Sequence[Any]) -> None:
+    """Run a statement that gives nothing back: on PostgreSQL together with the next one, or with the commit, which
+    raises what it would have raised.
+    """
+    if connection.dialect.name == "sqlite":
+        run_on_driver(connection, words, parameters)
+    else:
+        _prepared_statements_of(connection).run_with_next((words, parameters))
+
+
+def run_waiting(connection: Connection) -> None:
+    """Run what waits for a next statement, on PostgreSQL, since one comes by way of SQLAlchemy. Raises DBAPIError."""
+    try:
+        _prepared_statements_of(connection).run_waiting()
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _as_ours(connection, "what was to be run with the next statement", error) from error
+
+
 def commit(connection: Connection) -> None:
     """Commit, or roll back and raise DBAPIError."""
     try:
         if connection.in_transaction():  # SQLAlchemy began one for a statement of its own
+            if connection.dialect.name != "sqlite":
+                run_waiting(connection)
             connection.commit()
         elif connection.dialect.name == "sqlite":
             _end(connection, "COMMIT", connection.connection.driver_connection.commit)  # type: ignore[union-attr]
@@ -59,6 +79,8 @@ def commit(connection: Connection) -> None:
 def roll_back(connection: Connection) -> None:
     """Take everything back. A connection that can't be brought to do so is given up, and its database takes it back."""
     try:
+        if connection.dialect.name != "sqlite" and not connection.invalidated:
+            _prepared_statements_of(connection).forget_waiting()
         connection.rollback()  # as far as SQLAlchemy began one
         if not connection.invalidated:
             _end(connection, "ROLLBACK", connection.connection.driver_connection.rollback)  # type: ignore[union-attr]

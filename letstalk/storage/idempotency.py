@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Index, PrimaryKeyConstraint, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+)
 
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
+from letstalk.storage.statements import Statement
 
 idempotency_keys = Table(
     "idempotency_keys",
@@ -23,6 +36,17 @@ idempotency_keys = Table(
 )
 Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
 
+_IS_IT = [column == bindparam(column.name) for column in idempotency_keys.primary_key]
+_FIRST = Statement(
+    select(idempotency_keys.c.body_hash, idempotency_keys.c.answer).where(
+        *_IS_IT, idempotency_keys.c.created_at > bindparam("since")
+    )
+)
+_DELETE = Statement(delete(idempotency_keys).where(*_IS_IT))
+_INSERT = Statement(
+    insert(idempotency_keys).values({column.name: bindparam(column.name) for column in idempotency_keys.c})
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FirstAnswer:
@@ -33,22 +57,17 @@ class FirstAnswer:
 
 
 def find_first_answer(connection: Connection, user_id: str, path: str, key: str, since: datetime) -> FirstAnswer | None:
-    table = idempotency_keys.c
-    statement = select(table.body_hash, table.answer).where(
-        table.user_id == user_id, table.path == path, table.key == key, table.created_at > since
-    )
-    row = connection.execute(statement).first()
-    return None if row is None else FirstAnswer(row.body_hash, row.answer)
+    row = _FIRST.first(connection, {"user_id": user_id, "path": path, "key": key, "since": since})
+    return None if row is None else FirstAnswer(*row)
 
 
 def insert_first_answer(
     connection: Connection, user_id: str, path: str, key: str, first: FirstAnswer, now: datetime
 ) -> None:
     """Keep the answer, in place of one that is too old to count."""
-    table = idempotency_keys.c
-    connection.execute(delete(idempotency_keys).where(table.user_id == user_id, table.path == path, table.key == key))
-    values = {"user_id": user_id, "path": path, "key": key, "created_at": now}
-    connection.execute(insert(idempotency_keys), {**values, "body_hash": first.body_hash, "answer": first.answer})
+    named = {"user_id": user_id, "path": path, "key": key}
+    _DELETE.run_with_next(connection, named)
+    _INSERT.run_with_next(connection, named | {"created_at": now, "body_hash": first.body_hash, "answer": first.answer})
 
 
 def delete_old_answers(connection: Connection, before: datetime) -> int:

@@ -17,7 +17,10 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
-_BEGIN = ("BEGIN", ())
+Asked = tuple[str, Sequence[Any]]  # a statement and its values
+
+_BEGIN: Asked = ("BEGIN", ())
+_COMMIT: Asked = ("COMMIT", ())
 _FINE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
@@ -63,27 +66,45 @@ class PreparedStatements:
         self._answers.register(self._pgconn.socket, select.POLLIN)
         self._transformer: Any = Transformer(connection)  # its type is one of two, which psycopg chooses as it starts
         self._names: dict[str, bytes] = {}
+        self._waiting: list[Asked] = []
 
-    def run(self, *asked: tuple[str, Sequence[Any]]) -> list[Rows]:
+    def run_with_next(self, asked: Asked) -> None:
+        """Run a statement before the next one of the transaction, or before its commit, and together with that."""
+        self._waiting.append(asked)
+
+    def run_waiting(self) -> None:
+        """Run what waits for a next one. Raises psycopg's Error."""
+        if self._waiting:
+            self.run()
+
+    def forget_waiting(self) -> None:
+        """For a transaction that is taken back."""
+        self._waiting.clear()
+
+    def run(self, *asked: Asked) -> list[Rows]:
         """Run statements, each with its values, in the open transaction or in a new one; parameters are written $1, $2.
 
         They go there together and are run one after the other: each sees what was committed before it began. Raises
         psycopg's Error, of the first that fails.
         """
+        before, self._waiting = self._waiting, []
         if self._pgconn.transaction_status == TransactionStatus.IDLE:
-            asked = (_BEGIN, *asked)
-        # The values as libpq has them, where None is NULL, which its wrapper's type leaves out.
-        ready = [
-            (self._name_of(words), cast(list[bytes], [_to_text(value) for value in values])) for words, values in asked
-        ]
+            before.insert(0, _BEGIN)
+        ready = [self._ready(*one) for one in (*before, *asked)]
         results = self._pipeline(ready) if len(ready) > 1 else [self._pgconn.exec_prepared(*ready[0])]
         rows = [Rows(self._check(result), self._transformer) for result in results]
-        return rows[1:] if asked[0] is _BEGIN else rows
+        return rows[len(before) :]
 
     def commit(self) -> None:
         """Commit what is open, if anything is. Raises psycopg's Error."""
-        if self._pgconn.transaction_status != TransactionStatus.IDLE:
+        if self._waiting:
+            self.run(_COMMIT)
+        elif self._pgconn.transaction_status != TransactionStatus.IDLE:
             self._check(self._pgconn.exec_(b"COMMIT"))
+
+    def _ready(self, words: str, values: Sequence[Any]) -> tuple[bytes, list[bytes]]:
+        """As libpq has them: None is NULL there, which its wrapper's type leaves out."""
+        return self._name_of(words), cast(list[bytes], [_to_text(value) for value in values])
 
     def _name_of(self, words: str) -> bytes:
         name = self._names.get(words)

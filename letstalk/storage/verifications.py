@@ -129,8 +129,8 @@ def verification_from(row: Sequence[Any]) -> Verification:
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
-    """Raises IntegrityError where the owner has another pending one for this phone."""
-    _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
+    """Write a new one. The next statement raises IntegrityError where the owner has another pending for this phone."""
+    _INSERT.run_with_next(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
 def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
@@ -193,12 +193,16 @@ def spend_replay(connection: Connection, verification_id: str, now: datetime) ->
     )
 
 
-def end_verification(
-    connection: Connection, verification_id: str, status: VerificationStatus, *, approved_at: datetime | None = None
-) -> bool:
-    """Give a pending verification its last status and erase its code. False when it was not pending any more."""
-    values = {"id": verification_id, "ended_as": status.value, "approval": approved_at}
+def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
+    """Give a pending verification a last status but approval, and erase its code. False when it was not pending."""
+    values = {"id": verification_id, "ended_as": status.value, "approval": None}
     return _END.execute(connection, values) == 1
+
+
+def approve_held(connection: Connection, verification_id: str, approved_at: datetime) -> None:
+    """Approve a verification that this transaction holds and has found pending, and erase its code."""
+    values = {"id": verification_id, "ended_as": VerificationStatus.APPROVED.value, "approval": approved_at}
+    _END.run_with_next(connection, values)
 
 
 def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:

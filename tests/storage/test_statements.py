@@ -154,3 +154,69 @@ def test_who_waits_for_postgresql_keeps_no_thread_from_its_work(postgresql_db: D
         is_over.set()
         thread.join()
     assert turns > 50
+
+
+def add_with_next(connection: Connection, name: str) -> None:
+    ADD.run_with_next(connection, {"name": name, "at": NOON})
+
+
+def test_what_runs_with_the_next_statement_is_seen_by_it_whichever_way_it_comes(db: Database) -> None:
+    with db.write() as connection:
+        add_with_next(connection, "a")
+        assert SEEN.first(connection, {"name": "a"}) is not None
+        add_with_next(connection, "b")
+        assert len(connection.execute(select(workers)).all()) == 2
+        add_with_next(connection, "c")
+    assert names(db) == ["a", "b", "c"]
+
+
+def test_a_transaction_of_nothing_else_is_committed(db: Database) -> None:
+    with db.write() as connection:
+        add_with_next(connection, "a")
+        add_with_next(connection, "b")
+    assert names(db) == ["a", "b"]
+
+
+def test_what_fails_with_the_commit_fails_the_transaction(db: Database) -> None:
+    def fail() -> None:
+        with db.write() as connection:
+            add(connection, "a")
+            add_with_next(connection, "b")
+            add_with_next(connection, "a")
+
+    with pytest.raises(IntegrityError):
+        fail()
+    assert names(db) == []
+
+
+def test_what_was_to_run_with_the_next_goes_with_its_transaction(db: Database) -> None:
+    def fail() -> None:
+        with db.write() as connection:
+            add_with_next(connection, "a")
+            raise LookupError
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            fail()
+    with db.write() as connection:
+        add(connection, "b")
+    assert names(db) == ["b"]
+
+
+def test_a_lock_that_is_taken_with_the_next_statement_holds_from_then_on(postgresql_db: Database) -> None:
+    done = threading.Event()
+
+    def lock_it_too() -> None:
+        with postgresql_db.write() as other:
+            postgresql_db.lock_with_next(other, "phone", "one")
+            add(other, "b")
+        done.set()
+
+    with postgresql_db.write() as connection:
+        postgresql_db.lock_with_next(connection, "phone", "one")
+        add(connection, "a")
+        thread = threading.Thread(target=lock_it_too, daemon=True)
+        thread.start()
+        assert not done.wait(0.3)
+    assert done.wait(10)
+    thread.join(10)

@@ -141,9 +141,8 @@ def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
     insert(db, verification)
     with db.write() as connection:
         assert rows.end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
-        assert not rows.end_verification(
-            connection, verification.verification_id, VerificationStatus.APPROVED, approved_at=NOON
-        )
+        assert not rows.end_verification(connection, verification.verification_id, VerificationStatus.FAILED)
+        rows.approve_held(connection, verification.verification_id, NOON)
     ended = found(db, verification.verification_id)
     assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None)
 
