@@ -28,6 +28,7 @@ from letstalk.services.registry import Services
 from letstalk.services.tokens import NewToken
 from letstalk.settings import load_settings
 from letstalk.storage.crypto import Vault, generate_key
+from tests.ports import free_port
 from tests.quick_apps import quick_app
 
 ROOT = Path(__file__).parents[1]
@@ -118,7 +119,7 @@ class ServerProcess:
     """`python app.py` as a process of its own, in production, on a free port; it can be killed and started again."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.command = [sys.executable, "app.py"]
         self.log_path = folder / "server.log"
@@ -169,7 +170,7 @@ class ServerProcess:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(timeout=15)
+            self._process.wait(timeout=30)
             self._process = None
 
     def flask(self, *arguments: str) -> str:
@@ -181,7 +182,7 @@ class ServerProcess:
             capture_output=True,
             text=True,
             check=True,
-            timeout=30,
+            timeout=60,
         )
         return result.stdout
 
@@ -196,14 +197,6 @@ class ServerProcess:
 
     def log(self) -> str:
         return self.log_path.read_text()
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def code_in(text: str) -> str:

@@ -20,6 +20,7 @@ from letstalk.storage.calls import calls
 from letstalk.storage.db import Database
 from tests.apps import ROOT, Api, issue_token, make_app
 from tests.cli.commands import Installation, eventually, invoke, only_line
+from tests.ports import free_port
 
 PHONES = [f"+2567001234{number:02}" for number in range(6)]
 
@@ -39,12 +40,6 @@ def worker_of(installation: Installation) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_an_address_that_is_taken_is_one_line(tmp_path: Path) -> None:
@@ -79,7 +74,7 @@ def test_it_places_the_calls_that_wait_and_stops_when_told(tmp_path: Path, stop:
         assert httpx.get(f"http://127.0.0.1:{port}/calls").status_code == 404
         asked_at = time.monotonic()
         worker.send_signal(stop)
-        output, log = worker.communicate(timeout=20)
+        output, log = worker.communicate(timeout=60)
         assert time.monotonic() - asked_at < 10
     assert (worker.returncode, output) == (0, "")
 
