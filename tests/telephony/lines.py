@@ -18,6 +18,7 @@ from letstalk.telephony.base import CallProvider, DialCommand, HangUpCommand, Sp
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
 from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
+from tests.call_parts import Agenda, StandingClock, TurnedTimers
 from tests.fake_telnyx import FakeTelnyx
 
 STATE_KEY = b"a key for the state of test calls"
@@ -27,7 +28,7 @@ PERSON, BUSY, NO_ANSWER, REJECTED, MACHINE, SLOW, PRESSES_1 = (
 )
 
 
-def wait_until(holds: Callable[[], bool], seconds: float = 5.0) -> bool:
+def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -66,7 +67,7 @@ class Line:
         return [event for event in list(self.events) if event.call_id == call_id]
 
     def wait_for(self, call_id: str, kind: EventType, *, seq: int | None = None) -> CallEvent:
-        """The first such event of the call, within 5 s."""
+        """The first such event of the call, waited for."""
 
         def found() -> list[CallEvent]:
             return [e for e in self.of(call_id) if e.type is kind and seq in (None, e.command_seq)]
@@ -83,6 +84,31 @@ def simulator_line(speed: float = 50.0, least_wait_seconds: float = 5.0) -> Iter
         yield Line(provider, events)
     finally:
         provider.stop()
+
+
+class TurnedLine(Line):
+    """A line of the simulator's on which time passes only where a test lets it: no pause of the machine counts."""
+
+    def __init__(self, speed: float = 1.0, least_wait_seconds: float = 5.0) -> None:
+        events: list[CallEvent] = []
+        self._clock = StandingClock()
+        self._agenda = Agenda(self._clock)
+        provider = SimulatorProvider(
+            sink=events.append, speed=speed, clock=self._clock, least_wait_seconds=least_wait_seconds
+        )
+        provider._timers = TurnedTimers(self._agenda)
+        super().__init__(provider, events)
+
+    def seconds_until(self, call_id: str, kind: EventType) -> float:
+        """Let time pass until the call's first event of that kind comes. Returns how long that took."""
+        started = self._clock()
+        self._agenda.run_due()
+        while kind not in {event.type for event in self.of(call_id)}:
+            due = self._agenda.next_due()
+            assert due is not None, f"no {kind} among {[event.type.value for event in self.of(call_id)]}"
+            self._clock.now = due
+            self._agenda.run_due()
+        return (self._clock() - started).total_seconds()
 
 
 @contextmanager

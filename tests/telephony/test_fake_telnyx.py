@@ -29,7 +29,7 @@ def post(telnyx: FakeTelnyx, path: str, body: object, api_key: str | None = None
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {api_key or telnyx.api_key}"}
     request = urllib.request.Request(telnyx.base_url + path, json.dumps(body).encode(), headers)  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # loopback
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # loopback
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -112,7 +112,7 @@ def test_events_are_sent_again_until_they_are_answered_with_the_same_id_and_a_si
     server = HTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
-    with FakeTelnyx(speed=0.01) as telnyx:
+    with FakeTelnyx(speed=0.01, answer_seconds=30) as telnyx:
         policy = {"call.initiated": {"retries_ms": [20, 20, 20, 20]}}
         url = f"http://127.0.0.1:{server.server_port}/hook"
         post(telnyx, "/calls", {**DIAL, "webhook_url": url, "webhook_retries_policies": policy})

@@ -20,6 +20,7 @@ from tests.telephony.lines import (
     PRESSES_1,
     SPEECH,
     Line,
+    TurnedLine,
     simulator_line,
     wait_until,
 )
@@ -64,40 +65,48 @@ def test_another_providers_id_is_no_simulated_call(text: str) -> None:
 
 @pytest.mark.parametrize("phone", [PERSON, PRESSES_1])
 def test_everybody_has_heard_the_code_within_15_seconds(phone: str) -> None:
-    with simulator_line(speed=20) as line:
-        started = time.monotonic()
-        call_id, provider_call_id = line.dial_and_reach(phone)
-        line.provider.speak(SpeakCommand(call_id, provider_call_id, "c", 1, LONG_SPEECH, "1", 10))
-        line.wait_for(call_id, EventType.GATHER_ENDED)
+    line = TurnedLine()
+    call_id, provider_call_id = line.dial(phone)
+    seconds = line.seconds_until(call_id, EventType.HUMAN)
+    line.provider.speak(SpeakCommand(call_id, provider_call_id, "c", 1, LONG_SPEECH, "1", 10))
+    seconds += line.seconds_until(call_id, EventType.GATHER_ENDED)
 
-        assert (time.monotonic() - started) * 20 < 15
-        kinds = [event.type for event in line.of(call_id)]
-        assert kinds == [
-            EventType.INITIATED,
-            EventType.ANSWERED,
-            EventType.HUMAN,
-            EventType.SPEECH_STARTED,
-            EventType.SPEECH_ENDED,
-            EventType.GATHER_ENDED,
-        ]
+    assert seconds < 15
+    assert [event.type for event in line.of(call_id)] == [
+        EventType.INITIATED,
+        EventType.ANSWERED,
+        EventType.HUMAN,
+        EventType.SPEECH_STARTED,
+        EventType.SPEECH_ENDED,
+        EventType.GATHER_ENDED,
+    ]
 
 
 def test_a_slow_phone_takes_about_20_seconds() -> None:
+    line = TurnedLine(speed=100)
+    call_id, _ = line.dial("+256700009905")
+
+    assert 19 < line.seconds_until(call_id, EventType.ANSWERED) * 100 < 21
+
+
+def test_time_runs_as_fast_as_it_is_told_to() -> None:
     with simulator_line(speed=100) as line:
         started = time.monotonic()
         call_id, _ = line.dial("+256700009905")
         line.wait_for(call_id, EventType.ANSWERED)
 
-        assert 19 < (time.monotonic() - started) * 100 < 40
+        assert 0.19 < time.monotonic() - started < 19
 
 
 def test_a_person_who_hears_nothing_more_hangs_up() -> None:
-    with simulator_line(speed=100, least_wait_seconds=0.1) as line:
-        call_id, provider_call_id = line.dial_and_reach()
-        line.speak(call_id, provider_call_id)
+    line = TurnedLine(speed=100, least_wait_seconds=0.1)
+    call_id, provider_call_id = line.dial()
+    line.seconds_until(call_id, EventType.HUMAN)
+    line.speak(call_id, provider_call_id)
+    line.seconds_until(call_id, EventType.HUNG_UP)
 
-        assert line.wait_for(call_id, EventType.HUNG_UP).cause is HangupCause.NORMAL
-        assert not line.provider.is_alive(provider_call_id)
+    assert [event.cause for event in line.of(call_id) if event.type is EventType.HUNG_UP] == [HangupCause.NORMAL]
+    assert not line.provider.is_alive(provider_call_id)
 
 
 def test_a_call_that_is_never_spoken_to_ends_at_its_limit() -> None:
@@ -254,7 +263,7 @@ def test_thousands_of_calls_leave_nothing_behind_and_cost_little() -> None:
     for round_number in range(1, 6):
         for _ in range(1000):
             provider.dial(DialCommand(str(uuid.uuid4()), PERSON, str(uuid.uuid4()), True, 30, 120))
-        assert wait_until(lambda: len(ended) == 1000 * round_number, seconds=20)  # noqa: B023  # used within the round
+        assert wait_until(lambda: len(ended) == 1000 * round_number, seconds=60)  # noqa: B023  # used within the round
     cpu_seconds = time.process_time() - started_cpu
 
     assert wait_until(lambda: len(provider._timers) == 0)

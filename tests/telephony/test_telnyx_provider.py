@@ -154,14 +154,14 @@ def test_an_answer_that_is_lost_or_garbled_leaves_the_outcome_open(
 
 
 def test_an_answer_that_takes_too_long_leaves_the_outcome_open(telnyx: FakeTelnyx) -> None:
-    telnyx.fail_next("dial", "slow", seconds=1.0)
-    with telnyx_line(telnyx, timeout_seconds=0.3) as line:
+    telnyx.fail_next("dial", "slow", seconds=10.0)
+    with telnyx_line(telnyx, timeout_seconds=1.0) as line:
         line.provider.load()
         started = time.monotonic()
         assert isinstance(raised_by(line.dial), OutcomeUnknown)
 
-        assert time.monotonic() - started < 0.9
-        assert len(telnyx.calls) == 1
+        assert time.monotonic() - started < 9, "it did not wait for the answer"
+        assert wait_until(lambda: len(telnyx.calls) == 1)
 
 
 def test_a_repeat_after_a_lost_answer_finds_the_call_that_was_placed(

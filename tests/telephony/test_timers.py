@@ -2,16 +2,22 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
+
+import pytest
 
 from letstalk.telephony.simulator.timers import Timers
 from tests.telephony.lines import wait_until
 
 
-def test_actions_run_in_the_order_of_their_times() -> None:
+def test_actions_run_in_the_order_of_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
     timers, done = Timers("test-timers"), []
-    # Half a second lies between them, so that a machine that pauses between two lines here does not swap two times.
-    for seconds, name in [(1, "third"), (0, "first"), (0.5, "second")]:
+    # Time stands still until all three are asked for: a machine that pauses between two of them swaps no times.
+    now = [0.0]
+    monkeypatch.setattr("letstalk.telephony.simulator.timers.time", SimpleNamespace(monotonic=lambda: now[0]))
+    for seconds, name in [(0.2, "third"), (0.05, "first"), (0.1, "second")]:
         timers.after(seconds, lambda name=name: done.append(name))  # type: ignore[misc]  # a bound default
+    now[0] = 1.0
     assert wait_until(lambda: len(done) == 3)
     timers.stop()
 
@@ -46,8 +52,20 @@ def test_an_action_that_fails_is_tried_five_times_and_stops_no_other() -> None:
 
 def test_after_the_stop_nothing_runs() -> None:
     timers, done = Timers("test-timers"), []
-    timers.after(0.05, lambda: done.append(1))
-    timers.stop()
+    begun, may_end = threading.Event(), threading.Event()
+
+    def keep_the_next_waiting() -> None:
+        begun.set()
+        may_end.wait(30)
+
+    timers.after(0, keep_the_next_waiting)
+    assert begun.wait(30)
+    timers.after(0, lambda: done.append(1))
+    stopping = threading.Thread(target=timers.stop)
+    stopping.start()
+    assert wait_until(lambda: len(timers) == 0), "what waits is dropped"
+    may_end.set()
+    stopping.join()
     timers.after(0, lambda: done.append(2))
     time.sleep(0.1)
 
@@ -56,14 +74,15 @@ def test_after_the_stop_nothing_runs() -> None:
 
 
 def test_an_action_may_stop_its_own_timers() -> None:
-    timers, stopped = Timers("test-timers"), threading.Event()
+    # Nobody waits for the end of its thread, which another test must not meet.
+    timers, stopped = Timers("test-timers-to-the-end"), threading.Event()
 
     def stop() -> None:
         timers.stop()
         stopped.set()
 
     timers.after(0, stop)
-    assert stopped.wait(2)
+    assert stopped.wait(30)
 
 
 def test_what_is_to_be_done_at_once_is_done_by_the_timers_thread_and_tried_again() -> None:
