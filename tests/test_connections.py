@@ -56,14 +56,16 @@ def port() -> Iterator[int]:
         yield found
 
 
-def statuses(port: int, data: bytes) -> list[int]:
-    """The status of each answer that comes before the server closes, or falls silent."""
+def statuses(port: int, data: bytes, wanted: int) -> list[int]:
+    """The status of each answer that comes before the server closes, or falls silent after as many as are `wanted`."""
     received = b""
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
         wire.sendall(data)
         try:
             while part := wire.recv(65536):
                 received += part
+                if received.count(b"small") >= wanted:
+                    wire.settimeout(0.5)
         except OSError:
             pass
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
@@ -78,16 +80,16 @@ def get(path: bytes = b"/") -> bytes:
 def test_a_request_does_not_say_twice_how_long_it_is(lengths: bytes, version: bytes, port: int) -> None:
     head = b"POST / HTTP/" + version + b"\r\nHost: x\r\nConnection: keep-alive\r\n" + lengths
     is_fine = not lengths and version == b"1.1"
-    found = statuses(port, head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get())
+    found = statuses(port, head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get(), wanted=2)
     assert found == ([200, 200] if is_fine else [400])
 
 
 def test_a_few_requests_may_be_sent_ahead(port: int) -> None:
-    assert statuses(port, get() * MAX_REQUESTS_AHEAD) == [200] * MAX_REQUESTS_AHEAD
+    assert statuses(port, get() * MAX_REQUESTS_AHEAD, MAX_REQUESTS_AHEAD) == [200] * MAX_REQUESTS_AHEAD
 
 
 def test_who_sends_many_requests_ahead_is_cut_off(port: int) -> None:
-    assert len(statuses(port, get() * 150)) < 150
+    assert len(statuses(port, get() * 150, wanted=150)) < 150
 
 
 def test_whoever_reads_no_answers_keeps_no_thread_from_others(port: int) -> None:
@@ -95,13 +97,13 @@ def test_whoever_reads_no_answers_keeps_no_thread_from_others(port: int) -> None
     for wire in silent:
         wire.sendall(get(b"/large") * 20)
     time.sleep(0.2)  # as long as it takes the two threads to be caught, where they can be
-    assert statuses(port, get()) == [200]
+    assert statuses(port, get(), wanted=1) == [200]
     for wire in silent:
         wire.close()
 
 
 def test_an_answer_leaves_in_one_piece(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
         for _ in range(50):
             wire.sendall(b"GET /small HTTP/1.1\r\nHost: here\r\n\r\n")
             assert wire.recv(65536).endswith(b"\r\n\r\nsmall")
@@ -120,28 +122,28 @@ def test_no_connection_waits_for_a_loop_that_sleeps() -> None:
                 slowest = max(slowest, time.monotonic() - started)
             slowest_seconds.append(slowest)
 
-    with serving(longest_sleep_seconds=15) as port:
+    with serving(longest_sleep_seconds=60) as port:
         threads = [threading.Thread(target=ask, args=(port,)) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     assert len(slowest_seconds) == 8, "each was answered to the end"
-    assert max(slowest_seconds) < 10, "nobody waited until the loop woke by itself"
+    assert max(slowest_seconds) < 30, "nobody waited until the loop woke by itself"
 
 
 def test_connections_that_come_and_go_are_all_served_by_a_loop_that_sleeps() -> None:
     started = time.monotonic()
-    with serving(longest_sleep_seconds=15) as port:
-        kept = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with serving(longest_sleep_seconds=60) as port:
+        kept = socket.create_connection(("127.0.0.1", port), timeout=30)
         for _ in range(100):  # their numbers are given again and again
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as wire:
+            with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
                 wire.sendall(get())
                 assert wire.recv(65536).endswith(b"small")
         kept.sendall(get())
         assert kept.recv(65536).endswith(b"small")
         kept.close()
-    assert time.monotonic() - started < 10, "nobody waited until the loop woke by itself"
+    assert time.monotonic() - started < 30, "nobody waited until the loop woke by itself"
 
 
 class PausedEpoll:
@@ -178,8 +180,8 @@ def test_a_number_goes_to_nothing_else_while_a_thread_is_about_to_wait_for_its_c
 
 def test_an_answer_that_is_read_slowly_arrives_whole_although_the_loop_sleeps() -> None:
     with (
-        serving(longest_sleep_seconds=15) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as wire,
+        serving(longest_sleep_seconds=60) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as wire,
     ):
         wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         for _ in range(2):
@@ -194,8 +196,8 @@ def test_an_answer_that_is_read_slowly_arrives_whole_although_the_loop_sleeps() 
 
 def test_the_requests_that_were_sent_ahead_are_answered_although_the_loop_sleeps() -> None:
     with (
-        serving(longest_sleep_seconds=15) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as wire,
+        serving(longest_sleep_seconds=60) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as wire,
     ):
         for _ in range(20):
             wire.sendall(get() * MAX_REQUESTS_AHEAD)
@@ -206,12 +208,12 @@ def test_the_requests_that_were_sent_ahead_are_answered_although_the_loop_sleeps
 
 def test_who_says_nothing_for_long_is_let_go_and_nobody_else_is() -> None:
     with (
-        serving(longest_sleep_seconds=0.1, cleanup_interval=1, channel_timeout=2) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as silent,
-        socket.create_connection(("127.0.0.1", port), timeout=10) as busy,
+        serving(longest_sleep_seconds=0.1, cleanup_interval=1, channel_timeout=4) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as silent,
+        socket.create_connection(("127.0.0.1", port), timeout=30) as busy,
     ):
         silent.settimeout(0.2)
-        for _ in range(40):
+        for _ in range(150):
             busy.sendall(get())
             assert busy.recv(65536).endswith(b"small")
             try:
@@ -228,7 +230,7 @@ def test_who_says_nothing_for_long_is_let_go_and_nobody_else_is() -> None:
 def test_beyond_the_most_connections_one_waits_until_another_goes() -> None:
     # Waitress counts its own two, the listener and the trigger, among them.
     with serving(longest_sleep_seconds=0.1, connection_limit=4) as port:
-        first, second, third = (socket.create_connection(("127.0.0.1", port), timeout=10) for _ in range(3))
+        first, second, third = (socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3))
         for wire in (first, second):
             wire.sendall(get())
             assert wire.recv(65536).endswith(b"small")
@@ -245,11 +247,11 @@ def test_beyond_the_most_connections_one_waits_until_another_goes() -> None:
 
 def headers_of(port: int, request: bytes) -> tuple[dict[str, str], bool]:
     """The headers of the answer, and whether the connection is kept."""
-    with socket.create_connection(("127.0.0.1", port), timeout=1) as wire:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
         wire.sendall(request)
         head = wire.recv(65536).decode().partition("\r\n\r\n")[0]
-        wire.sendall(request)
         try:
+            wire.sendall(request)
             is_kept = bool(wire.recv(65536))
         except OSError:
             is_kept = False
