@@ -66,6 +66,8 @@ class StandInProvider:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.sends_email_later = False
         self.delay_seconds = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.asked: Counter[str] = Counter()
         self._grants: dict[str, _Grant] = {}
         self._access: dict[str, Person] = {}
@@ -113,6 +115,7 @@ class StandInProvider:
         if path in self.answers:
             return self.answers[path]
         time.sleep(self.delay_seconds)
+        self.may_answer.wait(30)
         match (method, path):
             case ("GET", "/.well-known/openid-configuration"):
                 return _json(200, {**self._own_metadata(), **self.metadata})

@@ -32,7 +32,7 @@ def node_binary() -> Path | None:
     found = _first_of("node", "nodejs")
     if found is None:
         return None
-    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout
+    version = subprocess.run([found, "--version"], capture_output=True, text=True, check=True, timeout=60).stdout
     return found if int(version.strip().lstrip("v").split(".")[0]) >= 18 else None
 
 

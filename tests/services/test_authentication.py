@@ -189,11 +189,11 @@ def test_what_was_read_before_a_revocation_is_not_remembered_after_it(parts: Par
     def wait_for_the_revocation(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if threading.current_thread().name == "slow" and "lookup_id = " in statement:
             ready.set()
-            assert revoked.wait(5)
+            assert revoked.wait(30)
 
     slow = threading.Thread(target=lambda: parts.service.authenticate(issued.secret, ADDRESS), name="slow")
     slow.start()
-    assert ready.wait(5)
+    assert ready.wait(30)
     parts.service.revoke_token(OWNER, issued.record.token_id)
     revoked.set()
     slow.join()

@@ -338,12 +338,12 @@ def test_who_answers_when_the_lease_has_run_out_frees_nothing_of_the_one_who_too
     world.clock.move(8.1)
     second = threading.Thread(target=lambda: world.dispatch.dial(accepted.call_id))
     second.start()
-    assert is_dialed.wait(10)
+    assert is_dialed.wait(30)
     may_fail.set()
-    first.join(10)
+    first.join(30)
     held_meanwhile = world.live_calls()
     may_succeed.set()
-    second.join(10)
+    second.join(30)
     assert len(set(command_ids(world))) == 1
     assert held_meanwhile == 1, "the phone rings for the second worker's dial"
     call = world.call(accepted.call_id)

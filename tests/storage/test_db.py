@@ -147,7 +147,7 @@ def test_locks_of_different_things_do_not_wait_for_each_other(postgresql_db: Dat
             done.set()
 
         threading.Thread(target=lock_another, daemon=True).start()
-        assert done.wait(10)
+        assert done.wait(30)
 
 
 def test_locks_of_the_same_thing_wait_for_each_other(postgresql_db: Database) -> None:
@@ -164,8 +164,8 @@ def test_locks_of_the_same_thing_wait_for_each_other(postgresql_db: Database) ->
         thread = threading.Thread(target=lock_it_too, daemon=True)
         thread.start()
         assert not done.wait(0.2)
-    assert done.wait(10)
-    thread.join(10)
+    assert done.wait(30)
+    thread.join(30)
 
 
 def test_sqlite_keeps_foreign_keys_and_writes_ahead(sqlite_db: Database) -> None:
