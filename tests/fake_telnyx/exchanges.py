@@ -151,8 +151,6 @@ class Exchange:
                 return
             call.answered_at = time.time()
             self._emit(call, "call.answered", state="answered")
-            if call.phone is Phone.HANGS_UP_EARLY:
-                self._later(0.2, lambda: self.end(call, "normal_clearing", source="callee"))
             if call.dial.get("answering_machine_detection", "disabled") != "disabled":
                 for seconds, event_type, result in DETECTION.get(call.phone, PERSON_DETECTED):
                     self._later(seconds, partial(self._emit_if_live, call, event_type, result=result))

@@ -27,7 +27,6 @@ class Phone(StrEnum):
     PRESSES_1 = "presses_1"  # hears the code and presses 1, once
     KEEPS_PRESSING = "keeps_pressing"  # presses 1 after each speech
     PRESSES_5 = "presses_5"
-    HANGS_UP_EARLY = "hangs_up_early"  # hangs up before anything is said
     HANGS_UP_SOON = "hangs_up_soon"  # hangs up in the middle of the first speech
 
 

@@ -50,7 +50,7 @@ class StandaloneTelnyx:
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=30)
             if self._process.stdout is not None:
                 self._process.stdout.close()
 
@@ -90,7 +90,7 @@ class StandaloneTelnyx:
     def hang_up(self, to: str, cause: str = "normal_clearing") -> None:
         self._ask("_control/hang_up", {"to": to, "cause": cause})
 
-    def wait_until(self, holds: Callable[[dict[str, Any]], bool], timeout_seconds: float = 30.0) -> dict[str, Any]:
+    def wait_until(self, holds: Callable[[dict[str, Any]], bool], timeout_seconds: float = 60.0) -> dict[str, Any]:
         """The first state for which `holds`. Raises TimeoutError, with the state in short, if none comes."""
         deadline = time.monotonic() + timeout_seconds
         while not holds(state := self.state()):
@@ -104,5 +104,5 @@ class StandaloneTelnyx:
         url = self.base_url.removesuffix("v2") + path
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, content, {"Content-Type": "application/json"})  # noqa: S310  # our own
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
             return json.load(answer)

@@ -18,7 +18,7 @@ import pytest
 from letstalk.storage.crypto import generate_key
 from tests.apps import ROOT, ServerProcess
 from tests.fake_telnyx import StandaloneTelnyx
-from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, heard_code
+from tests.flows.installations import NO_PHONE_LIMITS, Owner, heard_code
 
 CHANNELS = 3
 
@@ -73,7 +73,7 @@ def worker_of(server: ServerProcess) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=30)
 
 
 def test_two_servers_and_a_worker_share_calls_channels_keys_limits_and_revocations(pair: Pair) -> None:
@@ -88,9 +88,19 @@ def test_two_servers_and_a_worker_share_calls_channels_keys_limits_and_revocatio
 
     assert acme[1].get("/calls").status_code == 200
     assert admin.http.delete(f"/api/tokens/{created['token_id']}").status_code == 200
+    _check_refused_after_a_second(acme[1])
+
+
+def _check_refused_after_a_second(revoked: Owner) -> None:
+    """What is asked a second or more after a revocation is refused, though not by the server that was told of it."""
     revoked_at = time.monotonic()
-    eventually(lambda: acme[1].get("/calls").status_code == 401, "the revoked token lives on", seconds=5)
-    assert time.monotonic() - revoked_at < 1.1  # the contract's second, and a request's time
+    while True:
+        asked_at = time.monotonic()
+        status = revoked.get("/calls").status_code
+        if status == 401:
+            return
+        assert (status, asked_at - revoked_at < 1.0) == (200, True), "the revoked token lives on"
+        time.sleep(0.02)
 
 
 def _check_one_idempotent_send(pair: Pair, acme: list[Owner]) -> None:
