@@ -28,7 +28,7 @@ def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     A new SQLite file is a copy of one that was migrated, and the API's description is made once: it follows from the
     code alone.
     """
-    _lay_out(settings.database_url.get_secret_value())
+    lay_out(settings.database_url.get_secret_value())
     with (
         patch.object(factory_people, "PeopleOptions", partial(PeopleOptions, scrypt=FAST)),
         patch.object(factory_web, "write_document", _described_once),
@@ -36,7 +36,8 @@ def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
         return create_app(settings, clock=clock)
 
 
-def _lay_out(database_url: str) -> None:
+def lay_out(database_url: str) -> None:
+    """Where that is an SQLite file that is not there yet, make it: a copy of one that was migrated."""
     url = make_url(database_url)
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return

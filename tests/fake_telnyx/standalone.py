@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 class StandaloneTelnyx:
-    """Starts `python -m tests.fake_telnyx` on a free port; `options` are FakeTelnyx's. Ends it on leaving."""
+    """Starts `python -m tests.lone_telnyx` on a free port; `options` are FakeTelnyx's. Ends it on leaving."""
 
     def __init__(self, **options: Any) -> None:
         seed = secrets.token_bytes(32)
@@ -34,7 +34,7 @@ class StandaloneTelnyx:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fake_telnyx", "--options", json.dumps(self._options)],
+            [sys.executable, "-m", "tests.lone_telnyx", "--options", json.dumps(self._options)],
             cwd=_ROOT,
             stdout=subprocess.PIPE,
             text=True,

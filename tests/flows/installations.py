@@ -21,6 +21,7 @@ from letstalk.storage.db import Database
 from letstalk.storage.verifications import verifications
 from tests.apps import ServerProcess, code_in, issue_token
 from tests.fake_telnyx import StandaloneTelnyx
+from tests.quick_apps import lay_out
 
 Found = TypeVar("Found")
 
@@ -196,13 +197,15 @@ def installed(
 ) -> Iterator[Installation]:
     """The service and a Telnyx of its own, both running. Whatever it did, Telnyx must have understood it all.
 
-    Without `database_url` it has an SQLite file in `folder`, as one process has by default.
+    Without `database_url` it has an SQLite file in `folder`, as one process has by default. Such a file is there before
+    the start, migrated, which spares each start a quarter of a second.
     """
     database = {} if database_url is None else {"DATABASE_URL": database_url}
     with StandaloneTelnyx(**{"speed": 20, **(telnyx or {})}) as stand_in:
         stand_in.configure(least_limit_seconds=LEAST_LIMIT_SECONDS)
         server = ServerProcess(folder, **{**NO_PHONE_LIMITS, **stand_in.environment, **database, **settings})
         server.environment["PUBLIC_URL"] = server.base
+        lay_out(server.environment["DATABASE_URL"])
         installation = Installation(server, stand_in, folder)
         with server, closing(installation):
             yield installation
