@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 from werkzeug.serving import make_server
 
 from letstalk.settings import load_settings
@@ -72,6 +72,10 @@ class Visit:
         return self.page.get_by_label("Token", exact=True).input_value()
 
 
+PATIENCE_MILLISECONDS = 30_000  # a click takes a tenth of a second, where the machine does nothing else
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     binary = needed("Chromium", chromium_binary())
@@ -111,7 +115,7 @@ def visit(browser: Browser, base: str) -> Iterator[Callable[..., Visit]]:
 
     def start(**options: Any) -> Visit:
         context = browser.new_context(**options)
-        context.set_default_timeout(5000)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         visits.append(Visit(context.new_page(), context, base))
         visits[-1].watch()
         return visits[-1]

@@ -17,7 +17,7 @@ PHONE = {"width": 360, "height": 740}
 
 
 def open_docs(visit: Visit) -> Page:
-    visit.page.set_default_timeout(20_000)  # Swagger UI is a megabyte of script, and the machine may be busy
+    visit.page.set_default_timeout(40_000)  # Swagger UI is a megabyte of script, and the machine may be busy
     visit.open("/docs")
     visit.page.locator(".opblock-summary").first.wait_for()
     return visit.page

@@ -48,7 +48,7 @@ def app(tmp_path: Path, base: str, certified_provider: CertifiedProvider) -> Ite
 @pytest.fixture
 def page(browser: Browser, app: Flask) -> Iterator[Page]:  # noqa: ARG001  # the service must run
     with browser.new_context() as context:
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         yield context.new_page()
 
 

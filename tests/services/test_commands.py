@@ -225,7 +225,7 @@ def test_who_notes_that_a_command_is_done_takes_no_row_before_those_who_read_the
                 if change:
                     call_storage.update_call(connection, accepted.call_id, command_seq=held[0].command_seq + 1)
                     is_held.set()
-                    may_commit.wait(10)
+                    may_commit.wait(30)
         except Exception as error:
             failures.append(error)
 
@@ -233,7 +233,7 @@ def test_who_notes_that_a_command_is_done_takes_no_row_before_those_who_read_the
 
     def another_command_comes_and_someone_waits_for_it() -> None:
         threads[0].start()
-        is_held.wait(10)
+        is_held.wait(30)
         threads[1].start()
         time.sleep(0.3)  # until it waits for the rows that are held
         threading.Timer(0.5, may_commit.set).start()  # by then our command is being noted
@@ -241,6 +241,6 @@ def test_who_notes_that_a_command_is_done_takes_no_row_before_those_who_read_the
     world.provider.trouble("speak", meanwhile(another_command_comes_and_someone_waits_for_it))
     world.pass_time(10)
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert failures == []
     assert world.call(accepted.call_id).spoken is Spoken.CODE
