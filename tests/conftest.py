@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
+from itertools import islice
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,6 +22,39 @@ pytest_plugins = [
 # How long an example takes says more about what else the machine does than about our code.
 settings.register_profile("letstalk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("letstalk")
+
+# Tests that start programs and mostly wait for them. Those that share one service come first.
+WAITING = ("tests/flows/", "tests/benchmarks/", "tests/browser/", "tests/cli/", "tests/test_")
+SHARED = {"service", "quiet_service"}
+
+
+@pytest.hookimpl(trylast=True)  # after the order was left to chance
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give those that wait to all test processes but one, at their beginning: none of them is left for the end, where
+    the others would have nothing more to do, and all the while one process keeps the machine busy with the rest.
+
+    A process begins with a run of as many tests as each of the others, and takes from another's end when it is done.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if processes == 1:
+        return
+    shared = [item for item in items if _waits(item) and SHARED & set(getattr(item, "fixturenames", ()))]
+    is_shared = set(shared)
+    waiting = [item for item in items if _waits(item) and item not in is_shared]
+    modules = list(dict.fromkeys(item.nodeid.split("::")[0] for item in waiting))
+    runs: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    runs[0] += shared
+    for item in waiting:
+        runs[modules.index(item.nodeid.split("::")[0]) % (processes - 1)].append(item)
+    rest = iter([item for item in items if not _waits(item)])
+    for number, run in enumerate(runs):
+        size = len(items) * (number + 1) // processes - len(items) * number // processes
+        run += islice(rest, max(0, size - len(run)))
+    items[:] = [item for run in runs for item in run] + list(rest)
+
+
+def _waits(item: pytest.Item) -> bool:
+    return item.nodeid.startswith(WAITING)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
