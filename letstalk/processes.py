@@ -6,6 +6,7 @@ import ctypes
 import threading
 
 from letstalk.services.registry import Services
+from letstalk.storage.checkpoints import Checkpoints
 from letstalk.storage.db import Database
 from letstalk.tasks import Worker
 from letstalk.telephony.base import CallProvider
@@ -35,10 +36,12 @@ class Process:
         self._provider = provider
         self._services = services
         self._worker = worker
+        self._checkpoints = Checkpoints(db)
 
     def start(self) -> None:
         # The vendor's SDK takes a second or two to import, which no start and no request should wait for.
         threading.Thread(target=self._provider.load, name="provider-load", daemon=True).start()
+        self._checkpoints.start()
         self._services.usage.start()
         self._worker.start()
 
@@ -54,6 +57,7 @@ class Process:
         flushing = threading.Thread(target=self._services.usage.stop, name="last-flush", daemon=True)
         flushing.start()
         flushing.join(FLUSH_SECONDS)
+        self._checkpoints.stop()
         self.close()
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "extensions": {"limit_windows"},
     "limit_windows": set(),
     # What runs beside the requests, and the servers that start it.
-    "processes": {"services", "storage.db", "tasks", "telephony.base"},
+    "processes": {"services", "storage.checkpoints", "storage.db", "tasks", "telephony.base"},
     "servers": {"connection_loops", "connections", "processes", "supervisors"},
     "connections": {"connection_loops"},
     "connection_loops": set(),

@@ -30,6 +30,10 @@ from letstalk.storage.statements import Statement
 
 # For so long a connection to PostgreSQL is believed to be alive without asking.
 TRUSTED_SECONDS = 1.0
+# As long as SQLite itself lets its log grow.
+LONG_LOG_PAGES = 1_000
+
+_CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 
 metadata = MetaData(
     naming_convention={
@@ -152,6 +156,23 @@ class Database:
         """The same before the next statement, together with which it goes to PostgreSQL."""
         if not self.is_sqlite:
             _LOCK.run_with_next(connection, {"key": _key_of(kind, key)})
+
+    def checkpoint(self) -> None:
+        """Copy SQLite's log into its file while others read and write. Raises DBAPIError.
+
+        One that has grown long is then begun anew, for which writers wait while the copy catches up with them.
+        """
+        connection = self.borrow()
+        try:
+            ((_, log_pages, _),) = run_on_driver(connection, _CHECKPOINT).fetchall()
+            if log_pages > LONG_LOG_PAGES:
+                self._write_turn.acquire()
+                try:
+                    run_on_driver(connection, _CHECKPOINT).fetchall()
+                finally:
+                    self._write_turn.release()
+        finally:
+            self.give_back(connection)
 
     def close(self) -> None:
         """Close every connection: those that are in use, once they are given back."""

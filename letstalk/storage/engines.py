@@ -14,6 +14,8 @@ from letstalk.storage.drivers import run_waiting
 BUSY_TIMEOUT_SECONDS = 10
 # A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
 IDLE_TIMEOUT_SECONDS = 30
+# Of SQLite's log, 64 MB: beyond that a commit copies it into the file, should nothing else have done so before.
+MOST_LOG_PAGES = 16_000
 
 
 def make_sqlite_engine(url: URL, pool_size: int, synchronous: str) -> Engine:
@@ -70,6 +72,7 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         _switch_to_wal(cursor)
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {MOST_LOG_PAGES}")
         # Erased means overwritten: otherwise a phone, or a sealed code, would stay readable in the file's free space.
         cursor.execute("PRAGMA secure_delete = ON")
         cursor.close()
