@@ -14,6 +14,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as verification_storage
+from letstalk.storage.db import after_commit
 
 log = get_logger(__name__)
 
@@ -48,16 +49,20 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         duration_seconds=held_seconds if call.provider_call_id else None,
     )
     call_storage.insert_call_event(connection, call.call_id, now, status.value)
-    calls_ended_total.labels(status.value).inc()
-    if held_seconds is not None:
-        call_seconds.labels(status.value).observe(held_seconds)
-    log.info(
-        "call_ended",
-        call_id=call.call_id,
-        verification_id=call.verification_id,
-        status=status.value,
-        reason=reason,
-    )
+
+    def note() -> None:
+        calls_ended_total.labels(status.value).inc()
+        if held_seconds is not None:
+            call_seconds.labels(status.value).observe(held_seconds)
+        log.info(
+            "call_ended",
+            call_id=call.call_id,
+            verification_id=call.verification_id,
+            status=status.value,
+            reason=reason,
+        )
+
+    after_commit(connection, note)
 
 
 def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_over_after: timedelta) -> None:
@@ -73,21 +78,21 @@ def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_o
         ask_provider_at=since + must_be_over_after,
     )
     call_storage.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
-    log.warning("call_unknown", call_id=call.call_id)
+    after_commit(connection, lambda: log.warning("call_unknown", call_id=call.call_id))
 
 
 def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
     """Give a pending verification its last status. False when it was over already."""
     ended = verification_storage.end_verification(connection, verification_id, status)
     if ended:
-        _note_end(verification_id, status)
+        after_commit(connection, lambda: _note_end(verification_id, status))
     return ended
 
 
 def approve_held_verification(connection: Connection, verification_id: str, now: datetime) -> None:
     """Approve a verification that this transaction holds and has found pending."""
     verification_storage.approve_held(connection, verification_id, now)
-    _note_end(verification_id, VerificationStatus.APPROVED)
+    after_commit(connection, lambda: _note_end(verification_id, VerificationStatus.APPROVED))
 
 
 def _note_end(verification_id: str, status: VerificationStatus) -> None:

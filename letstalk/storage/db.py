@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     BigInteger,
@@ -219,6 +220,14 @@ def _key_of(kind: str, key: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+def after_commit(connection: Connection, action: Callable[[], None]) -> None:
+    """Have `action` done when all that `connection` writes is committed and others may write; never if it is not."""
+    _after_commit.setdefault(connection, []).append(action)
+
+
+_after_commit: WeakKeyDictionary[Connection, list[Callable[[], None]]] = WeakKeyDictionary()
+
+
 class Transaction:
     """A context in which a borrowed connection is in a transaction: committed at its end, rolled back on any exception.
 
@@ -251,6 +260,7 @@ class Transaction:
         return connection
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        actions = _after_commit.pop(self._connection, ())
         try:
             try:
                 if kind is None:
@@ -261,3 +271,6 @@ class Transaction:
                 self._db.give_back(self._connection)
         finally:
             self._turn.release()
+        if kind is None:
+            for action in actions:
+                action()

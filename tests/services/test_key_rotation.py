@@ -108,7 +108,8 @@ def test_everything_goes_on_while_keys_are_rotated_and_the_old_key_can_then_be_d
         serving.approve(serving.world.send(phone_number(1000 + number)).verification_id)
 
     def send(number: int) -> None:
-        late.append(serving.world.send(phone_number(2000 + number), owner="other").verification_id)
+        if number < 50:  # the queue is full at some hundred
+            late.append(serving.world.send(phone_number(2000 + number), owner="other").verification_id)
 
     def verify_an_early_one(number: int) -> None:
         if number < 10:

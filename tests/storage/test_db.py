@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Integer, column, insert, literal, select, tab
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, StatementError
 
 from letstalk.storage.calls import insert_call
-from letstalk.storage.db import Database, UtcDateTime
+from letstalk.storage.db import Database, UtcDateTime, after_commit
 from letstalk.storage.drivers import run_on_driver
 from letstalk.storage.workers import beat, last_seen, workers
 from tests.call_parts import at_once
@@ -277,3 +277,28 @@ def test_a_connection_that_is_in_use_when_the_database_is_closed_is_not_kept(db:
     with db.read() as connection:
         assert connection.connection.driver_connection is not before
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_what_is_to_follow_a_commit_follows_it_and_no_roll_back(db: Database) -> None:
+    seen: list[datetime | None] = []
+
+    def look() -> None:
+        with db.write() as other:  # which would wait for ever, were the first still at it
+            seen.append(last_seen(other))
+
+    def fail() -> None:
+        with db.write() as connection:
+            beat(connection, "one", NOON + timedelta(hours=1))
+            after_commit(connection, look)
+            raise LookupError
+
+    with db.write() as connection:
+        beat(connection, "one", NOON)
+        after_commit(connection, look)
+        assert seen == []
+    assert seen == [NOON]
+    with pytest.raises(LookupError):
+        fail()
+    with db.write():
+        pass
+    assert seen == [NOON], "what was taken back is not followed, not even by the next transaction"
