@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, g
@@ -29,6 +30,8 @@ from letstalk.web.schemas.calls import SendRequest, VerifyRequest
 BEARER = "Bearer "
 USUAL_START = BEARER + API_TOKEN_START
 MOST_DIGITS = len(str(MAX_BODY_BYTES))
+
+STATUS_LINES = {status: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
 
 Answer = Callable[[Services, Actor, dict[str, Any], Environ], Reply]
 
@@ -75,7 +78,7 @@ class BusyPaths:
         except Exception as error:
             return self._refuse(environ, actor, error)(environ, start_response)
         headers = [("Content-Type", MIMETYPE), ("Content-Length", str(len(body))), *reply.headers]
-        start_response(f"{reply.status.value} {reply.status.phrase.upper()}", headers)
+        start_response(STATUS_LINES[reply.status], headers)
         return (body,)
 
     def _refuse(self, environ: Environ, actor: Actor | None, error: Exception) -> Response:

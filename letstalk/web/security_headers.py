@@ -50,16 +50,14 @@ class SecurityHeaders:
             headers.extend(ALWAYS)
             if environ["wsgi.url_scheme"] == "https":
                 headers.append(HSTS)
-            headers.append(("Content-Security-Policy", environ.get(POLICY) or _policy_for(headers)))
+            given = dict(headers)
+            is_page = given.get("Content-Type", "").startswith("text/html")
+            policy = environ.get(POLICY) or (PAGE_POLICY if is_page else ANSWER_POLICY)
+            headers.append(("Content-Security-Policy", policy))
             is_private = environ.get(IS_PAGE) or environ["PATH_INFO"].startswith(("/calls", "/api/"))
-            if is_private and not any(name == "Cache-Control" for name, _ in headers):
+            if is_private and "Cache-Control" not in given:
                 headers.append(NO_STORE)
             return start_response(status, headers, exc_info)
 
         answer: Iterable[bytes] = self._app(environ, start)
         return answer
-
-
-def _policy_for(headers: list[tuple[str, str]]) -> str:
-    is_page = any(name == "Content-Type" and value.startswith("text/html") for name, value in headers)
-    return PAGE_POLICY if is_page else ANSWER_POLICY
