@@ -14,7 +14,7 @@ from typing import Any, cast
 from psycopg import Connection, DataError, OperationalError
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
-from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
+from psycopg.pq import DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGresult
 
 Asked = tuple[str, Sequence[Any]]  # a statement and its values
@@ -121,21 +121,23 @@ class PreparedStatements:
         for name, values in ready:
             pgconn.send_query_prepared(name, values)
         pgconn.pipeline_sync()
+        while pgconn.flush():  # more than the system takes at once
+            self._answers.poll()
+            pgconn.consume_input()
         results: list[PGresult] = []
-        while pgconn.status == ConnStatus.OK:
-            result = self._next_result()
-            if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
-                pgconn.exit_pipeline_mode()
-                return results
-            if result is not None:  # None stands between the answers
-                results.append(result)
-        for result in results:
-            self._check(result)  # for what PostgreSQL said before it went
-        raise OperationalError("the connection is lost")
+        while (result := self._next_result()) is not None and result.status != ExecStatus.PIPELINE_SYNC:
+            results.append(result)
+            self._next_result()  # None: each statement's answers end with one
+        if result is None:
+            for result in results:
+                self._check(result)  # for what PostgreSQL said before it went
+            raise OperationalError("the connection is lost")
+        pgconn.exit_pipeline_mode()
+        return results
 
     def _next_result(self) -> PGresult | None:
         # By itself libpq would wait with the interpreter lock held.
-        while self._pgconn.flush() or self._pgconn.is_busy():
+        while self._pgconn.is_busy():
             self._answers.poll()
             self._pgconn.consume_input()
         return self._pgconn.get_result()
