@@ -387,7 +387,7 @@ class World:
 
     def change_call(self, call_id: str, **values: Any) -> None:
         with self.db.write() as connection:
-            assert call_storage.update_call(connection, call_id, **values)
+            assert call_storage.update_call_if(connection, call_id, **values)
 
     def verification(self, verification_id: str, *, owner: str = "acme") -> Verification:
         """The verification with the status that it has now."""

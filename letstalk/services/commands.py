@@ -187,19 +187,20 @@ class CommandService:
 
     def _note_done_as_last(self, errand: Errand, spoken: Spoken | None) -> bool:
         """Note it without reading the row first. False where a command has come meanwhile, or the call has ended."""
+        values = {"command": None, "command_leased_until": None}
         with self._db.write() as connection:
-            return self._update_done(
-                connection, errand, spoken, last_seq=errand.seq, command=None, command_leased_until=None
-            )
+            return self._update_done(connection, errand, spoken, last_seq=errand.seq, **values)
 
-    def _update_done(self, connection: Connection, errand: Errand, spoken: Spoken | None, **more: Any) -> bool:
+    def _update_done(
+        self, connection: Connection, errand: Errand, spoken: Spoken | None, last_seq: int | None = None, **more: Any
+    ) -> bool:
         now = self._clock()
         values: dict[str, Any] = {"command_attempts": 0, **more}
         if spoken is None:
             values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
         else:
             values |= {"spoken": spoken.value, "status": CallStatus.SPEAKING.value}
-        is_changed = call_storage.update_call(connection, errand.call.call_id, **values)
+        is_changed = call_storage.update_call_if(connection, errand.call.call_id, last_seq=last_seq, **values)
         if is_changed and spoken is not None:
             call_storage.insert_call_event(connection, errand.call.call_id, now, errand.wanted.value)
         return is_changed

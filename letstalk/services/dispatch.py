@@ -143,7 +143,7 @@ class DispatchService:
                     # This worker dials it, now: another lease would be another transaction.
                     lease, leased = self._next_lease(call, now)
                     values |= leased
-                if call_storage.update_call(connection, call_id, was=CallStatus.QUEUED, **values):
+                if call_storage.update_call_if(connection, call_id, was=CallStatus.QUEUED, **values):
                     call_storage.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
                     queue_seconds.observe((now - call.created_at).total_seconds())
                     claimed.append(call_id)

@@ -68,7 +68,7 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
 def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_over_after: timedelta) -> None:
     """Nobody can say whether the call exists: it is never dialed again, and keeps its channel until it must be over."""
     since = call.first_dial_at or now
-    call_storage.update_call(
+    call_storage.update_call_if(
         connection,
         call.call_id,
         was=CallStatus.DIALING,

@@ -143,7 +143,7 @@ class SweepService:
         if call.status is CallStatus.UNKNOWN:
             # Nobody can say whether it was ever placed, but by now it is certainly over.
             with self._db.write() as connection:
-                call_storage.update_call(
+                call_storage.update_call_if(
                     connection, call.call_id, was=CallStatus.UNKNOWN, holds_channel=False, ask_provider_at=None
                 )
             return

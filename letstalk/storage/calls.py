@@ -227,15 +227,19 @@ def list_accepted(connection: Connection, phone: str, since: datetime) -> list[t
     return [(moment, owner) for moment, owner in _ACCEPTED.all(connection, {"phone": phone, "since": since})]
 
 
-def update_call(
+def update_call(connection: Connection, call_id: str, **values: Any) -> None:
+    """Change a call that this transaction holds."""
+    _update_of(tuple(values), False, False).run_with_next(connection, _new(values) | {"id": call_id})
+
+
+def update_call_if(
     connection: Connection, call_id: str, was: CallStatus | None = None, last_seq: int | None = None, **values: Any
 ) -> bool:
-    """Change a call: if it is still in the status that it `was` in, if it lives and `last_seq` is still its last
+    """Change a call if it is still in the status that it `was` in, if it lives and `last_seq` is still its last
     command. False when it is not.
     """
     statement = _update_of(tuple(values), was is not None, last_seq is not None)
-    parameters = {f"new_{name}": value for name, value in values.items()}
-    parameters["id"] = call_id
+    parameters = _new(values) | {"id": call_id}
     if was is not None:
         parameters["was"] = was.value
     if last_seq is not None:
@@ -243,9 +247,13 @@ def update_call(
     return statement.execute(connection, parameters) == 1
 
 
+def _new(values: dict[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
+
+
 @lru_cache(maxsize=64)
 def _update_of(columns: tuple[str, ...], must_be: bool, must_follow: bool) -> Statement:
-    """The change of just these columns; there are as many as callers of `update_call`."""
+    """The change of just these columns; there are as many as callers of the two above."""
     statement = update(calls).where(calls.c.call_id == bindparam("id"))
     if must_be:
         statement = statement.where(calls.c.status == bindparam("was"))

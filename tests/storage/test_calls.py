@@ -100,10 +100,10 @@ def test_the_database_itself_refuses_what_cannot_be(db: Database, wrong: dict[st
 def test_a_change_is_made_only_from_the_status_that_was_meant(db: Database) -> None:
     call_id = a_call(db)
     with db.write() as connection:
-        assert not rows.update_call(connection, call_id, was=CallStatus.DIALING, reason="x")
-        assert rows.update_call(connection, call_id, was=CallStatus.QUEUED, status="dialing", holds_channel=True)
-        assert not rows.update_call(connection, call_id, was=CallStatus.QUEUED, status="dialing")
-        assert not rows.update_call(connection, "none", reason="x")
+        assert not rows.update_call_if(connection, call_id, was=CallStatus.DIALING, reason="x")
+        assert rows.update_call_if(connection, call_id, was=CallStatus.QUEUED, status="dialing", holds_channel=True)
+        assert not rows.update_call_if(connection, call_id, was=CallStatus.QUEUED, status="dialing")
+        assert not rows.update_call_if(connection, "none", reason="x")
     assert found(db, call_id).reason is None
 
 
