@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Protocol
@@ -178,8 +179,7 @@ class Database:
     def close(self) -> None:
         """Close every connection: those that are in use, once they are given back."""
         self._generation += 1
-        while self._idle:
-            self._close(self._idle.pop()[0])
+        self._close_idle()
         self.engine.dispose()
 
     def borrow(self) -> Connection:
@@ -198,10 +198,18 @@ class Database:
         is_wanted = self._opened >= self._pool_size  # someone may wait for it at the pool
         if not connection.closed and connection.get_execution_options()["borrowed"] != self._generation:
             connection.invalidate()  # the pool that it came from is gone, and would keep it open
+        if connection.invalidated:
+            # What it was connected to has gone, and with it the others: each would cost somebody a request.
+            self._close_idle()
         if is_wanted or connection.closed or connection.invalidated:
             self._close(connection)
         else:
             self._idle.append((connection, time.monotonic()))
+
+    def _close_idle(self) -> None:
+        with suppress(IndexError):  # another thread may take the last one
+            while True:
+                self._close(self._idle.pop()[0])
 
     def _open(self) -> Connection:
         connection = self.engine.connect().execution_options(borrowed=self._generation)

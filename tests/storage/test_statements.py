@@ -220,3 +220,16 @@ def test_a_lock_that_is_taken_with_the_next_statement_holds_from_then_on(postgre
         assert not done.wait(0.3)
     assert done.wait(10)
     thread.join(10)
+
+
+def test_a_server_that_went_costs_one_transaction_however_many_connections_were_idle(postgresql_db: Database) -> None:
+    with postgresql_db.read() as first, postgresql_db.read() as second, postgresql_db.read() as third:
+        pids = [PID.one(connection, {})[0] for connection in (first, second, third)]
+    with postgresql_db.engine.connect() as other:
+        for pid in pids:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        other.rollback()
+    with pytest.raises(DBAPIError):
+        names(postgresql_db)
+    with postgresql_db.read() as first, postgresql_db.read() as second, postgresql_db.read() as third:
+        assert [ALL.all(connection, {}) for connection in (first, second, third)] == [[], [], []]
