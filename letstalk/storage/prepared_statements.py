@@ -64,6 +64,8 @@ class PreparedStatements:
         self._pgconn = connection.pgconn
         self._answers = select.poll()
         self._answers.register(self._pgconn.socket, select.POLLIN)
+        self._room_or_answers = select.poll()
+        self._room_or_answers.register(self._pgconn.socket, select.POLLIN | select.POLLOUT)
         self._transformer: Any = Transformer(connection)  # its type is one of two, which psycopg chooses as it starts
         self._names: dict[str, bytes] = {}
         self._waiting: list[Asked] = []
@@ -122,7 +124,7 @@ class PreparedStatements:
             pgconn.send_query_prepared(name, values)
         pgconn.pipeline_sync()
         while pgconn.flush():  # more than the system takes at once
-            self._answers.poll()
+            self._room_or_answers.poll()
             pgconn.consume_input()
         results: list[PGresult] = []
         while (result := self._next_result()) is not None and result.status != ExecStatus.PIPELINE_SYNC:

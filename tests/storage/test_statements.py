@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import Connection, bindparam, column, delete, func, insert, select, text, update
+from sqlalchemy import Connection, Text, bindparam, column, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from letstalk.storage.db import Database
@@ -203,23 +203,10 @@ def test_what_was_to_run_with_the_next_goes_with_its_transaction(db: Database) -
     assert names(db) == ["b"]
 
 
-def test_a_lock_that_is_taken_with_the_next_statement_holds_from_then_on(postgresql_db: Database) -> None:
-    done = threading.Event()
-
-    def lock_it_too() -> None:
-        with postgresql_db.write() as other:
-            postgresql_db.lock_with_next(other, "phone", "one")
-            add(other, "b")
-        done.set()
-
-    with postgresql_db.write() as connection:
-        postgresql_db.lock_with_next(connection, "phone", "one")
-        add(connection, "a")
-        thread = threading.Thread(target=lock_it_too, daemon=True)
-        thread.start()
-        assert not done.wait(0.3)
-    assert done.wait(10)
-    thread.join(10)
+def test_a_statement_that_is_longer_than_the_system_takes_at_once_arrives_whole(postgresql_db: Database) -> None:
+    measure = Statement(select(func.length(bindparam("text", type_=Text)).label("characters")))
+    with postgresql_db.read() as connection:  # together with the transaction's beginning, then by itself
+        assert [measure.one(connection, {"text": "x" * 5_000_000})[0] for _ in range(2)] == [5_000_000] * 2
 
 
 def test_a_server_that_went_costs_one_transaction_however_many_connections_were_idle(postgresql_db: Database) -> None:
