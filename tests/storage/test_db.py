@@ -150,20 +150,32 @@ def test_locks_of_different_things_do_not_wait_for_each_other(postgresql_db: Dat
         assert done.wait(30)
 
 
-def test_locks_of_the_same_thing_wait_for_each_other(postgresql_db: Database) -> None:
+def lock_with_next(db: Database, connection: Connection) -> None:
+    db.lock_with_next(connection, "phone", "one")
+    beat(connection, f"{threading.get_ident()}", NOON)
+
+
+@pytest.mark.parametrize(
+    "lock",
+    [lambda db, connection: db.lock(connection, "phone", "one"), lock_with_next],
+    ids=["at once", "with the next statement"],
+)
+def test_locks_of_the_same_thing_wait_for_each_other(
+    lock: Callable[[Database, Connection], None], postgresql_db: Database
+) -> None:
     db = postgresql_db
     done = threading.Event()
 
     def lock_it_too() -> None:
         with db.write() as other:
-            db.lock(other, "phone", "one")
+            lock(db, other)
         done.set()
 
     with db.write() as connection:
-        db.lock(connection, "phone", "one")
+        lock(db, connection)
         thread = threading.Thread(target=lock_it_too, daemon=True)
         thread.start()
-        assert not done.wait(0.2)
+        assert not done.wait(0.3)
     assert done.wait(30)
     thread.join(30)
 
