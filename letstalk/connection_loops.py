@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from waitress.channel import HTTPChannel
@@ -20,9 +21,14 @@ from waitress.wasyncore import readwrite
 class ConnectionLoop:
     """Stands in a server for the module `waitress.wasyncore`, of which it calls `loop` alone."""
 
-    def __init__(self, server: Any) -> None:
-        """Take over `server`, whose channels are ours, before it runs. Only Linux has epoll."""
+    def __init__(self, server: Any, pause: Callable[[], None]) -> None:
+        """Take over `server`, whose channels are ours, before it runs. Only Linux has epoll.
+
+        `pause` returns when it is time to look again: whoever is answered asks again at once, and to hear each by
+        itself would interrupt the thread that answers, since both need the interpreter lock.
+        """
         self._epoll = select.epoll()
+        self._pause = pause
         self._answering = threading.local()
         server.asyncore = self
         server.pull_trigger = self.go_on
@@ -38,6 +44,7 @@ class ConnectionLoop:
                 for connection in list(map.values()):
                     self.watch(connection)
                 look_at_all_at = time.monotonic() + timeout
+            self._pause()
             for number, events in self._epoll.poll(timeout):
                 connection = map.get(number)
                 if connection is None:

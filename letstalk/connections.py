@@ -40,6 +40,25 @@ class Task(WSGITask):
     that may keep it for a while, and two packets. To capitalise and to sort a dozen headers took it a tenth of a check.
     """
 
+    _held: _Held | None = None
+
+    def prepare(self) -> None:
+        """Make the answer, and send it only when `service` is called."""
+        channel: Any = self.channel
+        held: Any = _Held(channel)  # has all that a task needs of a channel
+        self.channel = held
+        try:
+            super().service()
+        finally:
+            self.channel = channel
+        self._held = held
+
+    def service(self) -> None:
+        if self._held is None:
+            super().service()
+        else:
+            self.channel.write_soon(b"".join(self._held.pieces))
+
     def write(self, data: bytes) -> None:
         if data and not self.wrote_header and self.complete and self.has_body and self.content_length == len(data):
             headers = self.build_response_header()
@@ -60,6 +79,19 @@ class Task(WSGITask):
         return f"HTTP/1.1 {self.status}\r\n{lines}Date: {_date_of(int(self.start_time))}\r\n\r\n".encode("latin-1")
 
 
+class _Held:
+    """Stands for a channel where an answer is made that must not be sent yet."""
+
+    def __init__(self, channel: HTTPChannel) -> None:
+        self.server, self.addr, self.adj = channel.server, channel.addr, channel.adj
+        self.check_client_disconnected = channel.check_client_disconnected
+        self.pieces: list[bytes] = []
+
+    def write_soon(self, data: bytes) -> int:
+        self.pieces.append(data)
+        return len(data)
+
+
 # What an answer has only where the application is a proxy, or sends a file.
 _WAITRESS_SETS = frozenset({"Connection", "Date", "Server", "Transfer-Encoding"})
 
@@ -77,10 +109,10 @@ class Channel(HTTPChannel):
     """
 
     parser_class = Parser
-    task_class = Task
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self.number_lock = threading.Lock()
+        self._prepared: Task | None = None
         super().__init__(*arguments, **options)
 
     def del_channel(self, map: Any = None) -> None:  # wasyncore's name
@@ -98,6 +130,23 @@ class Channel(HTTPChannel):
             for request in unanswered:
                 request.close()
         return is_taken
+
+    def prepare(self) -> None:
+        """Make the answer that `service` will send."""
+        request: Any = self.requests[0]
+        task = Task(self, request)
+        task.prepare()
+        self._prepared = task
+
+    def forget_prepared(self) -> None:
+        """Have `service` make the answer anew, since what was changed with the other one is lost."""
+        self._prepared = None
+        for request in self.requests[:1]:  # none where the server stops
+            request.get_body_stream().seek(0)
+
+    def task_class(self, channel: Channel, request: Any) -> Task:  # type: ignore[override]  # Waitress calls it, no more
+        prepared, self._prepared = self._prepared, None
+        return prepared or Task(channel, request)
 
     def service(self) -> None:
         loop = self.server.asyncore

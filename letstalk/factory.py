@@ -49,6 +49,7 @@ from letstalk.tasks import Worker, WorkQueue
 from letstalk.telephony.base import LateSink
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 from letstalk.telephony.simulator.screens import print_what_a_phone_hears
+from letstalk.web.busy_paths import BUSY_PATHS
 from letstalk.web.descriptions import INFO, SECURITY_SCHEMES
 from letstalk.web.errors import raise_invalid_request
 from letstalk.web.limits import RequestLimits, init_limits
@@ -203,6 +204,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             processes=settings.web_processes,
             is_development=settings.is_development,
             is_simulated=is_simulated,
+            # Within a commit that others wait for, nothing else may be waited for.
+            shared_paths=BUSY_PATHS if db.is_sqlite and redis_url is None else frozenset(),
+            share_commit=db.share_commit,
             dashboard_password=settings.dashboard_password.get_secret_value(),
         ),
         "letstalk_db": db,

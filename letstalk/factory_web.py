@@ -87,7 +87,7 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
 def _wrap(app: Flask, settings: Settings) -> None:
     """What stands around Flask, the innermost first."""
     wsgi_app: Any = BusyPaths(app, app.extensions["letstalk"], app.extensions["letstalk_limits"])
-    wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
+    wsgi_app = RequestLog(SecurityHeaders(wsgi_app), app.extensions["letstalk_db"].once_committed)
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.

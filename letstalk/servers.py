@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,8 @@ class ServerOptions:
     processes: int
     is_development: bool
     is_simulated: bool
+    shared_paths: frozenset[str]  # of requests that share commits
+    share_commit: Callable[[], Any]
     dashboard_password: str  # shown at the start, in development only
 
 
@@ -81,11 +84,13 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
 
     from letstalk.connection_loops import ConnectionLoop
     from letstalk.connections import Channel
+    from letstalk.shared_answers import Dispatcher
 
+    dispatcher: Any = Dispatcher(options.shared_paths, options.share_commit)
+    dispatcher.set_thread_count(options.threads)
     server: Any = create_server(
         app,
         sockets=[listener],
-        threads=options.threads,
         ident=None,
         connection_limit=MAX_CONNECTIONS,
         asyncore_use_poll=True,  # select() knows no file beyond 1,023
@@ -94,11 +99,11 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
         inbuf_overflow=MAX_BODY_BYTES_IN_MEMORY,
         # `ProxyFix` decides which proxy to believe, by TRUSTED_PROXIES.
         clear_untrusted_proxy_headers=False,
+        _dispatcher=dispatcher,
     )
     server.channel_class = Channel
     if sys.platform == "linux":
-        ConnectionLoop(server)
-    dispatcher: Any = server.task_dispatcher
+        ConnectionLoop(server, dispatcher.pause)
     dispatcher.shutdown = partial(dispatcher.shutdown, timeout=ABANDON_SECONDS)
     stop = _GracefulStop(server, process)
     signal.signal(signal.SIGTERM, stop)

@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "limit_windows": set(),
     # What runs beside the requests, and the servers that start it.
     "processes": {"services", "storage.checkpoints", "storage.db", "tasks", "telephony.base"},
-    "servers": {"connection_loops", "connections", "processes", "supervisors"},
+    "servers": {"connection_loops", "connections", "processes", "shared_answers", "supervisors"},
+    "shared_answers": {"connections"},
     "connections": {"connection_loops"},
     "connection_loops": set(),
     "supervisors": set(),

@@ -35,7 +35,7 @@ def serving(longest_sleep_seconds: float, **options: Any) -> Iterator[int]:
     """The port of a server with two threads for requests, whose loop sleeps for so long where nothing wakes it."""
     server: Any = create_server(answer, host="127.0.0.1", port=0, threads=2, **options)
     server.channel_class = Channel
-    ConnectionLoop(server)
+    ConnectionLoop(server, pause=lambda: None)
     sleep = {"timeout": longest_sleep_seconds, "map": server._map, "use_poll": True}
     thread = threading.Thread(target=server.asyncore.loop, kwargs=sleep)
     thread.start()

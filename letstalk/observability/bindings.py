@@ -40,6 +40,25 @@ def begin_request(request_id: str) -> None:
     _bound.set({"request_id": request_id})
 
 
+class bound_to:  # noqa: N801  # as the word above
+    """Puts into every line that is logged within what `bound_ids` had given, and nothing else."""
+
+    __slots__ = ("_before", "_ids")
+
+    def __init__(self, ids: Mapping[str, Any]) -> None:
+        self._ids = ids
+        self._before: Token[Mapping[str, Any]] | None = None
+
+    def __enter__(self) -> None:
+        self._before = _bound.set(self._ids)
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._before is not None:
+            _bound.reset(self._before)
+
+
 def bound_ids() -> Mapping[str, Any]:
     """What stands in this thread's lines now, redacted."""
     return _bound.get()

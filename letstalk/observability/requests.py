@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import request
@@ -37,8 +37,10 @@ class RequestLog:
     line, that should not be.
     """
 
-    def __init__(self, wsgi_app: Any) -> None:
+    def __init__(self, wsgi_app: Any, once_committed: Callable[[Callable[[], None]], None]) -> None:
+        """`once_committed` does what it is given when the answer is sure to be sent, or never."""
         self._app = wsgi_app
+        self._once_committed = once_committed
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = time.perf_counter()
@@ -47,7 +49,7 @@ class RequestLog:
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             headers.append(("X-Request-Id", request_id))
-            _note(environ, status[:3], time.perf_counter() - started)
+            self._once_committed(lambda: _note(environ, status[:3], time.perf_counter() - started))
             return start_response(status, headers, exc_info)
 
         answer: Iterable[bytes] = self._app(environ, start)

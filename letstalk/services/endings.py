@@ -14,7 +14,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as verification_storage
-from letstalk.storage.db import after_commit
+from letstalk.storage.transactions import after_commit
 
 log = get_logger(__name__)
 

@@ -44,6 +44,7 @@ from letstalk.storage import verifications as storage
 from letstalk.storage.crypto import Vault
 from letstalk.storage.db import Database
 from letstalk.storage.standings import find_standing
+from letstalk.storage.transactions import after_commit
 
 log = get_logger(__name__)
 
@@ -126,8 +127,7 @@ class SendService:
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
         key_id, key = self._keys.current()  # may write, which no open transaction must wait for
-        to_hang_up: list[str] = []
-        with self._db.write() as connection:
+        with self._db.write_together() as connection:
             now = self._clock()
             first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
             if first is not None:
@@ -143,14 +143,17 @@ class SendService:
                 self._check_phone_rates(connection, actor.user_id, phone.e164, now)
             turn = next_turn(standing.own_last_turn, standing.first_waiting_turn)
             self._refuse_if_full(connection, turn, wanted.ttl_seconds)
-            if standing.has_pending:
-                to_hang_up = self._supersede(connection, actor, phone, now)
+            to_hang_up = self._supersede(connection, actor, phone, now) if standing.has_pending else []
             verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
             storage.insert_verification(connection, verification)
             call_id = self._queue_call(connection, verification, turn, now)
             accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+            after_commit(connection, lambda: self._follow_up(accepted, to_hang_up))
+        return accepted
+
+    def _follow_up(self, accepted: CallAccepted, to_hang_up: list[str]) -> None:
         verifications_started_total.inc()
         log.info(
             "verification_started",
@@ -158,10 +161,9 @@ class SendService:
             call_id=accepted.call_id,
             phone=mask_phone(accepted.phone),
         )
-        for call_to_end in to_hang_up:
-            self._nudges.carry_out(call_to_end)
+        for call_id in to_hang_up:
+            self._nudges.carry_out(call_id)
         self._nudges.dispatch()
-        return accepted
 
     def replay_verification(
         self, actor: Actor, target: Target, idempotency: IdempotencyKey | None = None

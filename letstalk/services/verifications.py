@@ -33,6 +33,7 @@ from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as storage
 from letstalk.storage.attempts import SpentAttempt
 from letstalk.storage.db import Database
+from letstalk.storage.transactions import after_commit
 
 log = get_logger(__name__)
 
@@ -93,7 +94,7 @@ class VerificationService:
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
-        with self._db.write() as connection:
+        with self._db.write_together() as connection:
             now = self._clock()
             attempt = self._spend_attempt(connection, actor, target, now)
             key = self._keys.find(attempt.digest_key_id)
@@ -102,19 +103,10 @@ class VerificationService:
                 to_hang_up = self._approve(connection, actor, attempt, now)
             else:
                 refusal, to_hang_up = self._count_wrong_code(connection, actor, attempt, now)
-        for call_id in to_hang_up:
-            self._nudges.carry_out(call_id)
+            after_commit(connection, lambda: self._follow_up(attempt, refusal, to_hang_up, now))
         # Raised only now: within the transaction it would give the spent attempt back.
         if refusal is not None:
-            code_checks_total.labels("wrong").inc()
-            log.info(
-                "wrong_code",
-                verification_id=attempt.verification_id,
-                attempts_remaining=refusal.attempts_remaining,
-            )
             raise refusal
-        code_checks_total.labels("right").inc()
-        approval_seconds.observe((now - attempt.created_at).total_seconds())
         return Approval(attempt.verification_id, attempt.phone, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
@@ -154,6 +146,22 @@ class VerificationService:
         for call_id in to_hang_up:
             self._nudges.carry_out(call_id)
         return history
+
+    def _follow_up(
+        self, attempt: SpentAttempt, refusal: InvalidCode | None, to_hang_up: list[str], now: datetime
+    ) -> None:
+        for call_id in to_hang_up:
+            self._nudges.carry_out(call_id)
+        if refusal is None:
+            code_checks_total.labels("right").inc()
+            approval_seconds.observe((now - attempt.created_at).total_seconds())
+        else:
+            code_checks_total.labels("wrong").inc()
+            log.info(
+                "wrong_code",
+                verification_id=attempt.verification_id,
+                attempts_remaining=refusal.attempts_remaining,
+            )
 
     def _spend_attempt(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> SpentAttempt:
         """The attempt that has just been spent. Raises where none may be, which gives this one back."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -25,10 +24,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from letstalk.storage.drivers import commit, roll_back, run_on_driver
+from letstalk.storage.drivers import run_on_driver
 from letstalk.storage.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.storage.partial_indexes import complete_for_postgresql
+from letstalk.storage.shared_commits import SharedCommit
 from letstalk.storage.statements import Statement
+from letstalk.storage.transactions import NO_TURN, Transaction, Turn
 
 # For so long a connection to PostgreSQL is believed to be alive without asking.
 TRUSTED_SECONDS = 1.0
@@ -49,27 +50,6 @@ metadata = MetaData(
 
 
 _LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)).label("locked")))
-
-
-class Turn(Protocol):
-    """What is held while a transaction runs."""
-
-    def acquire(self) -> bool: ...
-
-    def release(self) -> None: ...
-
-
-class _NoTurn:
-    """Where any number of transactions may run at once."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
-
-
-_NO_TURN = _NoTurn()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -123,7 +103,7 @@ class Database:
             self.engine = make_postgresql_engine(parsed, pool_size)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
         # a p99 of 86 ms became 23 (shared/costs.md).
-        self._write_turn: Turn = threading.Lock() if self.is_sqlite else _NO_TURN
+        self._write_turn: Turn = threading.Lock() if self.is_sqlite else NO_TURN
         # Connections that nobody uses, the one used last on top: opening SQLAlchemy's for each transaction, and asking
         # PostgreSQL each time whether it still lives, costs more than a whole short transaction.
         self._idle: list[tuple[Connection, float]] = []
@@ -131,10 +111,11 @@ class Database:
         self._opened = 0
         self._generation = 1  # of connections: those of before the last `close` are not kept
         self._counting = threading.Lock()
+        self._of_thread = _OfThread()
 
     def read(self) -> Transaction:
         """A connection for reading, in one snapshot."""
-        return Transaction(self, "BEGIN", _NO_TURN)
+        return Transaction(self, "BEGIN", NO_TURN)
 
     def write(self) -> Transaction:
         """A write transaction: committed at the end, rolled back on any exception.
@@ -144,6 +125,44 @@ class Database:
         """
         # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever the
         # busy time-out; IMMEDIATE waits its turn.
+        shared = self._of_thread.shared_commit
+        if shared is not None:
+            shared.commit_so_far()  # its turn is held by this very thread
+        return self._write_alone()
+
+    def write_together(self) -> AbstractContextManager[Connection]:
+        """The same, save that within `share_commit` it is committed together with the thread's others.
+
+        Between it and the end of that, nothing may be waited for but this database.
+        """
+        shared = self._of_thread.shared_commit
+        return self._write_alone() if shared is None else shared.begin_part()
+
+    @contextmanager
+    def share_commit(self) -> Iterator[SharedCommit]:
+        """Until the end of the block let all that this thread writes together be one transaction: see `SharedCommit`.
+
+        Raises what the commit raises. SQLite only: on PostgreSQL, who holds one lock while waiting for another may be
+        waited for in turn.
+        """
+        shared = self._of_thread.shared_commit = SharedCommit(self._write_alone)
+        try:
+            with shared:
+                yield shared
+        finally:
+            self._of_thread.shared_commit = None
+
+    def once_committed(self, action: Callable[[], None]) -> None:
+        """Have `action` done when all that this thread has written together is committed: now, where nothing waits for
+        that; never, if it is not.
+        """
+        shared = self._of_thread.shared_commit
+        if shared is None:
+            action()
+        else:
+            shared.once_committed(action)
+
+    def _write_alone(self) -> Transaction:
         return Transaction(self, "BEGIN IMMEDIATE", self._write_turn)
 
     def lock(self, connection: Connection, kind: str, key: str = "") -> None:
@@ -223,62 +242,10 @@ class Database:
         connection.close()
 
 
+class _OfThread(threading.local):
+    shared_commit: SharedCommit | None = None
+
+
 def _key_of(kind: str, key: str) -> int:
     digest = hashlib.blake2b(f"{kind}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def after_commit(connection: Connection, action: Callable[[], None]) -> None:
-    """Have `action` done when all that `connection` writes is committed and others may write; never if it is not."""
-    _after_commit.setdefault(connection, []).append(action)
-
-
-_after_commit: WeakKeyDictionary[Connection, list[Callable[[], None]]] = WeakKeyDictionary()
-
-
-class Transaction:
-    """A context in which a borrowed connection is in a transaction: committed at its end, rolled back on any exception.
-
-    On PostgreSQL the driver begins one with the first statement.
-    """
-
-    __slots__ = ("_connection", "_db", "_turn", "_words")
-
-    _connection: Connection
-
-    def __init__(self, db: Database, words: str, turn: Turn) -> None:
-        """`words` begin it on SQLite, while `turn` is held."""
-        self._db = db
-        self._words = words
-        self._turn = turn
-
-    def __enter__(self) -> Connection:
-        self._turn.acquire()
-        try:
-            connection = self._connection = self._db.borrow()
-            try:
-                if self._db.is_sqlite:
-                    run_on_driver(connection, self._words)
-            except BaseException:
-                self._db.give_back(connection)
-                raise
-        except BaseException:
-            self._turn.release()
-            raise
-        return connection
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        actions = _after_commit.pop(self._connection, ())
-        try:
-            try:
-                if kind is None:
-                    commit(self._connection)
-                else:
-                    roll_back(self._connection)
-            finally:
-                self._db.give_back(self._connection)
-        finally:
-            self._turn.release()
-        if kind is None:
-            for action in actions:
-                action()

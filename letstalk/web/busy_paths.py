@@ -27,6 +27,9 @@ from letstalk.web.limits import Environ, RequestLimits, address_of
 from letstalk.web.requests import MAX_BODY_BYTES, parse_object
 from letstalk.web.schemas.calls import SendRequest, VerifyRequest
 
+SEND_PATH, CHECK_PATH = "/calls/otp", "/calls/verify"
+BUSY_PATHS = frozenset({SEND_PATH, CHECK_PATH})
+
 BEARER = "Bearer "
 USUAL_START = BEARER + API_TOKEN_START
 MOST_DIGITS = len(str(MAX_BODY_BYTES))
@@ -52,8 +55,8 @@ class BusyPaths:
         self._services = services
         self._limits = limits
         self._paths = {
-            "/calls/otp": BusyPath(_guard_of(app, "calls.send_otp"), _send),
-            "/calls/verify": BusyPath(_guard_of(app, "calls.verify_code"), _check),
+            SEND_PATH: BusyPath(_guard_of(app, "calls.send_otp"), _send),
+            CHECK_PATH: BusyPath(_guard_of(app, "calls.verify_code"), _check),
         }
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Integer, column, insert, literal, select, tab
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, StatementError
 
 from letstalk.storage.calls import insert_call
-from letstalk.storage.db import Database, UtcDateTime, after_commit
+from letstalk.storage.db import Database, UtcDateTime
 from letstalk.storage.drivers import run_on_driver
+from letstalk.storage.transactions import after_commit
 from letstalk.storage.workers import beat, last_seen, workers
 from tests.call_parts import at_once
 

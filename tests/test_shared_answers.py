@@ -1,0 +1,213 @@
+"""The thread that answers many requests with one commit, over real sockets and a real database."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from waitress.server import create_server
+
+from letstalk.connection_loops import ConnectionLoop
+from letstalk.connections import Channel
+from letstalk.shared_answers import MOST_BODY_BYTES, MOST_TOGETHER, Dispatcher, SharedCommit
+from letstalk.storage.db import Database
+
+TOGETHER = "/together"
+
+
+class Application:
+    """Stores the name in the body of a POST, if it is not too long, and says how often it has been asked so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.db = Database(f"sqlite:///{path}")
+        self.asked = 0
+        self.shared = 0
+        with self.db.write() as connection:
+            connection.execute(text("CREATE TABLE owners (name TEXT PRIMARY KEY)"))
+            owner = "owner TEXT REFERENCES owners (name) DEFERRABLE INITIALLY DEFERRED"
+            connection.execute(text(f"CREATE TABLE names (name TEXT PRIMARY KEY, {owner})"))
+
+    @contextmanager
+    def share_commit(self) -> Iterator[SharedCommit]:
+        self.shared += 1
+        with self.db.share_commit() as shared:
+            yield shared
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        name = environ["wsgi.input"].read().decode()
+        self.asked += 1
+        status, body = "200 OK", f"{name} {self.asked}"
+        if name == "a mistake":
+            raise LookupError(name)
+        try:
+            if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES:
+                with self.db.write_together() as connection:
+                    owner = "nobody" if name == "an orphan" else None
+                    connection.execute(text("INSERT INTO names VALUES (:name, :owner)"), {"name": name, "owner": owner})
+                    if name == "unwanted":
+                        raise ValueError(name)
+        except (IntegrityError, ValueError) as error:
+            status, body = "409 CONFLICT", type(error).__name__
+        start_response(status, [("Content-Length", str(len(body)))])
+        return [body.encode()]
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[Application]:
+    made = Application(tmp_path / "names.db")
+    yield made
+    made.db.close()
+
+
+@pytest.fixture
+def port(application: Application) -> Iterator[int]:
+    dispatcher: Any = Dispatcher(frozenset({TOGETHER}), application.share_commit)
+    dispatcher.set_thread_count(2)
+    server: Any = create_server(application, host="127.0.0.1", port=0, _dispatcher=dispatcher)
+    server.channel_class = Channel
+    ConnectionLoop(server, dispatcher.pause)
+    options = {"timeout": 0.02, "map": server._map, "use_poll": True}
+    thread = threading.Thread(target=server.asyncore.loop, kwargs=options)
+    thread.start()
+
+    def close_everything() -> None:
+        for connection in list(server._map.values()):
+            connection.close()
+
+    yield server.effective_port
+    server.trigger.pull_trigger(close_everything)
+    thread.join()
+    dispatcher.shutdown()
+
+
+def post(name: str, path: str = TOGETHER) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(name)}\r\n\r\n{name}".encode()
+
+
+def hear(wire: socket.socket, answers: int = 1) -> list[tuple[int, str]]:
+    """Status and body of so many answers."""
+    received = b""
+    while True:
+        found = re.findall(rb"HTTP/1.1 (\d+) .*?\r\n\r\n(.*?)(?=HTTP/1.1 |$)", received, re.DOTALL)
+        lengths = re.findall(rb"Content-Length: (\d+)", received)
+        if len(found) == answers and len(found[-1][1]) == int(lengths[-1]):
+            return [(int(status), body.decode()) for status, body in found]
+        piece = wire.recv(65536)
+        assert piece, received
+        received += piece
+
+
+def ask(port: int, request: bytes) -> tuple[int, str]:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(request)
+        return hear(wire)[0]
+
+
+def ask_at_once(application: Application, port: int, names: list[str]) -> list[tuple[int, str]]:
+    """Each name by a connection of its own, while none can be stored until all are waiting."""
+    with ExitStack() as stack:
+        with application.db.write():
+            wires = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in names]
+            for wire, name in zip(wires, names, strict=True):
+                wire.sendall(post(name))
+            # An answer of another kind, asked for last: by now all have been heard.
+            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        return [hear(wire)[0] for wire in wires]
+
+
+def stored(application: Application) -> list[str]:
+    with application.db.read() as connection:
+        return list(connection.execute(text("SELECT name FROM names ORDER BY name")).scalars())
+
+
+def test_all_that_came_at_once_are_stored_by_few_commits_and_each_hears_of_its_own(
+    application: Application, port: int
+) -> None:
+    names = [f"name-{number:02d}" for number in range(3 * MOST_TOGETHER)]
+    answers = ask_at_once(application, port, names)
+    assert [(status, body.split()[0]) for status, body in answers] == [(200, name) for name in names]
+    assert stored(application) == names
+    assert 3 <= application.shared <= 6
+    assert application.asked == len(names) + 1, "nobody was asked twice"
+
+
+def test_what_is_refused_to_one_is_given_to_the_others(application: Application, port: int) -> None:
+    answers = ask_at_once(application, port, ["a", "unwanted", "b"])
+    assert [status for status, _ in answers] == [200, 409, 200]
+    assert stored(application) == ["a", "b"]
+
+
+CONFLICT = (409, "IntegrityError")
+
+
+@pytest.mark.parametrize(("bad", "answer"), [("an orphan", CONFLICT), ("twice", CONFLICT), ("a mistake", (500, ""))])
+def test_where_the_commit_can_not_be_shared_each_is_answered_anew(
+    application: Application, port: int, bad: str, answer: tuple[int, str]
+) -> None:
+    with application.db.write() as connection:
+        connection.execute(text("INSERT INTO names VALUES ('twice', NULL)"))
+    answers = dict(zip(["a", bad, "b"], ask_at_once(application, port, ["a", bad, "b"]), strict=True))
+    assert answers[bad][0] == answer[0]
+    assert answer[1] in answers[bad][1]
+    assert (answers["a"][0], answers["b"][0]) == (200, 200)
+    assert [answers[name][1].split()[0] for name in ("a", "b")] == ["a", "b"], "the body is read again from its start"
+    assert stored(application) == ["a", "b", "twice"]
+    assert ask(port, post("c"))[0] == 200, "the next ones share a commit again"
+    assert stored(application) == ["a", "b", "c", "twice"]
+
+
+@pytest.mark.usefixtures("application")
+def test_whoever_is_answered_finds_it_stored(port: int, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "names.db")
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        for number in range(50):
+            wire.sendall(post(f"name-{number}"))
+            assert hear(wire)[0][0] == 200
+            assert other.execute("SELECT count(*) FROM names").fetchone() == (number + 1,)
+    other.close()
+
+
+def test_requests_of_one_connection_are_answered_in_their_order(application: Application, port: int) -> None:
+    names = ["a", "b", "c", "d"]
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        wire.sendall(post("a") + post("b", "/alone") + post("c") + post("d"))
+        assert [body for _, body in hear(wire, answers=4)] == ["a 1", "b 2", "c 3", "d 4"]
+    assert stored(application) == names
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        b"GET /together HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /alone HTTP/1.1\r\nHost: x\r\n\r\n",
+        post("x" * (MOST_BODY_BYTES + 1)),
+    ],
+    ids=["another method", "another path", "a long body"],
+)  # fmt: skip
+def test_others_do_not_wait_for_the_database(application: Application, port: int, other: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        with application.db.write():
+            wire.sendall(post("a"))
+            assert ask(port, other)[0] == 200
+            assert stored(application) == []
+        assert hear(wire)[0][0] == 200
+
+
+def test_a_client_that_has_gone_keeps_nobody_from_an_answer(application: Application, port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        with application.db.write():
+            with socket.create_connection(("127.0.0.1", port), timeout=20) as gone:
+                gone.sendall(post("a"))
+            wire.sendall(post("b"))
+            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        assert hear(wire)[0][0] == 200
+    assert "b" in stored(application)
