@@ -50,6 +50,7 @@ class WorkQueue:
         self._full_until = float("-inf")
         self._offers_due_at = float("-inf")
         self._spare_hands: SpareHands | None = None
+        self._is_working = False
         self._away_until = 0.0
         self.huey.signal("error")(lambda *_: task_failures_total.inc())
         task = self.huey.task
@@ -99,6 +100,17 @@ class WorkQueue:
         self._dispatch_asked_at = now
         self._enqueue(self._dispatch, is_channel_free)
 
+    def dispatch_here(self) -> None:
+        # Before the workers start, and once they are to stop, this process begins nothing: others may.
+        if not self._is_working:
+            self.dispatch(is_channel_free=True)
+            return
+        try:
+            self._run_dispatch(is_channel_free=True)
+        except Exception as error:  # what this thread did before is done, and the sweeps find what waits
+            task_failures_total.inc()
+            log.error("task_failed", exc_info=error)
+
     def dispatch_later(self, seconds: float) -> None:
         self._enqueue(self._dispatch, delay=seconds)
 
@@ -140,6 +152,7 @@ class WorkQueue:
     def lend(self, hands: SpareHands | None) -> None:
         """Give what the queue does not take to `hands`; to nobody, from None on."""
         self._spare_hands = hands
+        self._is_working = hands is not None
 
     def _enqueue(self, task: Any, *args: Any, delay: float | None = None) -> None:
         """Hand a nudge over. One that gets lost costs two seconds, so it must never cost the caller its answer."""

@@ -44,7 +44,7 @@ from letstalk.storage.crypto import Vault, generate_key
 from letstalk.storage.db import Database
 from letstalk.telephony.base import DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
-from letstalk.telephony.simulator.timers import Timers
+from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PHONE = "+256700123456"
@@ -126,7 +126,7 @@ class TurnedTimers(Timers):
         super().__init__("turned")
         self._agenda = agenda
 
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
+    def after(self, seconds: float, action: Action, is_wanted: IsWanted | None = None) -> None:
         self._agenda.add(action, seconds)
 
     def stop(self) -> None:
@@ -218,6 +218,9 @@ class WaitingNudges:
 
     def dispatch(self, *, is_channel_free: bool = False) -> None:
         self._add(lambda: self._world.dispatch.dispatch(is_channel_free=is_channel_free))
+
+    def dispatch_here(self) -> None:
+        self.dispatch(is_channel_free=True)
 
     def dispatch_later(self, seconds: float) -> None:
         self._add(lambda: self._world.dispatch.dispatch(), seconds)

@@ -98,7 +98,7 @@ class EventService:
         except (SQLAlchemyError, ValueError) as error:
             self._count_failure(event_id, error)
             return
-        self._follow_up(event, outcome, now)
+        self._follow_up(event, outcome, now, is_at_hand=True)
 
     def offer_code(self, call_id: str) -> None:
         """Speak the offer into a call that was answered and about which detection has said nothing since."""
@@ -139,7 +139,7 @@ class EventService:
         if outcome is None:
             events_total.labels(event.type.value, "repeated").inc()
         else:
-            self._follow_up(event, outcome, now)
+            self._follow_up(event, outcome, now, is_at_hand)
 
     def _apply(self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool) -> _Outcome:
         call_id = event.call_id
@@ -215,7 +215,7 @@ class EventService:
             values |= {"end_status": end_status.value, "end_reason": end_reason}
         return values
 
-    def _follow_up(self, event: CallEvent, outcome: _Outcome, now: datetime) -> None:
+    def _follow_up(self, event: CallEvent, outcome: _Outcome, now: datetime, is_at_hand: bool) -> None:
         call, reaction = outcome.call, outcome.reaction
         result = "applied" if reaction is not None else "ignored"
         events_total.labels(event.type.value, result).inc()
@@ -238,7 +238,10 @@ class EventService:
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
             self._nudges.offer_codes_later(DETECTION_SECONDS)
         elif reaction.status in ENDED:
-            self._nudges.dispatch(is_channel_free=True)
+            if is_at_hand:
+                self._nudges.dispatch_here()
+            else:
+                self._nudges.dispatch(is_channel_free=True)
 
     def _carry_out(self, call: Call, errand: Errand | None) -> None:
         if errand is None:

@@ -9,6 +9,10 @@ class Nudges(Protocol):
     def dispatch(self, *, is_channel_free: bool = False) -> None:
         """Calls wait, or a channel came free, as is certain where `is_channel_free`."""
 
+    def dispatch_here(self) -> None:
+        """A channel came free: look at the queue in this very thread, if it is one that works in the background.
+        Raises nothing."""
+
     def dispatch_later(self, seconds: float) -> None:
         """A call may be placed again after a pause."""
 

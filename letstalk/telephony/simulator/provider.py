@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.domain.ids import new_id
 from letstalk.domain.speech import Speech
 from letstalk.domain.times import Clock, utc_now
 from letstalk.observability.logs import get_logger
@@ -35,7 +35,11 @@ class _Line:
     answered: bool
     command_seq: int = 0
     listening: bool = False
+    ended: bool = False
     commands: set[str] = field(default_factory=set)
+
+    def is_live(self) -> bool:
+        return not self.ended
 
 
 class SimulatorProvider(CallProvider):
@@ -129,7 +133,7 @@ class SimulatorProvider(CallProvider):
         elif fate is Fate.NO_ANSWER or answer_seconds >= command.ring_seconds:
             self._end(line, command.ring_seconds, HangupCause.NO_ANSWER)
         else:
-            self._later(answer_seconds, lambda: self._answer(line))
+            self._later(answer_seconds, lambda: self._answer(line), line)
             limit_seconds = max(command.call_limit_seconds, 2 * self._least_wait_seconds * self._speed)
             self._end(line, answer_seconds + limit_seconds, HangupCause.TIME_LIMIT)
             if command.detect_machine:
@@ -163,11 +167,11 @@ class SimulatorProvider(CallProvider):
             if self._is_current(line, seq) and self._forget(line):
                 self._emit(line, EventType.HUNG_UP, cause=HangupCause.NORMAL)
 
-        self._later(0, start)
-        self._later(speech_seconds, finish)
-        self._later(gathered_after, gather)
+        self._later(0, start, line)
+        self._later(speech_seconds, finish, line)
+        self._later(gathered_after, gather, line)
         patience_seconds = max(fates.PATIENCE_SECONDS, self._least_wait_seconds * self._speed)
-        self._later(gathered_after + patience_seconds, lose_patience)
+        self._later(gathered_after + patience_seconds, lose_patience, line)
 
     def _answer(self, line: _Line) -> None:
         with self._guard:
@@ -177,14 +181,14 @@ class SimulatorProvider(CallProvider):
         self._emit(line, EventType.ANSWERED)
 
     def _tell(self, line: _Line, seconds: float, kind: EventType) -> None:
-        self._later(seconds, lambda: self._emit(line, kind) if self._is_current(line) else None)
+        self._later(seconds, lambda: self._emit(line, kind) if self._is_current(line) else None, line)
 
     def _end(self, line: _Line, seconds: float, cause: HangupCause) -> None:
         def end() -> None:
             if self._forget(line):
                 self._emit(line, EventType.HUNG_UP, cause=cause)
 
-        self._later(seconds, end)
+        self._later(seconds, end, line)
 
     def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
         """The live call of that id, `_guard` being held; one dialed elsewhere is taken to be as its id says."""
@@ -205,6 +209,7 @@ class SimulatorProvider(CallProvider):
             if self._lines.pop(line.provider_call_id, None) is None:
                 return False
             _remember(self._ended, line.provider_call_id, "")
+            line.ended = True
             return True
 
     def _is_current(self, line: _Line, command_seq: int | None = None, *, stop_listening: bool = False) -> bool:
@@ -238,10 +243,11 @@ class SimulatorProvider(CallProvider):
         gather_canceled: bool = False,
         cause: HangupCause | None = None,
     ) -> None:
+        now = self._clock()
         event = CallEvent(
-            event_id=str(uuid.uuid4()),
+            event_id=new_id(now),
             type=kind,
-            occurred_at=self._clock(),
+            occurred_at=now,
             call_id=line.call.call_id,
             provider_call_id=line.provider_call_id,
             command_seq=line.command_seq if command_seq is None else command_seq,
@@ -252,8 +258,9 @@ class SimulatorProvider(CallProvider):
         # Handed over as an action of its own, so that a sink that fails is given the same event again.
         self._timers.at_once(lambda: self._sink(event))
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._timers.after(seconds / self._speed, action)
+    def _later(self, seconds: float, action: Callable[[], None], line: _Line | None = None) -> None:
+        """What is only to happen while `line` lives is dropped with it."""
+        self._timers.after(seconds / self._speed, action, None if line is None else line.is_live)
 
 
 def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:

@@ -13,6 +13,10 @@ from letstalk.observability.logs import get_logger
 log = get_logger(__name__)
 
 Action = Callable[[], None]
+IsWanted = Callable[[], bool]
+
+# When, in which order where that is the same, which try, what, and whether it is wanted still.
+_Timer = tuple[float, int, int, Action, IsWanted | None]
 
 _TRIES = 5
 
@@ -25,14 +29,17 @@ class Timers:
         self._thread_name = thread_name
         self._first_retry_seconds = first_retry_seconds
         self._wakeable = threading.Condition()
-        self._heap: list[tuple[float, int, int, Action]] = []
+        self._heap: list[_Timer] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def after(self, seconds: float, action: Action) -> None:
-        """Run `action` in `seconds`; one that raises is logged and tried again, up to four times. None after `stop`."""
-        self._push(time.monotonic() + seconds, 1, action)
+    def after(self, seconds: float, action: Action, is_wanted: IsWanted | None = None) -> None:
+        """Run `action` in `seconds`; one that raises is logged and tried again, up to four times. None after `stop`.
+
+        One that by then is no longer wanted may be dropped, and wakes nobody.
+        """
+        self._push(time.monotonic() + seconds, 1, action, is_wanted)
 
     def at_once(self, action: Action) -> None:
         """Have the timers' thread run `action`: right here where this is it, else soon. Tried like any other."""
@@ -54,20 +61,20 @@ class Timers:
     def __len__(self) -> int:
         return len(self._heap)
 
-    def _push(self, due: float, attempt: int, action: Action) -> None:
+    def _push(self, due: float, attempt: int, action: Action, is_wanted: IsWanted | None = None) -> None:
         with self._wakeable:
             if self._stopped:
                 return
-            heapq.heappush(self._heap, (due, next(self._order), attempt, action))
+            heapq.heappush(self._heap, (due, next(self._order), attempt, action, is_wanted))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name=self._thread_name, daemon=True)
                 self._thread.start()
-            elif self._heap[0][0] == due:
+            elif self._heap[0][0] == due and threading.current_thread() is not self._thread:
                 self._wakeable.notify()
 
     def _run(self) -> None:
         while (item := self._next()) is not None:
-            _, _, attempt, action = item
+            _, _, attempt, action, _ = item
             self._try(action, attempt)
 
     def _try(self, action: Action, attempt: int) -> None:
@@ -80,9 +87,10 @@ class Timers:
             log.warning("timer_action_failed", attempt=attempt, exc_info=True)
             self._push(time.monotonic() + self._first_retry_seconds * 4.0 ** (attempt - 1), attempt + 1, action)
 
-    def _next(self) -> tuple[float, int, int, Action] | None:
+    def _next(self) -> _Timer | None:
         with self._wakeable:
             while not self._stopped:
+                self._drop_unwanted()
                 if not self._heap:
                     self._wakeable.wait()
                 elif (wait_seconds := self._heap[0][0] - time.monotonic()) > 0:
@@ -90,3 +98,7 @@ class Timers:
                 else:
                     return heapq.heappop(self._heap)
             return None
+
+    def _drop_unwanted(self) -> None:
+        while self._heap and (is_wanted := self._heap[0][4]) is not None and not is_wanted():
+            heapq.heappop(self._heap)
