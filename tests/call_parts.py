@@ -126,7 +126,7 @@ class TurnedTimers(Timers):
         super().__init__("turned")
         self._agenda = agenda
 
-    def after(self, seconds: float, action: Action, is_wanted: IsWanted | None = None) -> None:
+    def after(self, seconds: float, action: Action, _is_wanted: IsWanted | None = None) -> None:
         self._agenda.add(action, seconds)
 
     def stop(self) -> None:

@@ -55,6 +55,12 @@ def parse_phone(text: str, default_region: str | None = None) -> Phone:
     return _parse(text, default_region)
 
 
+def region_of(e164: str) -> str:
+    """The `region` of a number that `parse_phone` has passed before, without asking again of which kind it is."""
+    number = _read_e164(e164)
+    return parse_phone(e164).region if number is None else _region_of(number)
+
+
 def as_e164(text: str, default_region: str | None = None) -> str:
     """`text` itself where it is written as E.164, be it a number or not; else what `parse_phone` makes of it.
 
@@ -74,7 +80,11 @@ def _parse(text: str, default_region: str | None) -> Phone:
     kind = phonenumbers.number_type(number)
     if kind == PhoneNumberType.UNKNOWN:  # of no valid number
         raise _invalid()
-    return Phone(e164, phonenumbers.region_code_for_number(number) or "001", is_costly=kind in COSTLY_TYPES)
+    return Phone(e164, _region_of(number), is_costly=kind in COSTLY_TYPES)
+
+
+def _region_of(number: PhoneNumber) -> str:
+    return phonenumbers.region_code_for_number(number) or "001"
 
 
 def _read(text: str, default_region: str | None) -> PhoneNumber:

@@ -23,6 +23,13 @@ _NOT_YET_ANSWERED = _NOT_YET_RINGING | {CallStatus.RINGING}
 # Told, counted and not kept: they can change nothing, whatever the call's state.
 WITHOUT_EFFECT = frozenset({EventType.SPEECH_ENDED})
 
+# Kept, though they come too late to change a call that has come so far: no live one goes back.
+_NEWS_NO_MORE = {
+    EventType.INITIATED: frozenset({CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.SPEAKING}),
+    EventType.SPEECH_STARTED: frozenset({CallStatus.SPEAKING}),
+}
+OFTEN_NO_NEWS = frozenset(_NEWS_NO_MORE)
+
 MACHINE_REASON = "A machine picked up. It was told nothing."
 NO_KEY_REASON = "The call was answered, but nobody pressed 1 to hear the code."
 READ_REASON = "The code was read."
@@ -67,6 +74,11 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
             return Reaction(status, end_reason=reason) if is_news else None
         case EventType.SPEECH_ENDED:
             return None
+
+
+def is_no_news(event_type: EventType, status: CallStatus) -> bool:
+    """Whether such an event certainly changes nothing about a call in that status, nor will later: it needs no lock."""
+    return status in _NEWS_NO_MORE.get(event_type, ())
 
 
 def _is_open_to(event: CallEvent, call: Call) -> bool:

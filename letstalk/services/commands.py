@@ -11,12 +11,18 @@ from sqlalchemy import Connection
 
 from letstalk.domain.calls import Call, CallStatus, Command, Spoken
 from letstalk.domain.dispatch import back_off_seconds
-from letstalk.domain.phones import parse_phone
+from letstalk.domain.phones import region_of
 from letstalk.domain.speech import Speech, render_code, render_offer
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import about, get_logger
-from letstalk.observability.metrics import code_delay_seconds, lost_keys_total, silence_seconds, speeches_total
+from letstalk.observability.metrics import (
+    calls_ended_silently_total,
+    code_delay_seconds,
+    lost_keys_total,
+    silence_seconds,
+    speeches_total,
+)
 from letstalk.services.call_policies import SILENCE
 from letstalk.services.endings import command, end_call
 from letstalk.services.nudges import Nudges
@@ -88,6 +94,8 @@ class CommandService:
         except LostKey:
             return None
         decided |= {"command_leased_until": now + LEASE, "command_attempts": 1}
+        if speech is None:
+            decided |= _until_it_is_over(now)
         return Errand(call, provider_call_id, wanted, decided["command_seq"], speech, now)
 
     def run(self, errand: Errand) -> None:
@@ -100,7 +108,8 @@ class CommandService:
             except ProviderError as error:
                 self._note_failure(errand, error.reason)
             else:
-                self._note_done(errand)
+                if errand.speech is not None:
+                    self._note_spoken(errand, _SPOKEN[errand.wanted])
 
     def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
         """End a call that the provider placed although we had given it up. Tried once: its limits end it anyway."""
@@ -121,12 +130,14 @@ class CommandService:
             wanted, seq, provider_call_id = call.command, call.command_seq, call.provider_call_id
             if wanted is None or provider_call_id is None:
                 return None
-            is_speech = wanted in _SPOKEN
-            if is_speech and (verification.status_at(now) is not VerificationStatus.PENDING):
+            if wanted not in _SPOKEN:
+                call_storage.update_call(connection, call_id, **_until_it_is_over(now))
+                return Errand(call, provider_call_id, wanted, seq, None, now)
+            if verification.status_at(now) is not VerificationStatus.PENDING:
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
                 return Errand(call, provider_call_id, Command.HANG_UP, seq + 1, None, now)
             try:
-                speech = self._render(wanted, verification) if is_speech else None
+                speech = self._render(wanted, verification)
             except LostKey:
                 lost_keys_total.labels("code").inc()
                 log.error("code_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
@@ -135,7 +146,7 @@ class CommandService:
             return Errand(call, provider_call_id, wanted, seq, speech, call.command_leased_until or now)
 
     def _render(self, wanted: Command, verification: Verification) -> Speech:
-        region = parse_phone(verification.phone).region
+        region = region_of(verification.phone)
         if wanted is Command.SPEAK_OFFER:
             return render_offer(brand=self._brand_name, locale=verification.locale, region=region)
         sealed = json.loads(self._vault.decrypt(verification.speech_sealed or ""))
@@ -166,47 +177,42 @@ class CommandService:
             )
         )
 
-    def _note_done(self, errand: Errand) -> None:
-        call_id, spoken = errand.call.call_id, _SPOKEN.get(errand.wanted)
+    def _note_spoken(self, errand: Errand, spoken: Spoken) -> None:
         has_next = False
-        if not self._note_done_as_last(errand, spoken):
+        if not self._note_spoken_as_last(errand, spoken):
             # In a transaction of its own: on PostgreSQL an UPDATE that had to wait keeps the call's row although it
             # changes nothing, and everybody else takes the verification's before the call's.
             with self._db.write() as connection:
                 call = self._current(connection, errand)
                 if call is None:
                     return
-                self._update_done(connection, errand, spoken)
+                self._update_spoken(connection, errand, spoken)
                 has_next = call.command is not None
-        if spoken is not None:
-            speeches_total.labels(spoken.value).inc()
-            if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
-                code_delay_seconds.observe((self._clock() - errand.call.created_at).total_seconds())
+        speeches_total.labels(spoken.value).inc()
+        if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
+            code_delay_seconds.observe((self._clock() - errand.call.created_at).total_seconds())
         if has_next:
-            self._nudges.carry_out(call_id)
+            self._nudges.carry_out(errand.call.call_id)
 
-    def _note_done_as_last(self, errand: Errand, spoken: Spoken | None) -> bool:
+    def _note_spoken_as_last(self, errand: Errand, spoken: Spoken) -> bool:
         """Note it without reading the row first. False where a command has come meanwhile, or the call has ended."""
         values = {"command": None, "command_leased_until": None}
         with self._db.write() as connection:
-            return self._update_done(connection, errand, spoken, last_seq=errand.seq, **values)
+            return self._update_spoken(connection, errand, spoken, last_seq=errand.seq, **values)
 
-    def _update_done(
-        self, connection: Connection, errand: Errand, spoken: Spoken | None, last_seq: int | None = None, **more: Any
+    def _update_spoken(
+        self, connection: Connection, errand: Errand, spoken: Spoken, last_seq: int | None = None, **more: Any
     ) -> bool:
         now = self._clock()
-        values: dict[str, Any] = {"command_attempts": 0, **more}
-        if spoken is None:
-            values["ask_provider_at"] = now + SILENCE  # its event frees the channel, and may get lost
-        else:
-            values |= {"spoken": spoken.value, "status": CallStatus.SPEAKING.value}
+        values = {"command_attempts": 0, "spoken": spoken.value, "status": CallStatus.SPEAKING.value, **more}
         is_changed = call_storage.update_call_if(connection, errand.call.call_id, last_seq=last_seq, **values)
-        if is_changed and spoken is not None:
+        if is_changed:
             call_storage.insert_call_event(connection, errand.call.call_id, now, errand.wanted.value)
         return is_changed
 
     def _note_gone(self, errand: Errand) -> None:
         """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""
+        is_silent = False
         with self._db.write() as connection:
             now = self._clock()
             call = self._current(connection, errand)
@@ -214,10 +220,14 @@ class CommandService:
                 return
             if errand.wanted is Command.HANG_UP:
                 end_call(connection, call, call.end_status or CallStatus.COMPLETED, call.end_reason, now)
+                is_silent = call.command_attempts > 1
             else:
                 call_storage.update_call(
                     connection, call.call_id, command=None, command_leased_until=None, ask_provider_at=now
                 )
+        if is_silent:  # it was hung up before, and nothing told us so
+            calls_ended_silently_total.inc()
+            log.warning("call_ended_without_event", call_id=errand.call.call_id)
         self._nudges.dispatch(is_channel_free=True)
 
     def _note_failure(self, errand: Errand, reason: str) -> None:
@@ -237,10 +247,18 @@ class CommandService:
         self, connection: Connection, call: Call, now: datetime, status: CallStatus, reason: str
     ) -> None:
         values = command(call, Command.HANG_UP, now)
-        values |= {"command_leased_until": now + LEASE if status is CallStatus.CANCELED else now}
+        if status is CallStatus.CANCELED:
+            values |= {"command_leased_until": now + LEASE, **_until_it_is_over(now)}
         call_storage.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
 
     def _current(self, connection: Connection, errand: Errand) -> Call | None:
         """The call as it stands now; None when it has ended meanwhile."""
         held = call_storage.lock_call(connection, errand.call.call_id)
         return None if held is None or held[0].is_over else held[0]
+
+
+def _until_it_is_over(now: datetime) -> dict[str, Any]:
+    """The column values for a hang-up that is about to be sent. It is done when the provider says that the call is
+    over: until then the command stands, and is sent again when its lease has run out.
+    """
+    return {"ask_provider_at": now + SILENCE}  # the event that frees the channel may get lost

@@ -213,6 +213,22 @@ class DispatchService:
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
+            verification_id = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
+            if verification_id is not None:
+                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+        if verification_id is None:
+            self._note_placed_late(call_id, provider_call_id)
+        else:
+            log.info("call_placed", call_id=call_id, verification_id=verification_id)
+
+    def _ringing_ends(self, now: datetime) -> datetime:
+        """When to ask about a call that rings from `now` on, should no event come."""
+        return now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
+
+    def _note_placed_late(self, call_id: str, provider_call_id: str) -> None:
+        """The same where something has happened to the call since it was dialed."""
+        with self._db.write() as connection:
+            now = self._clock()
             held = call_storage.lock_call(connection, call_id)
             if held is None or (held[0].is_over and not held[0].holds_channel):
                 return
@@ -222,7 +238,7 @@ class DispatchService:
                 # It rings, also where a later try was told otherwise and has put it back.
                 values |= {"status": CallStatus.RINGING.value, "holds_channel": True}
                 values["started_at"] = call.started_at or now
-                values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
+                values["ask_provider_at"] = self._ringing_ends(now)
                 call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
             wanted = verification.status_at(now) is VerificationStatus.PENDING
             if not wanted and call.command is not Command.HANG_UP:

@@ -12,7 +12,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.domain.calls import ENDED, Call, CallEvent, CallStatus, Command, EventType
 from letstalk.domain.errors import InvalidRequest, InvalidSignature
-from letstalk.domain.reactions import DETECTION_SECONDS, WITHOUT_EFFECT, Reaction, offer_code, react
+from letstalk.domain.reactions import (
+    DETECTION_SECONDS,
+    OFTEN_NO_NEWS,
+    WITHOUT_EFFECT,
+    Reaction,
+    is_no_news,
+    offer_code,
+    react,
+)
 from letstalk.domain.times import Clock
 from letstalk.domain.verifications import Verification, VerificationStatus
 from letstalk.observability.logs import get_logger
@@ -33,13 +41,15 @@ MAX_TRIES = 10
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What an event has changed: its call, None when it is none of ours; the reaction, None when nothing changed; the
-    command that this thread is to carry out.
+    """What an event has changed: the ids of its call, None when it is none of ours; the call, where it had to be read;
+    the reaction, None when nothing changed; the command that this thread is to carry out.
     """
 
-    call: Call | None
-    reaction: Reaction | None
-    errand: Errand | None
+    call_id: str | None = None
+    verification_id: str | None = None
+    call: Call | None = None
+    reaction: Reaction | None = None
+    errand: Errand | None = None
 
 
 class EventService:
@@ -131,8 +141,11 @@ class EventService:
         try:
             with self._db.write() as connection:
                 now = self._clock()
-                is_new = storage.store_event(connection, event, now, is_applied=True)
-                outcome = self._apply(connection, event, now, is_at_hand) if is_new else None
+                if event.type in OFTEN_NO_NEWS:
+                    outcome = self._keep_no_news(connection, event, now, is_at_hand)
+                else:
+                    is_new = storage.store_event(connection, event, now, is_applied=True)
+                    outcome = self._apply(connection, event, now, is_at_hand) if is_new else None
         except Exception as error:  # whatever it is: an event that was told must not get lost
             self._keep_for_later(event, error)
             return
@@ -141,6 +154,18 @@ class EventService:
         else:
             self._follow_up(event, outcome, now, is_at_hand)
 
+    def _keep_no_news(
+        self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool
+    ) -> _Outcome | None:
+        """The same for an event that most often comes too late to change its call: then no more of that is read."""
+        seen = storage.store_and_look(connection, event, now)
+        if seen is None:
+            return None
+        status, verification_id = seen
+        if status is not None and is_no_news(event.type, status):
+            return _Outcome(event.call_id, verification_id)
+        return self._apply(connection, event, now, is_at_hand)
+
     def _apply(self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool) -> _Outcome:
         call_id = event.call_id
         if call_id is None and event.provider_call_id is not None:
@@ -148,13 +173,13 @@ class EventService:
             call_id = None if found is None else found.call_id
         held = None if call_id is None else call_storage.lock_call(connection, call_id)
         if held is None:
-            return _Outcome(None, None, None)
+            return _Outcome()
         call, verification = held
         reaction = react(call, event, detects_machines=self._policy.detect_machines)
         if reaction is None:
             if _is_stray(call, event):
                 call_storage.update_call(connection, call.call_id, provider_call_id=event.provider_call_id)
-            return _Outcome(call, None, None)
+            return _Outcome(call.call_id, call.verification_id, call)
         if event.type is not EventType.HUNG_UP:
             call_storage.insert_call_event(connection, call.call_id, event.occurred_at, event.type.value)
         provider_call_id = call.provider_call_id
@@ -162,7 +187,8 @@ class EventService:
             provider_call_id = event.provider_call_id
             call_storage.update_call(connection, call.call_id, provider_call_id=provider_call_id)
         known = provider_call_id if is_at_hand else None
-        return _Outcome(call, reaction, self._change(connection, call, verification, reaction, now, known))
+        errand = self._change(connection, call, verification, reaction, now, known)
+        return _Outcome(call.call_id, call.verification_id, call, reaction, errand)
 
     def _change(
         self,
@@ -224,8 +250,8 @@ class EventService:
             "event_applied",
             event_id=event.event_id,
             type=event.type.value,
-            call_id=call and call.call_id,
-            verification_id=call and call.verification_id,
+            call_id=outcome.call_id,
+            verification_id=outcome.verification_id,
             result=result,
         )
         if call is None:

@@ -24,7 +24,7 @@ from letstalk.domain.calls import Call, CallStatus, Spoken
 from letstalk.storage.calls import HOLDS_CHANNEL, IS_QUEUED, call_from, calls
 from letstalk.storage.db import UtcDateTime
 from letstalk.storage.statements import Statement
-from letstalk.storage.verifications import PENDING, verifications
+from letstalk.storage.verifications import IS_PENDING, PENDING, verifications
 
 # No lease, pause or question is set further ahead: one that is was set before the clock was turned back.
 FURTHEST = timedelta(minutes=5)
@@ -102,6 +102,31 @@ _LEASE_COMMAND = Statement(
     )
     .values(command_leased_until=bindparam("until", type_=UtcDateTime), command_attempts=calls.c.command_attempts + 1)
 )
+_NOTE_PLACED = Statement(
+    update(calls)
+    .where(
+        calls.c.call_id == bindparam("id"),
+        calls.c.status == CallStatus.DIALING.value,
+        calls.c.provider_call_id.is_(None),
+        calls.c.command.is_(None),
+        select(literal_column("1"))
+        .select_from(verifications)
+        .where(
+            verifications.c.verification_id == calls.c.verification_id,
+            IS_PENDING,
+            verifications.c.expires_at > bindparam("now", type_=UtcDateTime),
+        )
+        .exists(),
+    )
+    .values(
+        status=CallStatus.RINGING.value,
+        provider_call_id=bindparam("provider_id", type_=calls.c.provider_call_id.type),
+        is_uncertain=False,
+        reason=None,
+        ask_provider_at=bindparam("ask_at", type_=UtcDateTime),
+    )
+    .returning(calls.c.verification_id)
+)
 
 
 def find_turns(connection: Connection, user_id: str) -> tuple[int | None, int | None]:
@@ -154,6 +179,20 @@ def list_claimable(connection: Connection, now: datetime, limit: int) -> list[tu
 def lease_dial(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:
     """Take the right to dial until `until`. False when another worker has it, or the call has gone on."""
     return _LEASE_DIAL.execute(connection, _due_at(now) | {"id": call_id, "until": until}) == 1
+
+
+def note_placed(
+    connection: Connection, call_id: str, provider_call_id: str, now: datetime, ask_provider_at: datetime
+) -> str | None:
+    """Note that a dialed call rings. Returns its verification's id; None where an event or a command came before the
+    answer, or it is no longer wanted.
+
+    A transaction for which it returns None takes no other row: the call's may be held, and others take the
+    verification's first.
+    """
+    values = {"id": call_id, "provider_id": provider_call_id, "now": now, "ask_at": ask_provider_at}
+    row = _NOTE_PLACED.first(connection, values)
+    return None if row is None else str(row[0])
 
 
 def lease_command(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, update
 
-from letstalk.domain.calls import CallEvent, EventType, HangupCause
+from letstalk.domain.calls import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.storage.calls import calls
 from letstalk.storage.db import UtcDateTime, metadata
 from letstalk.storage.deletions import delete_oldest
 from letstalk.storage.insertions import insert_into
@@ -39,10 +40,14 @@ _VALUES = (
 
 
 @cache
-def _store_in(dialect_name: str) -> Statement:
+def _store_in(dialect_name: str, *seen: Column[Any]) -> Statement:
     values: dict[str, Any] = {name: bindparam(name) for name in _VALUES}
     insertion = insert_into(webhook_events, dialect_name).values(values)
-    return Statement(insertion.on_conflict_do_nothing(index_elements=["event_id"]))
+    insertion = insertion.on_conflict_do_nothing(index_elements=["event_id"])
+    if seen:
+        looks = (select(column).where(calls.c.call_id == bindparam("call_id")).scalar_subquery() for column in seen)
+        insertion = insertion.returning(*looks)
+    return Statement(insertion)
 
 
 _CLAIM = Statement(
@@ -57,7 +62,25 @@ def store_event(connection: Connection, event: CallEvent, now: datetime, *, is_a
     """Keep `event`: marked applied for one who applies it in this transaction, else until it is. False when it has come
     before.
     """
-    values = {
+    return _store_in(connection.dialect.name).execute(connection, _values_of(event, now, is_applied)) == 1
+
+
+def store_and_look(
+    connection: Connection, event: CallEvent, now: datetime
+) -> tuple[CallStatus | None, str | None] | None:
+    """Keep `event`, marked applied. None when it has come before; else its call's status and verification id, of a call
+    that is not held; None for both where it names none.
+    """
+    statement = _store_in(connection.dialect.name, calls.c.status, calls.c.verification_id)
+    row = statement.first(connection, _values_of(event, now, is_applied=True))
+    if row is None:
+        return None
+    status, verification_id = row
+    return None if status is None else CallStatus(status), verification_id
+
+
+def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, Any]:
+    return {
         "event_id": event.event_id,
         "type": event.type.value,
         "occurred_at": event.occurred_at,
@@ -68,7 +91,6 @@ def store_event(connection: Connection, event: CallEvent, now: datetime, *, is_a
         "applied_at": now if is_applied else None,
         "tries": int(is_applied),
     }
-    return _store_in(connection.dialect.name).execute(connection, values) == 1
 
 
 @lru_cache(maxsize=256)
