@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from letstalk import task_storage, tasks
+from letstalk.observability.metrics import task_failures_total
 from letstalk.services.registry import Services
 from letstalk.tasks import FULL_SECONDS, STOP_SECONDS, SpareHands, Worker, WorkQueue, _say_once_in_a_while
 
@@ -220,3 +221,37 @@ def test_that_all_channels_are_taken_is_not_believed_for_long(local: WorkQueue, 
     looks_after(local, dispatching, is_channel_free=False)
     time.sleep(FULL_SECONDS)
     assert looks_after(local, dispatching, is_channel_free=False) == [False]
+
+
+def test_a_channel_that_came_free_is_looked_at_in_the_thread_that_says_so(dispatching: Dispatching) -> None:
+    queue = WorkQueue()
+    queue.bind(cast(Services, Everything(dispatching)))
+    queue.lend(SpareHands(1))
+    queue.dispatch_here()
+    assert dispatching.looks == [True]
+    assert queue.huey.storage.queue_size() == 0
+
+
+def test_before_the_start_and_after_the_stop_it_is_left_to_others(dispatching: Dispatching) -> None:
+    queue = WorkQueue()
+    queue.bind(cast(Services, Idle(dispatching)))
+    queue.dispatch_here()
+    assert queue.huey.storage.queue_size() == 1
+    queue.huey.storage.flush_queue()
+    worker = Worker(queue, cast(Services, Idle(dispatching)), threads=1)
+    worker.start()
+    worker.stop()
+    queue._dispatch_asked_at = float("-inf")
+    queue.dispatch_here()
+    assert queue.huey.storage.queue_size() == 1
+    assert dispatching.looks == []
+
+
+def test_a_look_that_fails_spoils_nothing_for_who_said_that_a_channel_is_free(dispatching: Dispatching) -> None:
+    queue = WorkQueue()
+    queue.bind(cast(Services, Everything(dispatching)))
+    queue.lend(SpareHands(1))
+    failures = task_failures_total._value.get()
+    dispatching.looks = cast(Any, None)  # so that it raises
+    queue.dispatch_here()
+    assert task_failures_total._value.get() == failures + 1

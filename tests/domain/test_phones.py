@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from letstalk.domain import phones
 from letstalk.domain.errors import DestinationBlocked, InvalidPhone
-from letstalk.domain.phones import Phone, check_destination, parse_phone
+from letstalk.domain.phones import Phone, check_destination, parse_phone, region_of
 
 NOWHERE: frozenset[str] = frozenset()
 GHANA = "+233242345678"
@@ -157,3 +157,10 @@ def test_countries_are_ruled_out_by_either_setting() -> None:
         check_destination(ghana, allowed=NOWHERE, blocked=frozenset({"GH"}))
     with pytest.raises(DestinationBlocked):
         check_destination(ghana, allowed=frozenset({"GH"}), blocked=frozenset({"GH"}))
+
+
+@pytest.mark.parametrize(
+    "e164", ["+256700123456", "+14165550123", "+12025550123", "+447400123456", "+390612345678", "+80012345678"]
+)
+def test_the_region_of_a_number_that_was_read_is_the_one_that_was_read(e164: str) -> None:
+    assert region_of(e164) == parse_phone(e164).region

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from letstalk.domain.calls import ENDED, Call, CallEvent, CallStatus, Command, EventType, HangupCause, Spoken
-from letstalk.domain.reactions import MAX_REPEATS, WITHOUT_EFFECT, Reaction, offer_code, react
+from letstalk.domain.reactions import (
+    MAX_REPEATS,
+    OFTEN_NO_NEWS,
+    WITHOUT_EFFECT,
+    Reaction,
+    is_no_news,
+    offer_code,
+    react,
+)
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WAITING = Call(
@@ -211,6 +219,18 @@ def test_nothing_changes_a_call_that_is_over(call: Call, type_: EventType) -> No
     if call is OVER or type_ is not EventType.HUNG_UP:
         assert outcome(call, type_, digits="1", command_seq=1) is None
     assert offer_code(call) is None
+
+
+@pytest.mark.parametrize(
+    "call", [WAITING, DIALING, RINGING, ANSWERED, OFFERED, READ, HANGING_UP, OVER, LOST, FORGOTTEN]
+)
+@pytest.mark.parametrize("type_", list(EventType))
+@pytest.mark.parametrize("detects", [True, False])
+def test_what_is_said_to_be_no_news_changes_no_such_call(type_: EventType, detects: bool, call: Call) -> None:
+    if is_no_news(type_, call.status):
+        assert type_ in OFTEN_NO_NEWS
+        assert not call.is_over
+        assert outcome(call, type_, detects=detects) is None
 
 
 def test_a_hang_up_that_was_a_minute_late_still_says_how_an_unknown_call_ended() -> None:

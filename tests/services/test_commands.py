@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from letstalk.domain.calls import CallStatus, EventType, Spoken
+from letstalk.domain.calls import CallStatus, Command, EventType, Spoken
 from letstalk.domain.verifications import VerificationStatus
 from letstalk.services.commands import SPEECHLESS_REASON
 from letstalk.storage import calls as call_storage
@@ -166,6 +166,31 @@ def test_a_hang_up_whose_event_never_comes_frees_the_channel_after_a_while(world
     world.is_lost = lambda _event: True
     world.cancel(accepted.verification_id)
     world.pass_time(13)
+    assert world.call(accepted.call_id).status is CallStatus.CANCELED
+    assert world.live_calls() == 0
+
+
+def test_a_hang_up_stands_until_the_provider_says_that_the_call_is_over(world: World) -> None:
+    accepted = world.send(NO_ANSWER)
+    world.pass_time(5)
+    world.cancel(accepted.verification_id)
+    world.work()
+    assert world.call(accepted.call_id).command is Command.HANG_UP
+    world.pass_time(7)
+    assert world.call(accepted.call_id).command is None
+    assert world.call(accepted.call_id).status is CallStatus.CANCELED
+    world.pass_time(30)
+    assert len(world.provider.hang_ups) == 1
+
+
+def test_a_hang_up_that_nothing_followed_is_sent_again_under_the_same_command_id(world: World) -> None:
+    accepted = world.send(NO_ANSWER)
+    world.pass_time(5)
+    world.is_lost = lambda _event: True
+    world.cancel(accepted.verification_id)
+    world.pass_time(30)
+    assert len(world.provider.hang_ups) == 2
+    assert len({hang_up.command_id for hang_up in world.provider.hang_ups}) == 1
     assert world.call(accepted.call_id).status is CallStatus.CANCELED
     assert world.live_calls() == 0
 

@@ -78,6 +78,40 @@ def test_an_event_that_can_change_nothing_is_not_kept(world: World) -> None:
     assert world.call(call_id) == before
 
 
+@pytest.mark.parametrize("type_", [EventType.INITIATED, EventType.SPEECH_STARTED])
+def test_an_event_that_comes_too_late_to_be_news_is_kept_once_and_changes_nothing(
+    world: World, type_: EventType
+) -> None:
+    accepted = world.send()
+    world.pass_time(4)
+    before = world.call(accepted.call_id)
+    assert before.status is CallStatus.SPEAKING
+    for _ in range(2):
+        world.events.receive_event(event_of(world, accepted.call_id, type_, "late"))
+    with world.db.read() as connection:
+        kept = connection.execute(text("SELECT count(*) FROM webhook_events WHERE event_id = 'late'")).scalar_one()
+        events = call_storage.list_call_events(connection, [accepted.call_id])[accepted.call_id]
+    assert kept == 1
+    assert waiting_events(world) == 0
+    assert world.call(accepted.call_id) == before
+    assert type_.value not in [name for _, name in events]
+
+
+@pytest.mark.parametrize("type_", [EventType.INITIATED, EventType.SPEECH_STARTED])
+def test_such_an_event_of_no_call_of_ours_is_kept_and_changes_nothing(world: World, type_: EventType) -> None:
+    world.events.receive_event(CallEvent("alien", type_, world.clock(), "no call of ours", "p"))
+    world.events.receive_event(CallEvent("nameless", type_, world.clock(), None, "p"))
+    assert waiting_events(world) == 0
+
+
+def test_that_a_speech_has_begun_is_news_where_the_answer_to_the_command_was_lost(world: World) -> None:
+    world.provider.trouble("speak", loses_the_answer(ProviderBusy("Slow down.")))
+    accepted = world.send()
+    world.pass_time(2.3)
+    assert world.call(accepted.call_id).status is CallStatus.SPEAKING
+    assert world.call(accepted.call_id).command is Command.SPEAK_CODE
+
+
 def test_a_webhook_is_answered_before_the_provider_is_asked_for_anything(world: World) -> None:
     call_id = ringing(world)
     tell(world, event_of(world, call_id, EventType.HUMAN))

@@ -105,3 +105,29 @@ def test_what_is_to_be_done_at_once_is_done_by_the_timers_thread_and_tried_again
 
     assert after_it == [1]
     assert set(ran_by) == {"test-timers"}
+
+
+def test_what_is_no_longer_wanted_is_not_done_and_wakes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    timers, done, is_wanted = Timers("test-timers"), [], True
+    taken: list[object] = []
+    take_next = timers._next
+
+    def take() -> object:
+        taken.append(None)
+        return take_next()
+
+    monkeypatch.setattr(timers, "_next", take)
+    timers.after(0.3, lambda: done.append("unwanted"), lambda: is_wanted)
+    timers.after(0.31, lambda: done.append("wanted"), lambda: True)
+
+    def end() -> None:
+        nonlocal is_wanted
+        is_wanted = False
+        done.append("end")
+
+    timers.after(0, end)
+    assert wait_until(lambda: len(done) == 2)
+    timers.stop()
+
+    assert done == ["end", "wanted"]
+    assert len(taken) == 3  # twice for what was done, once to wait for more
