@@ -1,9 +1,13 @@
-"""Where Huey keeps its tasks: in Redis, or in this process's memory, where it is made to wake its workers."""
+"""Huey as we use it: its tasks in Redis, or in this process's memory, which wakes its workers; a consumer that is fit
+for a server.
+"""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+import time
 from typing import Any
 
 from letstalk.hidden_imports import hidden
@@ -61,3 +65,35 @@ class WakingStorage:
         """Let every worker look about: it may have been told to stop."""
         with self._filled:
             self._filled.notify_all()
+
+
+def make_consumer(huey: Any, threads: int) -> Any:
+    """Huey's consumer, made fit for a server, which must keep its own signal handlers."""
+    for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
+        logging.getLogger(name).addFilter(_say_once_in_a_while)
+    consumer = importlib.import_module("huey.consumer").Consumer(
+        # It waits at the queue until a task comes, and sleeps only when that can't be reached.
+        huey,
+        workers=threads,
+        periodic=False,
+        initial_delay=0.2,
+        max_delay=1.0,
+        backoff=1.15,
+    )
+    consumer._set_signal_handlers = lambda: None
+    return consumer
+
+
+_said_at: dict[str, float] = {}
+
+
+def _say_once_in_a_while(record: logging.LogRecord) -> bool:
+    """Of a queue that is away each thread would say so each second, with a traceback: once in ten is enough."""
+    if not record.getMessage().startswith(("Error reading", "Error enqueueing")):
+        return True
+    last, now = _said_at.get(record.name), time.monotonic()
+    if last is not None and now - last < 10:
+        return False
+    _said_at[record.name] = now
+    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
+    return True

@@ -6,8 +6,6 @@ database whatever was waiting. While Redis is away, each process carries out its
 
 from __future__ import annotations
 
-import importlib
-import logging
 import queue
 import threading
 import time
@@ -22,7 +20,7 @@ from letstalk.observability.metrics import (
     sweep_seconds,
     task_failures_total,
 )
-from letstalk.task_storage import WakingStorage, make_huey
+from letstalk.task_storage import WakingStorage, make_consumer, make_huey
 
 if TYPE_CHECKING:
     from letstalk.services.registry import Services
@@ -50,7 +48,6 @@ class WorkQueue:
         self._full_until = float("-inf")
         self._offers_due_at = float("-inf")
         self._spare_hands: SpareHands | None = None
-        self._is_working = False
         self._away_until = 0.0
         self.huey.signal("error")(lambda *_: task_failures_total.inc())
         task = self.huey.task
@@ -102,7 +99,7 @@ class WorkQueue:
 
     def dispatch_here(self) -> None:
         # Before the workers start, and once they are to stop, this process begins nothing: others may.
-        if not self._is_working:
+        if self._spare_hands is None:
             self.dispatch(is_channel_free=True)
             return
         try:
@@ -152,7 +149,6 @@ class WorkQueue:
     def lend(self, hands: SpareHands | None) -> None:
         """Give what the queue does not take to `hands`; to nobody, from None on."""
         self._spare_hands = hands
-        self._is_working = hands is not None
 
     def _enqueue(self, task: Any, *args: Any, delay: float | None = None) -> None:
         """Hand a nudge over. One that gets lost costs two seconds, so it must never cost the caller its answer."""
@@ -218,38 +214,6 @@ class SpareHands:
                 log.error("task_failed", exc_info=error)
 
 
-def _make_consumer(huey: Any, threads: int) -> Any:
-    """Huey's consumer, made fit for a server, which must keep its own signal handlers."""
-    for name in ("huey.consumer.Worker", "huey.consumer.Scheduler"):
-        logging.getLogger(name).addFilter(_say_once_in_a_while)
-    consumer = importlib.import_module("huey.consumer").Consumer(
-        # It waits at the queue until a task comes, and sleeps only when that can't be reached.
-        huey,
-        workers=threads,
-        periodic=False,
-        initial_delay=0.2,
-        max_delay=1.0,
-        backoff=1.15,
-    )
-    consumer._set_signal_handlers = lambda: None
-    return consumer
-
-
-_said_at: dict[str, float] = {}
-
-
-def _say_once_in_a_while(record: logging.LogRecord) -> bool:
-    """Of a queue that is away each thread would say so each second, with a traceback: once in ten is enough."""
-    if not record.getMessage().startswith(("Error reading", "Error enqueueing")):
-        return True
-    last, now = _said_at.get(record.name), time.monotonic()
-    if last is not None and now - last < 10:
-        return False
-    _said_at[record.name] = now
-    record.levelno, record.levelname, record.exc_info = logging.WARNING, "WARNING", None
-    return True
-
-
 class Worker:
     """The consumer's threads and the sweeping thread of one process."""
 
@@ -266,7 +230,7 @@ class Worker:
     def start(self) -> None:
         """Begin to work. What was waiting before is found by the first sweep, at once."""
         self._queue.lend(self._spare_hands)
-        self._consumer = _make_consumer(self._queue.huey, self._threads)
+        self._consumer = make_consumer(self._queue.huey, self._threads)
         self._consumer.start()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
         self._sweeper.start()

@@ -13,7 +13,8 @@ import pytest
 from letstalk import task_storage, tasks
 from letstalk.observability.metrics import task_failures_total
 from letstalk.services.registry import Services
-from letstalk.tasks import FULL_SECONDS, STOP_SECONDS, SpareHands, Worker, WorkQueue, _say_once_in_a_while
+from letstalk.task_storage import _say_once_in_a_while
+from letstalk.tasks import FULL_SECONDS, STOP_SECONDS, SpareHands, Worker, WorkQueue
 
 NOBODY = "redis://127.0.0.1:1/0"
 PATIENCE_SECONDS = 20.0
