@@ -131,7 +131,9 @@ class CommandService:
             if wanted is None or provider_call_id is None:
                 return None
             if wanted not in _SPOKEN:
-                call_storage.update_call(connection, call_id, **_until_it_is_over(now))
+                # Set once: a provider that says yes to each repeat must be asked all the same.
+                if call.command_attempts == 0:
+                    call_storage.update_call(connection, call_id, **_until_it_is_over(now))
                 return Errand(call, provider_call_id, wanted, seq, None, now)
             if verification.status_at(now) is not VerificationStatus.PENDING:
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
@@ -248,7 +250,7 @@ class CommandService:
     ) -> None:
         values = command(call, Command.HANG_UP, now)
         if status is CallStatus.CANCELED:
-            values |= {"command_leased_until": now + LEASE, **_until_it_is_over(now)}
+            values |= {"command_leased_until": now + LEASE, "command_attempts": 1, **_until_it_is_over(now)}
         call_storage.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
 
     def _current(self, connection: Connection, errand: Errand) -> Call | None:

@@ -195,6 +195,18 @@ def test_a_hang_up_that_nothing_followed_is_sent_again_under_the_same_command_id
     assert world.live_calls() == 0
 
 
+def test_a_provider_that_says_yes_to_each_repeat_is_asked_whether_the_call_lives(world: World) -> None:
+    accepted = world.send(NO_ANSWER)
+    world.pass_time(5)
+    world.is_lost = lambda _event: True
+    world.provider.trouble("hang_up", lambda carry: carry(), *[lambda _carry: None] * 20)
+    world.cancel(accepted.verification_id)
+    world.pass_time(13)
+    assert world.call(accepted.call_id).status is CallStatus.CANCELED
+    assert world.live_calls() == 0
+    assert len({hang_up.command_id for hang_up in world.provider.hang_ups}) == 1
+
+
 def test_of_workers_that_carry_out_one_command_at_once_one_does(db: Database) -> None:
     world = World(db)
     accepted = world.send()
