@@ -50,7 +50,7 @@ class Application:
             raise LookupError(name)
         try:
             if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES:
-                with self.db.write_together() as connection:
+                with self.db.write_together(refuses_late=True) as connection:
                     owner = "nobody" if name == "an orphan" else None
                     connection.execute(text("INSERT INTO names VALUES (:name, :owner)"), {"name": name, "owner": owner})
                     if name == "unwanted":

@@ -94,7 +94,7 @@ class VerificationService:
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
-        with self._db.write_together() as connection:
+        with self._db.write_together(refuses_late=True) as connection:
             now = self._clock()
             attempt = self._spend_attempt(connection, actor, target, now)
             key = self._keys.find(attempt.digest_key_id)

@@ -28,6 +28,12 @@ def run_on_driver(connection: Connection, words: str, parameters: Any = ()) -> A
         raise _as_ours(connection, words, error) from error
 
 
+def count_changes(connection: Connection) -> int:
+    """How many rows `connection` has changed since it was opened. SQLite only."""
+    changes: int = connection.connection.driver_connection.total_changes  # type: ignore[union-attr]
+    return changes
+
+
 def run_prepared(connection: Connection, *asked: tuple[str, Sequence[Any]]) -> list[Any]:
     """The same for statements that are run again and again, each with its parameters; a cursor of each.
 

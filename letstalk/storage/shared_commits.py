@@ -13,14 +13,14 @@ from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
-from letstalk.storage.drivers import run_on_driver
+from letstalk.storage.drivers import count_changes, run_on_driver
 from letstalk.storage.transactions import Transaction, after_commit, count_actions, drop_actions
 
 
 class SharedCommit:
-    """A transaction in parts. What one part raises takes back that part alone; what the database raises, everything.
+    """A transaction in parts. What one part refuses takes back that part alone; what the database raises, everything.
 
     Whoever asked for a part may be told of it when an action given to `once_committed` is done, and not before.
     """
@@ -70,19 +70,22 @@ class SharedCommit:
             after_commit(self._connection, action)
 
     @contextmanager
-    def begin_part(self) -> Iterator[Connection]:
+    def begin_part(self, *, refuses_late: bool) -> Iterator[Connection]:
         """A part of the transaction, which the first one begins.
 
+        What a part raises after it has written takes back all, unless it was said to be one that `refuses_late`.
         Raises SQLAlchemyError from the first failure of the database on.
         """
         if self._failure is not None:
             raise self._failure
         is_first = self._connection is None
+        # It costs a send a seventh: SQLite copies each page before it is changed.
+        has_savepoint = refuses_late and not is_first
         try:
             connection = self._connection or self._open()
-            if not is_first:
+            if has_savepoint:
                 run_on_driver(connection, "SAVEPOINT part")
-            kept = count_actions(connection)
+            kept, changes_before = count_actions(connection), count_changes(connection)
             self._is_within_part = True
             try:
                 yield connection
@@ -91,14 +94,17 @@ class SharedCommit:
             except BaseException as error:
                 if is_first:
                     self._end(error)
-                else:
+                elif has_savepoint:
                     run_on_driver(connection, "ROLLBACK TO part")
                     run_on_driver(connection, "RELEASE part")
+                elif count_changes(connection) != changes_before:
+                    raise InvalidRequestError("this can't be taken back by itself") from error
+                if not is_first:
                     drop_actions(connection, kept)
                 raise
             finally:
                 self._is_within_part = False
-            if not is_first:
+            if has_savepoint:
                 run_on_driver(connection, "RELEASE part")
         except SQLAlchemyError as error:
             # After some of its failures SQLite has taken back the whole transaction, not the statement alone

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, SQLAlchemyError
 
 from letstalk.observability.bindings import about, bound_ids
 from letstalk.storage.db import Database
@@ -41,6 +41,12 @@ def put_together(db: Database, name: str, owner: str | None = None, error: Excep
         put(connection, name, owner)
         if error is not None:
             raise error
+
+
+def refuse_at_once(db: Database, action: Callable[[], None]) -> None:
+    with db.write_together() as connection:
+        after_commit(connection, action)
+        raise Refused
 
 
 def stored(db: Database) -> list[str]:
@@ -103,7 +109,7 @@ def test_what_one_refuses_is_taken_back_alone(db: Database, refused: str) -> Non
     with db.share_commit() as shared:
         for name in ("a", "b", "c"):
             try:
-                with db.write_together() as connection:
+                with db.write_together(refuses_late=True) as connection:
                     put(connection, name)
                     after_commit(connection, noting(done, name))
                     if name == refused:
@@ -113,6 +119,29 @@ def test_what_one_refuses_is_taken_back_alone(db: Database, refused: str) -> Non
     kept = [name for name in ("a", "b", "c") if name != refused]
     assert stored(db) == kept
     assert sorted(done) == sorted([*kept, f"{refused} is refused"])
+
+
+def test_who_refuses_before_it_writes_takes_nothing_back(db: Database) -> None:
+    done: list[str] = []
+    with db.share_commit() as shared:
+        put_together(db, "a")
+        shared.once_committed(noting(done, "a"))
+        with pytest.raises(Refused):
+            refuse_at_once(db, noting(done, "refused"))
+        assert not shared.has_failed
+        put_together(db, "b")
+    assert (stored(db), done) == (["a", "b"], ["a"])
+
+
+def test_who_refuses_after_it_has_written_without_having_said_so_takes_everything_back(db: Database) -> None:
+    done: list[str] = []
+    with failing(InvalidRequestError), db.share_commit() as shared:
+        put_together(db, "a")
+        shared.once_committed(noting(done, "a"))
+        with pytest.raises(InvalidRequestError):
+            put_together(db, "b", error=Refused())
+        assert shared.has_failed
+    assert (stored(db), done) == ([], [])
 
 
 def test_whoever_has_written_nothing_and_waits_for_nobody_is_told_at_once(db: Database) -> None:
