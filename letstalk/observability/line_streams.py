@@ -4,7 +4,31 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+
+class _OfThread(threading.local):
+    kept: list[tuple[LineStream, Any, bytes]] | None = None
+
+
+_of_thread = _OfThread()
+
+
+@contextmanager
+def lines_together() -> Iterator[None]:
+    """Write what this thread logs within the block at its end, with one call of the system for all of it."""
+    outer, _of_thread.kept = _of_thread.kept, []
+    try:
+        yield
+    finally:
+        kept, _of_thread.kept = _of_thread.kept, outer
+        lines: dict[tuple[LineStream, Any], list[bytes]] = {}
+        for output, stream, line in kept or ():
+            lines.setdefault((output, stream), []).append(line)
+        for (output, stream), of_stream in lines.items():
+            output.write(stream, b"".join(of_stream))
 
 
 class LineStream:
@@ -22,6 +46,9 @@ class LineStream:
 
     def write(self, stream: Any, line: bytes) -> None:
         """Write `line`, which is UTF-8 and ends itself, to what stands for standard error now."""
+        if _of_thread.kept is not None:
+            _of_thread.kept.append((self, stream, line))
+            return
         with self._lock:
             try:
                 if stream is not self._stream:

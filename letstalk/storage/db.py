@@ -71,7 +71,7 @@ def _moment_to_driver(value: datetime | None) -> datetime | None:
         return None
     if value.tzinfo is None:
         raise ValueError("a naive datetime must not reach the database")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 # A request writes one moment, its own, into many columns.

@@ -24,21 +24,20 @@ _NAMED = re.compile(r"%\((\w+)\)s")
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A statement in the words of one dialect. `order` is of its parameters, and `to_driver` of what each of those at a
-    position goes through.
+    """A statement in the words of one dialect. `given` is what the driver gets with it, save at the places that a
+    parameter takes: which one, and what that goes through.
     """
 
     words: str
-    order: tuple[str, ...]
-    fixed: dict[str, Any]
-    to_driver: tuple[tuple[int, Convert], ...]
+    given: list[Any]
+    taken: tuple[tuple[int, str, Convert | None], ...]
 
     def bind(self, parameters: dict[str, Any]) -> list[Any]:
         """What the driver is given for them."""
-        values = {**self.fixed, **parameters} if self.fixed else parameters
-        given = [values[name] for name in self.order]
-        for place, convert in self.to_driver:
-            given[place] = convert(given[place])
+        given = self.given.copy()
+        for place, name, convert in self.taken:
+            value = parameters[name]
+            given[place] = value if convert is None else convert(value)
         return given
 
 
@@ -101,13 +100,11 @@ class Statement:
             words, order = _number(compiled.string)
         else:
             words, order = compiled.string, tuple(compiled.positiontup)
+        fixed = {name: _convert_one(bind.value, to_driver[name]) for name, bind in binds.items() if not bind.required}
         prepared = self._prepared[dialect.name] = _Prepared(
             words=words,
-            order=order,
-            fixed={name: bind.value for name, bind in binds.items() if not bind.required},
-            to_driver=tuple(
-                (place, convert) for place, name in enumerate(order) if (convert := to_driver[name]) is not None
-            ),
+            given=[fixed.get(name) for name in order],
+            taken=tuple((place, name, to_driver[name]) for place, name in enumerate(order) if name not in fixed),
         )
         return prepared
 
@@ -140,6 +137,10 @@ def _number(words: str) -> tuple[str, tuple[str, ...]]:
     names: dict[str, str] = {}
     numbered = _NAMED.sub(lambda found: names.setdefault(found[1], f"${len(names) + 1}"), words)
     return numbered.replace("%%", "%"), tuple(names)
+
+
+def _convert_one(value: Any, convert: Convert | None) -> Any:
+    return value if convert is None else convert(value)
 
 
 def _convert(row: Sequence[Any], converters: tuple[tuple[int, Convert], ...]) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection
 
 from letstalk.observability.bindings import bound_ids, bound_to
+from letstalk.observability.line_streams import lines_together
 from letstalk.observability.logs import get_logger
 from letstalk.storage.drivers import commit, roll_back, run_on_driver
 
@@ -104,10 +105,11 @@ class Transaction:
                 self._db.give_back(self._connection)
         finally:
             self._turn.release()
-        if kind is None:
-            for ids, action in actions:
-                with bound_to(ids):
-                    _do(action)
+        if kind is None and actions:
+            with lines_together():
+                for ids, action in actions:
+                    with bound_to(ids):
+                        _do(action)
 
 
 def _do(action: Callable[[], None]) -> None:
