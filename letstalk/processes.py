@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import threading
 
 from letstalk.services.registry import Services
@@ -39,11 +40,18 @@ class Process:
         self._checkpoints = Checkpoints(db)
 
     def start(self) -> None:
-        # The vendor's SDK takes a second or two to import, which no start and no request should wait for.
-        threading.Thread(target=self._provider.load, name="provider-load", daemon=True).start()
+        threading.Thread(target=self._load, name="provider-load", daemon=True).start()
         self._checkpoints.start()
         self._services.usage.start()
         self._worker.start()
+
+    def _load(self) -> None:
+        # The vendor's SDK takes a second or two to import, which no start and no request should wait for.
+        self._provider.load()
+        # What stands now stays for as long as the process. To look at it again with each full collection of garbage
+        # would stop all requests for 70 ms.
+        gc.collect()
+        gc.freeze()
 
     def begin_stop(self) -> None:
         """Begin nothing more in the background, and return at once: requests may still be under way."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import socket
 import sys
@@ -110,18 +109,11 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     process.start()
-    _spare_garbage_collector()
     try:
         server.run()
     finally:
         server.close()
         process.stop()
-
-
-def _spare_garbage_collector() -> None:
-    """Have it look no more at what stays for as long as the process: all requests would wait 70 ms for that."""
-    gc.collect()
-    gc.freeze()
 
 
 class _GracefulStop:
