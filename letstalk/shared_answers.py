@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, Protocol
@@ -82,7 +82,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         )
 
     def _answer_until_stopped(self) -> None:
-        while together := list(self._take()):
+        while together := self._take():
             try:
                 self._answer(together)
             except BaseException as error:  # without this thread nobody would be answered
@@ -90,18 +90,17 @@ class Dispatcher(ThreadedTaskDispatcher):
             if self._waiting.empty():
                 self._is_idle.set()
 
-    def _take(self) -> Iterator[Channel]:
+    def _take(self) -> list[Channel]:
         """Those who wait, at least one; nobody at the end."""
-        channel = self._waiting.get()
-        for _ in range(MOST_TOGETHER - 1):
-            if channel is None:
-                return
-            yield channel
-            if self._waiting.empty():
-                return
+        together: list[Channel] = []
+        while not together or (len(together) < MOST_TOGETHER and not self._waiting.empty()):
             channel = self._waiting.get()
-        if channel is not None:
-            yield channel
+            if channel is None:
+                if together:
+                    self._waiting.put(None)  # the end comes once these are answered
+                break
+            together.append(channel)
+        return together
 
     def _answer(self, together: list[Channel]) -> None:
         unanswered = dict.fromkeys(together)

@@ -9,17 +9,16 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from waitress.server import create_server
 
-from letstalk.connection_loops import ConnectionLoop
-from letstalk.connections import MAX_REQUESTS_AHEAD, Channel
+from letstalk.connections import MAX_REQUESTS_AHEAD
+from tests.channel_servers import serving as serving_with
 
 LARGE = b"x" * 2_000_000
 
@@ -30,29 +29,13 @@ def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     return [body]
 
 
-@contextmanager
-def serving(longest_sleep_seconds: float, **options: Any) -> Iterator[int]:
-    """The port of a server with two threads for requests, whose loop sleeps for so long where nothing wakes it."""
-    server: Any = create_server(answer, host="127.0.0.1", port=0, threads=2, **options)
-    server.channel_class = Channel
-    ConnectionLoop(server, pause=lambda: None)
-    sleep = {"timeout": longest_sleep_seconds, "map": server._map, "use_poll": True}
-    thread = threading.Thread(target=server.asyncore.loop, kwargs=sleep)
-    thread.start()
-
-    def close_everything() -> None:  # the loop ends where nothing is left to listen to
-        for connection in list(server._map.values()):
-            connection.close()
-
-    yield server.effective_port
-    server.trigger.pull_trigger(close_everything)
-    thread.join()
-    server.task_dispatcher.shutdown()
+# With two threads for requests.
+serving = partial(serving_with, answer, threads=2)
 
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    with serving(longest_sleep_seconds=0.02) as found:
+    with serving() as found:
         yield found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,12 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from waitress.server import create_server
 
-from letstalk.connection_loops import ConnectionLoop
-from letstalk.connections import Channel
 from letstalk.shared_answers import MOST_BODY_BYTES, MOST_TOGETHER, Dispatcher, SharedCommit
 from letstalk.storage.db import Database
+from tests.channel_servers import serving
 
 TOGETHER = "/together"
 
@@ -69,24 +66,16 @@ def application(tmp_path: Path) -> Iterator[Application]:
 
 
 @pytest.fixture
-def port(application: Application) -> Iterator[int]:
-    dispatcher: Any = Dispatcher(frozenset({TOGETHER}), application.share_commit)
-    dispatcher.set_thread_count(2)
-    server: Any = create_server(application, host="127.0.0.1", port=0, _dispatcher=dispatcher)
-    server.channel_class = Channel
-    ConnectionLoop(server, dispatcher.pause)
-    options = {"timeout": 0.02, "map": server._map, "use_poll": True}
-    thread = threading.Thread(target=server.asyncore.loop, kwargs=options)
-    thread.start()
+def dispatcher(application: Application) -> Dispatcher:
+    made = Dispatcher(frozenset({TOGETHER}), application.share_commit)
+    made.set_thread_count(2)
+    return made
 
-    def close_everything() -> None:
-        for connection in list(server._map.values()):
-            connection.close()
 
-    yield server.effective_port
-    server.trigger.pull_trigger(close_everything)
-    thread.join()
-    dispatcher.shutdown()
+@pytest.fixture
+def port(application: Application, dispatcher: Dispatcher) -> Iterator[int]:
+    with serving(application, pause=dispatcher.pause, _dispatcher=dispatcher) as found:
+        yield found
 
 
 def post(name: str, path: str = TOGETHER) -> bytes:
@@ -211,3 +200,18 @@ def test_a_client_that_has_gone_keeps_nobody_from_an_answer(application: Applica
             assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
         assert hear(wire)[0][0] == 200
     assert "b" in stored(application)
+
+
+def test_who_is_told_to_stop_while_requests_wait_answers_them_and_ends(
+    application: Application, dispatcher: Dispatcher, port: int
+) -> None:
+    with ExitStack() as stack:
+        wires = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(3)]
+        with application.db.write():
+            for wire, name in zip(wires, "abc", strict=True):
+                wire.sendall(post(name))
+            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+            dispatcher._waiting.put(None)  # as `shutdown` begins
+        assert [hear(wire)[0][0] for wire in wires] == [200, 200, 200]
+    dispatcher._thread.join(20)
+    assert not dispatcher._thread.is_alive()

@@ -1,0 +1,39 @@
+"""Waitress with our channels and our loop, around an application of a test's own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from waitress.server import create_server
+
+from letstalk.connection_loops import ConnectionLoop
+from letstalk.connections import Channel
+
+
+@contextmanager
+def serving(
+    application: Any,
+    *,
+    longest_sleep_seconds: float = 0.02,
+    pause: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> Iterator[int]:
+    """The port of a server whose loop sleeps for so long where nothing wakes it. `options` are Waitress's."""
+    server: Any = create_server(application, host="127.0.0.1", port=0, **options)
+    server.channel_class = Channel
+    ConnectionLoop(server, pause)
+    sleep = {"timeout": longest_sleep_seconds, "map": server._map, "use_poll": True}
+    thread = threading.Thread(target=server.asyncore.loop, kwargs=sleep)
+    thread.start()
+
+    def close_everything() -> None:  # the loop ends where nothing is left to listen to
+        for connection in list(server._map.values()):
+            connection.close()
+
+    yield server.effective_port
+    server.trigger.pull_trigger(close_everything)
+    thread.join()
+    server.task_dispatcher.shutdown()
