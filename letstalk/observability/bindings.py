@@ -16,32 +16,10 @@ from letstalk.observability.redaction import redact_fields
 _bound: ContextVar[Mapping[str, Any]] = ContextVar("bound_ids", default=MappingProxyType({}))
 
 
-class about:  # noqa: N801  # it reads as a word of the sentence that it begins: `with about(call_id=…):`
-    """Puts the ids into every line that is logged within; at its end, those that stood before stand again."""
-
-    __slots__ = ("_before", "_ids")
-
-    def __init__(self, **ids: str | None) -> None:
-        self._ids = redact_fields(ids)
-        self._before: Token[Mapping[str, Any]] | None = None
-
-    def __enter__(self) -> None:
-        self._before = _bound.set({**_bound.get(), **self._ids})
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
-    ) -> None:
-        if self._before is not None:
-            _bound.reset(self._before)
-
-
-def begin_request(request_id: str) -> None:
-    """From now on this thread's lines are about that request, an id of our own making, and about nothing before it."""
-    _bound.set({"request_id": request_id})
-
-
-class bound_to:  # noqa: N801  # as the word above
-    """Puts into every line that is logged within what `bound_ids` had given, and nothing else."""
+class bound_to:  # noqa: N801  # as the next
+    """Puts into every line that is logged within what `bound_ids` had given, and nothing else; at its end, those that
+    stood before stand again.
+    """
 
     __slots__ = ("_before", "_ids")
 
@@ -57,6 +35,23 @@ class bound_to:  # noqa: N801  # as the word above
     ) -> None:
         if self._before is not None:
             _bound.reset(self._before)
+
+
+class about(bound_to):  # noqa: N801  # it reads as a word of the sentence that it begins: `with about(call_id=…):`
+    """Puts the ids into every line that is logged within, beside those that stand there."""
+
+    __slots__ = ()
+
+    def __init__(self, **ids: str | None) -> None:
+        super().__init__(redact_fields(ids))
+
+    def __enter__(self) -> None:
+        self._before = _bound.set({**_bound.get(), **self._ids})
+
+
+def begin_request(request_id: str) -> None:
+    """From now on this thread's lines are about that request, an id of our own making, and about nothing before it."""
+    _bound.set({"request_id": request_id})
 
 
 def bound_ids() -> Mapping[str, Any]:

@@ -11,7 +11,9 @@ class Nudges(Protocol):
 
     def dispatch_here(self) -> None:
         """A channel came free: look at the queue in this very thread, if it is one that works in the background.
-        Raises nothing."""
+
+        Raises nothing.
+        """
 
     def dispatch_later(self, seconds: float) -> None:
         """A call may be placed again after a pause."""

@@ -123,8 +123,6 @@ class Database:
         On SQLite it holds the one write lock from its first statement on, so what it reads cannot change
         beneath it. On PostgreSQL use `lock` for the same promise about one thing.
         """
-        # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever the
-        # busy time-out; IMMEDIATE waits its turn.
         shared = self._of_thread.shared_commit
         if shared is not None:
             shared.commit_so_far()  # its turn is held by this very thread
@@ -164,6 +162,8 @@ class Database:
             shared.once_committed(action)
 
     def _write_alone(self) -> Transaction:
+        # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever the
+        # busy time-out; IMMEDIATE waits its turn.
         return Transaction(self, "BEGIN IMMEDIATE", self._write_turn)
 
     def lock(self, connection: Connection, kind: str, key: str = "") -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Integer,
     ScalarSelect,
+    and_,
     bindparam,
     func,
     literal_column,
@@ -81,14 +82,15 @@ _CLAIMABLE = Statement(
     .order_by(calls.c.turn, calls.c.created_at)
     .limit(bindparam("at_most", type_=Integer))
 )
+# No answer to its dial is known.
+_IS_BEING_DIALED = and_(
+    calls.c.call_id == bindparam("id"),
+    calls.c.status == CallStatus.DIALING.value,
+    calls.c.provider_call_id.is_(None),
+)
 _LEASE_DIAL = Statement(
     update(calls)
-    .where(
-        calls.c.call_id == bindparam("id"),
-        calls.c.status == CallStatus.DIALING.value,
-        calls.c.provider_call_id.is_(None),
-        _is_due(calls.c.leased_until),
-    )
+    .where(_IS_BEING_DIALED, _is_due(calls.c.leased_until))
     .values(leased_until=bindparam("until", type_=UtcDateTime), dial_attempts=calls.c.dial_attempts + 1)
 )
 _LEASE_COMMAND = Statement(
@@ -105,9 +107,7 @@ _LEASE_COMMAND = Statement(
 _NOTE_PLACED = Statement(
     update(calls)
     .where(
-        calls.c.call_id == bindparam("id"),
-        calls.c.status == CallStatus.DIALING.value,
-        calls.c.provider_call_id.is_(None),
+        _IS_BEING_DIALED,
         calls.c.command.is_(None),
         select(literal_column("1"))
         .select_from(verifications)

@@ -94,13 +94,13 @@ class SharedCommit:
             except BaseException as error:
                 if is_first:
                     self._end(error)
-                elif has_savepoint:
+                    raise
+                if has_savepoint:
                     run_on_driver(connection, "ROLLBACK TO part")
                     run_on_driver(connection, "RELEASE part")
                 elif count_changes(connection) != changes_before:
                     raise InvalidRequestError("this can't be taken back by itself") from error
-                if not is_first:
-                    drop_actions(connection, kept)
+                drop_actions(connection, kept)
                 raise
             finally:
                 self._is_within_part = False
