@@ -47,10 +47,12 @@ class Application:
             raise LookupError(name)
         try:
             if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES:
-                with self.db.write_together(refuses_late=True) as connection:
+                with self.db.write_together() as connection:
+                    if name == "unwanted":
+                        raise ValueError(name)
                     owner = "nobody" if name == "an orphan" else None
                     connection.execute(text("INSERT INTO names VALUES (:name, :owner)"), {"name": name, "owner": owner})
-                    if name == "unwanted":
+                    if name == "unwanted too late":
                         raise ValueError(name)
         except (IntegrityError, ValueError) as error:
             status, body = "409 CONFLICT", type(error).__name__
@@ -136,9 +138,13 @@ def test_what_is_refused_to_one_is_given_to_the_others(application: Application,
 
 
 CONFLICT = (409, "IntegrityError")
+REFUSAL = (409, "ValueError")
 
 
-@pytest.mark.parametrize(("bad", "answer"), [("an orphan", CONFLICT), ("twice", CONFLICT), ("a mistake", (500, ""))])
+@pytest.mark.parametrize(
+    ("bad", "answer"),
+    [("an orphan", CONFLICT), ("twice", CONFLICT), ("unwanted too late", REFUSAL), ("a mistake", (500, ""))],
+)
 def test_where_the_commit_can_not_be_shared_each_is_answered_anew(
     application: Application, port: int, bad: str, answer: tuple[int, str]
 ) -> None:

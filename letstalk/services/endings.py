@@ -14,6 +14,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as verification_storage
+from letstalk.storage.attempts import spend_attempt_and_approve
 from letstalk.storage.transactions import after_commit
 
 log = get_logger(__name__)
@@ -89,9 +90,9 @@ def end_verification(connection: Connection, verification_id: str, status: Verif
     return ended
 
 
-def approve_held_verification(connection: Connection, verification_id: str, now: datetime) -> None:
-    """Approve a verification that this transaction holds and has found pending."""
-    verification_storage.approve_held(connection, verification_id, now)
+def approve_awaited(connection: Connection, verification_id: str, now: datetime) -> None:
+    """Approve a verification whose awaited code this transaction holds: somebody has said it."""
+    spend_attempt_and_approve(connection, verification_id, now)
     after_commit(connection, lambda: _note_end(verification_id, VerificationStatus.APPROVED))
 
 

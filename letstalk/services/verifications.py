@@ -25,13 +25,13 @@ from letstalk.domain.verifications import (
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.services.digest_keys import DigestKeys
-from letstalk.services.endings import approve_held_verification, end_verification, retire_calls
+from letstalk.services.endings import approve_awaited, end_verification, retire_calls
 from letstalk.services.lookups import Target, canonical_id, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import attempts
 from letstalk.storage import calls as call_storage
 from letstalk.storage import verifications as storage
-from letstalk.storage.attempts import SpentAttempt
+from letstalk.storage.attempts import AwaitedCode
 from letstalk.storage.db import Database
 from letstalk.storage.transactions import after_commit
 
@@ -87,27 +87,27 @@ class VerificationService:
     def check_code(self, actor: Actor, target: Target, code: str) -> Approval:
         """Judge a code.
 
-        1. A verification that is over, or too many wrong codes before, refuses without spending an attempt.
-        2. One attempt is spent before the compare, so parallel guesses can't share one.
-        3. The right code approves what is still pending, clears the wrong ones and ends the call.
-        4. A wrong one is counted; the fifth ends the verification.
+        1. The verification is held until the end, so that parallel guesses are judged one after the other, each with an
+           attempt of its own. One that is over, or too many wrong codes before, refuses without spending any.
+        2. The right code spends one and approves, clears the wrong ones and ends the call.
+        3. A wrong one spends one and is counted; the fifth ends the verification.
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
-        with self._db.write_together(refuses_late=True) as connection:
+        with self._db.write_together() as connection:
             now = self._clock()
-            attempt = self._spend_attempt(connection, actor, target, now)
-            key = self._keys.find(attempt.digest_key_id)
+            awaited = self._hold_awaited(connection, actor, target, now)
+            key = self._keys.find(awaited.digest_key_id)
             refusal: InvalidCode | None = None
-            if is_code(key, attempt.verification_id, code, attempt.code_digest):
-                to_hang_up = self._approve(connection, actor, attempt, now)
+            if is_code(key, awaited.verification_id, code, awaited.code_digest):
+                to_hang_up = self._approve(connection, actor, awaited, now)
             else:
-                refusal, to_hang_up = self._count_wrong_code(connection, actor, attempt, now)
-            after_commit(connection, lambda: self._follow_up(attempt, refusal, to_hang_up, now))
-        # Raised only now: within the transaction it would give the spent attempt back.
+                refusal, to_hang_up = self._count_wrong_code(connection, actor, awaited, now)
+            after_commit(connection, lambda: self._follow_up(awaited, refusal, to_hang_up, now))
+        # Raised only now: within the transaction it would take the spent attempt back.
         if refusal is not None:
             raise refusal
-        return Approval(attempt.verification_id, attempt.phone, now)
+        return Approval(awaited.verification_id, awaited.phone, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """Raises NotFound, also for another owner's."""
@@ -148,69 +148,70 @@ class VerificationService:
         return history
 
     def _follow_up(
-        self, attempt: SpentAttempt, refusal: InvalidCode | None, to_hang_up: list[str], now: datetime
+        self, awaited: AwaitedCode, refusal: InvalidCode | None, to_hang_up: list[str], now: datetime
     ) -> None:
         for call_id in to_hang_up:
             self._nudges.carry_out(call_id)
         if refusal is None:
             code_checks_total.labels("right").inc()
-            approval_seconds.observe((now - attempt.created_at).total_seconds())
+            approval_seconds.observe((now - awaited.created_at).total_seconds())
         else:
             code_checks_total.labels("wrong").inc()
             log.info(
                 "wrong_code",
-                verification_id=attempt.verification_id,
+                verification_id=awaited.verification_id,
                 attempts_remaining=refusal.attempts_remaining,
             )
 
-    def _spend_attempt(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> SpentAttempt:
-        """The attempt that has just been spent. Raises where none may be, which gives this one back."""
-        attempt = self._try_to_spend(connection, actor, target, now)
-        if attempt is not None:
-            if attempt.last_wrong_code_at is not None:
-                self._check_wrong_codes(connection, actor, attempt.phone, now)
-            return attempt
+    def _hold_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode:
+        """What may be guessed at, held. Raises where nothing may be."""
+        awaited = self._find_awaited(connection, actor, target, now)
+        if awaited is not None:
+            if awaited.last_wrong_code_at is not None:
+                self._check_wrong_codes(connection, actor, awaited.phone, now)
+            return awaited
         verification = locate_verification(connection, actor, target, now)
         # It may be a newer one, that came while we waited for the one that it has superseded.
-        attempt = attempts.spend_attempt(connection, actor.user_id, verification.verification_id, now)
+        awaited = attempts.hold_awaited_code(connection, actor.user_id, verification.verification_id, now)
         self._check_wrong_codes(connection, actor, verification.phone, now)
-        if attempt is None:
+        if awaited is None:
             refuse_unless_pending(verification, now)
             # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
             refuse_unless_pending(hold_verification(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
-        return attempt
+        return awaited
 
-    def _try_to_spend(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> SpentAttempt | None:
+    def _find_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode | None:
         # What is still awaited is younger than the time in which a phone alone finds it.
         if target.phone is not None:
-            return attempts.spend_attempt_of_newest(connection, actor.user_id, target.phone, now)
+            return attempts.hold_newest_awaited_code(connection, actor.user_id, target.phone, now)
         verification_id = canonical_id(target.verification_id or "")
         if verification_id is None:
             return None
-        return attempts.spend_attempt(connection, actor.user_id, verification_id, now)
+        return attempts.hold_awaited_code(connection, actor.user_id, verification_id, now)
 
     def _check_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
         # Counted only while our row keeps other guesses back: of parallel ones, the tenth must be the last.
         check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone), now)
 
-    def _approve(self, connection: Connection, actor: Actor, attempt: SpentAttempt, now: datetime) -> list[str]:
-        approve_held_verification(connection, attempt.verification_id, now)
-        if attempt.last_wrong_code_at is not None:
-            storage.clear_wrong_codes(connection, actor.user_id, attempt.phone)
-        if not attempt.has_unfinished_calls:
+    def _approve(self, connection: Connection, actor: Actor, awaited: AwaitedCode, now: datetime) -> list[str]:
+        approve_awaited(connection, awaited.verification_id, now)
+        if awaited.last_wrong_code_at is not None:
+            storage.clear_wrong_codes(connection, actor.user_id, awaited.phone)
+        if not awaited.has_unfinished_calls:
             return []
-        return retire_calls(connection, attempt.verification_id, "The code was approved.", now)
+        return retire_calls(connection, awaited.verification_id, "The code was approved.", now)
 
     def _count_wrong_code(
-        self, connection: Connection, actor: Actor, attempt: SpentAttempt, now: datetime
+        self, connection: Connection, actor: Actor, awaited: AwaitedCode, now: datetime
     ) -> tuple[InvalidCode, list[str]]:
         to_hang_up = []
-        storage.insert_wrong_code(connection, actor.user_id, attempt.phone, now)
-        attempts_remaining = MAX_ATTEMPTS - attempt.attempts_used
+        attempts.spend_attempt(connection, awaited.verification_id)
+        storage.insert_wrong_code(connection, actor.user_id, awaited.phone, now)
+        attempts_remaining = MAX_ATTEMPTS - awaited.attempts_used - 1
         if attempts_remaining <= 0:
-            end_verification(connection, attempt.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
-            to_hang_up = retire_calls(connection, attempt.verification_id, "Too many wrong codes came.", now)
+            end_verification(connection, awaited.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
+            to_hang_up = retire_calls(connection, awaited.verification_id, "Too many wrong codes came.", now)
         return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining), to_hang_up
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:

@@ -1,4 +1,4 @@
-"""Attempts at codes: each is spent, and what decides about it read, in as few statements as the database allows."""
+"""Attempts at codes: what is still awaited is held, with all that decides about a guess, and each guess spends one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnClause, ColumnElement, Connection, bindparam, literal_column, select, update
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    update,
+)
 
-from letstalk.domain.verifications import MAX_ATTEMPTS
+from letstalk.domain.verifications import MAX_ATTEMPTS, VerificationStatus
+from letstalk.storage.calls import calls
 from letstalk.storage.db import UtcDateTime
 from letstalk.storage.statements import Statement, first_of_each
-from letstalk.storage.verifications import IS_PENDING, verifications
+from letstalk.storage.verifications import IS_PENDING, verifications, wrong_codes
 
 
 @dataclass(frozen=True, slots=True)
-class SpentAttempt:
-    """A pending verification, held until the transaction ends, one of whose attempts has just been spent.
+class AwaitedCode:
+    """A code that is still awaited and has an attempt left. Its verification is held until the transaction ends.
 
     `last_wrong_code_at` is the newest that counts against its owner and phone, None without any.
     """
@@ -24,7 +37,7 @@ class SpentAttempt:
     verification_id: str
     phone: str
     created_at: datetime
-    attempts_used: int  # with this one
+    attempts_used: int
     code_digest: str
     digest_key_id: str
     last_wrong_code_at: datetime | None
@@ -52,60 +65,73 @@ _DECISIVE = (
     verifications.c.code_digest,
     verifications.c.digest_key_id,
 )
-# As text: in RETURNING SQLAlchemy leaves out the names of tables, without which these would ask about every row.
 _STANDING = (
-    literal_column(
-        "(SELECT max(wrong_codes.judged_at) FROM wrong_codes"
-        " WHERE wrong_codes.user_id = verifications.user_id AND wrong_codes.phone = verifications.phone)",
-        UtcDateTime,
-    ),
-    literal_column(
-        "EXISTS (SELECT 1 FROM calls"
-        " WHERE calls.verification_id = verifications.verification_id AND calls.ended_at IS NULL)",
-        Boolean,
-    ),
+    select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
+    .where(wrong_codes.c.user_id == verifications.c.user_id, wrong_codes.c.phone == verifications.c.phone)
+    .scalar_subquery(),
+    exists(_ONE).where(calls.c.verification_id == verifications.c.verification_id, calls.c.ended_at.is_(None)),
 )
 
 
-class _Spending:
-    """Spending an attempt of the verification that `conditions` name."""
+class _Holding:
+    """Holding the verification that `conditions` name."""
 
     def __init__(self, *conditions: ColumnElement[bool]) -> None:
         has_attempts = verifications.c.attempts_used < literal_column(str(MAX_ATTEMPTS))
         is_alive = verifications.c.expires_at > bindparam("now", type_=UtcDateTime)
-        spend = (
-            update(verifications)
-            .where(*conditions, IS_PENDING, has_attempts, is_alive)
-            .values(attempts_used=verifications.c.attempts_used + _ONE)
-        )
-        self._spend = Statement(spend.returning(*_DECISIVE))
+        is_awaited = and_(*conditions, IS_PENDING, has_attempts, is_alive)
+        # As an UPDATE of the row would hold it: whoever adds a call to it need not wait.
+        self._hold = Statement(select(*_DECISIVE).where(is_awaited).with_for_update(key_share=True))
         self._look = Statement(select(*_STANDING).select_from(verifications).where(*conditions))
-        self._spend_and_look = Statement(spend.returning(*_DECISIVE, *_STANDING))
+        self._hold_and_look = Statement(select(*_DECISIVE, *_STANDING).where(is_awaited))
 
-    def run(self, connection: Connection, parameters: dict[str, Any]) -> SpentAttempt | None:
-        if connection.dialect.name == "sqlite":
-            row = self._spend_and_look.first(connection, parameters)
-            return None if row is None else SpentAttempt(*row)
+    def run(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
+        if connection.dialect.name == "sqlite":  # whose writer is alone
+            row = self._hold_and_look.first(connection, parameters)
+            return None if row is None else AwaitedCode(*row)
         # A statement that had to wait for the row does not see what was committed meanwhile; the next one does. Of
         # parallel guesses, the tenth wrong one must be the last. Both find the same: no newer verification comes while
         # this one, still awaited, is held.
-        row, standing = first_of_each(connection, parameters, self._spend, self._look)
+        row, standing = first_of_each(connection, parameters, self._hold, self._look)
         if row is None:
             return None
         if standing is None:
             raise LookupError("a verification that is held was not found")
-        return SpentAttempt(*row, *standing)
+        return AwaitedCode(*row, *standing)
 
 
-_BY_ID = _Spending(_IS_IT, _OWN)
-_NEWEST = _Spending(_IS_NEWEST)
+_BY_ID = _Holding(_IS_IT, _OWN)
+_NEWEST = _Holding(_IS_NEWEST)
+_SPEND = (
+    update(verifications)
+    .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
+    .values(attempts_used=verifications.c.attempts_used + _ONE)
+)
+_SPEND_ON_WRONG = Statement(_SPEND)
+_SPEND_ON_RIGHT = Statement(
+    _SPEND.values(
+        status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
+        speech_sealed=null(),
+        approved_at=bindparam("now", type_=UtcDateTime),
+    )
+)
 
 
-def spend_attempt(connection: Connection, user_id: str, verification_id: str, now: datetime) -> SpentAttempt | None:
-    """Take one of the attempts of an owner's verification that is still awaited. None when there is none to take."""
+def hold_awaited_code(connection: Connection, user_id: str, verification_id: str, now: datetime) -> AwaitedCode | None:
+    """That of an owner's verification. None where none is awaited, or no attempt is left."""
     return _BY_ID.run(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
 
 
-def spend_attempt_of_newest(connection: Connection, user_id: str, phone: str, now: datetime) -> SpentAttempt | None:
-    """The same of the newest verification of an owner and phone, if it is that one that is still awaited."""
+def hold_newest_awaited_code(connection: Connection, user_id: str, phone: str, now: datetime) -> AwaitedCode | None:
+    """That of the newest verification of an owner and phone, if it is that one that is still awaited."""
     return _NEWEST.run(connection, {"user_id": user_id, "phone": phone, "now": now})
+
+
+def spend_attempt(connection: Connection, verification_id: str) -> None:
+    """Note a wrong guess at an awaited code that this transaction holds."""
+    _SPEND_ON_WRONG.run_with_next(connection, {"id": verification_id})
+
+
+def spend_attempt_and_approve(connection: Connection, verification_id: str, now: datetime) -> None:
+    """Note the right guess at an awaited code that this transaction holds: it is approved, and the code erased."""
+    _SPEND_ON_RIGHT.run_with_next(connection, {"id": verification_id, "now": now})

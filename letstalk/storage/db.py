@@ -128,14 +128,14 @@ class Database:
             shared.commit_so_far()  # its turn is held by this very thread
         return self._write_alone()
 
-    def write_together(self, *, refuses_late: bool = False) -> AbstractContextManager[Connection]:
+    def write_together(self) -> AbstractContextManager[Connection]:
         """The same, save that within `share_commit` it is committed together with the thread's others.
 
         Between it and the end of that, nothing may be waited for but this database. What is raised here, once
-        something was written, takes back the others too, unless it was said that it `refuses_late`.
+        something was written, takes back the others too.
         """
         shared = self._of_thread.shared_commit
-        return self._write_alone() if shared is None else shared.begin_part(refuses_late=refuses_late)
+        return self._write_alone() if shared is None else shared.begin_part()
 
     @contextmanager
     def share_commit(self) -> Iterator[SharedCommit]:

@@ -15,12 +15,12 @@ from typing import Self
 from sqlalchemy import Connection
 from sqlalchemy.exc import InvalidRequestError, SQLAlchemyError
 
-from letstalk.storage.drivers import count_changes, run_on_driver
+from letstalk.storage.drivers import count_changes
 from letstalk.storage.transactions import Transaction, after_commit, count_actions, drop_actions
 
 
 class SharedCommit:
-    """A transaction in parts. What one part refuses takes back that part alone; what the database raises, everything.
+    """A transaction in parts. A part may refuse before it has written anything; what is raised later takes back all.
 
     Whoever asked for a part may be told of it when an action given to `once_committed` is done, and not before.
     """
@@ -70,21 +70,18 @@ class SharedCommit:
             after_commit(self._connection, action)
 
     @contextmanager
-    def begin_part(self, *, refuses_late: bool) -> Iterator[Connection]:
+    def begin_part(self) -> Iterator[Connection]:
         """A part of the transaction, which the first one begins.
 
-        What a part raises after it has written takes back all, unless it was said to be one that `refuses_late`.
-        Raises SQLAlchemyError from the first failure of the database on.
+        Raises SQLAlchemyError from the first failure of the database on, and where another exception comes after the
+        part has written: a savepoint would take it back alone, and have SQLite copy each page before it is changed
+        (benchmarks/tries.md).
         """
         if self._failure is not None:
             raise self._failure
         is_first = self._connection is None
-        # It costs a send a seventh: SQLite copies each page before it is changed.
-        has_savepoint = refuses_late and not is_first
         try:
             connection = self._connection or self._open()
-            if has_savepoint:
-                run_on_driver(connection, "SAVEPOINT part")
             kept, changes_before = count_actions(connection), count_changes(connection)
             self._is_within_part = True
             try:
@@ -95,17 +92,12 @@ class SharedCommit:
                 if is_first:
                     self._end(error)
                     raise
-                if has_savepoint:
-                    run_on_driver(connection, "ROLLBACK TO part")
-                    run_on_driver(connection, "RELEASE part")
-                elif count_changes(connection) != changes_before:
+                if count_changes(connection) != changes_before:
                     raise InvalidRequestError("this can't be taken back by itself") from error
                 drop_actions(connection, kept)
                 raise
             finally:
                 self._is_within_part = False
-            if has_savepoint:
-                run_on_driver(connection, "RELEASE part")
         except SQLAlchemyError as error:
             # After some of its failures SQLite has taken back the whole transaction, not the statement alone
             # (its documentation of BEGIN, "Response To Errors Within A Transaction").

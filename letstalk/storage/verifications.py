@@ -109,7 +109,7 @@ _INSERT = Statement(insert(verifications).values({column.name: bindparam(column.
 _END = Statement(
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
-    .values(status=bindparam("ended_as"), speech_sealed=None, approved_at=bindparam("approval"))
+    .values(status=bindparam("ended_as"), speech_sealed=None)
 )
 _WRONG_CODES = Statement(
     select(wrong_codes.c.judged_at)
@@ -195,14 +195,7 @@ def spend_replay(connection: Connection, verification_id: str, now: datetime) ->
 
 def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
     """Give a pending verification a last status but approval, and erase its code. False when it was not pending."""
-    values = {"id": verification_id, "ended_as": status.value, "approval": None}
-    return _END.execute(connection, values) == 1
-
-
-def approve_held(connection: Connection, verification_id: str, approved_at: datetime) -> None:
-    """Approve a verification that this transaction holds and has found pending, and erase its code."""
-    values = {"id": verification_id, "ended_as": VerificationStatus.APPROVED.value, "approval": approved_at}
-    _END.run_with_next(connection, values)
+    return _END.execute(connection, {"id": verification_id, "ended_as": status.value}) == 1
 
 
 def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:

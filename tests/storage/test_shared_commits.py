@@ -103,24 +103,6 @@ def test_each_sees_what_those_before_it_have_written(db: Database) -> None:
             assert connection.execute(text("SELECT count(*) FROM names")).scalar_one() == 1
 
 
-@pytest.mark.parametrize("refused", ["a", "b", "c"])
-def test_what_one_refuses_is_taken_back_alone(db: Database, refused: str) -> None:
-    done: list[str] = []
-    with db.share_commit() as shared:
-        for name in ("a", "b", "c"):
-            try:
-                with db.write_together(refuses_late=True) as connection:
-                    put(connection, name)
-                    after_commit(connection, noting(done, name))
-                    if name == refused:
-                        raise Refused
-            except Refused:
-                shared.once_committed(noting(done, f"{name} is refused"))
-    kept = [name for name in ("a", "b", "c") if name != refused]
-    assert stored(db) == kept
-    assert sorted(done) == sorted([*kept, f"{refused} is refused"])
-
-
 def test_who_refuses_before_it_writes_takes_nothing_back(db: Database) -> None:
     done: list[str] = []
     with db.share_commit() as shared:
@@ -133,7 +115,7 @@ def test_who_refuses_before_it_writes_takes_nothing_back(db: Database) -> None:
     assert (stored(db), done) == (["a", "b"], ["a"])
 
 
-def test_who_refuses_after_it_has_written_without_having_said_so_takes_everything_back(db: Database) -> None:
+def test_who_refuses_after_it_has_written_takes_everything_back(db: Database) -> None:
     done: list[str] = []
     with failing(InvalidRequestError), db.share_commit() as shared:
         put_together(db, "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,12 @@ from sqlalchemy.exc import IntegrityError
 
 from letstalk.domain.verifications import MAX_ATTEMPTS, Verification, VerificationStatus
 from letstalk.storage import verifications as rows
-from letstalk.storage.attempts import spend_attempt, spend_attempt_of_newest
+from letstalk.storage.attempts import (
+    hold_awaited_code,
+    hold_newest_awaited_code,
+    spend_attempt,
+    spend_attempt_and_approve,
+)
 from letstalk.storage.calls import insert_call
 from letstalk.storage.db import Database
 from tests.call_parts import at_once
@@ -120,7 +126,11 @@ def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> No
 
     def spend() -> None:
         with db.write() as connection:
-            spent.append(spend_attempt(connection, "acme", verification.verification_id, NOON) is not None)
+            held = hold_awaited_code(connection, "acme", verification.verification_id, NOON)
+            spent.append(held is not None)
+            if held is not None:
+                time.sleep(0.002)  # as to judge a guess
+                spend_attempt(connection, held.verification_id)
 
     assert at_once([spend] * 12) == ["ok"] * 12
     assert spent.count(True) == MAX_ATTEMPTS
@@ -130,10 +140,43 @@ def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) ->
     canceled, pending = over(), a_verification()
     insert(db, canceled, pending)
     with db.write() as connection:
-        assert not spend_attempt(connection, "acme", canceled.verification_id, NOON)
-        assert not spend_attempt(connection, "acme", pending.verification_id, pending.expires_at)
-        assert not spend_attempt(connection, "acme", "none", NOON)
-        assert spend_attempt(connection, "acme", pending.verification_id, NOON)
+        assert not hold_awaited_code(connection, "acme", canceled.verification_id, NOON)
+        assert not hold_awaited_code(connection, "acme", pending.verification_id, pending.expires_at)
+        assert not hold_awaited_code(connection, "acme", "none", NOON)
+        assert hold_awaited_code(connection, "acme", pending.verification_id, NOON)
+        spend_attempt(connection, canceled.verification_id)
+    assert [found.attempts_used for found in all_of(db, canceled, pending)] == [0, 0]
+
+
+def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Database) -> None:
+    verification = a_verification()
+    insert(db, verification)
+    approved: list[bool] = []
+
+    def approve() -> None:
+        with db.write() as connection:
+            held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
+            approved.append(held is not None)
+            if held is not None:
+                time.sleep(0.002)
+                spend_attempt_and_approve(connection, held.verification_id, NOON)
+
+    assert at_once([approve] * 8) == ["ok"] * 8
+    assert approved.count(True) == 1
+    assert found(db, verification.verification_id) == replace(
+        verification, status=VerificationStatus.APPROVED, attempts_used=1, speech_sealed=None, approved_at=NOON
+    )
+
+
+def test_on_postgresql_a_spent_attempt_stays_on_the_page_of_its_verification(postgresql_db: Database) -> None:
+    pages = text("SELECT verification_id, split_part(ctid::text, ',', 1) FROM verifications ORDER BY 1")
+    insert(postgresql_db, *(a_verification(phone=f"+2567000{number:05}") for number in range(100)))
+    with postgresql_db.write() as connection:
+        before = connection.execute(pages).all()
+        assert len({page for _, page in before}) > 2
+        for verification_id, _ in before:
+            spend_attempt(connection, verification_id)
+        assert connection.execute(pages).all() == before
 
 
 def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
@@ -142,7 +185,7 @@ def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
     with db.write() as connection:
         assert rows.end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
         assert not rows.end_verification(connection, verification.verification_id, VerificationStatus.FAILED)
-        rows.approve_held(connection, verification.verification_id, NOON)
+        spend_attempt_and_approve(connection, verification.verification_id, NOON)
     ended = found(db, verification.verification_id)
     assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None)
 
@@ -207,7 +250,7 @@ def test_what_every_request_asks_is_answered_from_an_index(sqlite_db: Database, 
     assert all(step.startswith("SEARCH") or "USING INDEX" in step for step in steps), steps
 
 
-def test_a_spent_attempt_tells_what_counts_of_its_own_owner_phone_and_calls(db: Database) -> None:
+def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls(db: Database) -> None:
     older, newest = over(), a_verification(created_at=NOON + timedelta(seconds=30))
     others = a_verification(user_id="globex"), a_verification(phone="+256700000001")
     insert(db, older, newest, *others)
@@ -215,30 +258,31 @@ def test_a_spent_attempt_tells_what_counts_of_its_own_owner_phone_and_calls(db: 
         for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
             rows.insert_wrong_code(connection, owner, phone, NOON)
         queue_call(connection, others[0])
-        spent = spend_attempt_of_newest(connection, "acme", PHONE, NOON)
-        assert spent is not None
-        assert (spent.verification_id, spent.phone, spent.created_at) == (
+        held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
+        assert held is not None
+        assert (held.verification_id, held.phone, held.created_at) == (
             newest.verification_id,
             PHONE,
             newest.created_at,
         )
-        assert (spent.code_digest, spent.digest_key_id) == (newest.code_digest, newest.digest_key_id)
-        assert (spent.attempts_used, spent.last_wrong_code_at, spent.has_unfinished_calls) == (1, None, False)
+        assert (held.code_digest, held.digest_key_id) == (newest.code_digest, newest.digest_key_id)
+        assert (held.attempts_used, held.last_wrong_code_at, held.has_unfinished_calls) == (0, None, False)
+        spend_attempt(connection, held.verification_id)
         for seconds in (2, 1):
             rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(seconds=seconds))
         queue_call(connection, newest)
-        again = spend_attempt(connection, "acme", newest.verification_id, NOON)
+        again = hold_awaited_code(connection, "acme", newest.verification_id, NOON)
         assert again is not None
-        assert (again.attempts_used, again.last_wrong_code_at) == (2, NOON + timedelta(seconds=2))
+        assert (again.attempts_used, again.last_wrong_code_at) == (1, NOON + timedelta(seconds=2))
         assert again.has_unfinished_calls is True
-        assert spend_attempt(connection, "globex", newest.verification_id, NOON) is None
+        assert hold_awaited_code(connection, "globex", newest.verification_id, NOON) is None
     assert [found.attempts_used for found in all_of(db, older, *others)] == [0, 0, 0]
 
 
-def test_only_the_newest_of_a_phone_has_attempts_to_spend(db: Database) -> None:
+def test_only_the_newest_of_a_phone_is_awaited(db: Database) -> None:
     insert(db, a_verification(), over(created_at=NOON + timedelta(seconds=1)))
     with db.write() as connection:
-        assert spend_attempt_of_newest(connection, "acme", PHONE, NOON) is None
+        assert hold_newest_awaited_code(connection, "acme", PHONE, NOON) is None
 
 
 def queue_call(connection: Connection, verification: Verification) -> None:
