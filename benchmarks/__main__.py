@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from benchmarks.peers import contestants as peers
 from benchmarks.plans import FULL, SHORT, Plan
 from benchmarks.reports import write_report
 from benchmarks.sections import Section
-from benchmarks.servers import Opening
+from benchmarks.servers import Opening, new_folder
 
 REPORT = Path(__file__).parent / "README.md"
 PARTS: dict[str, Callable[[Plan], Section]] = {
@@ -84,7 +83,7 @@ def _open(names: list[str], plan: Plan, stack: ExitStack) -> dict[str, Opening]:
     """Every contestant, in the order in which they are measured."""
     openings = {name: OURS[name] for name in names if name in OURS}
     if "growth" in names:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="letstalk-bench-")))
+        folder = stack.enter_context(new_folder())
         openings |= Histories(folder, plan, stack).openings()
     if "stores" in names:
         if shared_stores.are_at_hand():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import heapq
-import tempfile
 from itertools import islice
-from pathlib import Path
 
 from benchmarks.contestants import installed
 from benchmarks.figures import percentile
@@ -13,7 +11,7 @@ from benchmarks.installations import phones
 from benchmarks.phone_paths import PATIENCE_SECONDS, ask_for_calls, wait_until_over
 from benchmarks.plans import Plan
 from benchmarks.sections import Goal, Section
-from benchmarks.servers import serving_ours
+from benchmarks.servers import new_folder, serving_ours
 from benchmarks.timed_telnyx import CALL_SECONDS, TimedTelnyx
 
 CHANNELS = 10
@@ -23,9 +21,9 @@ LIFE_SECONDS = 20.0  # how long the goal's calls are
 
 def measure_channels(plan: Plan) -> Section:
     with (
-        tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder,
+        new_folder() as folder,
         TimedTelnyx(speed=CALL_SECONDS / plan.call_seconds) as telnyx,
-        installed(Path(folder), **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
+        installed(folder, **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
         serving_ours(installation) as (ports, _),
     ):
         numbers = phones("77")

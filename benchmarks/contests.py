@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from benchmarks import machines
 from benchmarks.figures import Spread, divide, percentile
 from benchmarks.loads import run_closed
 from benchmarks.plans import Plan
-from benchmarks.servers import Contender, Opening, bare_flask
+from benchmarks.servers import Contender, Opening, bare_flask, new_folder
 
 HELLO = "hello"
 LOAD = "load"  # this process
@@ -66,12 +63,12 @@ class Results:
 def run_contests(openings: Mapping[str, Opening], plan: Plan, say: Callable[[str], None]) -> Results:
     """`plan.rounds` times each contestant in turn, in a new folder each time."""
     results = Results()
-    with _new_folder() as top, bare_flask(top) as hello:
+    with new_folder() as top, bare_flask(top) as hello:
         before = _measure(hello, plan, plan.hello_seconds)
         for number in range(plan.rounds):
             for name, opening in openings.items():
                 most = int(max(before.per_second, 1000) * (plan.pace_seconds + plan.warm_up_seconds))
-                with _new_folder() as folder, opening(folder, most) as contender:
+                with new_folder() as folder, opening(folder, most) as contender:
                     measured = _measure(contender, plan, plan.pace_seconds)
                 after = _measure(hello, plan, plan.hello_seconds)
                 result = _compared(measured, before, after)
@@ -81,12 +78,6 @@ def run_contests(openings: Mapping[str, Opening], plan: Plan, say: Callable[[str
                 say(f"round {number + 1}  {name:24} {show(result)}  {beside}")
                 before = after
     return results
-
-
-@contextmanager
-def _new_folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder:
-        yield Path(folder)
 
 
 def show(result: Result) -> str:

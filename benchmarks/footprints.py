@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from benchmarks.loads import CONNECTIONS, parse_answer, request, run_closed
 from benchmarks.machines import SERVER_CORE, on_cores, peak_memory_mib
 from benchmarks.plans import Plan
 from benchmarks.sections import Goal, Section
-from benchmarks.servers import ROOT, serving_ours
+from benchmarks.servers import ROOT, new_folder, serving_ours
 from benchmarks.timed_telnyx import TimedTelnyx
 from reliability.programs import Program, free_port
 
@@ -27,15 +26,15 @@ PATIENCE_SECONDS = 30.0
 
 
 def measure_footprint(plan: Plan) -> Section:
-    with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder, TimedTelnyx() as telnyx:
+    with new_folder() as folder, TimedTelnyx() as telnyx:
         first, again, with_telnyx = [], [], []
         for number in range(plan.starts):
-            with _installed_in(Path(folder), f"simulator-{number}") as installation:
+            with _installed_in(folder, f"simulator-{number}") as installation:
                 again.append(_seconds_to_answer(installation))
                 first.append(_seconds_to_answer(installation, DATABASE_URL=f"sqlite:///{folder}/new-{number}.db"))
-            with _installed_in(Path(folder), f"telnyx-{number}", **telnyx.environment) as installation:
+            with _installed_in(folder, f"telnyx-{number}", **telnyx.environment) as installation:
                 with_telnyx.append(_seconds_to_answer(installation))
-        memory_mib = _peak_with_simulator(Path(folder), plan)
+        memory_mib = _peak_with_simulator(folder, plan)
     section = Section(
         "Start and memory",
         "From `python app.py` on the server's core to the first answer of `GET /health`: on a new database, whose "

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import closing
 from http.client import HTTPConnection
 from itertools import islice
-from pathlib import Path
 
 from benchmarks.contestants import installed
 from benchmarks.figures import percentile
@@ -18,7 +16,7 @@ from benchmarks.loads import Answer, expect
 from benchmarks.machines import peak_memory_mib
 from benchmarks.plans import Plan
 from benchmarks.sections import Goal, Section
-from benchmarks.servers import serving_ours
+from benchmarks.servers import new_folder, serving_ours
 from benchmarks.timed_telnyx import TimedTelnyx
 from letstalk.domain.verifications import MAX_TTL_SECONDS
 
@@ -34,9 +32,9 @@ MEMORY_GOAL_MIB = 180.0
 
 def measure_phone_paths(plan: Plan) -> Section:
     with (
-        tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder,
+        new_folder() as folder,
         TimedTelnyx(speed=SPEED) as telnyx,
-        installed(Path(folder), **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
+        installed(folder, **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
         serving_ours(installation) as (ports, programs),
     ):
         numbers = phones("77")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +37,13 @@ class Contender:
 
 # Gets a new folder, and the most requests that will be asked.
 Opening = Callable[[Path, int], AbstractContextManager[Contender]]
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """An empty folder, gone with all that is in it at the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder:
+        yield Path(folder)
 
 
 @contextmanager

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.contestants import installed, shared, verifying
 from benchmarks.figures import divide, percentile
-from benchmarks.installations import Installation, phones
-from benchmarks.loads import Sample, request, run_closed, run_open
+from benchmarks.installations import phones
+from benchmarks.loads import Sample, Talk, request, run_closed, run_open
 from benchmarks.plans import Plan
 from benchmarks.sections import Goal, Section
-from benchmarks.servers import bare_flask, serving_ours
+from benchmarks.servers import bare_flask, new_folder, serving_ours
 
 MOST_TIMES_THE_MEDIAN = 4.0
 KEEPS_UP = 0.98  # a server that answers less than this share of what is asked is not at half its load
@@ -33,22 +32,22 @@ class Evenness:
         return percentile(self.sample.latencies_seconds, percent) * 1000
 
     @property
+    def p99_in_medians(self) -> float:
+        return divide(self.latency_ms(99), self.latency_ms(50))
+
+    @property
     def has_kept_up(self) -> bool:
         return self.sample.per_second > KEEPS_UP * self.asked_per_second
 
     def row(self, name: str) -> tuple[str, ...]:
-        latencies = [f"{self.latency_ms(percent):.2f}" for percent in (50, 95, 99)]
-        times = f"{divide(self.latency_ms(99), self.latency_ms(50)):.1f}"
         rates = (f"{self.most_per_second:.0f}", f"{self.asked_per_second:.0f}")
-        return name, *rates, *latencies, f"{self.latency_ms(100):.1f}", times
+        latencies = (f"{self.latency_ms(percent):.2f}" for percent in (50, 95, 99))
+        return name, *rates, *latencies, f"{self.latency_ms(100):.1f}", f"{self.p99_in_medians:.1f}"
 
 
 def measure_tail(plan: Plan) -> Section:
     """Finds the most that one server answers, then asks for half of that at a fixed rate, calls going on beside."""
-    with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder:
-        bare = _measure_bare_flask(plan, Path(folder))
-    with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder, installed(Path(folder)) as installation:
-        ours = _measure_ours(plan, installation)
+    bare, ours = _measure_bare_flask(plan), _measure_ours(plan)
     return Section(
         "Evenness",
         "`POST /calls/verify` at a fixed rate, half of the most that one server answered just before; a request's time "
@@ -59,32 +58,45 @@ def measure_tail(plan: Plan) -> Section:
         [
             Goal(
                 "p99 of verify under 4 times its median at half the maximum load",
-                f"{divide(ours.latency_ms(99), ours.latency_ms(50)):.1f} times"
+                f"{ours.p99_in_medians:.1f} times"
                 + ("" if ours.has_kept_up else f", but answered only {ours.sample.per_second:.0f} a second"),
-                ours.has_kept_up and ours.latency_ms(99) < MOST_TIMES_THE_MEDIAN * ours.latency_ms(50),
+                ours.has_kept_up and ours.p99_in_medians < MOST_TIMES_THE_MEDIAN,
             )
         ],
     )
 
 
-def _measure_ours(plan: Plan, installation: Installation) -> Evenness:
-    numbers = phones("77")
-    searching_seconds = plan.pace_seconds + plan.warm_up_seconds
-    prepared = installation.await_codes(numbers, int(SEARCHED_PER_SECOND * searching_seconds))
-    lasting_seconds = searching_seconds + plan.tail_seconds + plan.warm_up_seconds
-    installation.queue_calls(phones("78"), int(DISPATCHED_PER_SECOND * (lasting_seconds + 5)))
-    with serving_ours(installation) as (ports, _):
-        talks = shared(verifying(installation, prepared), 200)
-        most = run_closed(ports, talks, plan.warm_up_seconds, plan.pace_seconds).per_second
-        rate = max(most / 2, 1.0)
-        prepared = installation.await_codes(numbers, int(rate * (plan.tail_seconds + plan.warm_up_seconds)) + 100)
-        asked = verifying(installation, prepared)
-        return Evenness(most, rate, run_open(ports[0], asked, 200, rate, plan.warm_up_seconds, plan.tail_seconds))
+def _measure_ours(plan: Plan) -> Evenness:
+    with new_folder() as folder, installed(folder) as installation:
+        numbers = phones("77")
+        searching_seconds = plan.pace_seconds + plan.warm_up_seconds
+        asking_seconds = plan.tail_seconds + plan.warm_up_seconds
+        prepared = installation.await_codes(numbers, int(SEARCHED_PER_SECOND * searching_seconds))
+        installation.queue_calls(phones("78"), int(DISPATCHED_PER_SECOND * (searching_seconds + asking_seconds + 5)))
+
+        def checks_at(rate: float) -> Iterator[bytes]:
+            return verifying(installation, installation.await_codes(numbers, int(rate * asking_seconds) + 100))
+
+        with serving_ours(installation) as (ports, _):
+            talks = shared(verifying(installation, prepared), 200)
+            return _measure(ports, talks, plan.pace_seconds, checks_at, plan)
 
 
-def _measure_bare_flask(plan: Plan, folder: Path) -> Evenness:
-    with bare_flask(folder) as hello:
-        most = run_closed(hello.ports, hello.talks(), plan.warm_up_seconds, plan.hello_seconds).per_second
-        rate = max(most / 2, 1.0)
-        asked = itertools.repeat(request("GET", "/"))
-        return Evenness(most, rate, run_open(hello.ports[0], asked, 200, rate, plan.warm_up_seconds, plan.tail_seconds))
+def _measure_bare_flask(plan: Plan) -> Evenness:
+    with new_folder() as folder, bare_flask(folder) as hello:
+        greetings = itertools.repeat(request("GET", "/"))
+        return _measure(hello.ports, hello.talks(), plan.hello_seconds, lambda _: greetings, plan)
+
+
+def _measure(
+    ports: Sequence[int],
+    talks: Sequence[Talk],
+    searching_seconds: float,
+    requests_at: Callable[[float], Iterator[bytes]],
+    plan: Plan,
+) -> Evenness:
+    """`talks` find the most; `requests_at` gets half of that, a second, and gives what is asked then."""
+    most = run_closed(ports, talks, plan.warm_up_seconds, searching_seconds).per_second
+    rate = max(most / 2, 1.0)
+    asked = requests_at(rate)
+    return Evenness(most, rate, run_open(ports[0], asked, 200, rate, plan.warm_up_seconds, plan.tail_seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +65,18 @@ def found(db: Database, verification_id: str) -> Verification | None:
         return rows.find_verification(connection, "acme", verification_id)
 
 
+def guess_at_once(db: Database, times: int, guess: Callable[[Connection], bool]) -> int:
+    """How many of so many guesses, each in a thread and a transaction of its own, were judged."""
+    judged: list[bool] = []
+
+    def judge() -> None:
+        with db.write() as connection:
+            judged.append(guess(connection))
+
+    assert at_once([judge] * times) == ["ok"] * times
+    return judged.count(True)
+
+
 def test_a_verification_comes_back_as_it_went_in(db: Database) -> None:
     verification = a_verification(locale=None)
     insert(db, verification)
@@ -122,18 +135,15 @@ def test_an_approved_one_says_when(db: Database) -> None:
 def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> None:
     verification = a_verification()
     insert(db, verification)
-    spent: list[bool] = []
 
-    def spend() -> None:
-        with db.write() as connection:
-            held = hold_awaited_code(connection, "acme", verification.verification_id, NOON)
-            spent.append(held is not None)
-            if held is not None:
-                time.sleep(0.002)  # as to judge a guess
-                spend_attempt(connection, held.verification_id)
+    def guess(connection: Connection) -> bool:
+        held = hold_awaited_code(connection, "acme", verification.verification_id, NOON)
+        if held is not None:
+            time.sleep(0.002)  # as to judge it
+            spend_attempt(connection, held.verification_id)
+        return held is not None
 
-    assert at_once([spend] * 12) == ["ok"] * 12
-    assert spent.count(True) == MAX_ATTEMPTS
+    assert guess_at_once(db, 12, guess) == MAX_ATTEMPTS
 
 
 def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) -> None:
@@ -151,18 +161,15 @@ def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) ->
 def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Database) -> None:
     verification = a_verification()
     insert(db, verification)
-    approved: list[bool] = []
 
-    def approve() -> None:
-        with db.write() as connection:
-            held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
-            approved.append(held is not None)
-            if held is not None:
-                time.sleep(0.002)
-                spend_attempt_and_approve(connection, held.verification_id, NOON)
+    def guess(connection: Connection) -> bool:
+        held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
+        if held is not None:
+            time.sleep(0.002)
+            spend_attempt_and_approve(connection, held.verification_id, NOON)
+        return held is not None
 
-    assert at_once([approve] * 8) == ["ok"] * 8
-    assert approved.count(True) == 1
+    assert guess_at_once(db, 8, guess) == 1
     assert found(db, verification.verification_id) == replace(
         verification, status=VerificationStatus.APPROVED, attempts_used=1, speech_sealed=None, approved_at=NOON
     )
