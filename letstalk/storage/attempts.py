@@ -118,12 +118,12 @@ _SPEND_ON_RIGHT = Statement(
 
 
 def hold_awaited_code(connection: Connection, user_id: str, verification_id: str, now: datetime) -> AwaitedCode | None:
-    """That of an owner's verification. None where none is awaited, or no attempt is left."""
+    """The code of an owner's verification. None where none is awaited, or no attempt is left."""
     return _BY_ID.run(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
 
 
 def hold_newest_awaited_code(connection: Connection, user_id: str, phone: str, now: datetime) -> AwaitedCode | None:
-    """That of the newest verification of an owner and phone, if it is that one that is still awaited."""
+    """The same of the newest verification of an owner and phone, if it is that one that is still awaited."""
     return _NEWEST.run(connection, {"user_id": user_id, "phone": phone, "now": now})
 
 

@@ -1,7 +1,7 @@
 """Room on PostgreSQL's pages beside each verification, for what becomes of it.
 
 A row that is changed is written anew. Where that fits on its page, and no indexed column has changed, no index is
-written (PostgreSQL's documentation, 66.7, "Heap-Only Tuples"): to spend an attempt takes one entry instead of four.
+written (PostgreSQL's documentation, "Heap-Only Tuples"): to spend an attempt writes no entry of five indexes.
 SQLite changes a row in its place.
 """
 
