@@ -21,14 +21,14 @@ from waitress.wasyncore import readwrite
 class ConnectionLoop:
     """Stands in a server for the module `waitress.wasyncore`, of which it calls `loop` alone."""
 
-    def __init__(self, server: Any, pause: Callable[[], None]) -> None:
+    def __init__(self, server: Any, answer_heard: Callable[[], bool]) -> None:
         """Take over `server`, whose channels are ours, before it runs. Only Linux has epoll.
 
-        `pause` returns when it is time to look again: whoever is answered asks again at once, and to hear each by
-        itself would interrupt the thread that answers, since both need the interpreter lock.
+        `answer_heard` is called whenever all have been heard who had something to say, and returns whether it is to be
+        called again soon.
         """
         self._epoll = select.epoll()
-        self._pause = pause
+        self._answer_heard = answer_heard
         self._answering = threading.local()
         server.asyncore = self
         server.pull_trigger = self.go_on
@@ -44,8 +44,7 @@ class ConnectionLoop:
                 for connection in list(map.values()):
                     self.watch(connection)
                 look_at_all_at = time.monotonic() + timeout
-            self._pause()
-            for number, events in self._epoll.poll(timeout):
+            for number, events in self._epoll.poll(0 if self._answer_heard() else timeout):
                 connection = map.get(number)
                 if connection is None:
                     continue
@@ -54,6 +53,7 @@ class ConnectionLoop:
                     self.watch(connection)
                 else:  # one came, or one went
                     look_at_all_at = 0.0
+        self._answer_heard()  # who was heard in the last turn
 
     def watch(self, connection: Any) -> None:
         """Wait for the next thing that `connection` wants; for nothing where it wants nothing now."""

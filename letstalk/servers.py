@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class ServerOptions:
     is_development: bool
     is_simulated: bool
     shared_paths: frozenset[str]  # of requests that share commits
-    share_commit: Callable[[], Any]
+    share_commit: Callable[[float], Any]
     dashboard_password: str  # shown at the start, in development only
 
 
@@ -103,8 +102,7 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     )
     server.channel_class = Channel
     if sys.platform == "linux":
-        ConnectionLoop(server, dispatcher.pause)
-    dispatcher.shutdown = partial(dispatcher.shutdown, timeout=ABANDON_SECONDS)
+        ConnectionLoop(server, dispatcher.answer_heard)
     stop = _GracefulStop(server, process)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -112,6 +110,7 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     try:
         server.run()
     finally:
+        dispatcher.shutdown(timeout=ABANDON_SECONDS)
         server.close()
         process.stop()
 
@@ -123,16 +122,11 @@ class _GracefulStop:
         self._server = server
         self._process = process
         self._is_draining = False
-        self._is_drained = False
 
     def __call__(self, *_: Any) -> None:
-        if self._is_drained:
-            raise SystemExit(0)
+        # In a thread of its own: the one that takes the signal answers requests, and may hold any lock at this moment.
         if not self._is_draining:
             self._is_draining = True
-            self._process.begin_stop()
-            # In the server's own loop, which must not find its socket closed beneath it.
-            self._server.trigger.pull_trigger(self._stop_accepting)
             threading.Thread(target=self._drain, name="drain", daemon=True).start()
 
     def _stop_accepting(self) -> None:
@@ -147,14 +141,15 @@ class _GracefulStop:
         self._server.socket.close()
 
     def _drain(self) -> None:
+        self._process.begin_stop()
+        # In the server's own loop, which must not find its socket closed beneath it.
+        self._server.trigger.pull_trigger(self._stop_accepting)
         started = time.monotonic()
         # The first moments are for those who have just been let in, or had begun to speak.
         while time.monotonic() - started < (DRAIN_SECONDS if self._is_busy() else LEAST_DRAIN_SECONDS):
             time.sleep(0.02)
-        self._is_drained = True
-        main_thread = threading.main_thread().ident
-        if main_thread is not None:
-            signal.pthread_kill(main_thread, signal.SIGTERM)
+        # The loop ends where it has nothing left to listen to.
+        self._server.trigger.pull_trigger(self._server._map.clear)
 
     def _is_busy(self) -> bool:
         return any(

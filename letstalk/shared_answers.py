@@ -1,13 +1,15 @@
-"""The thread that answers the busiest requests: all that have come, one after the other, with one commit for all.
+"""The busiest requests, answered by the loop that heard them: all that have come, with one commit for all.
 
 Each answer waits for that commit. Should it fail, each request is answered anew, by a thread and a transaction of its
-own.
+own. No other thread has a part in what goes well: to hand a request to one and to wake the loop again cost as much as
+what the database does for it (benchmarks/tries.md).
 """
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -21,12 +23,13 @@ from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-# While so many are answered, others who write wait: a few milliseconds.
+# While so many are answered, others are not heard: a few milliseconds.
 MOST_TOGETHER = 16
 # A longer body may lie in a file, and is refused anyway.
 MOST_BODY_BYTES = 4096
-# Other requests are heard after that time at the latest.
-PAUSE_SECONDS = 0.01
+# For so long the loop waits for others who write before it listens again, and so long in all.
+PATIENCE_SECONDS = 0.01
+LONGEST_SECONDS = 10.0
 
 
 class SharedCommit(Protocol):
@@ -38,40 +41,35 @@ class SharedCommit(Protocol):
     def once_committed(self, action: Callable[[], None]) -> None: ...
 
 
-ShareCommit = Callable[[], AbstractContextManager[SharedCommit]]
+# To enter it raises TimeoutError where others write for longer than the seconds that it is given.
+ShareCommit = Callable[[float], AbstractContextManager[SharedCommit]]
 
 
 class Dispatcher(ThreadedTaskDispatcher):
-    """Waitress's, with one more thread, for small POST requests to `paths`."""
+    """Waitress's, which leaves small POST requests to `paths` to the loop that heard them."""
 
     def __init__(self, paths: frozenset[str], share_commit: ShareCommit) -> None:
         """To answer `paths` the application waits for nothing but the database whose commits `share_commit` shares."""
         super().__init__()
         self._paths = paths
         self._share_commit = share_commit
-        self._waiting: queue.SimpleQueue[Channel | None] = queue.SimpleQueue()
-        self._is_idle = threading.Event()
-        self._is_idle.set()
-        self._thread = threading.Thread(target=self._answer_until_stopped, name="shared-answers", daemon=True)
-        self._thread.start()
+        self._heard: deque[Channel] = deque()
+        self._loops_thread: int | None = None
+        self._waits_since: float | None = None
 
     def add_task(self, task: Any) -> None:
-        if self._is_shared(task.requests[0]):
-            self._is_idle.clear()
-            self._waiting.put(task)
+        # What a thread finds behind the request that it has answered stays with the threads.
+        if threading.get_ident() == self._loops_thread and self._is_shared(task.requests[0]):
+            self._heard.append(task)
         else:
             super().add_task(task)
 
-    def pause(self) -> None:
-        """Return when those who wait for this thread are answered, or have waited for long."""
-        if not self._is_idle.is_set():
-            self._is_idle.wait(PAUSE_SECONDS)
-
-    def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> bool:
-        """Waitress's, with the time for each of both kinds of threads."""
-        self._waiting.put(None)
-        self._thread.join(timeout)
-        return super().shutdown(cancel_pending, timeout)  # type: ignore[arg-type]  # it adds them
+    def answer_heard(self) -> bool:
+        """Answer who has come, in the loop's own thread. Returns whether some are left: too many, or others write."""
+        self._loops_thread = threading.get_ident()
+        if self._heard:
+            self._answer_some()
+        return bool(self._heard)
 
     def _is_shared(self, request: Any) -> bool:
         return (
@@ -81,43 +79,42 @@ class Dispatcher(ThreadedTaskDispatcher):
             and 0 < request.content_length <= MOST_BODY_BYTES
         )
 
-    def _answer_until_stopped(self) -> None:
-        while together := self._take():
-            try:
-                self._answer(together)
-            except BaseException as error:  # without this thread nobody would be answered
-                log.error("shared_answers_failed", exc_info=error)
-            if self._waiting.empty():
-                self._is_idle.set()
-
-    def _take(self) -> list[Channel]:
-        """Those who wait, at least one; nobody at the end."""
-        together: list[Channel] = []
-        while not together or (len(together) < MOST_TOGETHER and not self._waiting.empty()):
-            channel = self._waiting.get()
-            if channel is None:
-                if together:
-                    self._waiting.put(None)  # the end comes once these are answered
-                break
-            together.append(channel)
-        return together
-
-    def _answer(self, together: list[Channel]) -> None:
-        unanswered = dict.fromkeys(together)
+    def _answer_some(self) -> None:
+        unanswered: dict[Channel, None] = {}
         try:
-            with self._share_commit() as shared:
+            with self._share_commit(PATIENCE_SECONDS) as shared:
+                self._waits_since = None
+                together = self._take(MOST_TOGETHER)
+                unanswered.update(dict.fromkeys(together))
                 for channel in together:
                     channel.prepare()
                     shared.once_committed(partial(_send, channel, unanswered))
                     if shared.has_failed:
                         break
+        except TimeoutError:
+            if unanswered or not self._may_wait():
+                self._hand_over(unanswered)
         except SQLAlchemyError as error:
             log.warning("shared_commit_failed", requests=len(unanswered), error=type(error).__name__)
-        except Exception as error:
+            self._hand_over(unanswered)
+        except Exception as error:  # without this loop nobody would be answered
             log.error("shared_answers_failed", requests=len(unanswered), exc_info=error)
-        for channel in unanswered:
+            self._hand_over(unanswered)
+
+    def _hand_over(self, unanswered: dict[Channel, None]) -> None:
+        """Have them answered by threads; where it did not come to take some, all who were heard."""
+        for channel in unanswered or self._take(len(self._heard)):
             channel.forget_prepared()
             super().add_task(channel)  # type: ignore[arg-type]  # Waitress itself adds channels
+
+    def _may_wait(self) -> bool:
+        now = time.monotonic()
+        if self._waits_since is None:
+            self._waits_since = now
+        return now - self._waits_since < LONGEST_SECONDS
+
+    def _take(self, at_most: int) -> list[Channel]:
+        return [self._heard.popleft() for _ in range(min(at_most, len(self._heard)))]
 
 
 def _send(channel: Channel, unanswered: dict[Channel, None]) -> None:

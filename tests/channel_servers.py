@@ -18,22 +18,20 @@ def serving(
     application: Any,
     *,
     longest_sleep_seconds: float = 0.02,
-    pause: Callable[[], None] = lambda: None,
+    answer_heard: Callable[[], bool] = lambda: False,
     **options: Any,
 ) -> Iterator[int]:
     """The port of a server whose loop sleeps for so long where nothing wakes it. `options` are Waitress's."""
     server: Any = create_server(application, host="127.0.0.1", port=0, **options)
     server.channel_class = Channel
-    ConnectionLoop(server, pause)
+    ConnectionLoop(server, answer_heard)
     sleep = {"timeout": longest_sleep_seconds, "map": server._map, "use_poll": True}
     thread = threading.Thread(target=server.asyncore.loop, kwargs=sleep)
     thread.start()
-
-    def close_everything() -> None:  # the loop ends where nothing is left to listen to
-        for connection in list(server._map.values()):
-            connection.close()
-
     yield server.effective_port
-    server.trigger.pull_trigger(close_everything)
+    connections = dict(server._map)
+    server.trigger.pull_trigger(server._map.clear)  # as the real one is stopped
     thread.join()
     server.task_dispatcher.shutdown()
+    for connection in connections.values():
+        connection.close()

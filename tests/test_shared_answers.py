@@ -1,12 +1,13 @@
-"""The thread that answers many requests with one commit, over real sockets and a real database."""
+"""Requests that the loop which heard them answers with one commit, over real sockets and a real database."""
 
 from __future__ import annotations
 
 import re
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from letstalk import shared_answers
 from letstalk.shared_answers import MOST_BODY_BYTES, MOST_TOGETHER, Dispatcher, SharedCommit
 from letstalk.storage.db import Database
+from letstalk.storage.engines import BUSY_TIMEOUT_SECONDS
 from tests.channel_servers import serving
+from tests.telephony.lines import wait_until
 
 TOGETHER = "/together"
 
@@ -28,15 +32,17 @@ class Application:
         self.db = Database(f"sqlite:///{path}")
         self.asked = 0
         self.shared = 0
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
         with self.db.write() as connection:
             connection.execute(text("CREATE TABLE owners (name TEXT PRIMARY KEY)"))
             owner = "owner TEXT REFERENCES owners (name) DEFERRABLE INITIALLY DEFERRED"
             connection.execute(text(f"CREATE TABLE names (name TEXT PRIMARY KEY, {owner})"))
 
     @contextmanager
-    def share_commit(self) -> Iterator[SharedCommit]:
-        self.shared += 1
-        with self.db.share_commit() as shared:
+    def share_commit(self, patience_seconds: float) -> Iterator[SharedCommit]:
+        with self.db.share_commit(patience_seconds) as shared:
+            self.shared += 1
             yield shared
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -45,6 +51,8 @@ class Application:
         status, body = "200 OK", f"{name} {self.asked}"
         if name == "a mistake":
             raise LookupError(name)
+        if name == "slow":
+            self.may_go_on.wait(20)
         try:
             if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES:
                 with self.db.write_together() as connection:
@@ -76,7 +84,7 @@ def dispatcher(application: Application) -> Dispatcher:
 
 @pytest.fixture
 def port(application: Application, dispatcher: Dispatcher) -> Iterator[int]:
-    with serving(application, pause=dispatcher.pause, _dispatcher=dispatcher) as found:
+    with serving(application, answer_heard=dispatcher.answer_heard, _dispatcher=dispatcher) as found:
         yield found
 
 
@@ -208,16 +216,65 @@ def test_a_client_that_has_gone_keeps_nobody_from_an_answer(application: Applica
     assert "b" in stored(application)
 
 
-def test_who_is_told_to_stop_while_requests_wait_answers_them_and_ends(
-    application: Application, dispatcher: Dispatcher, port: int
+def test_others_do_not_wait_for_another_process_that_writes(
+    application: Application, port: int, tmp_path: Path
+) -> None:
+    with (
+        closing(sqlite3.connect(tmp_path / "names.db", isolation_level=None)) as other,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as wire,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        wire.sendall(post("a"))
+        for _ in range(5):
+            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        assert application.shared == 0
+        other.execute("COMMIT")
+        assert hear(wire)[0][0] == 200
+    assert (stored(application), application.shared) == (["a"], 1)
+    with application.db.read() as connection:
+        patience = connection.execute(text("PRAGMA busy_timeout")).scalar_one()
+    assert patience == BUSY_TIMEOUT_SECONDS * 1000, "whoever writes alone is as patient as before"
+
+
+def test_who_has_waited_for_too_long_is_answered_by_a_thread(
+    application: Application, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_answers, "LONGEST_SECONDS", 0.05)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as wire:
+        with application.db.write():
+            wire.sendall(post("a"))
+            assert wait_until(lambda: application.asked == 1)  # which waits for the database by itself
+            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+        assert hear(wire)[0][0] == 200
+        assert (stored(application), application.shared) == (["a"], 0)
+        wire.sendall(post("b"))
+        assert hear(wire)[0][0] == 200
+    assert (stored(application), application.shared) == (["a", "b"], 1), "the next one waits for no longer than it must"
+
+
+def test_a_database_that_can_not_be_opened_is_told_to_each_and_the_loop_goes_on(
+    application: Application, port: int, tmp_path: Path
+) -> None:
+    application.db.close()
+    (tmp_path / "names.db").write_bytes(b"no database" * 100)
+    for _ in range(2):
+        assert ask(port, post("a"))[0] == 500
+        assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
+    assert application.asked == 4
+
+
+def test_who_is_heard_in_the_last_turn_of_the_loop_is_answered(
+    application: Application, dispatcher: Dispatcher
 ) -> None:
     with ExitStack() as stack:
-        wires = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(3)]
-        with application.db.write():
-            for wire, name in zip(wires, "abc", strict=True):
-                wire.sendall(post(name))
-            assert ask(port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")[0] == 200
-            dispatcher._waiting.put(None)  # as `shutdown` begins
-        assert [hear(wire)[0][0] for wire in wires] == [200, 200, 200]
-    dispatcher._thread.join(20)
-    assert not dispatcher._thread.is_alive()
+        with serving(application, answer_heard=dispatcher.answer_heard, _dispatcher=dispatcher) as port:
+            slow, last = (
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(2)
+            )
+            application.may_go_on.clear()
+            slow.sendall(post("slow"))
+            assert wait_until(lambda: application.asked == 1)
+            last.sendall(post("last"))
+            threading.Timer(0.2, application.may_go_on.set).start()  # by then the loop has been told to end
+        assert [hear(wire)[0][0] for wire in (slow, last)] == [200, 200]
+    assert stored(application) == ["last", "slow"]

@@ -138,13 +138,15 @@ class Database:
         return self._write_alone() if shared is None else shared.begin_part()
 
     @contextmanager
-    def share_commit(self) -> Iterator[SharedCommit]:
+    def share_commit(self, patience_seconds: float | None = None) -> Iterator[SharedCommit]:
         """Until the end of the block let all that this thread writes together be one transaction: see `SharedCommit`.
 
-        Raises what the commit raises. SQLite only: on PostgreSQL, who holds one lock while waiting for another may be
-        waited for in turn.
+        Raises what the commit raises, and before the block `OthersWrite`, where others do for longer than the patience.
+        SQLite only: on PostgreSQL, who holds one lock while waiting for another may be waited for in turn.
         """
-        shared = self._of_thread.shared_commit = SharedCommit(self._write_alone)
+        shared = SharedCommit(self._write_alone)
+        shared.open(self._write_alone(patience_seconds))
+        self._of_thread.shared_commit = shared
         try:
             with shared:
                 yield shared
@@ -161,10 +163,10 @@ class Database:
         else:
             shared.once_committed(action)
 
-    def _write_alone(self) -> Transaction:
+    def _write_alone(self, patience_seconds: float | None = None) -> Transaction:
         # A deferred transaction that turns into a writer fails at once when another wrote meanwhile, whatever the
         # busy time-out; IMMEDIATE waits its turn.
-        return Transaction(self, "BEGIN IMMEDIATE", self._write_turn)
+        return Transaction(self, "BEGIN IMMEDIATE", self._write_turn, patience_seconds)
 
     def lock(self, connection: Connection, kind: str, key: str = "") -> None:
         """Let no other transaction that locks the same (kind, key) run until this one ends.

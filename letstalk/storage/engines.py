@@ -8,8 +8,9 @@ import time
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
-from letstalk.storage.drivers import run_waiting
+from letstalk.storage.drivers import run_on_driver, run_waiting
 
 BUSY_TIMEOUT_SECONDS = 10
 # A machine that loses its power in the middle of a transaction leaves its locks behind; nobody else could dial.
@@ -30,6 +31,22 @@ def make_sqlite_engine(url: URL, pool_size: int, synchronous: str) -> Engine:
     )
     _prepare_sqlite(engine, synchronous)
     return engine
+
+
+def begin_within(connection: Connection, words: str, patience_seconds: float) -> bool:
+    """Run `words` that begin a transaction on SQLite. Returns whether they did: not where another process writes
+    for longer. Raises DBAPIError.
+    """
+    run_on_driver(connection, f"PRAGMA busy_timeout = {round(patience_seconds * 1000)}")
+    try:
+        run_on_driver(connection, words)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    finally:
+        run_on_driver(connection, f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+    return True
 
 
 def make_postgresql_engine(url: URL, pool_size: int) -> Engine:

@@ -26,14 +26,22 @@ class SharedCommit:
     """
 
     def __init__(self, begin: Callable[[], Transaction]) -> None:
+        """`begin` gives the transaction of the parts that come after a commit, or without an `open`."""
         self._begin = begin
         self._transaction: Transaction | None = None
         self._connection: Connection | None = None
         self._failure: SQLAlchemyError | None = None
         self._is_within_part = False
+        self._has_parts = False
 
     def __enter__(self) -> Self:
         return self
+
+    def open(self, transaction: Transaction) -> Connection:
+        """Have the next parts in `transaction`, which begins now. Raises what beginning it raises."""
+        self._connection = transaction.__enter__()
+        self._transaction = transaction
+        return self._connection
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
@@ -79,11 +87,11 @@ class SharedCommit:
         """
         if self._failure is not None:
             raise self._failure
-        is_first = self._connection is None
+        is_first = not self._has_parts
         try:
-            connection = self._connection or self._open()
+            connection = self._connection or self.open(self._begin())
             kept, changes_before = count_actions(connection), count_changes(connection)
-            self._is_within_part = True
+            self._is_within_part = self._has_parts = True
             try:
                 yield connection
             except SQLAlchemyError:
@@ -105,13 +113,8 @@ class SharedCommit:
             self._end(error)
             raise
 
-    def _open(self) -> Connection:
-        transaction = self._begin()
-        self._connection = transaction.__enter__()
-        self._transaction = transaction
-        return self._connection
-
     def _end(self, error: BaseException | None) -> None:
         transaction, self._transaction, self._connection = self._transaction, None, None
+        self._has_parts = False
         if transaction is not None:
             transaction.__exit__(None if error is None else type(error), error, None)

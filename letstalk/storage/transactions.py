@@ -12,6 +12,7 @@ from letstalk.observability.bindings import bound_ids, bound_to
 from letstalk.observability.line_streams import lines_together
 from letstalk.observability.logs import get_logger
 from letstalk.storage.drivers import commit, roll_back, run_on_driver
+from letstalk.storage.engines import begin_within
 
 if TYPE_CHECKING:
     from letstalk.storage.db import Database
@@ -22,7 +23,7 @@ log = get_logger(__name__)
 class Turn(Protocol):
     """What is held while a transaction runs."""
 
-    def acquire(self) -> bool: ...
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
 
     def release(self) -> None: ...
 
@@ -30,7 +31,7 @@ class Turn(Protocol):
 class _NoTurn:
     """Where any number of transactions may run at once."""
 
-    def acquire(self) -> bool:
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: ARG002  # a lock's own names
         return True
 
     def release(self) -> None:
@@ -38,6 +39,11 @@ class _NoTurn:
 
 
 NO_TURN = _NoTurn()
+
+
+class OthersWrite(TimeoutError):
+    """Others write, and did not end in the time that was given."""
+
 
 # With the ids that the lines of the log had when it was asked for.
 _Action = tuple[Mapping[str, Any], Callable[[], None]]
@@ -68,22 +74,27 @@ class Transaction:
     On PostgreSQL the driver begins one with the first statement.
     """
 
-    __slots__ = ("_connection", "_db", "_turn", "_words")
+    __slots__ = ("_connection", "_db", "_patience_seconds", "_turn", "_words")
 
     _connection: Connection
 
-    def __init__(self, db: Database, words: str, turn: Turn) -> None:
-        """`words` begin it on SQLite, while `turn` is held."""
+    def __init__(self, db: Database, words: str, turn: Turn, patience_seconds: float | None = None) -> None:
+        """`words` begin it on SQLite, while `turn` is held: there, with a patience, or `OthersWrite` is raised."""
         self._db = db
         self._words = words
         self._turn = turn
+        self._patience_seconds = patience_seconds
 
     def __enter__(self) -> Connection:
-        self._turn.acquire()
+        if not self._turn.acquire(timeout=-1 if self._patience_seconds is None else self._patience_seconds):
+            raise OthersWrite
         try:
             connection = self._connection = self._db.borrow()
             try:
-                if self._db.is_sqlite:
+                if self._patience_seconds is not None:
+                    if not begin_within(connection, self._words, self._patience_seconds):
+                        raise OthersWrite
+                elif self._db.is_sqlite:
                     run_on_driver(connection, self._words)
             except BaseException:
                 self._db.give_back(connection)
