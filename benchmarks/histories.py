@@ -13,6 +13,7 @@ from sqlalchemy import Table, insert
 
 from benchmarks.installations import USER_ID, Installation, Row
 from letstalk.domain.calls import CallStatus, Spoken
+from letstalk.domain.ids import new_id
 from letstalk.domain.times import utc_now
 from letstalk.domain.tokens import generate_token
 from letstalk.domain.verifications import VerificationStatus
@@ -63,7 +64,7 @@ def _verifications(numbers: Iterator[str], now: datetime, chance: random.Random)
             begun = now - timedelta(days=chance.uniform(YOUNGEST_DAYS, OLDEST_DAYS))
             approved = chance.random() < 0.8
             yield {
-                "verification_id": str(uuid.uuid4()),
+                "verification_id": new_id(begun),
                 "user_id": owner,
                 "phone": phone,
                 "status": (VerificationStatus.APPROVED if approved else VerificationStatus.EXPIRED).value,
@@ -85,7 +86,7 @@ def _call(verification: Row) -> Row:
     return {
         **shared,
         **dict.fromkeys(counts, 1),
-        "call_id": str(uuid.uuid4()),
+        "call_id": new_id(begun),
         "status": CallStatus.COMPLETED.value,
         "reason": "The code was read.",
         "not_before": begun,

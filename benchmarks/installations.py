@@ -16,6 +16,7 @@ from sqlalchemy import insert, update
 
 from letstalk.domain.calls import CallStatus, Spoken
 from letstalk.domain.codes import digest_code
+from letstalk.domain.ids import new_id
 from letstalk.domain.times import utc_now
 from letstalk.domain.verifications import MAX_TTL_SECONDS, VerificationStatus
 from letstalk.factory import create_app
@@ -106,7 +107,7 @@ class Installation:
         made: list[Prepared] = []
         while len(made) < count:
             some = list(islice(phones, min(ROWS_AT_ONCE, count - len(made))))
-            prepared = [Prepared(str(uuid.uuid4()), phone, _code(len(made) + n)) for n, phone in enumerate(some)]
+            prepared = [Prepared(new_id(now), phone, _code(len(made) + n)) for n, phone in enumerate(some)]
             rows = [self._verification(one, key_id, key, now) for one in prepared]
             queued = [call_of({**_call(row), "turn": len(made) + n}) for n, row in enumerate(rows)]
             with self.db.write() as connection:
@@ -142,7 +143,7 @@ def _call(verification: Row) -> Row:
     return {
         **shared,
         **dict.fromkeys(counts, 0),
-        "call_id": str(uuid.uuid4()),
+        "call_id": new_id(verification["created_at"]),
         "not_before": verification["created_at"],
         "holds_channel": False,
         "is_uncertain": False,

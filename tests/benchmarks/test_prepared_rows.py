@@ -13,7 +13,9 @@ from benchmarks.contestants import installed
 from benchmarks.histories import store_history
 from benchmarks.installations import Installation, Prepared, phones
 from benchmarks.servers import serving_ours
+from letstalk.domain.ids import new_id
 from letstalk.domain.phones import parse_phone
+from letstalk.domain.times import utc_now
 
 
 @pytest.fixture
@@ -67,3 +69,14 @@ def test_a_history_is_over_and_has_all_its_rows(installation: Installation) -> N
     assert count(installation, "calls", "status = 'completed'") == 25
     assert count(installation, "call_events") == 100
     assert count(installation, "tokens") == 8
+
+
+def test_ids_are_of_the_kind_that_the_service_makes(installation: Installation) -> None:
+    """Random ones would fall anywhere into an index, and cost what no installation pays."""
+    store_history(installation, phones("77"), rows=5, token_rows=0)
+    installation.queue_calls(phones("78"), 5)
+    now = new_id(utc_now())[:4]
+    for table in ("verifications", "calls"):
+        key = f"{table.removesuffix('s')}_id"
+        assert count(installation, table, f"substr({key}, 15, 1) = '7'") == 10
+        assert count(installation, table, f"created_at < datetime('now', '-1 day') AND {key} > '{now}'") == 0
