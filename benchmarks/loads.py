@@ -182,7 +182,6 @@ def _connected(ports: Sequence[int], talks: Sequence[Talk]) -> Iterator[tuple[se
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             poll.register(connection, select.EPOLLIN)
             lines[connection.fileno()] = Line(connection, talk)
-        gc.collect()
         gc.disable()
         try:
             yield poll, lines

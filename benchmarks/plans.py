@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Numbers that trade time for certainty. `pace_seconds` is how long each contestant is measured in each round."""
+    """Numbers that trade time for certainty. `pace_seconds` is how long each contestant is measured in each round, in
+    `turns` of which each begins with `settle_seconds`; between them bare Flask has `hello_seconds`.
+    """
 
     rounds: int
+    turns: int
     pace_seconds: float
     hello_seconds: float
     warm_up_seconds: float
+    settle_seconds: float
     few_rows: int
     many_rows: int
     tokens: int
@@ -23,12 +27,19 @@ class Plan:
     call_seconds: float
     is_short: bool = False
 
+    @property
+    def asking_seconds(self) -> float:
+        """How long a contestant is asked in a round, settling included."""
+        return self.warm_up_seconds + self.turns * self.settle_seconds + self.pace_seconds
+
 
 FULL = Plan(
     rounds=3,
-    pace_seconds=5.0,
-    hello_seconds=3.0,
+    turns=8,
+    pace_seconds=5.6,
+    hello_seconds=3.2,
     warm_up_seconds=1.0,
+    settle_seconds=0.15,
     few_rows=1_000,
     many_rows=1_000_000,
     tokens=100_000,
@@ -41,9 +52,11 @@ FULL = Plan(
 # For the tests: every part runs, none long enough to say anything.
 SHORT = Plan(
     rounds=1,
+    turns=2,
     pace_seconds=0.2,
     hello_seconds=0.1,
     warm_up_seconds=0.05,
+    settle_seconds=0.02,
     few_rows=100,
     many_rows=400,
     tokens=50,

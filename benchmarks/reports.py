@@ -20,11 +20,12 @@ INTRODUCTION = """\
 # How fast it is
 
 Written by `make bench`. A share is what a server answers in a second beside what bare Flask answers with "hello" as
-JSON on Waitress with four threads: the same core, measured right before and right after. Every server runs on one core,
-the load on another, over {connections} kept-alive connections. Of {rounds} rounds, in each of which every contestant is
-measured once for {seconds:g} s, the median stands first and the least and the most in brackets. Ours is `python app.py`
-in production with everything switched on and only the request limits' thresholds raised; the simulator runs at 1,000
-times the speed of life with one channel, so that calls are placed all the time beside the requests.
+JSON on Waitress with four threads on the same core. Both take short turns, {turns} in {seconds:g} s, and whoever has
+not its turn is stopped (SIGSTOP): a machine that others share is fast in one second and slow in the next, for both.
+Every server runs on one core, the load on another, over {connections} kept-alive connections. Of {rounds} rounds,
+in each of which every contestant is measured once, the median stands first and the least and the most in brackets.
+Ours is `python app.py` in production with everything switched on and only the request limits' thresholds raised; the
+simulator runs at 1,000 times the speed of life with one channel: calls are placed all the time beside the requests.
 
 "send" is `POST /calls/otp`, each to another phone; "verify" is `POST /calls/verify` with the right code, each of
 another verification; "verify-wrong" with a wrong one; "verify-alone" with no call waiting to be placed. A "journey" is
@@ -42,7 +43,9 @@ knows no user. otpgateway is written in Go and in neither npm nor PyPI: it is le
 
 def write_report(plan: Plan, results: Results, names: Sequence[str], sections: Iterable[Section]) -> str:
     sections = list(sections)
-    introduction = INTRODUCTION.format(connections=CONNECTIONS, rounds=plan.rounds, seconds=plan.pace_seconds)
+    introduction = INTRODUCTION.format(
+        connections=CONNECTIONS, rounds=plan.rounds, turns=plan.turns, seconds=plan.pace_seconds
+    )
     moment = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     parts = [introduction, "\n".join(f"- {line}" for line in (moment, *machines.describe(), *_peers(results))) + "\n"]
     goals = [goal for section in sections for goal in section.goals]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +27,7 @@ class Contender:
     """What stands to be measured: where it listens, who talks to it, and whose processor time counts.
 
     `beside` are programs that it needs and that run on the load's core. `warm_up_seconds` is for those that need more
-    than the plan gives to reach their speed.
+    than the plan gives to reach their speed, `most_turns` for those that a pause leads to answer otherwise.
     """
 
     ports: Sequence[int]
@@ -33,6 +35,7 @@ class Contender:
     servers: Sequence[Program]
     beside: dict[str, Program] = field(default_factory=dict)
     warm_up_seconds: float = 0.0
+    most_turns: int = sys.maxsize
 
 
 # Gets a new folder, and the most requests that will be asked.
@@ -91,6 +94,31 @@ def greet_forever() -> list[Talk]:
             expect(200, (yield one))
 
     return [talk() for _ in range(CONNECTIONS)]
+
+
+@contextmanager
+def paused(contender: Contender) -> Iterator[None]:
+    """Its servers are stopped where they stand, and go on at the end of the block."""
+    _tell(contender, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _tell(contender, signal.SIGCONT)  # or they could not end
+
+
+@contextmanager
+def going_on(contender: Contender) -> Iterator[None]:
+    """The paused servers go on until the end of the block."""
+    _tell(contender, signal.SIGCONT)
+    try:
+        yield
+    finally:
+        _tell(contender, signal.SIGSTOP)
+
+
+def _tell(contender: Contender, what: signal.Signals) -> None:
+    for program in contender.servers:
+        os.killpg(program.pid, what)  # those that it has started too
 
 
 @contextmanager

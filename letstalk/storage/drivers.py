@@ -74,7 +74,7 @@ def commit(connection: Connection) -> None:
                 run_waiting(connection)
             connection.commit()
         elif connection.dialect.name == "sqlite":
-            _end(connection, "COMMIT", connection.connection.driver_connection.commit)  # type: ignore[union-attr]
+            run_on_driver(connection, "COMMIT")  # kept prepared, as the driver's own `commit` is not
         else:
             _end(connection, "COMMIT", _prepared_statements_of(connection).commit)
     except BaseException:
