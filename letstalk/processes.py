@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from letstalk.services.registry import Services
 from letstalk.storage.checkpoints import Checkpoints
@@ -16,6 +20,9 @@ _M_ARENA_MAX = -8  # of glibc's <malloc.h>
 HEAPS = 2
 
 FLUSH_SECONDS = 1.5
+# Lower by so much than requests, for whom somebody waits. More helps them further, and has a call's steps wait; with as
+# much as Linux knows (`SCHED_IDLE`) another program may keep the core from a thread that all others wait for.
+NICENESS = 5
 
 
 def share_heaps() -> None:
@@ -29,6 +36,13 @@ def share_heaps() -> None:
         mallopt(_M_ARENA_MAX, HEAPS)
 
 
+def _give_way() -> None:
+    """Lower the priority of this thread and of those that it will start (setpriority(2), NOTES), if that is allowed."""
+    thread = threading.get_native_id()
+    with suppress(OSError):  # a sandbox may forbid it
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
+
+
 class Process:
     """Started by a server or `flask worker`; never on import, nor by another command."""
 
@@ -39,7 +53,15 @@ class Process:
         self._worker = worker
         self._checkpoints = Checkpoints(db)
 
-    def start(self) -> None:
+    def start(self, *, requests_first: bool = False) -> None:
+        """Begin what runs beside. With `requests_first` it gives way, on Linux, to the threads that there are now."""
+        if requests_first and sys.platform == "linux":
+            with ThreadPoolExecutor(1, initializer=_give_way) as low:  # whose threads' threads are as it is
+                low.submit(self._start).result()
+        else:
+            self._start()
+
+    def _start(self) -> None:
         threading.Thread(target=self._load, name="provider-load", daemon=True).start()
         self._checkpoints.start()
         self._services.usage.start()

@@ -106,7 +106,7 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     stop = _GracefulStop(server, process)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    process.start()
+    process.start(requests_first=True)
     try:
         server.run()
     finally:
