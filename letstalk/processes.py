@@ -22,7 +22,7 @@ HEAPS = 2
 FLUSH_SECONDS = 1.5
 # Lower by so much than requests, for whom somebody waits. More helps them further, and has a call's steps wait; with as
 # much as Linux knows (`SCHED_IDLE`) another program may keep the core from a thread that all others wait for.
-NICENESS = 5
+NICENESS = 3
 
 
 def share_heaps() -> None:
