@@ -139,14 +139,15 @@ def take_turns(contender: Contender, hello: Contender, plan: Plan) -> tuple[Turn
 
     A machine that others share is fast in one second and slow in the next: it is so for both.
     """
-    turns = Turns(contender), Turns(hello)
+    ours, theirs = Turns(contender), Turns(hello)
     count = min(plan.turns, contender.most_turns)
     with paused(contender), paused(hello):
+        theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
         for number in range(count):
             first_seconds = 0.0 if number else max(plan.warm_up_seconds, contender.warm_up_seconds)
-            turns[0].take(max(first_seconds, plan.settle_seconds), plan.pace_seconds / count)
-            turns[1].take(plan.settle_seconds, plan.hello_seconds / count)
-    return turns
+            ours.take(max(first_seconds, plan.settle_seconds), plan.pace_seconds / count)
+            theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
+    return ours, theirs
 
 
 def show(result: Result) -> str:

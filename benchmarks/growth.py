@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contestants import WAITING_CALLS, installed, sending, shared, verifying
+from benchmarks.contestants import SENDS_TURNS, WAITING_CALLS, installed, sending, shared, verifying
 from benchmarks.contests import Results
 from benchmarks.histories import store_history
 from benchmarks.installations import Installation, phones
@@ -58,7 +58,7 @@ class Histories:
 @contextmanager
 def _send(open_past: OpenPast, folder: Path, _requests: int) -> Iterator[Contender]:
     with open_past(folder) as (installation, numbers), serving_ours(installation) as (ports, programs):
-        yield Contender(ports, partial(shared, sending(installation, numbers), 202), programs)
+        yield Contender(ports, partial(shared, sending(installation, numbers), 202), programs, most_turns=SENDS_TURNS)
 
 
 @contextmanager

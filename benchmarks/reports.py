@@ -22,6 +22,7 @@ INTRODUCTION = """\
 Written by `make bench`. A share is what a server answers in a second beside what bare Flask answers with "hello" as
 JSON on Waitress with four threads on the same core. Both take short turns, {turns} in {seconds:g} s, and whoever has
 not its turn is stopped (SIGSTOP): a machine that others share is fast in one second and slow in the next, for both.
+Sends have one long turn between two, since a call that a pause prolongs would have the queue refuse them.
 Every server runs on one core, the load on another, over {connections} kept-alive connections. Of {rounds} rounds,
 in each of which every contestant is measured once, the median stands first and the least and the most in brackets.
 Ours is `python app.py` in production with everything switched on and only the request limits' thresholds raised; the

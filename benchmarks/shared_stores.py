@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from benchmarks.contestants import WAITING_CALLS, installed, sending, shared, verifying
+from benchmarks.contestants import SENDS_TURNS, WAITING_CALLS, installed, sending, shared, verifying
 from benchmarks.contests import LOAD, Results
 from benchmarks.figures import Spread
 from benchmarks.installations import Installation, phones
@@ -53,8 +53,7 @@ def _installed(folder: Path) -> Iterator[tuple[Installation, dict[str, Program]]
 def _send(cores: tuple[int, ...], folder: Path, _requests: int) -> Iterator[Contender]:
     with _installed(folder) as (installation, beside), serving_ours(installation, *cores) as (ports, programs):
         requests = sending(installation, phones("77"))
-        # A call that a pause prolongs makes the queue's end seem so far that sends are refused.
-        yield Contender(ports, partial(shared, requests, 202), programs, beside, most_turns=1)
+        yield Contender(ports, partial(shared, requests, 202), programs, beside, most_turns=SENDS_TURNS)
 
 
 @contextmanager
