@@ -84,26 +84,23 @@ class Dispatcher(ThreadedTaskDispatcher):
         try:
             with self._share_commit(PATIENCE_SECONDS) as shared:
                 self._waits_since = None
-                together = self._take(MOST_TOGETHER)
-                unanswered.update(dict.fromkeys(together))
-                for channel in together:
+                unanswered = self._take(MOST_TOGETHER)
+                for channel in list(unanswered):
                     channel.prepare()
                     shared.once_committed(partial(_send, channel, unanswered))
                     if shared.has_failed:
                         break
         except TimeoutError:
-            if unanswered or not self._may_wait():
-                self._hand_over(unanswered)
+            if not unanswered and self._may_wait():
+                return
+            unanswered = unanswered or self._take(len(self._heard))
         except SQLAlchemyError as error:
             log.warning("shared_commit_failed", requests=len(unanswered), error=type(error).__name__)
-            self._hand_over(unanswered)
+            unanswered = unanswered or self._take(len(self._heard))
         except Exception as error:  # without this loop nobody would be answered
             log.error("shared_answers_failed", requests=len(unanswered), exc_info=error)
-            self._hand_over(unanswered)
-
-    def _hand_over(self, unanswered: dict[Channel, None]) -> None:
-        """Have them answered by threads; where it did not come to take some, all who were heard."""
-        for channel in unanswered or self._take(len(self._heard)):
+            unanswered = unanswered or self._take(len(self._heard))
+        for channel in unanswered:
             channel.forget_prepared()
             super().add_task(channel)  # type: ignore[arg-type]  # Waitress itself adds channels
 
@@ -113,8 +110,8 @@ class Dispatcher(ThreadedTaskDispatcher):
             self._waits_since = now
         return now - self._waits_since < LONGEST_SECONDS
 
-    def _take(self, at_most: int) -> list[Channel]:
-        return [self._heard.popleft() for _ in range(min(at_most, len(self._heard)))]
+    def _take(self, at_most: int) -> dict[Channel, None]:
+        return {self._heard.popleft(): None for _ in range(min(at_most, len(self._heard)))}
 
 
 def _send(channel: Channel, unanswered: dict[Channel, None]) -> None:

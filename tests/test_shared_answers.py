@@ -51,10 +51,12 @@ class Application:
         status, body = "200 OK", f"{name} {self.asked}"
         if name == "a mistake":
             raise LookupError(name)
-        if name == "slow":
+        if name == "refused at once":
+            status, body = "403 FORBIDDEN", ""
+        elif name == "slow":
             self.may_go_on.wait(20)
         try:
-            if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES:
+            if environ["REQUEST_METHOD"] == "POST" and len(name) <= MOST_BODY_BYTES and not status.startswith("403"):
                 with self.db.write_together() as connection:
                     if name == "unwanted":
                         raise ValueError(name)
@@ -143,6 +145,15 @@ def test_what_is_refused_to_one_is_given_to_the_others(application: Application,
     answers = ask_at_once(application, port, ["a", "unwanted", "b"])
     assert [status for status, _ in answers] == [200, 409, 200]
     assert stored(application) == ["a", "b"]
+
+
+@pytest.mark.parametrize("bad", ["unwanted", "unwanted too late", "an orphan"])
+def test_who_was_refused_without_the_database_is_answered_whatever_comes_next(
+    application: Application, port: int, bad: str
+) -> None:
+    answers = ask_at_once(application, port, ["refused at once", bad, "b"])
+    assert [status for status, _ in answers] == [403, 409, 200]
+    assert stored(application) == ["b"]
 
 
 CONFLICT = (409, "IntegrityError")

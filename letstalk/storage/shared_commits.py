@@ -87,22 +87,22 @@ class SharedCommit:
         """
         if self._failure is not None:
             raise self._failure
-        is_first = not self._has_parts
         try:
             connection = self._connection or self.open(self._begin())
             kept, changes_before = count_actions(connection), count_changes(connection)
+            is_alone = not kept and not self._has_parts
             self._is_within_part = self._has_parts = True
             try:
                 yield connection
             except SQLAlchemyError:
                 raise
             except BaseException as error:
-                if is_first:
+                if count_changes(connection) == changes_before:
+                    drop_actions(connection, kept)
+                elif is_alone:
                     self._end(error)
-                    raise
-                if count_changes(connection) != changes_before:
+                else:
                     raise InvalidRequestError("this can't be taken back by itself") from error
-                drop_actions(connection, kept)
                 raise
             finally:
                 self._is_within_part = False

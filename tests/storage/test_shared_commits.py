@@ -126,6 +126,25 @@ def test_who_refuses_after_it_has_written_takes_everything_back(db: Database) ->
     assert (stored(db), done) == ([], [])
 
 
+def test_who_was_refused_before_the_first_part_is_told_though_that_one_refuses_too(db: Database) -> None:
+    done: list[str] = []
+    with db.share_commit() as shared:
+        shared.once_committed(noting(done, "first"))
+        with pytest.raises(Refused):
+            refuse_at_once(db, noting(done, "refused"))
+    assert done == ["first"]
+
+
+def test_who_was_refused_before_the_first_part_is_not_forgotten_when_that_one_takes_all_back(db: Database) -> None:
+    done: list[str] = []
+    with failing(InvalidRequestError), db.share_commit() as shared:
+        shared.once_committed(noting(done, "first"))
+        with pytest.raises(InvalidRequestError):
+            put_together(db, "a", error=Refused())
+        assert shared.has_failed
+    assert (stored(db), done) == ([], [])
+
+
 def test_whoever_has_written_nothing_and_waits_for_nobody_is_told_at_once(db: Database) -> None:
     done: list[str] = []
     with db.share_commit() as shared:
