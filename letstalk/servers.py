@@ -106,7 +106,8 @@ def _serve_production(app: Flask, options: ServerOptions, process: Process, list
     stop = _GracefulStop(server, process)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    process.start(requests_first=True)
+    # Where several threads answer, each with a good part of the interpreter, a call's steps would wait for them all.
+    process.start(requests_first=bool(options.shared_paths))
     try:
         server.run()
     finally:
