@@ -141,11 +141,12 @@ def take_turns(contender: Contender, hello: Contender, plan: Plan) -> tuple[Turn
     """
     ours, theirs = Turns(contender), Turns(hello)
     count = min(plan.turns, contender.most_turns)
+    pace_seconds = min(plan.pace_seconds, contender.most_seconds)
     with paused(contender), paused(hello):
         theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
         for number in range(count):
             first_seconds = 0.0 if number else max(plan.warm_up_seconds, contender.warm_up_seconds)
-            ours.take(max(first_seconds, plan.settle_seconds), plan.pace_seconds / count)
+            ours.take(max(first_seconds, plan.settle_seconds), pace_seconds / count)
             theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
     return ours, theirs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -27,7 +28,8 @@ class Contender:
     """What stands to be measured: where it listens, who talks to it, and whose processor time counts.
 
     `beside` are programs that it needs and that run on the load's core. `warm_up_seconds` is for those that need more
-    than the plan gives to reach their speed, `most_turns` for those that a pause leads to answer otherwise.
+    than the plan gives to reach their speed, `most_turns` for those that a pause leads to answer otherwise, and
+    `most_seconds` for those that refuse more than they can do later.
     """
 
     ports: Sequence[int]
@@ -36,6 +38,7 @@ class Contender:
     beside: dict[str, Program] = field(default_factory=dict)
     warm_up_seconds: float = 0.0
     most_turns: int = sys.maxsize
+    most_seconds: float = math.inf
 
 
 # Gets a new folder, and the most requests that will be asked.
