@@ -99,24 +99,23 @@ def greet_forever() -> list[Talk]:
     return [talk() for _ in range(CONNECTIONS)]
 
 
-@contextmanager
-def paused(contender: Contender) -> Iterator[None]:
-    """Its servers are stopped where they stand, and go on at the end of the block."""
-    _tell(contender, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        _tell(contender, signal.SIGCONT)  # or they could not end
+def paused(contender: Contender) -> AbstractContextManager[None]:
+    """Its servers are stopped where they stand, and go on at the end of the block, or they could not end."""
+    return _told(contender, signal.SIGSTOP, signal.SIGCONT)
 
 
-@contextmanager
-def going_on(contender: Contender) -> Iterator[None]:
+def going_on(contender: Contender) -> AbstractContextManager[None]:
     """The paused servers go on until the end of the block."""
-    _tell(contender, signal.SIGCONT)
+    return _told(contender, signal.SIGCONT, signal.SIGSTOP)
+
+
+@contextmanager
+def _told(contender: Contender, at_first: signal.Signals, at_last: signal.Signals) -> Iterator[None]:
+    _tell(contender, at_first)
     try:
         yield
     finally:
-        _tell(contender, signal.SIGSTOP)
+        _tell(contender, at_last)
 
 
 def _tell(contender: Contender, what: signal.Signals) -> None:

@@ -1,6 +1,6 @@
 """What the service costs, how fast it is there, and how it leaves.
 
-The first two are promises about one process by default, which keeps an SQLite file: what it costs is measured there.
+The first three are promises about one process by default, which keeps an SQLite file: what it costs is measured there.
 """
 
 from __future__ import annotations
