@@ -25,7 +25,7 @@ from letstalk.domain.verifications import (
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.services.digest_keys import DigestKeys
-from letstalk.services.endings import approve_awaited, end_verification, retire_calls
+from letstalk.services.endings import approve_awaited, approve_if_unchanged, end_verification, retire_calls
 from letstalk.services.lookups import Target, canonical_id, hold_verification, locate_verification
 from letstalk.services.nudges import Nudges
 from letstalk.storage import attempts
@@ -92,8 +92,34 @@ class VerificationService:
         2. The right code spends one and approves, clears the wrong ones and ends the call.
         3. A wrong one spends one and is counted; the fifth ends the verification.
 
+        On PostgreSQL a right code that nothing else hangs on is approved without that: see `_approve_at_once`.
+
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
+        approval = None if self._db.is_sqlite else self._approve_at_once(actor, target, code)
+        return approval or self._judge(actor, target, code)
+
+    def _approve_at_once(self, actor: Actor, target: Target, code: str) -> Approval | None:
+        """Approve by one look and one change, each a transaction of its own, where that is all there is to do.
+
+        None where the code is to be judged: nothing is told of one that is wrong before an attempt is spent on it. The
+        change is made only if no guess was judged since the look, nothing has ended the verification, and no call was
+        added to it: all is as if both had been one.
+        """
+        with self._db.each_alone() as connection:
+            now = self._clock()
+            awaited = self._find_awaited(connection, actor, target, now, hold=False)
+            if awaited is None or awaited.last_wrong_code_at is not None or awaited.has_unfinished_calls:
+                return None
+            key = self._keys.find(awaited.digest_key_id)
+            if not is_code(key, awaited.verification_id, code, awaited.code_digest):
+                return None
+            if not approve_if_unchanged(connection, awaited, now):
+                return None
+        self._follow_up(awaited, None, [], now)
+        return Approval(awaited.verification_id, awaited.phone, now)
+
+    def _judge(self, actor: Actor, target: Target, code: str) -> Approval:
         with self._db.write_together() as connection:
             now = self._clock()
             awaited = self._hold_awaited(connection, actor, target, now)
@@ -172,7 +198,7 @@ class VerificationService:
             return awaited
         verification = locate_verification(connection, actor, target, now)
         # It may be a newer one, that came while we waited for the one that it has superseded.
-        awaited = attempts.hold_awaited_code(connection, actor.user_id, verification.verification_id, now)
+        awaited = attempts.find_awaited_code(connection, actor.user_id, verification.verification_id, now)
         self._check_wrong_codes(connection, actor, verification.phone, now)
         if awaited is None:
             refuse_unless_pending(verification, now)
@@ -181,14 +207,16 @@ class VerificationService:
             raise LetsTalkError("a pending verification had no attempt to spend")
         return awaited
 
-    def _find_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode | None:
+    def _find_awaited(
+        self, connection: Connection, actor: Actor, target: Target, now: datetime, *, hold: bool = True
+    ) -> AwaitedCode | None:
         # What is still awaited is younger than the time in which a phone alone finds it.
         if target.phone is not None:
-            return attempts.hold_newest_awaited_code(connection, actor.user_id, target.phone, now)
+            return attempts.find_newest_awaited_code(connection, actor.user_id, target.phone, now, hold=hold)
         verification_id = canonical_id(target.verification_id or "")
         if verification_id is None:
             return None
-        return attempts.hold_awaited_code(connection, actor.user_id, verification_id, now)
+        return attempts.find_awaited_code(connection, actor.user_id, verification_id, now, hold=hold)
 
     def _check_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
         # Counted only while our row keeps other guesses back: of parallel ones, the tenth must be the last.

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Connection,
+    Integer,
     and_,
     bindparam,
     exists,
@@ -29,7 +30,7 @@ from letstalk.storage.verifications import IS_PENDING, verifications, wrong_code
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCode:
-    """A code that is still awaited and has an attempt left. Its verification is held until the transaction ends.
+    """A code that is still awaited and has an attempt left.
 
     `last_wrong_code_at` is the newest that counts against its owner and phone, None without any.
     """
@@ -38,6 +39,7 @@ class AwaitedCode:
     phone: str
     created_at: datetime
     attempts_used: int
+    replays_used: int
     code_digest: str
     digest_key_id: str
     last_wrong_code_at: datetime | None
@@ -62,6 +64,7 @@ _DECISIVE = (
     verifications.c.phone,
     verifications.c.created_at,
     verifications.c.attempts_used,
+    verifications.c.replays_used,
     verifications.c.code_digest,
     verifications.c.digest_key_id,
 )
@@ -73,8 +76,8 @@ _STANDING = (
 )
 
 
-class _Holding:
-    """Holding the verification that `conditions` name."""
+class _Finding:
+    """Finding the verification that `conditions` name."""
 
     def __init__(self, *conditions: ColumnElement[bool]) -> None:
         has_attempts = verifications.c.attempts_used < literal_column(str(MAX_ATTEMPTS))
@@ -83,12 +86,15 @@ class _Holding:
         # As an UPDATE of the row would hold it: whoever adds a call to it need not wait.
         self._hold = Statement(select(*_DECISIVE).where(is_awaited).with_for_update(key_share=True))
         self._look = Statement(select(*_STANDING).select_from(verifications).where(*conditions))
-        self._hold_and_look = Statement(select(*_DECISIVE, *_STANDING).where(is_awaited))
+        self._see = Statement(select(*_DECISIVE, *_STANDING).where(is_awaited))
 
-    def run(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
+    def see(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
+        row = self._see.first(connection, parameters)
+        return None if row is None else AwaitedCode(*row)
+
+    def hold(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
         if connection.dialect.name == "sqlite":  # whose writer is alone
-            row = self._hold_and_look.first(connection, parameters)
-            return None if row is None else AwaitedCode(*row)
+            return self.see(connection, parameters)
         # A statement that had to wait for the row does not see what was committed meanwhile; the next one does. Of
         # parallel guesses, the tenth wrong one must be the last. Both find the same: no newer verification comes while
         # this one, still awaited, is held.
@@ -100,31 +106,46 @@ class _Holding:
         return AwaitedCode(*row, *standing)
 
 
-_BY_ID = _Holding(_IS_IT, _OWN)
-_NEWEST = _Holding(_IS_NEWEST)
+_BY_ID = _Finding(_IS_IT, _OWN)
+_NEWEST = _Finding(_IS_NEWEST)
 _SPEND = (
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
     .values(attempts_used=verifications.c.attempts_used + _ONE)
 )
 _SPEND_ON_WRONG = Statement(_SPEND)
-_SPEND_ON_RIGHT = Statement(
-    _SPEND.values(
-        status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
-        speech_sealed=null(),
-        approved_at=bindparam("now", type_=UtcDateTime),
+_APPROVE = _SPEND.values(
+    status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
+    speech_sealed=null(),
+    approved_at=bindparam("now", type_=UtcDateTime),
+)
+_SPEND_ON_RIGHT = Statement(_APPROVE)
+# Every guess that is judged spends an attempt, and every call that is added a replay.
+_APPROVE_UNCHANGED = Statement(
+    _APPROVE.where(
+        verifications.c.attempts_used == bindparam("attempts", type_=Integer),
+        verifications.c.replays_used == bindparam("replays", type_=Integer),
     )
 )
 
 
-def hold_awaited_code(connection: Connection, user_id: str, verification_id: str, now: datetime) -> AwaitedCode | None:
-    """The code of an owner's verification. None where none is awaited, or no attempt is left."""
-    return _BY_ID.run(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
+def find_awaited_code(
+    connection: Connection, user_id: str, verification_id: str, now: datetime, *, hold: bool = True
+) -> AwaitedCode | None:
+    """The code of an owner's verification. None where none is awaited, or no attempt is left.
+
+    To `hold` it keeps its verification as it is until the transaction ends.
+    """
+    finding = _BY_ID.hold if hold else _BY_ID.see
+    return finding(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
 
 
-def hold_newest_awaited_code(connection: Connection, user_id: str, phone: str, now: datetime) -> AwaitedCode | None:
+def find_newest_awaited_code(
+    connection: Connection, user_id: str, phone: str, now: datetime, *, hold: bool = True
+) -> AwaitedCode | None:
     """The same of the newest verification of an owner and phone, if it is that one that is still awaited."""
-    return _NEWEST.run(connection, {"user_id": user_id, "phone": phone, "now": now})
+    finding = _NEWEST.hold if hold else _NEWEST.see
+    return finding(connection, {"user_id": user_id, "phone": phone, "now": now})
 
 
 def spend_attempt(connection: Connection, verification_id: str) -> None:
@@ -135,3 +156,9 @@ def spend_attempt(connection: Connection, verification_id: str) -> None:
 def spend_attempt_and_approve(connection: Connection, verification_id: str, now: datetime) -> None:
     """Note the right guess at an awaited code that this transaction holds: it is approved, and the code erased."""
     _SPEND_ON_RIGHT.run_with_next(connection, {"id": verification_id, "now": now})
+
+
+def approve_unchanged(connection: Connection, awaited: AwaitedCode, now: datetime) -> bool:
+    """The same of one that was seen and is not held. False, and nothing is done, where it is no longer as it was."""
+    seen = {"attempts": awaited.attempts_used, "replays": awaited.replays_used}
+    return _APPROVE_UNCHANGED.execute(connection, {"id": awaited.verification_id, "now": now, **seen}) == 1

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeDecorator
 
-from letstalk.storage.drivers import run_on_driver
+from letstalk.storage.drivers import each_alone, run_on_driver
 from letstalk.storage.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.storage.partial_indexes import complete_for_postgresql
 from letstalk.storage.shared_commits import SharedCommit
@@ -78,7 +78,7 @@ def _moment_to_driver(value: datetime | None) -> datetime | None:
 @lru_cache(maxsize=64)
 def _moment_to_text(value: datetime | None) -> str | None:
     moment = _moment_to_driver(value)
-    return None if moment is None else moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if moment is None else moment.isoformat(" ", "microseconds").removesuffix("+00:00")
 
 
 def _moment_from_driver(value: datetime | None) -> datetime | None:
@@ -152,6 +152,18 @@ class Database:
                 yield shared
         finally:
             self._of_thread.shared_commit = None
+
+    @contextmanager
+    def each_alone(self) -> Iterator[Connection]:
+        """A connection to PostgreSQL on which each `Statement` is a transaction of its own: one that asks for no other
+        spares `BEGIN`, `COMMIT` and a way there and back.
+        """
+        connection = self.borrow()
+        try:
+            with each_alone(connection):
+                yield connection
+        finally:
+            self.give_back(connection)
 
     def once_committed(self, action: Callable[[], None]) -> None:
         """Have `action` done when all that this thread has written together is committed: now, where nothing waits for

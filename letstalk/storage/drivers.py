@@ -5,7 +5,8 @@ Beginning and ending a transaction by SQLAlchemy's own objects and events takes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection
@@ -64,6 +65,20 @@ def run_waiting(connection: Connection) -> None:
         _prepared_statements_of(connection).run_waiting()
     except connection.dialect.loaded_dbapi.Error as error:
         raise _as_ours(connection, "what was to be run with the next statement", error) from error
+
+
+@contextmanager
+def each_alone(connection: Connection) -> Iterator[None]:
+    """Within the block have each prepared statement be a transaction of its own. PostgreSQL only."""
+    statements = _prepared_statements_of(connection)
+    statements.are_alone = True
+    try:
+        yield
+    except BaseException:
+        roll_back(connection)
+        raise
+    finally:
+        statements.are_alone = False
 
 
 def commit(connection: Connection) -> None:

@@ -69,6 +69,7 @@ class PreparedStatements:
         self._transformer: Any = Transformer(connection)  # its type is one of two, which psycopg chooses as it starts
         self._names: dict[str, bytes] = {}
         self._waiting: list[Asked] = []
+        self.are_alone = False  # each a transaction of its own
 
     def run_with_next(self, asked: Asked) -> None:
         """Run a statement before the next one of the transaction, or before its commit, and together with that."""
@@ -84,13 +85,14 @@ class PreparedStatements:
         self._waiting.clear()
 
     def run(self, *asked: Asked) -> list[Rows]:
-        """Run statements, each with its values, in the open transaction or in a new one; parameters are written $1, $2.
+        """Run statements, each with its values, in the open transaction or in a new one, unless they `are_alone`;
+        parameters are written $1, $2.
 
         They go there together and are run one after the other: each sees what was committed before it began. Raises
         psycopg's Error, of the first that fails.
         """
         before, self._waiting = self._waiting, []
-        if self._pgconn.transaction_status == TransactionStatus.IDLE:
+        if not self.are_alone and self._pgconn.transaction_status == TransactionStatus.IDLE:
             before.insert(0, _BEGIN)
         ready = [self._ready(*one) for one in (*before, *asked)]
         results = self._pipeline(ready) if len(ready) > 1 else [self._pgconn.exec_prepared(*ready[0])]

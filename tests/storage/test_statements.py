@@ -220,3 +220,40 @@ def test_a_server_that_went_costs_one_transaction_however_many_connections_were_
         names(postgresql_db)
     with postgresql_db.read() as first, postgresql_db.read() as second, postgresql_db.read() as third:
         assert [ALL.all(connection, {}) for connection in (first, second, third)] == [[], [], []]
+
+
+def test_a_statement_alone_is_committed_at_once(postgresql_db: Database) -> None:
+    with postgresql_db.each_alone() as connection:
+        add(connection, "a")
+        assert names(postgresql_db) == ["a"]
+        with pytest.raises(IntegrityError):
+            add(connection, "a")
+        assert FORGET.execute(connection, {"name": "a"}) == 1  # no transaction is open that has failed
+        assert names(postgresql_db) == []
+
+
+def test_after_statements_alone_a_transaction_is_one_again(postgresql_db: Database) -> None:
+    def fail() -> None:
+        with postgresql_db.write() as connection:
+            add(connection, "b")
+            raise LookupError
+
+    with postgresql_db.each_alone() as connection:
+        add(connection, "a")
+    with pytest.raises(LookupError):
+        fail()
+    assert names(postgresql_db) == ["a"]
+
+
+def test_a_statement_alone_whose_connection_goes_fails_and_the_next_has_another(postgresql_db: Database) -> None:
+    def lose_it() -> None:
+        with postgresql_db.each_alone() as connection:
+            end_backend_of(connection, postgresql_db)
+            add(connection, "a")
+
+    with pytest.raises(DBAPIError) as caught:
+        lose_it()
+    assert caught.value.connection_invalidated
+    with postgresql_db.each_alone() as connection:
+        add(connection, "b")
+    assert names(postgresql_db) == ["b"]

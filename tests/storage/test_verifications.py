@@ -16,8 +16,8 @@ from sqlalchemy.exc import IntegrityError
 from letstalk.domain.verifications import MAX_ATTEMPTS, Verification, VerificationStatus
 from letstalk.storage import verifications as rows
 from letstalk.storage.attempts import (
-    hold_awaited_code,
-    hold_newest_awaited_code,
+    find_awaited_code,
+    find_newest_awaited_code,
     spend_attempt,
     spend_attempt_and_approve,
 )
@@ -137,7 +137,7 @@ def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> No
     insert(db, verification)
 
     def guess(connection: Connection) -> bool:
-        held = hold_awaited_code(connection, "acme", verification.verification_id, NOON)
+        held = find_awaited_code(connection, "acme", verification.verification_id, NOON)
         if held is not None:
             time.sleep(0.002)  # as to judge it
             spend_attempt(connection, held.verification_id)
@@ -150,10 +150,10 @@ def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) ->
     canceled, pending = over(), a_verification()
     insert(db, canceled, pending)
     with db.write() as connection:
-        assert not hold_awaited_code(connection, "acme", canceled.verification_id, NOON)
-        assert not hold_awaited_code(connection, "acme", pending.verification_id, pending.expires_at)
-        assert not hold_awaited_code(connection, "acme", "none", NOON)
-        assert hold_awaited_code(connection, "acme", pending.verification_id, NOON)
+        assert not find_awaited_code(connection, "acme", canceled.verification_id, NOON)
+        assert not find_awaited_code(connection, "acme", pending.verification_id, pending.expires_at)
+        assert not find_awaited_code(connection, "acme", "none", NOON)
+        assert find_awaited_code(connection, "acme", pending.verification_id, NOON)
         spend_attempt(connection, canceled.verification_id)
     assert [found.attempts_used for found in all_of(db, canceled, pending)] == [0, 0]
 
@@ -163,7 +163,7 @@ def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Databas
     insert(db, verification)
 
     def guess(connection: Connection) -> bool:
-        held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
+        held = find_newest_awaited_code(connection, "acme", PHONE, NOON)
         if held is not None:
             time.sleep(0.002)
             spend_attempt_and_approve(connection, held.verification_id, NOON)
@@ -265,7 +265,7 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
             rows.insert_wrong_code(connection, owner, phone, NOON)
         queue_call(connection, others[0])
-        held = hold_newest_awaited_code(connection, "acme", PHONE, NOON)
+        held = find_newest_awaited_code(connection, "acme", PHONE, NOON)
         assert held is not None
         assert (held.verification_id, held.phone, held.created_at) == (
             newest.verification_id,
@@ -278,18 +278,18 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         for seconds in (2, 1):
             rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(seconds=seconds))
         queue_call(connection, newest)
-        again = hold_awaited_code(connection, "acme", newest.verification_id, NOON)
+        again = find_awaited_code(connection, "acme", newest.verification_id, NOON)
         assert again is not None
         assert (again.attempts_used, again.last_wrong_code_at) == (1, NOON + timedelta(seconds=2))
         assert again.has_unfinished_calls is True
-        assert hold_awaited_code(connection, "globex", newest.verification_id, NOON) is None
+        assert find_awaited_code(connection, "globex", newest.verification_id, NOON) is None
     assert [found.attempts_used for found in all_of(db, older, *others)] == [0, 0, 0]
 
 
 def test_only_the_newest_of_a_phone_is_awaited(db: Database) -> None:
     insert(db, a_verification(), over(created_at=NOON + timedelta(seconds=1)))
     with db.write() as connection:
-        assert hold_newest_awaited_code(connection, "acme", PHONE, NOON) is None
+        assert find_newest_awaited_code(connection, "acme", PHONE, NOON) is None
 
 
 def queue_call(connection: Connection, verification: Verification) -> None:
