@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
-from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection
 
@@ -47,7 +46,7 @@ class OthersWrite(TimeoutError):
 
 # With the ids that the lines of the log had when it was asked for.
 _Action = tuple[Mapping[str, Any], Callable[[], None]]
-_after_commit: WeakKeyDictionary[Connection, list[_Action]] = WeakKeyDictionary()
+_after_commit: dict[Connection, list[_Action]] = {}
 
 
 def after_commit(connection: Connection, action: Callable[[], None]) -> None:
