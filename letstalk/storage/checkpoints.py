@@ -11,7 +11,7 @@ import threading
 from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.observability.logs import get_logger
-from letstalk.storage.db import Database
+from letstalk.storage.db import LONG_LOG_PAGES, Database
 
 log = get_logger(__name__)
 
@@ -20,8 +20,11 @@ STOP_SECONDS = 1.0
 
 
 class Checkpoints:
-    def __init__(self, db: Database, *, interval_seconds: float = INTERVAL_SECONDS) -> None:
+    def __init__(
+        self, db: Database, *, interval_seconds: float = INTERVAL_SECONDS, long_log_pages: int = LONG_LOG_PAGES
+    ) -> None:
         self._db = db
+        self._long_log_pages = long_log_pages
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -41,6 +44,6 @@ class Checkpoints:
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_seconds):
             try:
-                self._db.checkpoint()
+                self._db.checkpoint(long_log_pages=self._long_log_pages)
             except SQLAlchemyError as error:  # a disk that is full, for one: the log keeps everything meanwhile
                 log.warning("checkpoint_failed", error=type(error).__name__)

@@ -12,10 +12,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from letstalk.storage.checkpoints import Checkpoints
-from letstalk.storage.db import LONG_LOG_PAGES, Database
+from letstalk.storage.db import Database
 from letstalk.storage.workers import beat
 
 PAGE_BYTES = 4096
+LONG_LOG_PAGES = 1_000  # fewer than in life, which would be hundreds of megabytes here
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
@@ -33,7 +34,7 @@ def write_pages(db: Database, count: int) -> None:
 
 
 def test_the_log_of_a_busy_service_is_begun_anew(sqlite_db: Database) -> None:
-    checkpoints = Checkpoints(sqlite_db, interval_seconds=0.02)
+    checkpoints = Checkpoints(sqlite_db, interval_seconds=0.02, long_log_pages=LONG_LOG_PAGES)
     checkpoints.start()
     write_pages(sqlite_db, 20 * LONG_LOG_PAGES)
     checkpoints.stop()
@@ -55,7 +56,7 @@ def test_it_reads_as_before_while_it_is_copied_and_afterwards(sqlite_db: Databas
 
     def copy_all_the_time() -> None:
         while not over.is_set():
-            sqlite_db.checkpoint()
+            sqlite_db.checkpoint(long_log_pages=LONG_LOG_PAGES)
 
     copying = threading.Thread(target=copy_all_the_time)
     copying.start()
