@@ -93,14 +93,14 @@ class Dispatcher(ThreadedTaskDispatcher):
         except TimeoutError:
             if not unanswered and self._may_wait():
                 return
-            unanswered = unanswered or self._take(len(self._heard))
         except SQLAlchemyError as error:
             log.warning("shared_commit_failed", requests=len(unanswered), error=type(error).__name__)
-            unanswered = unanswered or self._take(len(self._heard))
         except Exception as error:  # without this loop nobody would be answered
             log.error("shared_answers_failed", requests=len(unanswered), exc_info=error)
-            unanswered = unanswered or self._take(len(self._heard))
-        for channel in unanswered:
+        else:
+            return
+        # None was taken where it could not even be begun.
+        for channel in unanswered or self._take(len(self._heard)):
             channel.forget_prepared()
             super().add_task(channel)  # type: ignore[arg-type]  # Waitress itself adds channels
 
