@@ -179,14 +179,11 @@ def test_more_digits_take_longer_and_an_offer_is_short(locale: str) -> None:
 def test_rendering_takes_less_than_a_tenth_of_a_millisecond() -> None:
     message = ("Pay order 55 at Müller & Co. " * 9)[:280] + "{code} 5 {code}"
 
-    plain = min(repeat(lambda: render_code("042915", brand="Acme", locale="en", region=None), number=500, repeat=5))
-    custom = min(
-        repeat(
-            lambda: render_code("0429150429", brand="Acme", locale="ar", region=None, message=message),
-            number=500,
-            repeat=5,
-        )
-    )
+    def least_seconds(render: Callable[[], object]) -> float:
+        return min(repeat(render, number=20, repeat=125)) / 20  # a busy machine leaves some short stretch alone
 
-    assert plain / 500 < 100e-6
-    assert custom / 500 < 100e-6
+    assert least_seconds(lambda: render_code("042915", brand="Acme", locale="en", region=None)) < 100e-6
+    assert (
+        least_seconds(lambda: render_code("0429150429", brand="Acme", locale="ar", region=None, message=message))
+        < 100e-6
+    )

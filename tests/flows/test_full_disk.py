@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class Disk:
     def __init__(self, database: Database) -> None:
         self._pages = UNLIMITED_PAGES
         self._connections: list[Any] = []
+        self._guard = threading.Lock()  # one that is just being opened must not miss what it may have
         event.listen(database.engine, "connect", self._remember)
         event.listen(database.engine, "close", self._forget)
         database.close()  # those of before are not known here; last, as others open new ones all the while
@@ -35,17 +37,20 @@ class Disk:
         self._limit(UNLIMITED_PAGES)
 
     def _limit(self, pages: int) -> None:
-        self._pages = pages
-        for connection in list(self._connections):
-            connection.execute(f"PRAGMA max_page_count = {pages}")
+        with self._guard:
+            self._pages = pages
+            for connection in self._connections:
+                connection.execute(f"PRAGMA max_page_count = {pages}")
 
     def _remember(self, connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count = {self._pages}")
-        self._connections.append(connection)
+        with self._guard:
+            connection.execute(f"PRAGMA max_page_count = {self._pages}")
+            self._connections.append(connection)
 
     def _forget(self, connection: Any, _record: object) -> None:
-        if connection in self._connections:
-            self._connections.remove(connection)
+        with self._guard:
+            if connection in self._connections:
+                self._connections.remove(connection)
 
 
 def test_a_full_disk_is_answered_503_and_nothing_accepted_is_lost(tmp_path: Path) -> None:
