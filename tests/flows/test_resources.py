@@ -24,7 +24,6 @@ from tests.flows.test_channels import ask_for_calls, check_each_was_heard_once
 
 VERIFICATIONS = 1000
 MOST_MEGABYTES = 120
-LONGEST_START_SECONDS = 2.0
 
 
 def resident_megabytes(pid: int) -> float:
@@ -86,15 +85,14 @@ def seconds_kept_waiting(pid: int) -> float:
 def test_the_first_request_is_answered_within_two_seconds_of_the_start(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path)
     with server, server.client(server.issue_token()) as http:  # the database is there from now on
-        seconds: list[float] = []
-        # A machine that others share is at times half as fast as it is: one start in six is left alone.
-        while len(seconds) < 6 and min(seconds, default=LONGEST_START_SECONDS) >= LONGEST_START_SECONDS:
+        seconds = []
+        for _ in range(3):
             server.stop()
             started = time.monotonic()
             server.start()
             assert http.post("/calls/otp", json={"phone": "not a phone"}).status_code == 400
             seconds.append(time.monotonic() - started - seconds_kept_waiting(server.pid))
-    assert min(seconds) < LONGEST_START_SECONDS, seconds
+    assert min(seconds) < 2
 
 
 def test_a_server_told_to_stop_leaves_within_ten_seconds_and_loses_nothing(tmp_path: Path, database_url: str) -> None:
