@@ -29,9 +29,9 @@ lint: dev-packages
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-## bench: measure everything beside bare Flask and the peers, and write benchmarks/README.md (BENCH=short: a taste)
+## bench: measure everything beside bare Flask and the peers, and write tools/benchmarks/README.md (BENCH=short: a taste)
 bench: dev-packages
-	$(VENV_PYTHON) benchmarks/run.py $(BENCH)
+	$(VENV_PYTHON) tools/benchmarks/run.py $(BENCH)
 
 ## lock: compile requirements*.txt from requirements*.in (newest versions: make lock LOCK_FLAGS=--upgrade)
 lock: dev-packages
@@ -44,7 +44,7 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .env: | packages
-	@$(VENV_PYTHON) -m letstalk.first_run
+	@$(VENV_PYTHON) -m letstalk.config.first_run
 
 # A virtual environment that was moved, copied or made by a Python that is gone half works: it is made anew.
 venv:

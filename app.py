@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from letstalk.factory import create_app
-from letstalk.servers import serve
+from letstalk.http.server import serve
+from letstalk.wiring import create_app
 
 app = create_app()
 

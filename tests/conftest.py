@@ -9,14 +9,15 @@ from itertools import islice
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services_at_hand import LEFT_OUT
+from tests.support.services import LEFT_OUT
 
 pytest_plugins = [
-    "tests.fixtures.databases",
-    "tests.fixtures.logs",
-    "tests.fixtures.openid",
-    "tests.fixtures.postgresql",
-    "tests.fixtures.redis",
+    "tests.support.fixtures.databases",
+    "tests.support.fixtures.logs",
+    "tests.support.fixtures.openid",
+    "tests.support.fixtures.postgresql",
+    "tests.support.fixtures.redis",
+    "tests.support.fixtures.world",
 ]
 
 # How long an example takes says more about what else the machine does than about our code.

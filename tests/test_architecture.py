@@ -64,12 +64,12 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def part_of(path: Path) -> str:
-    """`letstalk/web/tokens.py` is of the part `web`, `letstalk/tasks.py` of `tasks`."""
+    """`letstalk/tokens/api.py` is of the part `web`, `letstalk/tasks.py` of `tasks`."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 
 def is_allowed(part: str, imported: str) -> bool:
-    """Whether `part` may import `imported`, such as `letstalk.storage.db.Database`."""
+    """Whether `part` may import `imported`, such as `letstalk.db.database.Database`."""
     inside = imported.removeprefix("letstalk.")
     allowed = MAY_IMPORT[part] | {part} | (set() if part == "domain" else {"observability"})
     return inside == "__version__" or any(inside == name or inside.startswith(f"{name}.") for name in allowed)
@@ -96,18 +96,18 @@ def test_the_domain_needs_only_python_and_phonenumbers(path: Path) -> None:
 
 
 def test_the_rule_sees_what_it_should() -> None:
-    assert is_allowed("web", "letstalk.services.tokens.Tokens")
-    assert is_allowed("cli", "letstalk.storage.db.Database")
-    assert not is_allowed("cli", "letstalk.storage.tokens.find")
-    assert not is_allowed("web", "letstalk.storage.db")
-    assert not is_allowed("web", "letstalk.settings.Settings")
+    assert is_allowed("web", "letstalk.tokens.service.Tokens")
+    assert is_allowed("cli", "letstalk.db.database.Database")
+    assert not is_allowed("cli", "letstalk.tokens.repository.find")
+    assert not is_allowed("web", "letstalk.db.database")
+    assert not is_allowed("web", "letstalk.config.settings.Settings")
     assert not is_allowed("domain", "letstalk.observability.logs.get_logger")
-    assert "letstalk.settings.PROJECT_ROOT" in imports_of(PACKAGE / "first_run.py")
+    assert "letstalk.config.settings.PROJECT_ROOT" in imports_of(PACKAGE / "first_run.py")
 
 
 def test_only_the_settings_read_the_environment() -> None:
     readers = [shown(path) for path in MODULES if any(_reads_the_environment(node) for node in ast.walk(_tree(path)))]
-    assert readers == ["letstalk/settings.py"]
+    assert readers == ["letstalk/config/settings.py"]
 
 
 def _reads_the_environment(node: ast.AST) -> bool:

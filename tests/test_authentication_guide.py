@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps import ServerProcess
-from tests.documents import ROOT, Document, read
-from tests.services_at_hand import needed, node_binary
-from tests.typists import Typist, answers_in
+from tests.support.apps import ServerProcess
+from tests.support.documents import ROOT, Document, read
+from tests.support.services import needed, node_binary
+from tests.support.terminal import Typist, answers_in
 
 
 @pytest.fixture

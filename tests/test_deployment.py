@@ -16,10 +16,10 @@ import pytest
 from cryptography.fernet import Fernet
 from prometheus_client import Counter, Gauge, Histogram
 
+from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES, load_settings
 from letstalk.observability import metrics
-from letstalk.settings import SECRET_NAMES, SETTING_NAMES, load_settings
-from tests.cli.commands import Installation
-from tests.documents import ROOT, read
+from tests.support.commands import Installation
+from tests.support.documents import ROOT, read
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}

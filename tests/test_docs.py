@@ -13,10 +13,10 @@ import click
 import pytest
 from flask import Flask
 
-from letstalk.settings import SECRET_NAMES, SETTING_NAMES
-from letstalk.web.schemas.errors import REFUSALS
-from tests.apps import Api, issue_token, make_app
-from tests.documents import DOCUMENTS, ROOT, Document, read
+from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES
+from letstalk.http.error_schemas import REFUSALS
+from tests.support.apps import Api, issue_token, make_app
+from tests.support.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
 OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID", "SSL_CERT_FILE"}

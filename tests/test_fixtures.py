@@ -11,9 +11,9 @@ import pytest
 import redis
 from pytest_socket import SocketConnectBlockedError
 
-from letstalk.settings import load_settings
-from letstalk.storage.db import Database
-from tests.services_at_hand import LEFT_OUT, needed
+from letstalk.config.settings import load_settings
+from letstalk.db.database import Database
+from tests.support.services import LEFT_OUT, needed
 
 pytest_plugins = ["pytester"]
 
@@ -70,7 +70,7 @@ def test_one_line_says_what_was_left_out(pytester: pytest.Pytester, monkeypatch:
     pytester.makepyfile(
         """
         import pytest
-        from tests.services_at_hand import needed
+        from tests.support.services import needed
 
         @pytest.mark.parametrize("turn", [1, 2])
         def test_that_needs_redis(turn):

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from flask import Flask
 
-from letstalk.factory import create_app
-from letstalk.services.passwords import SCRYPT
-from letstalk.settings import load_settings
-from letstalk.storage import accounts
-from letstalk.storage.crypto import Vault, generate_key
-from tests.apps import environment, make_app, services_of
-from tests.people_parts import someone
-from tests.quick_apps import FAST
+from letstalk.accounts import repository as accounts
+from letstalk.accounts.password_hashing import SCRYPT
+from letstalk.config.settings import load_settings
+from letstalk.db.crypto import Vault, generate_key
+from letstalk.wiring import create_app
+from tests.support.account_parts import someone
+from tests.support.apps import environment, make_app, services_of
+from tests.support.quick_apps import FAST
 
 KEY = generate_key()
 

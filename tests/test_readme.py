@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps import ServerProcess, code_in
-from tests.documents import ROOT, Document, read
-from tests.services_at_hand import needed, node_binary
-from tests.typists import PATIENCE_SECONDS, Typist, answers_in
+from tests.support.apps import ServerProcess, code_in
+from tests.support.documents import ROOT, Document, read
+from tests.support.services import needed, node_binary
+from tests.support.terminal import PATIENCE_SECONDS, Typist, answers_in
 
 PROMPT = "The code (Enter alone to hear it again): "
 

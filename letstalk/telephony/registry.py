@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from letstalk.domain.times import Clock
-from letstalk.telephony.base import CallProvider, EventSink, WebhookReader
+from letstalk.core.clock import Clock
+from letstalk.telephony.provider import CallProvider, EventSink, WebhookReader
 from letstalk.telephony.simulator.provider import PhoneSpeaker, SimulatorProvider
 from letstalk.telephony.telnyx.provider import TelnyxProvider
 from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks

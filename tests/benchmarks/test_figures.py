@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from benchmarks.channels import best_last_start, busy_share, idle_gaps
-from benchmarks.contests import LOAD, Result, Results
-from benchmarks.figures import Spread, percentile
-from benchmarks.loads import Answer, WrongAnswer, ask_each, expect, parse_answer, request
+from tools.benchmarks.channels import best_last_start, busy_share, idle_gaps
+from tools.benchmarks.contests import LOAD, Result, Results
+from tools.benchmarks.figures import Spread, percentile
+from tools.benchmarks.loads import Answer, WrongAnswer, ask_each, expect, parse_answer, request
 
 
 def result(ratio: float) -> Result:

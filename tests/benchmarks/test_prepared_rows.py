@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from benchmarks.contestants import installed
-from benchmarks.histories import store_history
-from benchmarks.installations import Installation, Prepared, phones
-from benchmarks.servers import serving_ours
-from letstalk.domain.ids import new_id
-from letstalk.domain.phones import parse_phone
-from letstalk.domain.times import utc_now
+from letstalk.core.clock import utc_now
+from letstalk.core.ids import new_id
+from letstalk.telephony.phone_numbers import parse_phone
+from tools.benchmarks.contestants import installed
+from tools.benchmarks.histories import store_history
+from tools.benchmarks.installations import Installation, Prepared, phones
+from tools.benchmarks.servers import serving_ours
 
 
 @pytest.fixture

@@ -7,18 +7,18 @@ import sys
 
 import pytest
 
-from benchmarks.__main__ import NOT_IN_SHORT, REPORT
-from benchmarks.contestants import OURS
-from benchmarks.growth import CHECKS, SENDS
-from benchmarks.servers import ROOT
-from benchmarks.shared_stores import IN_SHORT, are_at_hand
+from tools.benchmarks.__main__ import NOT_IN_SHORT, REPORT
+from tools.benchmarks.contestants import OURS
+from tools.benchmarks.growth import CHECKS, SENDS
+from tools.benchmarks.servers import ROOT
+from tools.benchmarks.shared_stores import IN_SHORT, are_at_hand
 
 
 @pytest.mark.timeout(300)
 def test_the_short_benchmark_measures_everything_but_the_peers() -> None:
     before = REPORT.read_bytes() if REPORT.exists() else None
     done = subprocess.run(
-        [sys.executable, "benchmarks/run.py", "short"], cwd=ROOT, capture_output=True, text=True, timeout=280
+        [sys.executable, "tools/benchmarks/run.py", "short"], cwd=ROOT, capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr[-4000:]
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]

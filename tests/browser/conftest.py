@@ -13,9 +13,9 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect, sync_playwright
 from werkzeug.serving import make_server
 
-from letstalk.settings import load_settings
-from tests.quick_apps import quick_app
-from tests.services_at_hand import chromium_binary, needed
+from letstalk.config.settings import load_settings
+from tests.support.quick_apps import quick_app
+from tests.support.services import chromium_binary, needed
 
 PASSWORD = "correct horse battery staple"
 

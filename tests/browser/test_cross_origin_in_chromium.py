@@ -14,7 +14,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page
 from werkzeug.serving import make_server
 
-from tests.apps import issue_token, make_app
+from tests.support.apps import issue_token, make_app
 
 # What a page sees: the status and what it may read, or that the browser kept the answer from it.
 ASK = """async ([url, options]) => {

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from letstalk.services.registry import Services
+from letstalk.services import Services
 from tests.browser.conftest import PASSWORD, Visit
 
 StartVisit = Callable[..., Visit]

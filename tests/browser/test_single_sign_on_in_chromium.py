@@ -13,9 +13,9 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
-from letstalk.services.accounts import NewAccount
-from tests.apps import make_app, services_of
-from tests.fixtures.openid import CertifiedProvider
+from letstalk.accounts.service import NewAccount
+from tests.support.apps import make_app, services_of
+from tests.support.fixtures.openid import CertifiedProvider
 
 SIGN_IN = "/api/auth/sso/start?next=/api/tokens/dashboard"
 

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import httpx
 from sqlalchemy import update
 
-from letstalk.factory import create_app
-from letstalk.settings import load_settings
-from letstalk.storage.db import Database
-from letstalk.storage.verifications import verifications
-from tests.apps import ServerProcess, code_in, issue_token
-from tests.fake_telnyx import StandaloneTelnyx
-from tests.quick_apps import lay_out
+from letstalk.config.settings import load_settings
+from letstalk.db.database import Database
+from letstalk.verifications.repository import verifications
+from letstalk.wiring import create_app
+from tests.support.apps import ServerProcess, code_in, issue_token
+from tests.support.fake_telnyx import StandaloneTelnyx
+from tests.support.quick_apps import lay_out
 
 Found = TypeVar("Found")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 from werkzeug.serving import make_server
 
-from letstalk.storage.db import Database
-from tests.apps import TurnableClock, issue_token, make_app, working
-from tests.fake_telnyx import StandaloneTelnyx
+from letstalk.db.database import Database
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, heard_code
+from tests.support.apps import TurnableClock, issue_token, make_app, working
+from tests.support.fake_telnyx import StandaloneTelnyx
 
 
 @dataclass

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from attacks import FAMILIES
-from attacks.targets import Target
-from attacks.timing import compare
-from attacks.trials import Trial, Verdict, play
-from reliability.programs import count_error_lines
-from tests.apps import PASSWORD, ROOT
 from tests.flows.installations import installed
 from tests.flows.weak_services import weak_service
+from tests.support.apps import PASSWORD, ROOT
+from tools.attacks import FAMILIES
+from tools.attacks.targets import Target
+from tools.attacks.timing import compare
+from tools.attacks.trials import Trial, Verdict, play
+from tools.reliability.programs import count_error_lines
 
 # As they are when nobody sets them.
 PHONE_LIMITS = {

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from letstalk.storage.db import Database
+from letstalk.db.database import Database
 from tests.flows.served import served
 
 UNLIMITED_PAGES = 1_073_741_823

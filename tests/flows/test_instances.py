@@ -15,10 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from letstalk.storage.crypto import generate_key
-from tests.apps import ROOT, ServerProcess
-from tests.fake_telnyx import StandaloneTelnyx
+from letstalk.db.crypto import generate_key
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, heard_code
+from tests.support.apps import ROOT, ServerProcess
+from tests.support.fake_telnyx import StandaloneTelnyx
 
 CHANNELS = 3
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.apps import ServerProcess, code_of
 from tests.flows.installations import NO_PHONE_LIMITS
+from tests.support.apps import ServerProcess, code_of
 
 CLIENTS = 12
 KILLS = 3

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx
 
-from tests.apps import ServerProcess
 from tests.flows.installations import eventually
-from tests.mail_parts import TOKEN
-from tests.mail_servers import HOST, MailServer, mail_server
-from tests.people_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.apps import ServerProcess
+from tests.support.mail_parts import TOKEN
+from tests.support.mail_servers import HOST, MailServer, mail_server
 
 ADA, GRACE = "ada@example.org", "grace@example.org"
 BASE = "https://calls.example.com"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from letstalk.services.accounts import AccountChanges
-from tests.apps import OWNER, make_app, services_of
-from tests.people_parts import OTHER_PASSWORD, PASSWORD, Person, a_person
+from letstalk.accounts.service import AccountChanges
+from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, Person, a_person
+from tests.support.apps import OWNER, make_app, services_of
 
 Act = Callable[[Flask, Person], object]
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from letstalk.processes import NICENESS
-from letstalk.storage.crypto import Vault, generate_key
-from tests.apps import ServerProcess
+from letstalk.db.crypto import Vault, generate_key
+from letstalk.worker.background_work import NICENESS
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, installed
 from tests.flows.test_channels import ask_for_calls, check_each_was_heard_once
+from tests.support.apps import ServerProcess
 
 VERIFICATIONS = 1000
 MOST_MEGABYTES = 120

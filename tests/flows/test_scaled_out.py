@@ -1,6 +1,6 @@
 """Three servers and two workers on PostgreSQL and Redis, asked and attacked: a sample of what `reliability` does whole.
 
-`python -m reliability schemathesis` and `python -m reliability attacks` go through everything there is.
+`python -m tools.reliability schemathesis` and `python -m tools.reliability attacks` go through everything there is.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from reliability.assaults import nothing_is_found
-from reliability.chaos import drain, error_lines
-from reliability.descriptions import TELNYX_SPEED, answers_are_described
-from reliability.fleets import Fleet, running_fleet
-from tests.services_at_hand import needed, postgres_binaries, redis_binary
-from tests.web.lived_in import LIMITS
+from tests.support.seeded_app import LIMITS
+from tests.support.services import needed, postgres_binaries, redis_binary
+from tools.reliability.assaults import nothing_is_found
+from tools.reliability.chaos import drain, error_lines
+from tools.reliability.descriptions import TELNYX_SPEED, answers_are_described
+from tools.reliability.fleets import Fleet, running_fleet
 
 CASES = 10  # of each operation, where it has so many: some 300 in all
 SHARED = ("tokens", "scopes", "owners", "codes", "calls", "webhooks", "pages")  # what instances share

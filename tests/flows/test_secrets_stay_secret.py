@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 from sqlalchemy import Table
 
-from tests.apps import PASSWORD
-from tests.fixtures.databases import all_tables
 from tests.flows.installations import Installation, Owner, installed
+from tests.support.apps import PASSWORD
+from tests.support.fixtures.databases import all_tables
 
 MESSAGE = "Hello from Acme. Your code is {code}. Goodbye."
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.apps import ServerProcess, code_in
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually
+from tests.support.apps import ServerProcess, code_in
 
 
 @dataclass

@@ -13,7 +13,7 @@ from flask import Flask, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.serving import make_server
 
-from attacks.tokens import checksum
+from tools.attacks.tokens import checksum
 
 LOOKUP_SECONDS = 0.002  # what a known token or phone costs more than an unknown one
 

@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from structlog.typing import FilteringBoundLogger
 
-from letstalk.domain.tokens import generate_token
+from letstalk.db.crypto import Vault, generate_key
 from letstalk.observability.bindings import _bound
 from letstalk.observability.logs import _Handler, about, configure_logs, get_logger, mask_phone
-from letstalk.observability.requests import RequestLog
-from letstalk.storage.crypto import Vault, generate_key
-from tests.apps import ROOT, ServerProcess
-from tests.cli.commands import eventually
+from letstalk.observability.request_log import RequestLog
+from letstalk.tokens.models import generate_token
+from tests.support.apps import ROOT, ServerProcess
+from tests.support.commands import eventually
 
 PHONE, MASKED = "+256700123456", "+2567…56"
 TOKEN = f"lt_{'a1' * 6}_{'b2' * 18}"

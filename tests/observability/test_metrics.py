@@ -10,18 +10,18 @@ from flask import Flask
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from letstalk.domain.calls import CallStatus, EventType
-from letstalk.domain.errors import InvalidToken, NotAuthenticated
-from letstalk.domain.verifications import VerificationStatus
+from letstalk.accounts.owner_sessions import SessionService
+from letstalk.calls.models import CallStatus, EventType
+from letstalk.core.errors import InvalidToken, NotAuthenticated
+from letstalk.db.crypto import Vault, generate_key
+from letstalk.db.database import Database
 from letstalk.observability import metrics
-from letstalk.services.sessions import SessionService
-from letstalk.storage.crypto import Vault, generate_key
-from letstalk.storage.db import Database
-from letstalk.telephony.base import OutcomeUnknown, ProviderBusy
-from tests.apps import PASSWORD, Api, issue_token, make_app, services_of, working
-from tests.call_parts import BUSY, PHONE, PRESSES_1, World, fails, outcome_of, phone_number, refusal_of
-from tests.cli.commands import eventually
-from tests.token_parts import ADDRESS, Parts
+from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
+from letstalk.verifications.models import VerificationStatus
+from tests.support.apps import PASSWORD, Api, issue_token, make_app, services_of, working
+from tests.support.commands import eventually
+from tests.support.token_parts import ADDRESS, Parts
+from tests.support.world import BUSY, PHONE, PRESSES_1, World, fails, outcome_of, phone_number, refusal_of
 
 # Every label that there is, and what it may say; any other would have to be shown to be bounded first.
 LABELS = {"method", "route", "status", "provider", "command", "outcome", "type", "result", "code", "where", "because",

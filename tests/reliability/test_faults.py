@@ -1,4 +1,5 @@
-"""The faults that are quick to show, as `python -m reliability faults` shows them; the slow ones are left to that."""
+"""The faults that are quick to show, as `python -m tools.reliability faults` shows them; the slow ones are left to
+that."""
 
 from __future__ import annotations
 
@@ -7,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from reliability.faults import FAULTS, run_fault
-from tests.apps import ROOT
-from tests.services_at_hand import needed, postgres_binaries, redis_binary
+from tests.support.apps import ROOT
+from tests.support.services import needed, postgres_binaries, redis_binary
+from tools.reliability.faults import FAULTS, run_fault
 
 ALONE = ("disk-full",)
 WITH_SERVICES = ("database-away", "redis-away")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from reliability.chaos import Plan, run_load
-from reliability.journeys import QUICK
-from tests.services_at_hand import needed, postgres_binaries, redis_binary
+from tests.support.services import needed, postgres_binaries, redis_binary
+from tools.reliability.chaos import Plan, run_load
+from tools.reliability.journeys import QUICK
 
 
 @pytest.mark.timeout(240)

@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from reliability import verdicts
-from reliability.clients import Broken, Record
-from reliability.journeys import Asked, Kind
-from reliability.programs import Program, count_error_lines
-from reliability.soaks import growth
-from reliability.verdicts import Evidence, Promise
+from tools.reliability import verdicts
+from tools.reliability.clients import Broken, Record
+from tools.reliability.journeys import Asked, Kind
+from tools.reliability.programs import Program, count_error_lines
+from tools.reliability.soaks import growth
+from tools.reliability.verdicts import Evidence, Promise
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CODE = "<speak>1 2 3 4 5 6</speak>"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fake_telnyx import FakeTelnyx
+from tests.support.fake_telnyx import FakeTelnyx
 from tests.telephony.lines import Line, simulator_line, telnyx_line
 
 

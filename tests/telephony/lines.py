@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from letstalk.domain.calls import CallEvent, EventType
-from letstalk.domain.errors import InvalidSignature
-from letstalk.domain.speech import Speech
-from letstalk.domain.times import utc_now
-from letstalk.telephony.base import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
+from letstalk.calls.models import CallEvent, EventType
+from letstalk.core.clock import utc_now
+from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
 from letstalk.telephony.simulator.provider import SimulatorProvider
+from letstalk.telephony.speech.scripts import Speech
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
 from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
-from tests.call_parts import Agenda, StandingClock, TurnedTimers
-from tests.fake_telnyx import FakeTelnyx
+from tests.support.fake_telnyx import FakeTelnyx
+from tests.support.world import Agenda, StandingClock, TurnedTimers
 
 STATE_KEY = b"a key for the state of test calls"
 SPEECH = Speech(ssml="<speak>Zero, 1, 2.</speak>", voice="AWS.Polly.Joanna-Neural", language="en-US", text="0 1 2")

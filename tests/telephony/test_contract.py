@@ -7,8 +7,8 @@ import uuid
 
 import pytest
 
-from letstalk.domain.calls import EventType, HangupCause
-from letstalk.telephony.base import CallGone
+from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.provider import CallGone
 from tests.telephony.lines import BUSY, MACHINE, NO_ANSWER, PERSON, PRESSES_1, REJECTED, SLOW, Line
 
 

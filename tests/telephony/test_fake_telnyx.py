@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from letstalk.domain.times import utc_now
+from letstalk.core.clock import utc_now
 from letstalk.telephony.telnyx.signatures import WebhookSignatures
-from tests.fake_telnyx import FakeTelnyx, StandaloneTelnyx
+from tests.support.fake_telnyx import FakeTelnyx, StandaloneTelnyx
 from tests.telephony.lines import wait_until
 
 DIAL: dict[str, Any] = {

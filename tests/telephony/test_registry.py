@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from letstalk.domain.times import utc_now
+from letstalk.core.clock import utc_now
 from letstalk.telephony.registry import TelephonyOptions, build_telephony
 
 PUBLIC_KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letstalk.domain.calls import CallEvent, EventType, HangupCause
-from letstalk.domain.speech import render_code
-from letstalk.telephony.base import CallGone, DialCommand, HangUpCommand, SpeakCommand
-from letstalk.telephony.simulator.fates import Fate, SimulatedCall, fate_of
+from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.provider import CallGone, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
+from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
+from letstalk.telephony.speech.scripts import render_code
 from tests.telephony.lines import (
     BUSY,
     MACHINE,

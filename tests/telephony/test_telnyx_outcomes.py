@@ -6,7 +6,7 @@ from typing import get_args, get_type_hints
 import pytest
 from telnyx.types.calls.action_gather_using_speak_params import ActionGatherUsingSpeakParams
 
-from letstalk.telephony.base import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
+from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
 from letstalk.telephony.telnyx.outcomes import LANGUAGES, refusal, seconds_to_wait, telnyx_language
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

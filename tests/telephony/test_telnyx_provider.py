@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from letstalk.domain.calls import EventType, HangupCause
-from letstalk.domain.speech import render_code
-from letstalk.telephony.base import (
+from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.provider import (
     CallRefused,
     DialCommand,
     HangUpCommand,
@@ -24,8 +23,9 @@ from letstalk.telephony.base import (
     ProviderError,
     SpeakCommand,
 )
+from letstalk.telephony.speech.scripts import render_code
 from letstalk.telephony.telnyx.provider import TelnyxProvider, display_name
-from tests.fake_telnyx import FakeTelnyx, Phone
+from tests.support.fake_telnyx import FakeTelnyx, Phone
 from tests.telephony.lines import PERSON, SPEECH, STATE_KEY, Line, telnyx_line, wait_until
 
 OPTIONS: dict[str, Any] = {

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.domain.errors import InvalidSignature
+from letstalk.core.errors import InvalidSignature
 from letstalk.telephony.telnyx.signatures import WebhookSignatures
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

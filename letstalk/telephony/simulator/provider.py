@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from letstalk.domain.calls import CallEvent, EventType, HangupCause
-from letstalk.domain.ids import new_id
-from letstalk.domain.speech import Speech
-from letstalk.domain.times import Clock, utc_now
+from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.core.clock import Clock, utc_now
+from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
-from letstalk.telephony.base import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
-from letstalk.telephony.simulator import fates
-from letstalk.telephony.simulator.fates import Fate, SimulatedCall, fate_of
+from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
+from letstalk.telephony.simulator import scenarios as fates
+from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
 from letstalk.telephony.simulator.timers import Timers
+from letstalk.telephony.speech.scripts import Speech
 
 log = get_logger(__name__)
 

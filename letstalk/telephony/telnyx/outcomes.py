@@ -10,8 +10,8 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from letstalk.domain.calls import EventType, HangupCause
-from letstalk.telephony.base import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
+from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
 
 # What a detection finds is looked up in DETECTIONS; anything that is not there is "unsure".
 DETECTION_EVENTS = frozenset({"call.machine.detection.ended", "call.machine.premium.detection.ended"})

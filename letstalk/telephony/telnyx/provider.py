@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from letstalk.domain.times import Clock, utc_now
+from letstalk.core.clock import Clock, utc_now
 from letstalk.observability.logs import get_logger
-from letstalk.telephony.base import (
+from letstalk.telephony.provider import (
     CallGone,
     CallProvider,
     DialCommand,

@@ -10,7 +10,7 @@ from datetime import datetime
 from cryptography.exceptions import InvalidSignature as SignatureMismatch
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from letstalk.domain.errors import InvalidSignature
+from letstalk.core.errors import InvalidSignature
 
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER = "telnyx-timestamp"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from letstalk.domain.calls import CallEvent
-from letstalk.telephony.base import WebhookReader
+from letstalk.calls.models import CallEvent
+from letstalk.telephony.provider import WebhookReader
 from letstalk.telephony.telnyx.events import parse_event
 from letstalk.telephony.telnyx.signatures import WebhookSignatures
 from letstalk.telephony.telnyx.states import ClientStates

@@ -1,0 +1,211 @@
+"""Access tokens: what a person's program shows on every request (RFC 7519, RFC 9068; signed with Ed25519, RFC 9864)."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from letstalk.accounts import session_repository as sessions
+from letstalk.accounts import signing_keys as keys
+from letstalk.accounts.models import Account, AccountSession, person_actor
+from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
+from letstalk.core.errors import InvalidToken
+from letstalk.db.crypto import Vault
+from letstalk.db.database import Database
+from letstalk.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+ALGORITHM = "Ed25519"
+TYPE = "at+jwt"
+# Not this server's address: several with one database are one issuer. Installations differ in their keys.
+ISSUER = "letstalk"
+AUDIENCE = "letstalk-api"
+# After a rotation the other servers go on signing with the old key for at most so long.
+REREAD_SECONDS = 30.0
+# How much longer than its last token a retired key is kept: the servers' clocks differ, and see REREAD_SECONDS.
+RETIRED_MARGIN = timedelta(minutes=5)
+SEEN_AGAIN_SECONDS = 300
+MAX_LENGTH = 4096
+_REQUIRED = ("iss", "aud", "sub", "sid", "iat", "exp", "jti", "role", "epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    kid: str
+    private: OKPKey
+    public: OKPKey
+    retired_at: datetime | None
+
+
+class AccessTokenService:
+    """Makes access tokens and finds out whose they are.
+
+    Nobody is remembered: each request reads its session and account, so that an end, a change of role, a disabled
+    account and a new password hold at once on every server. Only keys are kept in memory.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        vault: Vault,
+        clock: Clock,
+        *,
+        ttl_seconds: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._db = db
+        self._vault = vault
+        self._clock = clock
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._keys: dict[str, _Key] = {}
+        self._current: tuple[str, float] | None = None
+        self.ttl_seconds = ttl_seconds
+
+    def sign(self, account: Account, session_id: str, epoch: int) -> str:
+        """A new access token of a session. Not within a transaction: the first one ever writes a key.
+
+        Raises LostKey when ENCRYPTION_KEYS no longer opens the key.
+        """
+        key = self._signing_key()
+        now = int(self._clock().timestamp())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": account.account_id,
+            "sid": session_id,
+            "iat": now,
+            "exp": now + self.ttl_seconds,
+            "jti": str(uuid4()),
+            "role": account.role.value,
+            "epoch": epoch,
+        }
+        header = {"alg": ALGORITHM, "kid": key.kid, "typ": TYPE}
+        return jwt.encode(header, claims, key.private, algorithms=[ALGORITHM])
+
+    def authenticate(self, presented: str, address: str) -> Actor:
+        """The person whose token it is, with the role and the grants that they have now.
+
+        Raises InvalidToken, the same for what is malformed, forged, expired or ended.
+        """
+        claims = self._read(presented)
+        now = self._clock()
+        with self._db.read() as connection:
+            found = sessions.find_live(connection, claims["sid"], now)
+        if found is None:
+            raise InvalidToken
+        session, account = found
+        if account.account_id != claims["sub"] or session.epoch != claims["epoch"]:
+            raise InvalidToken
+        self._note_seen(session, now)
+        return person_actor(account, session.session_id, address)
+
+    def rotate_keys(self) -> str:
+        """A new key for the tokens from now on; those before verify until they expire. Returns its id."""
+        private = Ed25519PrivateKey.generate()
+        kid = str(uuid4())
+        with self._db.write() as connection:
+            self._db.lock(connection, "signing_keys")
+            now = self._clock()
+            keys.retire_signing_keys(connection, now)
+            keys.insert_signing_key(connection, kid, self._seal(private), now)
+        self._current = None
+        log.info("signing_key_rotated", kid=kid)
+        return kid
+
+    def retired_before(self) -> datetime:
+        """When a key must have been retired for no token of it to be left."""
+        return self._clock() - timedelta(seconds=self.ttl_seconds) - RETIRED_MARGIN
+
+    def _read(self, presented: str) -> dict[str, Any]:
+        if len(presented) > MAX_LENGTH or not presented.isascii():
+            raise InvalidToken
+        try:
+            token = jwt.decode(presented, self._verifying_key, algorithms=[ALGORITHM])
+        # What else a stranger's text makes the library raise is no reason for another answer.
+        except (JoseError, ValueError, TypeError, KeyError, RecursionError):
+            raise InvalidToken from None
+        claims: dict[str, Any] = token.claims
+        is_ours = token.header.get("typ") == TYPE and all(name in claims for name in _REQUIRED)
+        if not is_ours or not _is_uuid(claims["sid"]) or claims["iss"] != ISSUER or claims["aud"] != AUDIENCE:
+            raise InvalidToken
+        expires = claims["exp"]
+        if not isinstance(expires, int) or expires <= self._clock().timestamp():
+            raise InvalidToken
+        return claims
+
+    def _verifying_key(self, presented: Any) -> OKPKey:
+        kid = presented.headers().get("kid")
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        if key is None:
+            key = self._load(kid)
+        if key.retired_at is not None and key.retired_at < self.retired_before():
+            raise InvalidToken
+        return key.public
+
+    def _load(self, kid: object) -> _Key:
+        """A key that another server made. Costs whoever invents key ids one look-up each, as any request does."""
+        if not isinstance(kid, str) or not _is_uuid(kid):
+            raise InvalidToken
+        with self._db.read() as connection:
+            row = keys.find_signing_key(connection, kid)
+        if row is None:
+            raise InvalidToken
+        return self._keep(row)
+
+    def _signing_key(self) -> _Key:
+        with self._lock:
+            if self._current is not None and self._monotonic() < self._current[1]:
+                return self._keys[self._current[0]]
+            reread_at = self._monotonic() + REREAD_SECONDS
+            with self._db.read() as connection:
+                row = keys.find_current_signing_key(connection)
+            key = self._keep(self._make_first() if row is None else row)
+            self._current = (key.kid, reread_at)
+            return key
+
+    def _make_first(self) -> keys.SigningKeyRow:
+        with self._db.write() as connection:
+            self._db.lock(connection, "signing_keys")
+            row = keys.find_current_signing_key(connection)
+            if row is None:
+                sealed = self._seal(Ed25519PrivateKey.generate())
+                keys.insert_signing_key(connection, str(uuid4()), sealed, self._clock())
+                row = keys.find_current_signing_key(connection)
+        if row is None:
+            raise RuntimeError("the signing key that was just made is gone")
+        return row
+
+    def _keep(self, row: keys.SigningKeyRow) -> _Key:
+        private = Ed25519PrivateKey.from_private_bytes(self._vault.decrypt(row.private_key_encrypted))
+        public = OKPKey.import_key(private.public_key(), {"use": "sig"})
+        key = _Key(row.kid, OKPKey.import_key(private, {"use": "sig"}), public, row.retired_at)
+        self._keys = {**self._keys, row.kid: key}
+        return key
+
+    def _seal(self, private: Ed25519PrivateKey) -> str:
+        return self._vault.encrypt(private.private_bytes_raw())
+
+    def _note_seen(self, session: AccountSession, now: datetime) -> None:
+        if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
+            with self._db.write() as connection:
+                sessions.note_seen(connection, session.session_id, now)
+
+
+def _is_uuid(value: object) -> bool:
+    try:
+        return isinstance(value, str) and str(UUID(value)) == value
+    except ValueError:
+        return False

@@ -1,0 +1,158 @@
+"""`flask accounts …`: people, from a shell on the machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import click
+from flask.cli import AppGroup
+
+from letstalk.accounts.models import Account, Role
+from letstalk.accounts.service import AccountChanges, AccountService, NewAccount
+from letstalk.command_context import services
+from letstalk.core.actors import ActorKind, trusted_actor
+from letstalk.core.clock import iso_utc
+from letstalk.core.errors import LetsTalkError
+
+COLUMNS: tuple[tuple[str, Callable[[Account], str]], ...] = (
+    ("ACCOUNT ID", lambda account: account.account_id),
+    ("USERNAME", lambda account: account.username or "-"),
+    ("E-MAIL", lambda account: account.email),
+    ("ROLE", lambda account: account.role.value),
+    ("STATE", lambda account: account.state.value),
+    ("USER IDS", lambda account: ",".join(account.user_ids) or "-"),
+)
+ROLES = click.Choice([role.value for role in Role])
+
+ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
+
+accounts = AppGroup("accounts", help="People: make, list and disable accounts, give roles and passwords.")
+
+
+@accounts.command("create")
+@click.option("--username", required=True, help="2 to 64 of a-z, 0-9, dot, hyphen and underscore.")
+@click.option("--email", required=True)
+@click.option("--role", type=ROLES, default=Role.VIEWER.value, show_default=True)
+@click.option("--user-ids", default="", metavar="IDS", help="Owners granted, comma-separated. An admin needs none.")
+@click.option("--phone", help="In international form, for a second factor.")
+@click.option("--second-factor", is_flag=True, help="Ask for a code by phone at each sign-in.")
+def create(username: str, email: str, role: str, user_ids: str, phone: str | None, second_factor: bool) -> None:
+    """Make an account, and print its id. The password is asked for, or read from standard input."""
+    with _service() as service:
+        wanted = NewAccount(
+            email=email,
+            username=username,
+            role=role,
+            user_ids=tuple(part.strip() for part in user_ids.split(",") if part.strip()),
+            password=_read_password(),
+            phone=phone,
+            second_factor=second_factor,
+        )
+        click.echo(service.create_account(wanted, ACTOR).account_id)
+
+
+@accounts.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+def list_(as_json: bool) -> None:
+    """List people, newest first."""
+    with _service() as service:
+        found = list(_all_accounts(service))
+    if as_json:
+        click.echo(json.dumps([_as_json(account) for account in found], indent=2))
+        return
+    rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(account) for _, show in COLUMNS) for account in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@accounts.command("disable")
+@click.argument("name")
+@click.option("--undo", is_flag=True, help="Let them sign in again.")
+def disable(name: str, undo: bool) -> None:
+    """End all sessions of NAME (username, e-mail address or id), and let them start none."""
+    with _service() as service:
+        account = _find(service, name)
+        changed = service.update_account(ACTOR, account.account_id, AccountChanges(disabled=not undo))
+    click.echo(f"{name} is {changed.state.value}.", err=True)
+
+
+@accounts.command("set-role")
+@click.argument("name")
+@click.argument("role", type=ROLES)
+def set_role(name: str, role: str) -> None:
+    """Give NAME (username, e-mail address or id) a role, from now on."""
+    with _service() as service:
+        service.update_account(ACTOR, _find(service, name).account_id, AccountChanges(role=role))
+    click.echo(f"{name} is {role}.", err=True)
+
+
+@accounts.command("set-password")
+@click.argument("name")
+def set_password(name: str) -> None:
+    """Give NAME (username, e-mail address or id) a new password, which is asked for or read from standard input."""
+    with _service() as service:
+        account = _find(service, name)
+        service.set_password(account.account_id, _read_password(), ACTOR)
+    click.echo(f"{name} has a new password, and every session of theirs has ended.", err=True)
+
+
+@accounts.command("unlink")
+@click.argument("name")
+def unlink(name: str) -> None:
+    """Forget who NAME (username, e-mail address or id) is at the providers of single sign-on: their next sign-in there
+    links them anew, by their verified e-mail address.
+    """
+    with _service() as service:
+        forgotten = services().people.identities.unlink(ACTOR, _find(service, name).account_id)
+    click.echo(f"{name} was linked with {forgotten} identities, and is with none now.", err=True)
+
+
+@contextmanager
+def _service() -> Iterator[AccountService]:
+    try:
+        yield services().people.accounts
+    except LetsTalkError as error:
+        raise click.ClickException(error.message) from None
+
+
+def _read_password() -> str:
+    """Never an argument: arguments stand in the shell's history and in every list of processes."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _find(service: AccountService, name: str) -> Account:
+    found = service.find_by_email(name) or service.find_by_username(name) or service.find(name)
+    if found is None:
+        raise click.ClickException(f"Nobody is called {name!r}.")
+    return found
+
+
+def _all_accounts(service: AccountService) -> Iterator[Account]:
+    cursor = None
+    while True:
+        page = service.list_accounts(ACTOR, limit=100, cursor=cursor)
+        yield from page.accounts
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _as_json(account: Account) -> dict[str, object]:
+    last = account.last_signed_in_at
+    return {
+        "account_id": account.account_id,
+        "username": account.username,
+        "email": account.email,
+        "role": account.role.value,
+        "state": account.state.value,
+        "user_ids": list(account.user_ids),
+        "second_factor": account.second_factor,
+        "created_at": iso_utc(account.created_at),
+        "last_signed_in_at": None if last is None else iso_utc(last),
+    }

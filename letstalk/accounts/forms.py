@@ -1,0 +1,78 @@
+"""The dashboard's forms about people: what they offer, and what was filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import request
+
+from letstalk.accounts.invitations import NewInvitation
+from letstalk.accounts.models import Account, Role
+from letstalk.accounts.service import AccountChanges
+from letstalk.http.forms import asked_text
+from letstalk.tokens.changes import UNSET
+
+ROLES = (
+    (Role.VIEWER.value, "Sees tokens and verifications of the owners granted."),
+    (Role.DEVELOPER.value, "The same, and makes, changes and revokes tokens, and has phones called."),
+    (Role.ADMIN.value, "Everything, of all owners, and who may sign in."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PersonForm:
+    """What an admin says of somebody, as it was filled in. `user_ids` holds an owner a line."""
+
+    email: str = ""
+    role: str = Role.VIEWER.value
+    user_ids: str = ""
+    phone: str = ""
+    second_factor: bool = False
+
+    @classmethod
+    def from_request(cls) -> PersonForm:
+        return cls(
+            email=asked_text("email"),
+            role=asked_text("role"),
+            user_ids=request.form.get("user_ids", ""),
+            phone=asked_text("phone"),
+            second_factor="second_factor" in request.form,
+        )
+
+    @classmethod
+    def of(cls, account: Account) -> PersonForm:
+        return cls(
+            email=account.email,
+            role=account.role.value,
+            user_ids="\n".join(account.user_ids),
+            phone=account.phone or "",
+            second_factor=account.second_factor,
+        )
+
+    @property
+    def grants(self) -> tuple[str, ...]:
+        return tuple(line.strip() for line in self.user_ids.splitlines() if line.strip())
+
+    def as_invitation(self) -> NewInvitation:
+        return NewInvitation(email=self.email, role=self.role, user_ids=self.grants)
+
+    def as_changes(self, *, is_own: bool) -> AccountChanges:
+        """Of their own account an admin changes phone and second factor where the present password is asked for."""
+        return AccountChanges(
+            email=self.email,
+            role=self.role,
+            user_ids=self.grants,
+            phone=UNSET if is_own else self.phone or None,
+            # Without a phone it goes by itself.
+            second_factor=UNSET if is_own or not self.phone else self.second_factor,
+        )
+
+
+def factor_changes(account: Account) -> AccountChanges:
+    """What somebody wants changed of their own phone and second factor; UNSET what they left as it was."""
+    phone, second_factor = asked_text("phone"), "second_factor" in request.form
+    is_same_phone = phone == (account.phone or "")
+    return AccountChanges(
+        phone=UNSET if is_same_phone else phone or None,
+        second_factor=UNSET if second_factor == account.second_factor else second_factor,
+    )

@@ -1,0 +1,174 @@
+"""People: their accounts, what their role lets them do, and how they are named."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.errors import InvalidRequest
+from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
+from letstalk.tokens.models import DEFAULT_USER_ID, RESERVED_PREFIX, check_user_id
+
+# Owner of the calls with which this service asks its own people for a second factor.
+SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
+
+MIN_USERNAME_LENGTH = 2
+MAX_USERNAME_LENGTH = 64
+MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3: a path of 256 with its angle brackets
+MAX_GRANTS = 100
+MAX_USER_AGENT_LENGTH = 300
+
+_USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{{MIN_USERNAME_LENGTH - 1},{MAX_USERNAME_LENGTH - 1}}}")
+# Loose on purpose: whether an address exists, only a mail to it tells. What could break a header is refused.
+_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@<>()\[\],;:\\\"]+\.[^\s@<>()\[\],;:\\\".]+")
+
+
+class Role(StrEnum):
+    ADMIN = "admin"  # everything
+    DEVELOPER = "developer"  # tokens and verifications of the granted owners
+    VIEWER = "viewer"  # reads those
+
+
+class AccountState(StrEnum):
+    INVITED = "invited"  # has a link, and neither name nor password yet
+    UNVERIFIED = "unverified"  # registered, the e-mail address not yet proven
+    ACTIVE = "active"  # may sign in
+    DISABLED = "disabled"  # may not, until an admin says otherwise
+
+
+class SessionKind(StrEnum):
+    API = "api"  # access tokens, renewed by refresh tokens
+    BROWSER = "browser"  # a cookie
+
+
+_SCOPES: dict[Role, frozenset[Scope]] = {
+    Role.ADMIN: ALL_SCOPES,
+    Role.DEVELOPER: expand_scopes(["read", "write", "tokens:read", "tokens:write"]),
+    Role.VIEWER: frozenset({Scope.CALLS_READ, Scope.TOKENS_READ}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What is on record of a person, nothing secret in it.
+
+    `username` is None for one who was invited and has not come yet; `phone` is E.164. `user_ids` are the owners
+    granted, in order; an admin needs none. `second_factor` is the person's own wish, their role may ask for it too.
+    """
+
+    account_id: str
+    username: str | None
+    email: str
+    role: Role
+    state: AccountState
+    phone: str | None
+    user_ids: tuple[str, ...]
+    created_at: datetime
+    second_factor: bool = False
+    has_password: bool = False
+    last_signed_in_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        return self.state is AccountState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSession:
+    """A session as it is listed. `method` is how it was signed in to: password, sso, jwt, invitation…"""
+
+    session_id: str
+    account_id: str
+    kind: SessionKind
+    method: str
+    epoch: int
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    end_reason: str | None
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where someone signs in from: the address of the connection, and what the program calls itself."""
+
+    address: str
+    user_agent: str = ""
+
+
+def scopes_of(role: Role) -> frozenset[Scope]:
+    """What a role may do, in the words of tokens."""
+    return _SCOPES[role]
+
+
+def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
+    """The actor that `account` is in one of its sessions.
+
+    It acts for the only owner granted, an admin for the default one; with several, for none until one is named.
+    """
+    user_ids = frozenset(account.user_ids)
+    user_id = account.user_ids[0] if len(user_ids) == 1 else ""
+    return Actor(
+        kind=ActorKind.PERSON,
+        user_id=DEFAULT_USER_ID if account.role is Role.ADMIN else user_id,
+        scopes=scopes_of(account.role),
+        address=address,
+        account_id=account.account_id,
+        session_id=session_id,
+        user_ids=user_ids,
+    )
+
+
+def check_username(username: str) -> str:
+    """`username` itself. Raises InvalidRequest unless it is 2 to 64 letters, digits, dots, hyphens and underscores.
+
+    Plain letters only, so that no name looks like another; no @, so that none looks like an e-mail address.
+    """
+    if not _USERNAME.fullmatch(username):
+        raise InvalidRequest.in_field(
+            "username",
+            f"username must be {MIN_USERNAME_LENGTH} to {MAX_USERNAME_LENGTH} of a-z, 0-9, dot, hyphen and underscore, "
+            "and begin with a letter or digit.",
+        )
+    return username
+
+
+def check_email(email: str) -> str:
+    """`email` without spaces around it, otherwise as given. Raises InvalidRequest for what can't be an address."""
+    email = email.strip()
+    is_plain = not any(unicodedata.category(character)[0] in "CZ" for character in email)
+    if len(email) > MAX_EMAIL_LENGTH or not is_plain or not _EMAIL.fullmatch(email):
+        raise InvalidRequest.in_field("email", "email must be an e-mail address.")
+    return email
+
+
+def check_role(name: str) -> Role:
+    """The role of that name. Raises InvalidRequest."""
+    try:
+        return Role(name)
+    except ValueError:
+        raise InvalidRequest.in_field("role", f"role must be one of {', '.join(Role)}.") from None
+
+
+def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
+    """`user_ids`, each once, sorted. Raises InvalidRequest for one that can't be, and for more than 100."""
+    try:
+        grants = tuple(sorted({check_user_id(user_id) for user_id in user_ids}))
+    except InvalidRequest as error:
+        raise InvalidRequest.in_field("user_ids", error.message) from None
+    if len(grants) > MAX_GRANTS:
+        raise InvalidRequest.in_field("user_ids", f"user_ids takes at most {MAX_GRANTS} entries.")
+    return grants
+
+
+def name_key(name: str) -> str:
+    """What a username or an e-mail address is compared by: two that differ in case only are one."""
+    return unicodedata.normalize("NFKC", name.strip()).casefold()

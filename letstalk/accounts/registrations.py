@@ -1,0 +1,115 @@
+"""People who make an account for themselves, where the settings let them, and prove their e-mail address."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from letstalk.accounts import repository as storage
+from letstalk.accounts.account_passwords import AccountPasswords
+from letstalk.accounts.changes import NewAccount
+from letstalk.accounts.models import Account, AccountState, check_email, check_username
+from letstalk.accounts.one_time_links import LinkService
+from letstalk.accounts.password_resets import may_reset
+from letstalk.accounts.service import AccountService
+from letstalk.core.errors import Forbidden, InvalidLink
+from letstalk.db.database import Database
+from letstalk.mail import templates as letters
+from letstalk.mail.links import LinkPurpose, lifetime_seconds, write_link
+from letstalk.mail.models import Mail
+from letstalk.mail.outbox import Errand, MailService
+from letstalk.sso.models import usernames_for
+
+
+class RegistrationService:
+    def __init__(
+        self,
+        db: Database,
+        accounts: AccountService,
+        passwords: AccountPasswords,
+        links: LinkService,
+        mails: MailService,
+        *,
+        is_open: bool,
+        brand_name: str,
+    ) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._passwords = passwords
+        self._links = links
+        self._mails = mails
+        self._brand_name = brand_name
+        self.is_open = is_open
+        mails.learn("registration", self._write_registration)
+        mails.learn("verification", self._write_verification)
+
+    def register(self, username: str, email: str, password: str, base_url: str) -> None:
+        """Put someone on record who can sign in once they have opened the link that is mailed to them.
+
+        Everything that depends on who is there already happens in the background: an address that somebody has gets
+        a mail that says so, and a name that somebody has is given with a number behind it. So neither can be told from
+        the answer, nor by trying the name or the address again.
+
+        Raises Forbidden `registration_closed`, `mail_not_set_up`; InvalidRequest, WeakPassword, Unavailable.
+        """
+        if not self.is_open:
+            raise Forbidden("Accounts are made by invitation here. Ask an admin.", code="registration_closed")
+        self._mails.refuse_unless_set_up()
+        username, email = check_username(username), check_email(email)
+        sealed = self._passwords.prepare(password, names=(username, email))
+        errand = {"username": username, "email": email, "password_sealed": sealed, "base_url": base_url}
+        with self._db.write() as connection:
+            self._mails.leave_errand(connection, "registration", errand)
+
+    def resend_verification(self, email: str, base_url: str) -> None:
+        """Mail another link to whoever registered with `email` and has not proven it. The same for every address.
+
+        Raises InvalidRequest, Forbidden `mail_not_set_up`.
+        """
+        errand = {"email": check_email(email), "base_url": base_url}
+        ttl_seconds = lifetime_seconds(LinkPurpose.VERIFY_EMAIL)
+        with self._db.write() as connection:
+            self._mails.leave_errand(connection, "verification", errand, ttl_seconds=ttl_seconds)
+
+    def verify_email(self, link: str) -> Account:
+        """The account whose address the link has proven, which may sign in now. Raises InvalidLink."""
+        with self._db.write() as connection:
+            account = self._links.use_link(connection, LinkPurpose.VERIFY_EMAIL, link)
+            if account.state is not AccountState.UNVERIFIED:
+                raise InvalidLink
+            return self._accounts.activate(connection, account.account_id)
+
+    def _write_registration(self, connection: Connection, errand: Errand) -> Mail | None:
+        email, base_url = errand["email"], errand["base_url"]
+        known = storage.find_by_email(connection, email)
+        if known is not None:
+            return self._write_to_known(connection, known, base_url)
+        name = next(
+            it for it in usernames_for(errand["username"], email) if storage.find_by_username(connection, it) is None
+        )
+        wanted = NewAccount(email=email, username=name, state=AccountState.UNVERIFIED)
+        account = self._accounts.insert_account(connection, wanted, errand["password_sealed"])
+        made = self._links.make_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
+        link = write_link(base_url, LinkPurpose.VERIFY_EMAIL, made.token)
+        return letters.verification_letter(account.email, self._brand_name, link)
+
+    def _write_to_known(self, connection: Connection, known: Account, base_url: str) -> Mail | None:
+        """Whoever registers with an address that has an account gets a way to choose its password, and by it to prove
+        the address: whose password was first is not known to be theirs.
+        """
+        if not may_reset(known):
+            return None
+        made = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, known.account_id)
+        if made is None:
+            return None
+        link = write_link(base_url, LinkPurpose.RESET_PASSWORD, made.token)
+        return letters.known_address_letter(known.email, self._brand_name, link)
+
+    def _write_verification(self, connection: Connection, errand: Errand) -> Mail | None:
+        account = storage.find_by_email(connection, errand["email"])
+        if account is None or account.state is not AccountState.UNVERIFIED:
+            return None
+        made = self._links.make_mailed_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
+        if made is None:
+            return None
+        link = write_link(errand["base_url"], LinkPurpose.VERIFY_EMAIL, made.token)
+        return letters.verification_letter(account.email, self._brand_name, link)

@@ -1,0 +1,297 @@
+"""People, the owners granted to them, and the passwords that they had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+
+from letstalk.accounts.models import Account, AccountState, Role, name_key
+from letstalk.db.database import UtcDateTime, metadata
+
+ROLES = "role IN ({})".format(", ".join(f"'{role.value}'" for role in Role))
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", String(36), primary_key=True),
+    Column("username", String(64)),
+    # Compared by their keys: folding case can make a text longer.
+    Column("username_key", String(64)),
+    Column("email", String(254), nullable=False),
+    Column("email_key", String(1024), nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("state", String(20), nullable=False),
+    Column("phone", String(16)),
+    Column("second_factor", Boolean, nullable=False),
+    # Fernet over the scrypt hash: a copy of the database, without the keys, cannot even try passwords.
+    Column("password_sealed", Text),
+    Column("password_changed_at", UtcDateTime),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("last_signed_in_at", UtcDateTime),
+    UniqueConstraint("username_key"),
+    UniqueConstraint("email_key"),
+    CheckConstraint(ROLES, name="role"),
+    CheckConstraint("state IN ({})".format(", ".join(f"'{state.value}'" for state in AccountState)), name="state"),
+    CheckConstraint("length(username) BETWEEN 2 AND 64", name="username_length"),
+    CheckConstraint("length(email) BETWEEN 3 AND 254", name="email_length"),
+    CheckConstraint("(username IS NULL) = (username_key IS NULL)", name="username_key"),
+    CheckConstraint("state IN ('invited', 'disabled') OR username IS NOT NULL", name="username_known"),
+    CheckConstraint("(password_sealed IS NULL) = (password_changed_at IS NULL)", name="password_changed_at"),
+    CheckConstraint("phone IS NOT NULL OR NOT second_factor", name="second_factor_has_phone"),
+    Index(None, "created_at", "account_id"),
+    Index(None, "phone"),
+)
+
+account_grants = Table(
+    "account_grants",
+    metadata,
+    Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", String(128), primary_key=True),
+    CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
+)
+
+password_history = Table(
+    "password_history",
+    metadata,
+    Column("entry_id", String(36), primary_key=True),
+    Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    Column("password_sealed", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index(None, "account_id", "created_at"),
+)
+
+_KNOWN = tuple(
+    column
+    for column in accounts.c
+    if column.name not in ("username_key", "email_key", "password_sealed", "password_changed_at")
+)
+_ACCOUNT = select(*_KNOWN, accounts.c.password_sealed.is_not(None).label("has_password"))
+_GRANTS = select(account_grants.c.account_id, account_grants.c.user_id).order_by(account_grants.c.user_id)
+_BY_NAME = select(accounts.c.account_id, accounts.c.password_sealed).where(
+    or_(accounts.c.username_key == bindparam("key"), accounts.c.email_key == bindparam("key"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFilter:
+    """Which people a list shows; `search` keeps those with the text in name or address."""
+
+    role: Role | None = None
+    state: AccountState | None = None
+    search: str | None = None
+
+
+def insert_account(connection: Connection, account: Account, password_sealed: str | None) -> None:
+    """With its grants. Raises IntegrityError when the id, the name or the address is taken."""
+    connection.execute(
+        insert(accounts).values(
+            account_id=account.account_id,
+            created_at=account.created_at,
+            password_sealed=password_sealed,
+            password_changed_at=None if password_sealed is None else account.created_at,
+            **_changeable(account),
+        )
+    )
+    _insert_grants(connection, account.account_id, account.user_ids)
+
+
+def update_account(connection: Connection, account: Account) -> None:
+    """Write what can change of `account`, its grants among it; neither its password nor when it signed in.
+
+    Raises IntegrityError when the new name or address is taken.
+    """
+    connection.execute(
+        update(accounts).where(accounts.c.account_id == account.account_id).values(**_changeable(account))
+    )
+    connection.execute(delete(account_grants).where(account_grants.c.account_id == account.account_id))
+    _insert_grants(connection, account.account_id, account.user_ids)
+
+
+def get_account(connection: Connection, account_id: str, *, hold: bool = False) -> Account | None:
+    """With `hold` nobody else changes it until the transaction ends."""
+    statement = _ACCOUNT.where(accounts.c.account_id == account_id)
+    return _one(connection, statement.with_for_update() if hold else statement)
+
+
+def find_by_email(connection: Connection, email: str) -> Account | None:
+    return _one(connection, _ACCOUNT.where(accounts.c.email_key == name_key(email)))
+
+
+def find_by_username(connection: Connection, username: str) -> Account | None:
+    return _one(connection, _ACCOUNT.where(accounts.c.username_key == name_key(username)))
+
+
+def find_password(connection: Connection, name: str) -> Row[Any, Any] | None:
+    """`account_id` and `password_sealed` of whoever has that username or e-mail address.
+
+    A username has no @ and an address has one, so that a name is one person's at most. Raw, because reading more takes
+    time that only a row that exists would cost.
+    """
+    return connection.execute(_BY_NAME, {"key": name_key(name)}).one_or_none()
+
+
+def get_password(connection: Connection, account_id: str) -> str | None:
+    statement = select(accounts.c.password_sealed).where(accounts.c.account_id == account_id)
+    sealed: str | None = connection.execute(statement).scalar_one_or_none()
+    return sealed
+
+
+def list_accounts(
+    connection: Connection, wanted: AccountFilter, *, limit: int, before: tuple[datetime, str] | None
+) -> list[Account]:
+    """At most `limit` people, the newest first, from after the place `before` (created_at, account_id) on."""
+    query = _ACCOUNT.order_by(accounts.c.created_at.desc(), accounts.c.account_id.desc()).limit(limit)
+    if wanted.role is not None:
+        query = query.where(accounts.c.role == wanted.role.value)
+    if wanted.state is not None:
+        query = query.where(accounts.c.state == wanted.state.value)
+    if wanted.search:
+        columns = (accounts.c.username, accounts.c.email)
+        query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
+    if before is not None:
+        moment, account_id = before
+        place = tuple_(bindparam("moment", moment, UtcDateTime), bindparam("place_id", account_id, String))
+        query = query.where(tuple_(accounts.c.created_at, accounts.c.account_id) < place)
+    rows = list(connection.execute(query))
+    grants: dict[str, list[str]] = {row.account_id: [] for row in rows}
+    for account_id, user_id in connection.execute(_GRANTS.where(account_grants.c.account_id.in_(grants))):
+        grants[account_id].append(user_id)
+    return [to_account(row, grants[row.account_id]) for row in rows]
+
+
+def list_accounts_of_phone(connection: Connection, phone: str) -> list[Account]:
+    """The people whose phone it is, oldest first."""
+    query = _ACCOUNT.where(accounts.c.phone == phone).order_by(accounts.c.created_at)
+    return [to_account(row, _grants_of(connection, row.account_id)) for row in connection.execute(query).all()]
+
+
+def forget_phone(connection: Connection, phone: str) -> int:
+    """Take `phone` from every account that has it, and with it the second factor. Returns how many there were."""
+    statement = update(accounts).where(accounts.c.phone == phone).values(phone=None, second_factor=False)
+    return connection.execute(statement).rowcount
+
+
+def has_accounts(connection: Connection) -> bool:
+    return connection.execute(select(accounts.c.account_id).limit(1)).first() is not None
+
+
+def count_active_admins(connection: Connection, *, without: str = "") -> int:
+    """How many people administer this installation, `without` (an account id) left out."""
+    statement = select(func.count()).where(
+        accounts.c.role == Role.ADMIN.value,
+        accounts.c.state == AccountState.ACTIVE.value,
+        accounts.c.account_id != without,
+    )
+    return connection.execute(statement).scalar_one()
+
+
+def set_password(connection: Connection, account_id: str, password_sealed: str, now: datetime) -> None:
+    values = {"password_sealed": password_sealed, "password_changed_at": now}
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+
+
+def clear_password(connection: Connection, account_id: str) -> None:
+    """Let nobody sign in to the account by a password until a new one is set."""
+    values = {"password_sealed": None, "password_changed_at": None}
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+
+
+def note_sign_in(connection: Connection, account_id: str, now: datetime) -> None:
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(last_signed_in_at=now))
+
+
+def delete_account(connection: Connection, account_id: str) -> bool:
+    """Whether there was one; what hangs on it goes with it."""
+    return connection.execute(delete(accounts).where(accounts.c.account_id == account_id)).rowcount == 1
+
+
+def keep_old_password(connection: Connection, entry_id: str, account_id: str, sealed: str, now: datetime) -> None:
+    connection.execute(
+        insert(password_history).values(
+            entry_id=entry_id, account_id=account_id, password_sealed=sealed, created_at=now
+        )
+    )
+
+
+def list_old_passwords(connection: Connection, account_id: str) -> list[tuple[str, str]]:
+    """(entry id, sealed hash) of the passwords before the present one, the newest first."""
+    statement = (
+        select(password_history.c.entry_id, password_history.c.password_sealed)
+        .where(password_history.c.account_id == account_id)
+        .order_by(password_history.c.created_at.desc(), password_history.c.entry_id)
+    )
+    return [(row.entry_id, row.password_sealed) for row in connection.execute(statement)]
+
+
+def forget_old_passwords(connection: Connection, entry_ids: Iterable[str]) -> None:
+    connection.execute(delete(password_history).where(password_history.c.entry_id.in_(list(entry_ids))))
+
+
+def to_account(row: Any, user_ids: Sequence[str]) -> Account:
+    return Account(
+        account_id=row.account_id,
+        username=row.username,
+        email=row.email,
+        role=Role(row.role),
+        state=AccountState(row.state),
+        phone=row.phone,
+        user_ids=tuple(user_ids),
+        created_at=row.created_at,
+        second_factor=row.second_factor,
+        has_password=bool(row.has_password),
+        last_signed_in_at=row.last_signed_in_at,
+    )
+
+
+def _one(connection: Connection, statement: Any) -> Account | None:
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else to_account(row, _grants_of(connection, row.account_id))
+
+
+def _grants_of(connection: Connection, account_id: str) -> list[str]:
+    rows = connection.execute(_GRANTS.where(and_(account_grants.c.account_id == account_id)))
+    return [row.user_id for row in rows]
+
+
+def _insert_grants(connection: Connection, account_id: str, user_ids: Sequence[str]) -> None:
+    if user_ids:
+        rows = [{"account_id": account_id, "user_id": user_id} for user_id in user_ids]
+        connection.execute(insert(account_grants), rows)
+
+
+def _changeable(account: Account) -> dict[str, Any]:
+    return {
+        "username": account.username,
+        "username_key": None if account.username is None else name_key(account.username),
+        "email": account.email,
+        "email_key": name_key(account.email),
+        "role": account.role.value,
+        "state": account.state.value,
+        "phone": account.phone,
+        "second_factor": account.second_factor,
+    }

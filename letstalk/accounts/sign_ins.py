@@ -1,0 +1,151 @@
+"""Signing in with a name and a password, staying signed in, and signing out."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from letstalk.accounts import repository as storage
+from letstalk.accounts.account_passwords import AccountPasswords
+from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
+from letstalk.accounts.models import Account, AccountState, Device
+from letstalk.accounts.password_hashing import PasswordService
+from letstalk.accounts.second_factors import SecondFactorService
+from letstalk.accounts.service import AccountService
+from letstalk.accounts.sign_in_throttles import Attempt, SignInThrottle
+from letstalk.audit.service import AuditTrail
+from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
+from letstalk.core.errors import Forbidden, InvalidCredentials, InvalidToken, NotFound
+from letstalk.db.database import Database
+from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import sign_ins_total
+
+__all__ = ["SignInService", "SignedIn"]
+
+log = get_logger(__name__)
+
+
+class SignInService:
+    def __init__(
+        self,
+        db: Database,
+        accounts: AccountService,
+        account_passwords: AccountPasswords,
+        passwords: PasswordService,
+        throttle: SignInThrottle,
+        sessions: AccountSessionService,
+        second_factors: SecondFactorService,
+        audit: AuditTrail,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._account_passwords = account_passwords
+        self._passwords = passwords
+        self._throttle = throttle
+        self._sessions = sessions
+        self._second_factors = second_factors
+        self._audit = audit
+        self._clock = clock
+
+    def sign_in(self, name: str, password: str, device: Device) -> SignedIn:
+        """A session for whoever has that username or e-mail address, and that password.
+
+        Raises InvalidCredentials, the same after the same work for every reason; TooManyRequests; SecondFactorRequired,
+        a call being under way; PhoneRequired; Unavailable.
+        """
+        account = self.check_password(name, password, device)
+        self.require_second_factor(account, "password")
+        return self.start_session(account.account_id, device, "password")
+
+    def check_password(self, name: str, password: str, device: Device) -> Account:
+        """The active account that name and password belong to. Raises as `sign_in`, but asks for no second factor.
+
+        Forbidden `email_not_verified` for one who registered and has not opened the link.
+        """
+        attempt = self._throttle.begin(name, device.address)
+        is_right = self._passwords.is_right(password, attempt.password_sealed)
+        account = None
+        if is_right and attempt.account_id is not None:
+            account = self._take_back(attempt)
+        if account is not None and account.state is AccountState.UNVERIFIED:
+            sentence = "Your e-mail address is not verified yet. Open the link that we mailed."
+            raise Forbidden(sentence, code="email_not_verified")
+        if account is None or not account.is_active:
+            sign_ins_total.labels("refused").inc()
+            log.warning("sign_in_refused", address=device.address)
+            raise InvalidCredentials
+        sign_ins_total.labels("accepted").inc()
+        return account
+
+    def require_second_factor(self, account: Account, method: str) -> None:
+        """Return where none is asked of `account`; else call its phone. Raises SecondFactorRequired, PhoneRequired, and
+        what a call can be refused with: TooManyRequests, Unavailable, DestinationBlocked.
+        """
+        if self._second_factors.is_required(account):
+            self._second_factors.begin(account, method)
+
+    def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
+        """The session that waited for the code. Raises NotAuthenticated `invalid_challenge`, InvalidCode, Gone."""
+        account_id, method = self._second_factors.finish(challenge, code)
+        return self.start_session(account_id, device, method)
+
+    def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
+        """See `AccountSessionService.start_session`: for whoever has shown in some other way who they are."""
+        return self._sessions.start_session(account_id, device, method)
+
+    def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
+        """See `AccountSessionService.start_browser_session`. Returns the value of the cookie."""
+        return self._sessions.start_browser_session(account_id, device, method)
+
+    def refresh(self, refresh_token: str, device: Device) -> SignedIn:
+        """See `AccountSessionService.refresh`. Raises InvalidToken."""
+        return self._sessions.refresh(refresh_token, device)
+
+    def log_out(self, actor: Actor, *, everywhere: bool = False) -> int:
+        """End the actor's session, or all that their account has. Returns how many were ended."""
+        if actor.account_id is None or actor.session_id is None:
+            raise NotFound("An API token has no session. It can be revoked.")
+        if everywhere:
+            return self._sessions.end_all_sessions(actor.account_id, actor, reason="signed_out_everywhere")
+        self._sessions.end_session(actor, actor.session_id, "signed_out")
+        return 1
+
+    def change_password(self, actor: Actor, current: str, new: str, device: Device) -> SignedIn:
+        """A new password, and a new pair of tokens for this session, of which the old ones are refused from now on.
+
+        All other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
+        """
+        self._replace_password(actor, current, new, device)
+        return self._sessions.renew_tokens(actor.session_id or "")
+
+    def change_password_in_browser(self, actor: Actor, current: str, new: str, device: Device) -> None:
+        """The same for a browser, whose session goes on."""
+        self._replace_password(actor, current, new, device)
+
+    def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
+        """The account of a person who shows their password once more. Raises InvalidCredentials, TooManyRequests.
+
+        Counted as a sign-in: a stolen access token must not be a way to guess the password.
+        """
+        account = None if actor.account_id is None else self._accounts.find(actor.account_id)
+        if account is None:
+            raise InvalidToken
+        return self.check_password(account.username or account.email, password, device)
+
+    def _replace_password(self, actor: Actor, current: str, new: str, device: Device) -> None:
+        account = self.confirm_password(actor, current, device)
+        sealed = self._account_passwords.prepare(new, account=account, field="new_password")
+        with self._db.write() as connection:
+            self._account_passwords.store(
+                connection, account.account_id, sealed, actor=actor, keep_session=actor.session_id
+            )
+
+    def _take_back(self, attempt: Attempt) -> Account | None:
+        with self._db.write() as connection:
+            self._throttle.take_back(connection, attempt, self._clock())
+            return self._read(connection, attempt.account_id or "")
+
+    @staticmethod
+    def _read(connection: Connection, account_id: str) -> Account | None:
+        return storage.get_account(connection, account_id)

@@ -1,0 +1,108 @@
+"""Who did what to which token or account, and who was turned away."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
+
+from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.deletions import delete_oldest
+from letstalk.db.insertions import insert_into
+
+audit_events = Table(
+    "audit_events",
+    metadata,
+    Column("event_id", String(36), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("actor_kind", String(32)),
+    Column("actor_user_id", String(128)),
+    Column("actor_token_id", String(36)),
+    # No foreign key: what happened outlives what it happened to.
+    Column("token_id", String(36)),
+    Column("actor_account_id", String(36)),
+    Column("account_id", String(36)),
+    Column("address", String(64)),
+    Column("request_id", String(64)),
+    Column("detail", Text, nullable=False),
+    CheckConstraint("length(action) BETWEEN 1 AND 64", name="action_length"),
+    CheckConstraint("detail LIKE '{%}'", name="detail_object"),
+    Index(None, "at"),
+    Index(None, "token_id", "at"),
+    Index(None, "account_id", "at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One entry. `action` is a dotted word (`token.created`, `refused`); `detail` is JSON, without any secret."""
+
+    event_id: str
+    at: datetime
+    action: str
+    actor_kind: str | None = None
+    actor_user_id: str | None = None
+    actor_token_id: str | None = None
+    token_id: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    actor_account_id: str | None = None
+    account_id: str | None = None
+
+
+def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
+    """Write all of `events`, of which there is at least one; those that stand already are left as they are.
+
+    A commit whose answer was lost is repeated, and what it wrote must not stop the repeat for ever.
+    """
+    connection.execute(
+        insert_into(audit_events, connection.dialect.name).on_conflict_do_nothing(index_elements=["event_id"]),
+        [
+            {
+                "event_id": event.event_id,
+                "at": event.at,
+                "action": event.action,
+                "actor_kind": event.actor_kind,
+                "actor_user_id": event.actor_user_id,
+                "actor_token_id": event.actor_token_id,
+                "token_id": event.token_id,
+                "actor_account_id": event.actor_account_id,
+                "account_id": event.account_id,
+                "address": event.address,
+                "request_id": event.request_id,
+                "detail": json.dumps(event.detail),
+            }
+            for event in events
+        ],
+    )
+
+
+def list_events(
+    connection: Connection,
+    *,
+    token_id: str | None = None,
+    account_id: str | None = None,
+    action: str | None = None,
+    limit: int = 100,
+) -> list[AuditEvent]:
+    """The newest `limit` events, newest first, of one token, one account or one action if named."""
+    query = select(audit_events).order_by(audit_events.c.at.desc(), audit_events.c.event_id).limit(limit)
+    if token_id is not None:
+        query = query.where(audit_events.c.token_id == token_id)
+    if account_id is not None:
+        query = query.where(audit_events.c.account_id == account_id)
+    if action is not None:
+        query = query.where(audit_events.c.action == action)
+    rows = connection.execute(query).mappings()
+    return [AuditEvent(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
+
+
+def erase_events(connection: Connection, before: datetime) -> int:
+    """Forget some of what happened before `before`, the oldest first. Returns how many events went."""
+    return delete_oldest(connection, audit_events.c.at, before)

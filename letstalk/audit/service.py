@@ -1,0 +1,163 @@
+"""The audit trail: every change of a token, an account or a session, and every refusal."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from letstalk.audit import repository as audit_events
+from letstalk.audit.repository import AuditEvent
+from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
+from letstalk.db.database import Database
+from letstalk.db.deletions import delete_in_batches
+from letstalk.observability.bindings import bound_ids
+from letstalk.observability.logs import get_logger
+
+log = get_logger(__name__)
+
+REFUSED = "refused"
+DROPPED = "refusals_dropped"
+MAX_BUFFERED = 10_000
+
+
+class AuditTrail:
+    """Changes are written with the change itself; refusals wait in memory for `flush`.
+
+    A refusal that wrote at once would let anyone turn wrong tokens into disk writes, and would take a different time
+    from one that does not. What waits is bounded; what did not fit is counted, and that count is an event too. A
+    process that is killed loses the refusals of its last half second, never a change.
+
+    No entry holds a token or a secret: callers pass ids. The request's id comes from the log context.
+    """
+
+    def __init__(self, db: Database, *, clock: Clock, max_buffered: int = MAX_BUFFERED) -> None:
+        self._db = db
+        self._clock = clock
+        self._max_buffered = max_buffered
+        self._waiting: deque[AuditEvent] = deque()
+        self._dropped = 0
+        self._lock = threading.Lock()
+        self._flush_lock = threading.Lock()
+
+    def record(
+        self,
+        connection: Connection,
+        actor: Actor | None,
+        action: str,
+        *,
+        token_id: str | None = None,
+        account_id: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+        address: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Write an event in `connection`'s transaction: it stands if and only if the change does."""
+        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
+        audit_events.insert_events(connection, [event])
+
+    def note(
+        self,
+        action: str,
+        *,
+        actor: Actor | None = None,
+        token_id: str | None = None,
+        account_id: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+        address: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Keep an event for the next `flush`. Returns at once, and never fails."""
+        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
+        with self._lock:
+            if len(self._waiting) < self._max_buffered:
+                self._waiting.append(event)
+            else:
+                self._dropped += 1
+
+    def record_refusal(
+        self,
+        code: str,
+        *,
+        actor: Actor | None = None,
+        token_id: str | None = None,
+        account_id: str | None = None,
+        address: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Keep the refusal `code` (an error's stable code) for the next `flush`."""
+        self.note(
+            REFUSED,
+            actor=actor,
+            token_id=token_id,
+            account_id=account_id,
+            detail={"code": code},
+            address=address,
+            request_id=request_id,
+        )
+
+    def flush(self) -> bool:
+        """Write what waits, in one transaction. Returns False when the database did not take it: it waits on."""
+        with self._flush_lock:
+            with self._lock:
+                batch, dropped = list(self._waiting), self._dropped
+                self._waiting.clear()
+                self._dropped = 0
+            events = batch
+            if dropped:
+                events = [*batch, self._event(DROPPED, None, None, None, None, None, {"count": dropped})]
+            if not events:
+                return True
+            try:
+                with self._db.write() as connection:
+                    audit_events.insert_events(connection, events)
+            except SQLAlchemyError as error:
+                log.warning("audit_not_flushed", error=type(error).__name__, events=len(events))
+                self._put_back(batch, dropped)
+                return False
+            return True
+
+    def erase_before(self, moment: datetime) -> int:
+        """Forget events older than `moment` (the retention sweep). Returns how many went."""
+        return delete_in_batches(self._db, lambda connection: audit_events.erase_events(connection, moment))
+
+    def _put_back(self, batch: list[AuditEvent], dropped: int) -> None:
+        with self._lock:
+            newer = list(self._waiting)
+            kept = [*batch, *newer][: self._max_buffered]
+            self._waiting = deque(kept)
+            self._dropped += dropped + len(batch) + len(newer) - len(kept)
+
+    def _event(
+        self,
+        action: str,
+        actor: Actor | None,
+        token_id: str | None,
+        account_id: str | None,
+        address: str | None,
+        request_id: str | None,
+        detail: Mapping[str, Any],
+    ) -> AuditEvent:
+        address = address or (actor.address if actor else None)
+        request_id = request_id or bound_ids().get("request_id")
+        return AuditEvent(
+            event_id=str(uuid4()),
+            at=self._clock(),
+            action=action,
+            actor_kind=actor.kind.value if actor else None,
+            actor_user_id=actor.user_id if actor else None,
+            actor_token_id=actor.token_id if actor else None,
+            token_id=token_id,
+            actor_account_id=actor.account_id if actor else None,
+            account_id=account_id,
+            address=address[:64] if address else None,
+            request_id=request_id[:64] if request_id else None,
+            detail=detail,
+        )

@@ -1,0 +1,1 @@
+"""Calls: saying a script to a phone before a deadline."""

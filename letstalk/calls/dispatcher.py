@@ -1,0 +1,300 @@
+"""Placing calls: as many at once as there are channels, owners in turn, each exactly once.
+
+The row is the truth. A call is claimed by a conditional UPDATE, dialed under a lease, and repeated with the same
+`command_id` only while the provider still remembers it; what may have been placed after that is never dialed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.calls import queue as queue
+from letstalk.calls import repository as call_storage
+from letstalk.calls.lifecycle import command, end_call, fail_verification, give_call_up
+from letstalk.calls.models import Call, CallStatus, Command
+from letstalk.calls.policy import SILENCE, CallPolicy
+from letstalk.calls.scheduling import back_off_seconds, is_too_late, retry_window_ends
+from letstalk.core.clock import Clock
+from letstalk.db.database import Database
+from letstalk.observability.logs import about, get_logger
+from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
+from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
+from letstalk.verifications.models import VerificationStatus
+from letstalk.worker.wakeups import Nudges
+
+log = get_logger(__name__)
+
+LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
+CLAIMS_TO_SPARE = 8  # looked at beyond the free channels: some calls may be late, or two of them to one phone
+LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead by then
+
+TOO_LATE_REASON = "The code would have expired before it could be heard."
+NOT_WANTED_REASON = "The verification was over before the call was placed."
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    """The right to dial, until a later attempt; `was_uncertain` when an earlier one may have placed the call."""
+
+    command: DialCommand
+    attempt: int
+    was_uncertain: bool
+    claimed_at: datetime
+
+
+class DispatchService:
+    def __init__(self, db: Database, provider: CallProvider, nudges: Nudges, clock: Clock, policy: CallPolicy) -> None:
+        self._db = db
+        self._provider = provider
+        self._nudges = nudges
+        self._clock = clock
+        self._policy = policy
+
+    def dispatch(self, *, is_channel_free: bool = False, note_full: Callable[[], None] = lambda: None) -> None:
+        """Claim as many waiting calls as there are free channels, and have them dialed.
+
+        Where it is not said that a channel is free, a look comes first, which takes no writer's turn from others.
+        `note_full` is called, before anything is dialed, where no channel is left for whoever comes next.
+        """
+        if not is_channel_free:
+            with self._db.read() as connection:
+                is_full = queue.count_live(connection) >= self._policy.channels
+                is_any = not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
+            if is_full:
+                note_full()
+            if not is_any:
+                return
+        lease, others, is_full = self._claim()
+        if is_full:
+            note_full()
+        for call_id in others:
+            self._nudges.dial(call_id)
+        if lease is not None:
+            with about(call_id=lease.command.call_id):
+                self._dial(lease)
+
+    def dial(self, call_id: str) -> None:
+        """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
+        with about(call_id=call_id):
+            lease = self._lease(call_id)
+            if lease is not None:
+                self._dial(lease)
+            else:
+                # It may have been ended for want of wanting, which frees its channel.
+                self._nudges.dispatch(is_channel_free=True)
+
+    def drop_late_calls(self) -> None:
+        """Fail the waiting calls whose code would expire before it could be heard."""
+        with self._db.read() as connection:
+            latest = self._clock() + timedelta(seconds=self._policy.placing_seconds)
+            late = queue.list_late(connection, latest)
+        for call_id in late:
+            with self._db.write() as connection:
+                self._still_worth_placing(connection, call_id, self._clock())
+
+    def _dial(self, lease: _Lease) -> None:
+        call_id = lease.command.call_id
+        dial_delay_seconds.observe((self._clock() - lease.claimed_at).total_seconds())
+        try:
+            provider_call_id = self._provider.dial(lease.command)
+        except CallRefused as error:
+            self._fail(lease, error.reason)
+        except ProviderBusy as error:
+            # A limit tells nothing of an earlier try that may have got through.
+            if lease.was_uncertain:
+                self._dial_again_later(lease)
+            else:
+                self._put_back(lease, error)
+        except OutcomeUnknown:
+            self._dial_again_later(lease)
+        else:
+            self._note_placed(call_id, provider_call_id)
+
+    def _claim(self) -> tuple[_Lease | None, list[str], bool]:
+        """The right to dial the first claimed call, the ids of the others, and whether all channels are taken now."""
+        lease: _Lease | None = None
+        claimed: list[str] = []
+        with self._db.write() as connection:
+            self._db.lock_with_next(connection, "dispatch")
+            now = self._clock()
+            free = self._policy.channels - queue.count_live(connection)
+            phones: set[str] = set()
+            found = queue.list_claimable(connection, now, free + CLAIMS_TO_SPARE) if free > 0 else []
+            for call_id, phone in found:
+                if len(claimed) >= free:
+                    break
+                call = None if phone in phones else self._still_worth_placing(connection, call_id, now)
+                if call is None:
+                    continue
+                phones.add(phone)
+                values: dict[str, Any] = {
+                    "status": CallStatus.DIALING.value,
+                    "holds_channel": True,
+                    "started_at": now,
+                    "leased_until": now,
+                    "ask_provider_at": now + self._policy.longest,
+                }
+                if not claimed:
+                    # This worker dials it, now: another lease would be another transaction.
+                    lease, leased = self._next_lease(call, now)
+                    values |= leased
+                if call_storage.update_call_if(connection, call_id, was=CallStatus.QUEUED, **values):
+                    call_storage.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
+                    queue_seconds.observe((now - call.created_at).total_seconds())
+                    claimed.append(call_id)
+        if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
+            self._nudges.dispatch()
+        return lease if claimed else None, claimed[1:], len(claimed) >= free
+
+    def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
+        """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
+        held = call_storage.lock_call(connection, call_id)
+        if held is None or held[0].status is not CallStatus.QUEUED:
+            return None
+        call, verification = held
+        if verification.status is VerificationStatus.PENDING:
+            if not is_too_late(verification.expires_at, now, self._policy.placing_seconds):
+                return call
+            end_call(connection, call, CallStatus.FAILED, TOO_LATE_REASON, now)
+            # One that has expired by now was told to be so already, and stays it.
+            if verification.status_at(now) is VerificationStatus.PENDING:
+                fail_verification(connection, call.verification_id)
+        else:
+            end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
+        return None
+
+    def _lease(self, call_id: str) -> _Lease | None:
+        """Take the right to dial, with everything re-read. None when there is nothing to dial (any more)."""
+        with self._db.write() as connection:
+            now = self._clock()
+            held = call_storage.lock_call(connection, call_id)
+            if held is None or not queue.lease_dial(connection, call_id, now, now + LEASE):
+                return None
+            call, verification = held
+            wanted = verification.status_at(now) is VerificationStatus.PENDING
+            if call.is_uncertain and (not wanted or now >= retry_window_ends(call.first_dial_at or now)):
+                give_call_up(connection, call, now, must_be_over_after=self._policy.longest)
+                return None
+            if not wanted:
+                end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
+                return None
+            lease, values = self._next_lease(call, now)
+            call_storage.update_call(connection, call_id, **values)
+            return lease
+
+    def _next_lease(self, call: Call, now: datetime) -> tuple[_Lease, dict[str, Any]]:
+        """The right to dial, and the column values that give it."""
+        dial_round, first_dial_at = call.dial_round, call.first_dial_at
+        if first_dial_at is None or now >= retry_window_ends(first_dial_at):
+            dial_round, first_dial_at = dial_round + 1, now
+        dial = DialCommand(
+            call_id=call.call_id,
+            phone=call.phone,
+            command_id=f"{call.call_id}-dial-{dial_round}",
+            detect_machine=self._policy.detect_machines,
+            ring_seconds=self._policy.ring_seconds,
+            call_limit_seconds=self._policy.call_limit_seconds,
+        )
+        attempt = call.dial_attempts + 1
+        return _Lease(dial, attempt, call.is_uncertain, claimed_at=call.started_at or now), {
+            "leased_until": now + LEASE,
+            "dial_attempts": attempt,
+            "dial_round": dial_round,
+            "first_dial_at": first_dial_at,
+            # Until an answer says otherwise: this process may die before it hears one.
+            "is_uncertain": True,
+        }
+
+    def _note_placed(self, call_id: str, provider_call_id: str) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            verification_id = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
+            if verification_id is not None:
+                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+        if verification_id is None:
+            self._note_placed_late(call_id, provider_call_id)
+        else:
+            log.info("call_placed", call_id=call_id, verification_id=verification_id)
+
+    def _ringing_ends(self, now: datetime) -> datetime:
+        """When to ask about a call that rings from `now` on, should no event come."""
+        return now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
+
+    def _note_placed_late(self, call_id: str, provider_call_id: str) -> None:
+        """The same where something has happened to the call since it was dialed."""
+        with self._db.write() as connection:
+            now = self._clock()
+            held = call_storage.lock_call(connection, call_id)
+            if held is None or (held[0].is_over and not held[0].holds_channel):
+                return
+            call, verification = held
+            values: dict[str, Any] = {"provider_call_id": provider_call_id, "is_uncertain": False, "reason": None}
+            if call.status in (CallStatus.DIALING, CallStatus.QUEUED):
+                # It rings, also where a later try was told otherwise and has put it back.
+                values |= {"status": CallStatus.RINGING.value, "holds_channel": True}
+                values["started_at"] = call.started_at or now
+                values["ask_provider_at"] = self._ringing_ends(now)
+                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+            wanted = verification.status_at(now) is VerificationStatus.PENDING
+            if not wanted and call.command is not Command.HANG_UP:
+                values |= command(call, Command.HANG_UP, now)
+                values |= {"end_status": CallStatus.CANCELED.value, "end_reason": NOT_WANTED_REASON}
+            call_storage.update_call(connection, call_id, **values)
+            has_command = "command" in values or call.command is not None
+        log.info("call_placed", call_id=call_id, verification_id=call.verification_id)
+        if has_command:
+            self._nudges.carry_out(call_id)
+
+    def _put_back(self, lease: _Lease, error: ProviderBusy) -> None:
+        """Back into the queue with a pause."""
+        with self._db.write() as connection:
+            now = self._clock()
+            call = self._still_dialed(connection, lease)
+            if call is None:
+                return
+            asked_seconds = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
+            pause_seconds = max(back_off_seconds(call.dial_attempts), asked_seconds)
+            call_storage.insert_call_event(connection, call.call_id, now, "put_back")
+            values: dict[str, Any] = {
+                "status": CallStatus.QUEUED.value,
+                "reason": error.reason,
+                "holds_channel": False,
+                "started_at": None,
+                "ask_provider_at": None,
+                "not_before": now + timedelta(seconds=pause_seconds),
+                "is_uncertain": False,
+            }
+            if error.disproved:
+                values["first_dial_at"] = None
+            call_storage.update_call(connection, call.call_id, **values)
+        calls_put_back_total.labels("limit" if error.disproved else "error").inc()
+        log.info("call_put_back", call_id=call.call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
+        self._nudges.dispatch_later(pause_seconds)
+
+    def _dial_again_later(self, lease: _Lease) -> None:
+        with self._db.write() as connection:
+            if call := self._still_dialed(connection, lease):
+                pause = timedelta(seconds=back_off_seconds(min(call.dial_attempts, 3)))
+                call_storage.update_call(connection, call.call_id, leased_until=self._clock() + pause)
+
+    def _fail(self, lease: _Lease, reason: str) -> None:
+        with self._db.write() as connection:
+            if call := self._still_dialed(connection, lease):
+                end_call(connection, call, CallStatus.FAILED, reason, self._clock())
+                fail_verification(connection, call.verification_id)
+        self._nudges.dispatch(is_channel_free=True)
+
+    def _still_dialed(self, connection: Connection, lease: _Lease) -> Call | None:
+        """The call, while `lease` decides about it: nobody has dialed it since, and no event says that it rings.
+
+        An answer may come when the lease has run out. The channel is then in the hands of the worker that took it over.
+        """
+        held = call_storage.lock_call(connection, lease.command.call_id)
+        if held is None or held[0].status is not CallStatus.DIALING or held[0].provider_call_id is not None:
+            return None
+        return held[0] if held[0].dial_attempts == lease.attempt else None

@@ -1,0 +1,15 @@
+"""Every command of `flask` that is ours."""
+
+from __future__ import annotations
+
+import click
+
+from letstalk.accounts.cli import accounts
+from letstalk.operations.db_cli import db
+from letstalk.operations.doctor_cli import doctor
+from letstalk.operations.keys_cli import keys
+from letstalk.operations.privacy_cli import privacy
+from letstalk.operations.worker_cli import worker
+from letstalk.tokens.cli import tokens
+
+GROUPS: tuple[click.Command, ...] = (tokens, accounts, db, keys, privacy, worker, doctor)

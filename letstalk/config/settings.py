@@ -1,0 +1,290 @@
+"""The settings: one frozen, typed object, and the only reader of the environment.
+
+Each field is the setting of the same name in upper case; its description says what the setting wants, in the
+error that a wrong value gives. Passwords, keys and addresses that may hold a password never show in a repr.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from letstalk.config import values as values_of
+from letstalk.config.jwt_issuers import JwtIssuer, read_jwt_issuers
+from letstalk.config.sources import SettingsError, gather
+from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
+
+__all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+MIN_PRODUCTION_PASSWORD_LENGTH = 12
+
+RateLimit = Annotated[
+    str | None,
+    BeforeValidator(values_of.read_rate_limit),
+    Field(description="limits such as `600 per minute` or `5 per 10 minutes; 10 per day`, or off"),
+]
+Regions = Annotated[
+    frozenset[str],
+    BeforeValidator(values_of.read_regions),
+    Field(description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, separated by commas"),
+]
+Days = Annotated[int, Field(ge=1, le=36_500, description="a whole number of days, at least 1")]
+Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
+
+
+class Settings(BaseModel):
+    """What this installation was told. Build it with `load_settings`; the constructor reads nothing by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flask_env: Literal["production", "development"] = Field("production", description="production or development")
+    port: int = Field(5000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any that is free")
+    host: Annotated[str, BeforeValidator(values_of.read_host)] = Field(description="an address or a host name")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    secret_key: SecretStr = Field(min_length=32, description="32 random characters or more")
+    encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values_of.read_encryption_keys)] = Field(
+        description="Fernet keys, separated by commas (`flask keys generate` prints one)"
+    )
+    dashboard_password: SecretStr = Field(
+        description=f"a password of {MIN_PRODUCTION_PASSWORD_LENGTH} characters or more"
+    )
+    dashboard_password_was_made: bool = False  # no setting: it was made for this start, which should print it
+
+    owner_sign_in: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
+    password_rules: Literal["nist", "classic"] = Field("nist", description="nist or classic")
+    access_token_seconds: int = Field(900, ge=60, le=3600, description="a whole number of seconds from 60 to 3600")
+    refresh_token_seconds: int = Field(
+        604_800, ge=3600, le=7_776_000, description="a whole number of seconds from 3600 to 7776000 (90 days)"
+    )
+
+    registration: Literal["open", "closed"] = Field("closed", description="open or closed")
+    smtp_host: Annotated[str | None, BeforeValidator(values_of.read_host)] = Field(
+        None, description="an address or a host name"
+    )
+    smtp_port: int | None = Field(None, ge=1, le=65535, description="a port from 1 to 65535")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="starttls, tls or none")
+    smtp_username: Annotated[str | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the name that the mail server knows this service by"
+    )
+    smtp_password: SecretStr | None = Field(None, description="the password that goes with SMTP_USERNAME")
+    mail_from: Annotated[tuple[str, str, str] | None, BeforeValidator(values_of.read_mail_from)] = Field(
+        None, description="an e-mail address, such as calls@example.com or Acme <calls@example.com>"
+    )
+
+    oidc_issuer: Annotated[str | None, BeforeValidator(values_of.read_provider_url)] = Field(
+        None, description="the https address of an OpenID Connect provider (http on loopback only)"
+    )
+    oidc_client_id: Annotated[str | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the id that the provider has given to this service"
+    )
+    oidc_client_secret: Annotated[SecretStr | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the secret that the provider has given to this service"
+    )
+    oidc_name: Annotated[str, BeforeValidator(values_of.read_brand_name)] = Field(
+        "single sign-on", description="1 to 60 characters, none of them a control character, < or >"
+    )
+    oidc_scopes: Annotated[str, BeforeValidator(values_of.read_scopes)] = Field(
+        "openid email profile", description="scopes with spaces between them, openid among them"
+    )
+    oidc_sign_up: Literal["off", "viewer", "developer"] = Field("off", description="off, viewer or developer")
+    cors_origins: Annotated[frozenset[str], BeforeValidator(values_of.read_origins)] = Field(
+        frozenset(),
+        description="origins such as https://app.example.com, separated by commas, never * (http on loopback only)",
+    )
+    jwt_issuers: Annotated[tuple[JwtIssuer, ...], BeforeValidator(read_jwt_issuers)] = Field(
+        (),
+        description="a JSON list of objects with issuer, audience, algorithms, and either jwks_url or public_key",
+    )
+
+    database_url: SecretStr = Field(description="sqlite:///path/to/file.db or postgresql://user:password@host/name")
+    sqlite_synchronous: Literal["NORMAL", "FULL"] = Field("NORMAL", description="NORMAL or FULL")
+    redis_url: Annotated[SecretStr | None, BeforeValidator(values_of.read_redis_url)] = Field(
+        None, description="redis://host:port/0 or rediss://host:port/0"
+    )
+
+    telephony_provider: Literal["telnyx", "simulator"] = Field(
+        description="telnyx, or simulator, which calls no phone (production wants it named)"
+    )
+    telnyx_api_key: SecretStr | None = Field(None, description="the API key of a Telnyx account")
+    telnyx_connection_id: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9-]{1,64}\z", description="the id of a Telnyx call control application"
+    )
+    telnyx_from_number: Annotated[str | None, BeforeValidator(values_of.read_e164)] = Field(
+        None, description="a phone number as + and 7 to 15 digits"
+    )
+    telnyx_public_key: Annotated[str | None, BeforeValidator(values_of.read_ed25519_public_key)] = Field(
+        None, description="the account's public key: 32 bytes in base64, 44 characters"
+    )
+    telnyx_base_url: Annotated[str | None, BeforeValidator(values_of.read_api_url)] = Field(
+        None, description="an http or https address"
+    )
+    public_url: Annotated[str | None, BeforeValidator(values_of.read_public_url)] = Field(
+        None, description="an https address without user, query and fragment (http on loopback only)"
+    )
+    max_concurrent_calls: int = Field(10, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    answering_machine: Literal["hang_up", "speak"] = Field("hang_up", description="hang_up or speak")
+    simulator_speed: float = Field(
+        1.0, gt=0, le=100_000, allow_inf_nan=False, description="a number above 0, at most 100000"
+    )
+    brand_name: Annotated[str, BeforeValidator(values_of.read_brand_name)] = Field(
+        "Let's Talk", description="1 to 60 characters, none of them a control character, < or >"
+    )
+
+    rate_limit_token: RateLimit = "600 per minute"
+    rate_limit_address: RateLimit = "1200 per minute"
+    rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
+    rate_limit_phone_all: RateLimit = "10 per 10 minutes; 30 per day"
+    default_region: Annotated[str | None, BeforeValidator(values_of.read_region)] = Field(
+        None, description="the ISO 3166 code of a country that has phone numbers, such as `UG`"
+    )
+    allowed_countries: Regions = frozenset()
+    blocked_countries: Regions = frozenset()
+    trusted_proxies: int = Field(0, ge=0, le=100, description="a whole number from 0 to 100")
+
+    retention_days: Days = 90
+    audit_retention_days: Days = 365
+
+    worker_threads: Threads = 8
+    worker_metrics: Annotated[tuple[str, int] | None, BeforeValidator(values_of.read_listening_address)] = Field(
+        None, description="an address and a port to listen on, such as 127.0.0.1:9101"
+    )
+    web_threads: Threads = 4
+    web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
+
+    @property
+    def is_development(self) -> bool:
+        return self.flask_env == "development"
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Settings:
+        if self.is_development and not values_of.is_loopback(self.host):
+            raise ValueError("HOST wants a loopback address such as 127.0.0.1 with FLASK_ENV=development")
+        if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
+            raise ValueError(f"DASHBOARD_PASSWORD wants {_wish('dashboard_password')} in production")
+        if self.web_processes > 1 and self.redis_url is None:
+            raise ValueError("WEB_PROCESSES wants REDIS_URL when it is more than 1, so that limits hold over all")
+        self._check_mail()
+        if self.oidc_issuer is not None and (self.oidc_client_id is None or self.public_url is None):
+            raise ValueError("OIDC_CLIENT_ID, PUBLIC_URL must be set when OIDC_ISSUER is")
+        if self.telephony_provider == "telnyx":
+            wanted = (
+                "telnyx_api_key",
+                "telnyx_connection_id",
+                "telnyx_from_number",
+                "telnyx_public_key",
+                "public_url",
+            )
+            missing = [name.upper() for name in wanted if getattr(self, name) is None]
+            if missing:
+                raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
+        return self
+
+    def _check_mail(self) -> None:
+        if self.smtp_host is None:
+            if self.registration == "open" and not self.is_development:
+                raise ValueError("REGISTRATION wants SMTP_HOST when it is open: addresses are verified by mail")
+            return
+        if self.mail_from is None or (self.public_url is None and not self.is_development):
+            raise ValueError("MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is")
+        if (self.smtp_username is None) != (self.smtp_password is None):
+            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD want each other")
+        in_the_clear = self.smtp_security == "none" and not values_of.is_loopback(self.smtp_host)
+        if in_the_clear and self.smtp_password is not None:
+            raise ValueError("SMTP_SECURITY wants starttls or tls when SMTP_PASSWORD is set")
+
+
+SETTING_NAMES = tuple(name.upper() for name in Settings.model_fields if name != "dashboard_password_was_made")
+
+# Each of these can also be given as NAME_FILE, and no error quotes its value.
+SECRET_NAMES = (
+    "SECRET_KEY",
+    "ENCRYPTION_KEYS",
+    "DASHBOARD_PASSWORD",
+    "SMTP_PASSWORD",
+    "OIDC_CLIENT_SECRET",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "TELNYX_API_KEY",
+    "TELNYX_PUBLIC_KEY",
+)
+
+
+def load_settings(
+    env: Mapping[str, str] | None = None,
+    env_file: Path | None = PROJECT_ROOT / ".env",
+    *,
+    root: Path = PROJECT_ROOT,
+) -> Settings:
+    """The settings that `env` (by default the process's environment) and `env_file` give; `env` wins.
+
+    Relative paths start at `root`. Makes the folder of an SQLite database, and in development the secrets that
+    are missing: SECRET_KEY and ENCRYPTION_KEYS once, kept in `root`/instance; DASHBOARD_PASSWORD anew each time.
+    Raises SettingsError, whose text is one line.
+    """
+    given = gather(SETTING_NAMES, SECRET_NAMES, os.environ if env is None else env, env_file, root)
+    values: dict[str, object] = {name.lower(): value for name, value in given.items()}
+    is_development = values.get("flask_env") == "development"
+    values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)
+    if "telnyx_api_key" in values:
+        values.setdefault("telephony_provider", "telnyx")
+    if given.get("OWNER_SIGN_IN", "").lower() == "off":
+        # Nobody signs in with it, so nobody has to make one up.
+        values.setdefault("dashboard_password", make_password())
+    if is_development:
+        values.setdefault("telephony_provider", "simulator")
+        _add_made_secrets(values, root / "instance")
+    values["database_url"] = _place_database(given.get("DATABASE_URL", "sqlite:///instance/letstalk.db"), root)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_in_one_line(error)) from None
+
+
+def _add_made_secrets(values: dict[str, object], folder: Path) -> None:
+    for name, make in (("secret_key", make_secret_key), ("encryption_keys", make_encryption_key)):
+        if name not in values:
+            try:
+                values[name] = read_or_make(folder / name, make)
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else error
+                raise SettingsError(f"{name.upper()} can't be kept in instance/{name}: {reason}") from None
+    if "dashboard_password" not in values:
+        values |= {"dashboard_password": make_password(), "dashboard_password_was_made": True}
+
+
+def _place_database(text: str, root: Path) -> str:
+    try:
+        url = values_of.read_database_url(text, root)
+    except ValueError:
+        raise SettingsError(f"DATABASE_URL wants {_wish('database_url')}") from None
+    path = values_of.sqlite_path(url)
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"DATABASE_URL wants a folder that can be made: {error.strerror}") from None
+    return url
+
+
+def _in_one_line(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    if not first["loc"]:
+        return str(first["ctx"]["error"])
+    field = str(first["loc"][0])
+    name, wish = field.upper(), _wish(field)
+    if first["type"] == "missing":
+        return f"{name} is missing: it wants {wish}"
+    value = str(first["input"])
+    # An address may hold a user's password, whatever the setting.
+    may_be_shown = name not in SECRET_NAMES and "@" not in value
+    return f"{name} wants {wish}" + (f", not {value[:60]!r}" if may_be_shown else "")
+
+
+def _wish(field: str) -> str:
+    return Settings.model_fields[field].description or "another value"

@@ -1,0 +1,73 @@
+"""Who is asking: the one type that guards, services and the audit trail share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from letstalk.core.errors import InvalidRequest, NotGranted
+from letstalk.core.scopes import ALL_SCOPES, Scope
+
+
+class ActorKind(StrEnum):
+    TOKEN = "token"  # an app, by its API token
+    PERSON = "person"  # someone with an account, by an access token or a browser's session
+    OWNER = "owner"  # whoever knows the dashboard's one password
+    COMMAND_LINE = "command_line"  # someone with a shell on the machine
+    LOOPBACK = "loopback"  # a laptop in development, without credentials
+    SERVICE = "service"  # this service itself, on behalf of someone who signs in
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An authenticated caller and all that bounds what it may do or hand on.
+
+    `user_id` owns the verifications that the actor starts; it is empty for a person who has not said for which of
+    several they act (`act_for`). `token_id`, `allowed_ips` (CIDR text; empty for anywhere), `expires_at` (None for
+    never) and `rate_limit` (Flask-Limiter's words; None for the default) are those of the token, and stay empty for
+    the other kinds; `account_id`, `session_id` and `user_ids` (those granted) are those of a person.
+    """
+
+    kind: ActorKind
+    user_id: str
+    scopes: frozenset[Scope]
+    token_id: str | None = None
+    allowed_ips: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    rate_limit: str | None = None
+    address: str | None = None
+    account_id: str | None = None
+    session_id: str | None = None
+    user_ids: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        return Scope.ADMIN in self.scopes
+
+    def holds(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
+    def reaches(self, user_id: str) -> bool:
+        """Whether what belongs to `user_id` is the actor's business at all; what they may do there, scopes say."""
+        if self.is_admin:
+            return True
+        return user_id in self.user_ids if self.kind is ActorKind.PERSON else user_id == self.user_id
+
+    def act_for(self, user_id: str | None) -> Actor:
+        """The actor on behalf of one owner: of `user_id`, or of the only one there is to act for.
+
+        Raises NotGranted; InvalidRequest where a person has several grants and names none.
+        """
+        if user_id is not None and not self.reaches(user_id):
+            raise NotGranted("Your account was not granted this user_id.")
+        if user_id is not None or self.user_id:
+            return self if user_id is None else replace(self, user_id=user_id)
+        if not self.user_ids:
+            raise NotGranted("No user_id is granted to your account. Ask an admin for one.")
+        raise InvalidRequest.in_field("X-User-Id", "Name in the header X-User-Id the user_id that you act for.")
+
+
+def trusted_actor(kind: ActorKind, address: str | None = None) -> Actor:
+    """Someone who administers this installation: may do everything that a token with `admin` may."""
+    return Actor(kind=kind, user_id="default_user", scopes=ALL_SCOPES, address=address)

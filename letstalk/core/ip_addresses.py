@@ -1,0 +1,118 @@
+"""The addresses that a token may be used from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
+
+from letstalk.core.errors import InvalidRequest
+
+MAX_ALLOWED = 50
+SUBSCRIBER_BITS = 64  # RFC 6177: at least that much of IPv6 is one subscriber's, to change addresses within at will
+
+Network = IPv4Network | IPv6Network
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
+
+def normalise_allowed(texts: Sequence[str]) -> tuple[str, ...]:
+    """IPs and CIDRs in their one canonical spelling, in the order given, each once.
+
+    A block of IPv4-mapped IPv6 addresses becomes the IPv4 block that it stands for. Raises InvalidRequest for an
+    empty list, for more than 50 entries, and for what is neither.
+    """
+    if not texts:
+        raise _refusal("allowed_ips must name at least one address; leave it out, or null, for anywhere.")
+    if len(texts) > MAX_ALLOWED:
+        raise _refusal(f"allowed_ips takes at most {MAX_ALLOWED} entries.")
+    return tuple(dict.fromkeys(_spell(_parse(text.strip())) for text in texts))
+
+
+def to_networks(allowed: Iterable[str]) -> tuple[Network, ...]:
+    """What `normalise_allowed` gave, ready for comparing."""
+    return tuple(ip_network(text) for text in allowed)
+
+
+def is_allowed(address: str, networks: tuple[Network, ...]) -> bool:
+    """Whether `address` lies in one of `networks`; without networks, every address does.
+
+    An address that cannot be read lies in none.
+    """
+    if not networks:
+        return True
+    try:
+        presented = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    # A dual-stack socket reports IPv4 callers as ::ffff:a.b.c.d; the owner of the list wrote a.b.c.d.
+    if presented.version == 6 and presented.ipv4_mapped is not None:
+        presented = presented.ipv4_mapped
+    return any(presented in network for network in networks)
+
+
+def subscriber_of(address: str) -> str:
+    """What to count the requests of `address` under: itself, or for IPv6 the /64 that it lies in.
+
+    Counted singly, the addresses of one household would be 2⁶⁴ callers. What is no address is left as it is.
+    """
+    if ":" not in address:
+        return address
+    try:
+        presented = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(presented, IPv6Address) and presented.ipv4_mapped is not None:
+        return str(presented.ipv4_mapped)
+    return str(ip_network(f"{presented}/{SUBSCRIBER_BITS}", strict=False))
+
+
+def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:
+    """Whether every address of `given` is one of `bounds`; an empty list stands for every address."""
+    if not bounds:
+        return True
+    if not given:
+        return False
+    merged = _merge(to_networks(bounds))
+    return all(any(_lies_in(network, bound) for bound in merged) for network in to_networks(given))
+
+
+def _merge(networks: tuple[Network, ...]) -> tuple[Network, ...]:
+    # Two halves may be listed for one whole; merged, a block is allowed exactly when one single block holds it.
+    fours = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
+    sixes = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
+    return (*fours, *sixes)
+
+
+def _lies_in(network: Network, bound: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(bound, IPv4Network) and network.subnet_of(bound)
+    return isinstance(bound, IPv6Network) and network.subnet_of(bound)
+
+
+def _parse(text: str) -> Network:
+    _, slash, length = text.partition("/")
+    # Masks (255.0.0.0 and its inverse) read differently to different people, and a zone names one machine's interface.
+    if "%" in text or (slash and not (length.isascii() and length.isdigit())):
+        raise _not_an_address(text)
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        raise _not_an_address(text) from None
+    if slash and str(network.network_address) != str(ip_address(text.partition("/")[0])):
+        raise _refusal(f"{text} has bits set beyond its length; the block is {network}.")
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        mapped = network.network_address.ipv4_mapped
+        return IPv4Network((str(mapped), network.prefixlen - 96))
+    return network
+
+
+def _spell(network: Network) -> str:
+    return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
+
+
+def _not_an_address(text: str) -> InvalidRequest:
+    return _refusal(f"{text[:50]!r} is neither an IP address nor a block like 203.0.113.0/24 or 2001:db8::/32.")
+
+
+def _refusal(message: str) -> InvalidRequest:
+    return InvalidRequest.in_field("allowed_ips", message)

@@ -1,0 +1,28 @@
+"""Where a page of a list ended, as text that nobody is meant to read."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from letstalk.core.errors import InvalidRequest
+
+
+def encode_cursor(moment: datetime, row_id: str) -> str:
+    """The place of the row that was made at `moment` under `row_id`, a UUID: URL-safe, to the microsecond."""
+    text = f"{moment.astimezone(UTC).isoformat()} {row_id}"
+    return urlsafe_b64encode(text.encode("ascii")).rstrip(b"=").decode("ascii")
+
+
+def decode_cursor(text: str) -> tuple[datetime, str]:
+    """What `encode_cursor` was given, the moment in UTC. Raises InvalidRequest for anything that it did not make."""
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        moment_text, row_id = urlsafe_b64decode(padded).decode("ascii").split(" ")
+        moment = datetime.fromisoformat(moment_text)
+        if moment.utcoffset() == timedelta(0) and str(UUID(row_id)) == row_id:
+            return moment, row_id
+    except ValueError:
+        pass
+    raise InvalidRequest.in_field("cursor", "cursor is not a next_cursor of this list.")

@@ -1,0 +1,57 @@
+"""Secrets that are made once and kept in files that only their owner may read."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from letstalk.db.crypto import generate_key
+
+make_encryption_key = generate_key
+
+
+def make_secret_key() -> str:
+    """288 random bits, in characters that need no quoting anywhere."""
+    return secrets.token_urlsafe(36)
+
+
+def make_password() -> str:
+    """96 random bits: short enough to type, too long to guess."""
+    return secrets.token_urlsafe(12)
+
+
+def write_once(path: Path, text: str) -> bool:
+    """Make `path` with mode 0600 and `text` in it, whole or not at all. Returns False where it stood already.
+
+    Of several processes that try at once, one makes it, and no one ever sees it half written. Makes the folder
+    where it is missing. Raises OSError where that is not possible.
+    """
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A plain O_EXCL on `path` itself would let another process read it before its text is there.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def read_or_make(path: Path, make: Callable[[], str]) -> str:
+    """The secret kept in `path`, made by `make` the first time. Raises OSError, or ValueError for an empty file."""
+    if not path.exists():
+        write_once(path, make() + "\n")
+    secret = path.read_text(encoding="utf-8").strip()
+    if not secret:
+        raise ValueError("the file is empty")
+    return secret

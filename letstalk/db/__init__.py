@@ -1,0 +1,1 @@
+"""The database: connections, statements, column types, encryption, migrations."""

@@ -1,0 +1,1 @@
+"""HTTP: the server, guards, errors, rate limits, headers, the OpenAPI document."""

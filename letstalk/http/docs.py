@@ -1,0 +1,61 @@
+"""The OpenAPI document, and a page to browse it that asks no other host for anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flask_openapi3_swagger
+from flask import Response, current_app, render_template, request, send_from_directory
+from flask_openapi3 import APIBlueprint, Tag
+
+from letstalk.http.guards import public
+from letstalk.http.json_bodies import MIMETYPE
+from letstalk.http.schemas import Query
+from letstalk.http.security_headers import POLICY as CONTENT_POLICY
+
+docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
+
+SWAGGER_FOLDER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
+
+# Swagger UI writes style attributes and shows its icons as data.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+DOCUMENT: dict[str, Any] = {"type": "object", "required": ["openapi", "info", "paths"]}
+
+
+class AssetPath(Query):
+    name: str
+
+
+@docs.get(
+    "/openapi.json",
+    summary="This description",
+    responses={200: {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": DOCUMENT}}}},
+)
+@public
+def get_description() -> Response:
+    """The whole API, for tools that make clients, tests and pages of it."""
+    return Response(current_app.extensions["letstalk_openapi"], mimetype=MIMETYPE)
+
+
+@docs.get(
+    "/docs",
+    summary="This description, to browse",
+    responses={200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
+)
+@public
+def browse_description() -> str:
+    """Works with no internet."""
+    request.environ[CONTENT_POLICY] = POLICY
+    return render_template("http/browse.html")
+
+
+@docs.get("/docs/assets/<path:name>", doc_ui=False)
+@public
+def asset(path: AssetPath) -> Response:
+    """Swagger UI's own files, from its Python package."""
+    return send_from_directory(SWAGGER_FOLDER, path.name, max_age=86400)

@@ -1,0 +1,219 @@
+"""Every refusal as the one JSON error shape, or as a page where a person is looking."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from werkzeug.exceptions import HTTPException
+
+from letstalk.core import errors
+from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
+from letstalk.core.scopes import Scope
+from letstalk.http.container import services
+from letstalk.http.security_headers import IS_PAGE
+from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import refusals_total, unexpected_errors_total
+from letstalk.observability.request_log import current_request_id
+from letstalk.verifications.schemas import CODE_PATTERN
+
+log = get_logger(__name__)
+
+# The first branch that fits decides, so a branch stands before the one that it grows from.
+STATUSES: tuple[tuple[type[LetsTalkError], HTTPStatus], ...] = (
+    (errors.InvalidRequest, HTTPStatus.BAD_REQUEST),
+    (errors.NotAuthenticated, HTTPStatus.UNAUTHORIZED),
+    (errors.Forbidden, HTTPStatus.FORBIDDEN),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.Gone, HTTPStatus.GONE),
+    (errors.IdempotencyKeyReused, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.TooManyRequests, HTTPStatus.TOO_MANY_REQUESTS),
+    (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+# What the framework itself refuses.
+HTTP_ERRORS: dict[int, tuple[str, str]] = {
+    400: ("invalid_request", "The request could not be read."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not take that method."),
+    413: ("too_large", "The body is too large: at most 64 KiB."),
+    415: ("unsupported_media_type", "The body must be application/json."),
+}
+
+# A body of thousands of unknown fields, or with one of thousands of characters, is not answered with as many.
+MAX_DETAILS = 20
+MAX_FIELD_CHARACTERS = 100
+
+# Asked by programs, whatever they say that they accept.
+API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
+
+REALM = 'Bearer realm="letstalk"'
+
+DATABASE_RETRY_SECONDS = 2  # how long a killed PostgreSQL takes to come back, and a bit
+
+
+def status_of(error: LetsTalkError) -> HTTPStatus:
+    for branch, status in STATUSES:
+        if isinstance(error, branch):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+# Pydantic's kinds of findings in our words, where its own speak of Python or of patterns.
+FINDINGS: dict[str, str] = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of this request",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_parsing": "must be true or false",
+    "list_type": "must be a list",
+}
+PATTERNS: dict[str, str] = {CODE_PATTERN: "must be 4 to 10 digits, as text"}
+
+
+def invalid_request_from(error: ValidationError) -> InvalidRequest:
+    """Pydantic's findings as ours, without the input: it may be a code or a token."""
+    details = []
+    for finding in error.errors(include_url=False, include_input=False)[:MAX_DETAILS]:
+        # A part with a bracket names a member of a union, which is nothing that the caller wrote.
+        field = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))[:MAX_FIELD_CHARACTERS]
+        pattern = finding.get("ctx", {}).get("pattern", "")
+        message = PATTERNS.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
+        message = message.removeprefix("Value error, ")
+        details.append(Detail(field or "body", message))
+    first = details[0]
+    is_ours = not first.message[:1].isupper()
+    sentence = f"{first.field}{' ' if is_ours else ': '}{first.message}" if first.field != "body" else first.message
+    return InvalidRequest(sentence.rstrip(".") + ".", details=tuple(details))
+
+
+def raise_invalid_request(error: ValidationError) -> Response:
+    """The callback that flask-openapi3 calls with what pydantic found."""
+    raise invalid_request_from(error)
+
+
+def render_error(error: LetsTalkError) -> Response:
+    status = status_of(error)
+    refusals_total.labels(error.code).inc()
+    body: dict[str, Any] = {"error": error.message, "code": error.code, "request_id": current_request_id()}
+    if error.details:
+        body["details"] = [{"field": detail.field, "message": detail.message} for detail in error.details]
+    if error.retry_after_seconds is not None:
+        body["retry_after"] = error.retry_after_seconds
+    if error.attempts_remaining is not None:
+        body["attempts_remaining"] = error.attempts_remaining
+    if isinstance(error, errors.SecondFactorRequired):
+        body |= {"challenge": error.challenge, "phone": error.masked_phone}
+    if isinstance(error, errors.InvalidCode):
+        body["verified"] = False
+    if error.required_scopes:
+        body["required_scopes"] = list(error.required_scopes)
+    response = jsonify(body)
+    response.status_code = status
+    if error.retry_after_seconds is not None:
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    challenge = challenge_for(error)
+    if challenge:
+        response.headers["WWW-Authenticate"] = challenge
+    return response
+
+
+def challenge_for(error: LetsTalkError) -> str | None:
+    """The WWW-Authenticate value of RFC 6750, section 3: without credentials, no error code is named."""
+    if isinstance(error, errors.MissingAuthorization):
+        return REALM
+    if isinstance(error, errors.InvalidToken):
+        return f'{REALM}, error="invalid_token"'
+    if isinstance(error, errors.InsufficientScope):
+        known = [scope for scope in error.required_scopes if scope in set(Scope)]
+        return f'{REALM}, error="insufficient_scope", scope="{" ".join(known)}"'
+    # RFC 9110, section 15.5.2: a 401 always says how to do better.
+    return REALM if isinstance(error, errors.NotAuthenticated) else None
+
+
+def note_refusal(error: LetsTalkError) -> None:
+    """Note it in the audit trail where it is about who asks; what else is wrong with a request has no place there."""
+    if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
+        log.info("refused", reason=error.code, path=request.path)
+        services().audit.record_refusal(
+            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
+        )
+
+
+def wants_page() -> bool:
+    """Whether a person is looking: an HTML view, or a browser at an address outside the API."""
+    if request.environ.get(IS_PAGE):
+        return True
+    is_api = request.path.startswith(API_PATHS)
+    return not is_api and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
+def _handle_ours(error: LetsTalkError) -> Response:
+    note_refusal(error)
+    if not wants_page():
+        return render_error(error)
+    page = _page(status_of(error), error.message)
+    if error.retry_after_seconds is not None:
+        page.headers["Retry-After"] = str(error.retry_after_seconds)
+    return page
+
+
+def _handle_http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400 or error.response is not None:
+        return make_response(error.get_response())
+    if status >= 500:
+        return _handle_unexpected(error)
+    code, message = HTTP_ERRORS.get(status, ("invalid_request", error.description or "The request was refused."))
+    if wants_page():
+        response = _page(HTTPStatus(status), message)
+    else:
+        refusals_total.labels(code).inc()
+        response = jsonify({"error": message, "code": code, "request_id": current_request_id()})
+        response.status_code = status
+    if status == 405:
+        response.headers["Allow"] = error.get_response().headers.get("Allow", "")
+    return response
+
+
+def _handle_database(error: Exception) -> Response:
+    """A database that is away, full or too busy is not the caller's fault, nor ours: ask again. What it was doing
+    may have been done, which is what an Idempotency-Key is for. A statement that is wrong stays a 500.
+    """
+    is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree)
+    if not is_away and not (isinstance(error, DBAPIError) and error.connection_invalidated):
+        return _handle_unexpected(error)
+    cause = getattr(error, "orig", None) or error
+    log.error("database_away", path=request.path, error=type(cause).__name__, reason=str(cause).split("\n")[0][:200])
+    message = "The database can't be reached. Ask again in a moment."
+    return _handle_ours(Unavailable(message, code="not_ready", retry_after_seconds=DATABASE_RETRY_SECONDS))
+
+
+def _handle_unexpected(error: Exception) -> Response:
+    unexpected_errors_total.inc()
+    log.error("unexpected_error", path=request.path, exc_info=error)
+    message = "Something went wrong on our side. The request id tells us where to look."
+    if wants_page():
+        return _page(HTTPStatus.INTERNAL_SERVER_ERROR, message)
+    response = jsonify({"error": message, "code": "internal_error", "request_id": current_request_id()})
+    response.status_code = 500
+    return response
+
+
+def _page(status: HTTPStatus, message: str) -> Response:
+    page = render_template("http/error.html", status=status, message=message, request_id=current_request_id())
+    return make_response(page, status)
+
+
+def init_errors(app: Flask) -> None:
+    app.register_error_handler(LetsTalkError, _handle_ours)
+    app.register_error_handler(HTTPException, _handle_http)
+    app.register_error_handler(DBAPIError, _handle_database)
+    app.register_error_handler(NoConnectionFree, _handle_database)
+    app.register_error_handler(Exception, _handle_unexpected)

@@ -1,0 +1,59 @@
+"""What every form of the pages shares: the answer to one that was refused, and that none is taken twice."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from flask import Response, make_response, render_template, request, session
+
+from letstalk.core.errors import LetsTalkError
+from letstalk.http.errors import note_refusal, status_of
+
+
+def answer_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
+    """The page with the form: as it was filled in, with what is wrong where there is an `error`.
+
+    The template gets `errors`, what to write beside each field that it names in `fields`, and `problem`, the sentence
+    about what belongs to none of them.
+    """
+    beside, problem = errors_by_field(error, context.pop("fields", ()))
+    page = make_response(render_template(template, errors=beside, problem=problem, **context))
+    if error is not None:
+        note_refusal(error)
+        page.status_code = status_of(error)
+        if error.retry_after_seconds is not None:
+            page.headers["Retry-After"] = str(error.retry_after_seconds)
+    return page
+
+
+def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
+    """What to write beside each of `fields`, and the sentence for what belongs to none of them."""
+    if error is None:
+        return {}, None
+    beside: dict[str, str] = {}
+    for detail in error.details:
+        field = detail.field.split(".")[0]
+        if field in fields:
+            beside.setdefault(field, detail.message)
+    return beside, None if beside else error.message
+
+
+def asked_text(field: str) -> str:
+    """What stands in a field of one line, without spaces around it."""
+    return request.form.get(field, "").strip()
+
+
+def new_submission() -> str:
+    """What marks a form whose answer shows something once."""
+    return secrets.token_urlsafe(12)
+
+
+def was_sent_before() -> bool:
+    """Whether this very form was answered already: the page that shows something once was reloaded."""
+    submission = request.form.get("submission")
+    return bool(submission) and submission == session.get("last_submission")
+
+
+def keep_submission() -> None:
+    session["last_submission"] = request.form.get("submission", "")[:40]

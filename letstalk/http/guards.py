@@ -1,0 +1,268 @@
+"""Who may call a view. Each view declares its guard; a view that declares none is refused to everyone.
+
+`check_guard` runs before every request, so that authentication comes before a body is read or validated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeVar, cast
+
+from flask import current_app, g, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from flask_wtf.csrf import CSRFError, validate_csrf
+from wtforms import ValidationError
+
+from letstalk.core.actors import Actor, ActorKind, trusted_actor
+from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
+from letstalk.core.scopes import Scope
+from letstalk.http.container import services
+from letstalk.http.extensions import csrf
+from letstalk.http.local_requests import is_local, is_own_laptop
+from letstalk.http.rate_limits import Environ, RequestLimits, address_of, request_limits
+from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
+from letstalk.observability.request_log import ROUTE
+from letstalk.services import Services
+from letstalk.tokens.models import PREFIX, check_user_id
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+API_TOKEN_START = f"{PREFIX}_"
+TOKEN_HEADER = "X-AUTH-TOKEN"  # the same as `Authorization: Bearer`, for programs that can't set that
+USER_ID_HEADER = "X-User-Id"  # whom a person acts for
+# What belongs to one owner, so that there must be one to act for.
+OWNED_SCOPES = frozenset({Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY})
+
+
+class GuardKind(StrEnum):
+    PUBLIC = "public"  # anyone
+    UNLIMITED = "unlimited"  # anyone, as often as they like: probes
+    TOKEN = "token"  # an API token or a person, with `scope` if it is named
+    PERSON = "person"  # a person with an account, whatever their role
+    SIGN_IN_PAGE = "sign_in_page"  # anyone, but a form must carry its CSRF token
+    SIGNED_IN = "signed_in"  # someone in the dashboard, with `scope` if it is named
+    SIGNATURE = "signature"  # the view checks the sender's signature itself, and counts what fails
+    METRICS = "metrics"  # loopback, or an admin token
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """`browser` also lets in whoever is signed in to the dashboard; `trusted` them too and, in development, a request
+    from loopback. With `own_account` it is for people with an account: for no token and not for the built-in owner.
+    """
+
+    kind: GuardKind
+    scope: Scope | None = None
+    trusted: bool = False
+    browser: bool = False
+    own_account: bool = False
+
+    @property
+    def takes_cookies(self) -> bool:
+        return self.trusted or self.browser
+
+
+def declare(guard: Guard) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        view.guard = guard  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
+        return view
+
+    return decorate
+
+
+def require(scope: Scope, *, trusted: bool = False, browser: bool = False) -> Callable[[View], View]:
+    """The view needs a token or a person with `scope` (see `Guard` for `trusted` and `browser`)."""
+    return declare(Guard(GuardKind.TOKEN, scope, trusted, browser))
+
+
+def require_signed_in(scope: Scope) -> Callable[[View], View]:
+    """The page is for who is signed in to the dashboard and holds `scope`."""
+    return declare(Guard(GuardKind.SIGNED_IN, scope))
+
+
+def guard_of(view: Callable[..., Any]) -> Guard | None:
+    return cast("Guard | None", getattr(view, "guard", None))
+
+
+require_any_token = declare(Guard(GuardKind.TOKEN))
+require_anyone_known = declare(Guard(GuardKind.TOKEN, browser=True))
+require_access_token = declare(Guard(GuardKind.PERSON, own_account=True))
+require_person = declare(Guard(GuardKind.PERSON, browser=True, own_account=True))
+public = declare(Guard(GuardKind.PUBLIC))
+unlimited = declare(Guard(GuardKind.UNLIMITED))
+sign_in_page = declare(Guard(GuardKind.SIGN_IN_PAGE))
+signed_in = declare(Guard(GuardKind.SIGNED_IN))
+signed_in_person = declare(Guard(GuardKind.SIGNED_IN, own_account=True))
+signature_checked = declare(Guard(GuardKind.SIGNATURE))
+metrics_reader = declare(Guard(GuardKind.METRICS))
+
+
+def current_actor() -> Actor:
+    """Who is asking. Raises MissingAuthorization where the guard let someone in without naming them."""
+    actor: Actor | None = g.get("actor")
+    if actor is None:
+        raise MissingAuthorization
+    return actor
+
+
+def remote_address() -> str:
+    return address_of(request.environ)
+
+
+def check_guard() -> ResponseReturnValue | None:
+    """Let the request through, send a person to sign in, or raise the refusal."""
+    if request.url_rule is None or request.endpoint is None:
+        return None
+    request.environ[ROUTE] = request.url_rule.rule
+    if request.endpoint == "static" or request.method == "OPTIONS":
+        return None
+    guard = guard_of(current_app.view_functions[request.endpoint])
+    if guard is None:
+        raise RuntimeError(f"{request.endpoint} declares no guard")
+    if guard.kind in (GuardKind.UNLIMITED, GuardKind.SIGNATURE):
+        return None
+    if guard.kind is GuardKind.METRICS:
+        _admit_metrics_reader()
+        return None
+    is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
+    request_limits().check_address(request.environ)
+    if is_page:
+        _check_form()
+    if guard.kind is GuardKind.SIGNED_IN:
+        if not current_user.is_authenticated:
+            return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
+        g.actor = current_user.actor_at(remote_address())
+        _check_rights(g.actor, guard)
+    elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
+        _admit(guard)
+    return None
+
+
+def _admit(guard: Guard) -> None:
+    g.actor = actor = _authenticate(guard)
+    admit(request.environ, actor, guard, services(), request_limits())
+    if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
+        g.actor = _on_behalf(actor, guard)
+
+
+def admit(
+    environ: Environ,
+    actor: Actor,
+    guard: Guard,
+    services: Services,
+    limits: RequestLimits,
+    *,
+    is_address_counted: bool = True,
+) -> None:
+    """Count a request of somebody known, and see whether it is theirs to make.
+
+    Raises TooManyRequests, Forbidden, InsufficientScope.
+    """
+    if actor.token_id is not None:
+        services.usage.count(actor.token_id)
+        check = limits.check_token if is_address_counted else limits.check_address_and_token
+        check(environ, actor.token_id, actor.rate_limit)
+    elif actor.account_id is not None:
+        limits.check_token(environ, actor.account_id, None)
+    _check_rights(actor, guard)
+
+
+def _check_rights(actor: Actor, guard: Guard) -> None:
+    if guard.own_account and actor.kind is not ActorKind.PERSON:
+        raise Forbidden("This is for people with an account: sign in.", code="person_required")
+    if guard.scope is not None and not actor.holds(guard.scope):
+        raise InsufficientScope(_in_words(guard.scope, actor, guard), required_scopes=(guard.scope.value,))
+
+
+def _in_words(scope: Scope, actor: Actor, guard: Guard) -> str:
+    if guard.kind is GuardKind.SIGNED_IN:
+        return "Your role does not let you do this. Ask an admin."
+    who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
+    return f"{who} the scope {scope.value}."
+
+
+def _on_behalf(actor: Actor, guard: Guard) -> Actor:
+    """Whoever asks, for the owner that they name: a token for its own alone. Verifications are always somebody's."""
+    named = request.headers.get(USER_ID_HEADER)
+    if named is None:
+        return actor.act_for(None) if guard.scope in OWNED_SCOPES else actor
+    # What the wire carries is bytes, which WSGI reads as Latin-1.
+    named = named.encode("latin-1", "replace").decode("utf-8", "replace")
+    try:
+        check_user_id(named)
+    except InvalidRequest as error:
+        raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
+    if actor.kind is ActorKind.TOKEN and named != actor.user_id:
+        raise Forbidden("A token acts for its own user_id alone.", code="not_granted")
+    return actor.act_for(named)
+
+
+def _authenticate(guard: Guard) -> Actor:
+    presented = _presented()
+    if presented is not None:
+        return _authenticate_token(presented)
+    if guard.takes_cookies and current_user.is_authenticated:
+        _check_csrf()
+        actor: Actor = current_user.actor_at(remote_address())
+        return actor
+    if guard.trusted and is_own_laptop():
+        request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
+        return trusted_actor(ActorKind.LOOPBACK, remote_address())
+    raise MissingAuthorization
+
+
+def _presented() -> str | None:
+    """The token of the request, however it is spelt; None without one. Raises MissingAuthorization for half of one."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        other = request.headers.get(TOKEN_HEADER)
+        if other is None:
+            return None
+        scheme, presented = "bearer", other
+    else:
+        scheme, _, presented = header.partition(" ")
+    presented = presented.strip()
+    if scheme.lower() != "bearer" or not presented:
+        raise MissingAuthorization
+    return presented
+
+
+def _authenticate_token(presented: str) -> Actor:
+    # API tokens first: they are what almost every request carries, and it costs them nothing.
+    if presented.startswith(API_TOKEN_START) or presented.count(".") != 2:
+        return services().tokens.authenticate(presented, remote_address())
+    return services().people.access_tokens.authenticate(presented, remote_address())
+
+
+def _check_form() -> None:
+    try:
+        csrf.protect()
+    except CSRFError:
+        sentence = "This form is too old, or was not sent from our own page. Go back, reload it and try again."
+        raise CsrfFailed(sentence) from None
+
+
+def _check_csrf() -> None:
+    if request.method not in UNSAFE_METHODS:
+        return
+    try:
+        validate_csrf(request.headers.get("X-CSRFToken"))
+    except ValidationError:
+        raise CsrfFailed("The X-CSRFToken header is missing or wrong.") from None
+
+
+def _admit_metrics_reader() -> None:
+    if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
+        return
+    request_limits().check_address(request.environ)
+    presented = _presented()
+    if presented is None:
+        raise MissingAuthorization
+    g.actor = _authenticate_token(presented)
+    if not g.actor.is_admin:
+        raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))

@@ -1,0 +1,249 @@
+"""The OpenAPI document: generated from the models that validate, completed from the guards that refuse.
+
+A view states what only it knows: the answer that it gives and, with `@refuses`, the refusals of its own rules. What
+its guard, its body and its Idempotency-Key can lead to is derived here, so that no view can forget it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from flask import Flask
+from flask.typing import ResponseReturnValue
+from flask_openapi3 import OpenAPI
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+from werkzeug.routing import Rule
+
+from letstalk.http.error_schemas import REFUSALS, STATUS_SENTENCES, ErrorBody, example_of
+from letstalk.http.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
+from letstalk.http.json_bodies import to_body
+from letstalk.http.openapi_texts import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY, USER_ID
+from letstalk.http.schemas import Answer, ApiModel
+
+View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
+
+REF = "#/components/schemas/{model}"
+WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
+WITH_PERSON = (*WITH_TOKEN, GuardKind.PERSON)
+# These can't do without the database, which may be away.
+WITH_DATABASE = (*WITH_PERSON, GuardKind.SIGNED_IN, GuardKind.SIGNATURE)
+
+
+def refuses(*codes: str) -> Callable[[View], View]:
+    """Declare the codes that a view's own rules answer with."""
+
+    def decorate(view: View) -> View:
+        view.refusal_codes = codes  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
+        return view
+
+    return decorate
+
+
+def idempotent(view: View) -> View:
+    """Declare that a view takes an Idempotency-Key."""
+    view.is_idempotent = True  # type: ignore[attr-defined]  # as above
+    return view
+
+
+def needs_database(view: View) -> View:
+    """Declare that a view that anyone may call can't do without the database."""
+    view.needs_database = True  # type: ignore[attr-defined]  # as above
+    return view
+
+
+def write_document(app: OpenAPI) -> bytes:
+    """The whole document as it is answered: the parts that it is made of take ten times the memory."""
+    document = to_body(_build_document(app, app.api_doc))
+    app.spec_json = {}
+    return document
+
+
+def _build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
+    """`document`, as flask-openapi3 made it, with what every operation shares and without the library's own marks."""
+    paths = document["paths"]
+    paths[DASHBOARD_PATH] = DASHBOARD
+    document["components"]["schemas"] = _schemas(document["components"]["schemas"])
+    document["components"]["headers"] = HEADERS
+    for rule in app.url_map.iter_rules():
+        for method, operation in paths.get(_path_of(rule), {}).items():
+            if method.upper() in (rule.methods or set()):
+                view = app.view_functions[rule.endpoint]
+                _Operation(method, _path_of(rule), operation, view, document["components"]["schemas"]).complete()
+    return {**document, "paths": _clean(paths), "components": _clean(document["components"])}
+
+
+def _path_of(rule: Rule) -> str:
+    return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", r"{\1}", rule.rule)
+
+
+def _schemas(names: Iterable[str]) -> dict[str, Any]:
+    """The models of those names, and the refusals' one: the library's own rendering drops examples."""
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
+    models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
+    models += [(model, "serialization") for model in _below(Answer) if model.__name__ in names]
+    _, definitions = models_json_schema(models, ref_template=REF)
+    schemas: dict[str, Any] = definitions["$defs"]
+    return schemas
+
+
+def _below(model: type[BaseModel]) -> Iterable[type[BaseModel]]:
+    for child in model.__subclasses__():
+        yield child
+        yield from _below(child)
+
+
+class _Operation:
+    """One operation of the document, being completed in place."""
+
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        described: dict[str, Any],
+        view: Callable[..., Any],
+        schemas: dict[str, Any],
+    ) -> None:
+        self._method = method
+        self._path = path
+        self._described = described
+        self._view = view
+        self._schemas = schemas
+        guard = guard_of(view)
+        if guard is None:
+            raise RuntimeError(f"{view.__name__} declares no guard")
+        self._guard: Guard = guard
+        self._is_idempotent = getattr(view, "is_idempotent", False)
+
+    def complete(self) -> None:
+        described = self._described
+        if self._path != DASHBOARD_PATH:
+            described["operationId"] = self._view.__name__
+        described["responses"] = {
+            status: response for status, response in described["responses"].items() if status.startswith(("2", "3"))
+        }
+        if self._has_json_body():
+            described["requestBody"]["required"] = self._requires_body()
+        if self._is_idempotent:
+            described.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+        if self._guard.scope in OWNED_SCOPES:
+            described.setdefault("parameters", []).append(USER_ID)
+        self._describe_access()
+        for status, response in described["responses"].items():
+            self._describe_success(status, response)
+        for status, codes in sorted(self._codes_by_status().items()):
+            described["responses"][str(status)] = self._refusal(status, codes)
+
+    def _has_json_body(self) -> bool:
+        return "requestBody" in self._described and self._guard.kind is not GuardKind.SIGNATURE
+
+    def _requires_body(self) -> bool:
+        """Whether a request without a body is refused: where everything may be left out, so may the body."""
+        reference = self._described["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        schema = self._schemas[reference.rsplit("/", 1)[1]]
+        return bool(schema.get("required") or schema.get("oneOf"))
+
+    def _describe_access(self) -> None:
+        guard, described = self._guard, self._described
+        if guard.kind is GuardKind.SIGNED_IN:
+            described["security"] = [{"dashboard": []}, {}]  # without it, the answer is the way to the sign-in page
+        elif guard.kind is GuardKind.SIGNATURE:
+            described["security"] = [{"telnyx_signature": [], "telnyx_timestamp": []}]
+        elif guard.kind is GuardKind.PERSON:
+            described["security"] = [{"person": []}, *([{"dashboard": []}] if guard.takes_cookies else [])]
+            needed = "For a person, whatever their role."
+            described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
+        elif guard.kind not in WITH_TOKEN:
+            described["security"] = []
+        else:
+            scope = "admin" if guard.kind is GuardKind.METRICS else guard.scope and guard.scope.value
+            described["security"] = [{"token": [scope] if scope else []}, {"person": [scope] if scope else []}]
+            described["security"] += [{"dashboard": []}] if guard.takes_cookies else []
+            described["security"] += [{}] if guard.kind is GuardKind.METRICS else []
+            needed = f"Scope: `{scope}`." if scope else "Any token may ask."
+            needed += " A signed-in person needs no token." if guard.takes_cookies else ""
+            described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
+
+    def _codes_by_status(self) -> dict[int, list[str]]:
+        by_status: dict[int, list[str]] = {}
+        for code in dict.fromkeys(self._codes()):
+            by_status.setdefault(REFUSALS[code].status, []).append(code)
+        return by_status
+
+    def _codes(self) -> Iterable[str]:
+        """What a request can be refused with: first for its form and its sender, then by the view's own rules."""
+        guard = self._guard
+        takes_query = any(parameter["in"] == "query" for parameter in self._described.get("parameters", ()))
+        names_owner = guard.scope in OWNED_SCOPES
+        if self._has_json_body() or takes_query or self._is_idempotent or names_owner:
+            yield "invalid_request"
+        if guard.kind in WITH_PERSON:
+            yield from ("missing_authorization", "invalid_token")
+            if guard.scope is not None or guard.kind is GuardKind.METRICS:
+                yield "insufficient_scope"
+            if guard.kind is not GuardKind.METRICS:
+                yield "person_required" if guard.kind is GuardKind.PERSON else "not_granted"
+            yield "address_not_allowed"
+        if guard.takes_cookies and self._method != "get":
+            yield "csrf_failed"
+        yield from getattr(self._view, "refusal_codes", ())
+        if self._has_json_body():
+            yield from ("too_large", "unsupported_media_type")
+        if self._is_idempotent:
+            yield "idempotency_key_reused"
+        if guard.kind is not GuardKind.UNLIMITED:
+            yield "rate_limited"
+        if guard.kind in WITH_DATABASE or getattr(self._view, "needs_database", False):
+            yield "not_ready"
+
+    def _describe_success(self, status: str, response: dict[str, Any]) -> None:
+        content = response.get("content", {}).get("application/json", {})
+        name = content.get("schema", {}).get("$ref", "").rsplit("/", 1)[-1]
+        if name in self._schemas:
+            response["description"] = self._schemas[name]["description"]
+        more = ["Idempotent-Replayed"] if self._is_idempotent else []
+        more += ["Warning"] if self._guard.trusted else []
+        response["headers"] = self._headers(*more, *(["Location"] if status.startswith("3") else []))
+
+    def _refusal(self, status: int, codes: list[str]) -> dict[str, Any]:
+        more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
+        narrowed: dict[str, Any] = {"properties": {"code": {"enum": codes}}}
+        if status in (429, 503):
+            narrowed["required"] = ["retry_after"]
+        as_json = {
+            "schema": {"allOf": [{"$ref": REF.format(model="ErrorBody")}, narrowed]},
+            "examples": {code: {"value": example_of(code)} for code in codes},
+        }
+        as_page = {"schema": {"type": "string"}}
+        is_page = self._guard.kind is GuardKind.SIGNED_IN
+        content = {"text/html": as_page} if is_page else {"application/json": as_json}
+        named = ", ".join(f"`{code}`" for code in codes)
+        return {
+            "description": f"{STATUS_SENTENCES[status]} {'' if is_page else named}".strip(),
+            "headers": self._headers(*more.get(status, ()) if status != 403 or "insufficient_scope" in codes else ()),
+            "content": content,
+        }
+
+    def _headers(self, *more: str) -> dict[str, Any]:
+        names = ["X-Request-Id"]
+        if self._path.startswith(("/calls", "/api/")):
+            names.append("Cache-Control")
+        if self._guard.kind is not GuardKind.UNLIMITED:
+            names += ["RateLimit-Policy", "RateLimit"]
+        written = {"Challenge": "WWW-Authenticate"}
+        return {written.get(name, name): {"$ref": f"#/components/headers/{name}"} for name in (*names, *more)}
+
+
+def _clean(part: Any) -> Any:
+    """`part` of the document without pydantic's titles and null defaults, whole numbers written as such."""
+    if isinstance(part, dict):
+        return {
+            name: _clean(value)
+            for name, value in part.items()
+            if not (name == "title" and isinstance(value, str)) and not (name == "default" and value is None)
+        }
+    if isinstance(part, list):
+        return [_clean(item) for item in part]
+    return int(part) if isinstance(part, float) and part.is_integer() else part

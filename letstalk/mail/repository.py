@@ -1,0 +1,101 @@
+"""Mails that wait to be sent; what one says is erased once it is sent or given up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.partial_indexes import partial_index
+
+mails = Table(
+    "mails",
+    metadata,
+    Column("mail_id", String(36), primary_key=True),
+    # Fernet over recipient, subject and body: a body holds a link.
+    Column("sealed", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("failed_at", UtcDateTime),
+    CheckConstraint("attempts >= 0", name="attempts"),
+    CheckConstraint("sent_at IS NULL OR failed_at IS NULL", name="one_end"),
+    CheckConstraint("(sealed IS NULL) = (sent_at IS NOT NULL OR failed_at IS NOT NULL)", name="erased"),
+    partial_index("ix_mails_waiting", "sent_at IS NULL AND failed_at IS NULL", "next_attempt_at"),
+    Index(None, "created_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MailRow:
+    """A mail that was taken to be sent; `attempts` counts this one too."""
+
+    sealed: str
+    attempts: int
+    created_at: datetime
+
+
+_IS_WAITING = mails.c.sent_at.is_(None) & mails.c.failed_at.is_(None)
+
+
+def insert_mail(connection: Connection, mail_id: str, sealed: str, now: datetime) -> None:
+    values = {"sealed": sealed, "attempts": 0, "created_at": now, "next_attempt_at": now}
+    connection.execute(insert(mails).values(mail_id=mail_id, **values))
+
+
+def list_due(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """The ids of mails that should be sent now, those first that have waited longest."""
+    due = select(mails.c.mail_id).where(_IS_WAITING, mails.c.next_attempt_at <= now)
+    return list(connection.execute(due.order_by(mails.c.next_attempt_at).limit(limit)).scalars())
+
+
+def take_mail(connection: Connection, mail_id: str, now: datetime, until: datetime) -> MailRow | None:
+    """Let nobody else send this mail before `until`; None when it is not due, or somebody else has taken it."""
+    due = (mails.c.mail_id == mail_id) & _IS_WAITING & (mails.c.next_attempt_at <= now)
+    taken = update(mails).where(due).values(attempts=mails.c.attempts + 1, next_attempt_at=until)
+    row = connection.execute(taken.returning(mails.c.sealed, mails.c.attempts, mails.c.created_at)).one_or_none()
+    return None if row is None else MailRow(*row)
+
+
+def rewrite_mail(connection: Connection, mail_id: str, sealed: str) -> bool:
+    """Put other content in place of what waits. Whether it still waited."""
+    return _change(connection, mail_id, sealed=sealed)
+
+
+def put_back(connection: Connection, mail_id: str, next_attempt_at: datetime) -> bool:
+    return _change(connection, mail_id, next_attempt_at=next_attempt_at)
+
+
+def note_sent(connection: Connection, mail_id: str, now: datetime) -> bool:
+    """Keep that it was sent, and erase what it said."""
+    return _change(connection, mail_id, sent_at=now, sealed=None)
+
+
+def note_failed(connection: Connection, mail_id: str, now: datetime) -> bool:
+    """Keep that it was given up, and erase what it said."""
+    return _change(connection, mail_id, failed_at=now, sealed=None)
+
+
+def delete_mail(connection: Connection, mail_id: str) -> None:
+    connection.execute(delete(mails).where(mails.c.mail_id == mail_id))
+
+
+def _change(connection: Connection, mail_id: str, **values: datetime | str | None) -> bool:
+    waiting = (mails.c.mail_id == mail_id) & _IS_WAITING
+    return connection.execute(update(mails).where(waiting).values(**values)).rowcount == 1

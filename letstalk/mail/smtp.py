@@ -1,0 +1,138 @@
+"""Mails through an SMTP server (RFC 5321), over TLS unless told otherwise."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from enum import StrEnum
+
+from letstalk.core.clock import utc_now
+from letstalk.mail.models import Mail
+from letstalk.mail.transport import MailDelayed, MailRefused
+
+TIMEOUT_SECONDS = 10.0  # for each step of the conversation
+_ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463
+
+
+class SmtpSecurity(StrEnum):
+    STARTTLS = "starttls"  # begins in the clear, and goes on only over TLS
+    TLS = "tls"  # from the first byte (RFC 8314)
+    NONE = "none"  # in the clear: to a relay on the same machine
+
+
+DEFAULT_PORTS = {SmtpSecurity.STARTTLS: 587, SmtpSecurity.TLS: 465, SmtpSecurity.NONE: 25}
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpOptions:
+    """`sender` is who the mails are from; without `username` nobody signs in to the server. `tls` None trusts the
+    authorities that this machine trusts (OpenSSL's SSL_CERT_FILE names others).
+    """
+
+    host: str
+    port: int | None
+    security: SmtpSecurity
+    sender: Address
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: ssl.SSLContext | None = None
+    timeout_seconds: float = TIMEOUT_SECONDS
+
+
+class SmtpCarrier:
+    """A connection for each mail: they are few, and none waits for another."""
+
+    def __init__(self, options: SmtpOptions) -> None:
+        self._options = options
+        self._port = options.port or DEFAULT_PORTS[options.security]
+        self._tls = options.tls or ssl.create_default_context()
+
+    def carry(self, mail: Mail, mail_id: str) -> None:
+        message = self._compose(mail, mail_id)
+        with _mendable():
+            smtp = self._open()
+        try:
+            with _mendable():
+                self._introduce(smtp)
+            self._send(smtp, message, mail.to)
+        except BaseException:
+            smtp.close()
+            raise
+        # It is taken. That the server then fails to say goodbye must not send it once more.
+        with suppress(smtplib.SMTPException, OSError):
+            smtp.quit()
+        smtp.close()
+
+    def _compose(self, mail: Mail, mail_id: str) -> EmailMessage:
+        message = EmailMessage(policy=SMTP)
+        try:
+            message["To"] = Address(addr_spec=mail.to)
+        except (MessageError, ValueError, IndexError):
+            raise MailRefused("the address can't be written in a mail") from None
+        message["From"] = self._options.sender
+        message["Subject"] = mail.subject
+        message["Date"] = format_datetime(utc_now())
+        # Of one that was taken twice, because an answer was lost, most mail programs show one.
+        message["Message-ID"] = f"<{mail_id}@{self._options.sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers it
+        message.set_content(mail.body)
+        return message
+
+    def _open(self) -> smtplib.SMTP:
+        options = self._options
+        host, port, name = options.host, self._port, options.sender.domain
+        if options.security is SmtpSecurity.TLS:
+            return smtplib.SMTP_SSL(host, port, name, timeout=options.timeout_seconds, context=self._tls)
+        return smtplib.SMTP(host, port, name, timeout=options.timeout_seconds)
+
+    def _introduce(self, smtp: smtplib.SMTP) -> None:
+        options = self._options
+        if options.security is SmtpSecurity.STARTTLS:
+            smtp.starttls(context=self._tls)
+        if options.username is not None:
+            smtp.login(options.username, options.password or "")
+
+    def _send(self, smtp: smtplib.SMTP, message: EmailMessage, to: str) -> None:
+        try:
+            smtp.send_message(message, self._options.sender.addr_spec, [to])
+        except smtplib.SMTPRecipientsRefused as error:
+            [(code, said)] = error.recipients.values()
+            raise _judged("recipient", code, said) from None
+        except smtplib.SMTPResponseException as error:
+            raise _judged(type(error).__name__, error.smtp_code, error.smtp_error) from None
+        except (smtplib.SMTPNotSupportedError, UnicodeError):
+            raise MailRefused("the server takes no address with letters like these") from None
+        except (smtplib.SMTPException, OSError) as error:
+            raise MailDelayed(type(error).__name__) from None
+
+
+@contextmanager
+def _mendable() -> Iterator[None]:
+    """Whatever is wrong before the mail is spoken of is wrong with the server or the settings, and can be mended."""
+    try:
+        yield
+    except smtplib.SMTPResponseException as error:
+        raise MailDelayed(_reason(type(error).__name__, error.smtp_code, error.smtp_error)) from None
+    except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        raise MailDelayed(type(error).__name__) from None
+
+
+def _judged(what: str, code: int, said: bytes | str) -> MailDelayed | MailRefused:
+    """RFC 5321, section 4.2.1: a 5yz is for ever, a 4yz for now."""
+    reason = _reason(what, code, said)
+    return MailRefused(reason) if 500 <= code <= 599 else MailDelayed(reason)
+
+
+def _reason(what: str, code: int, said: bytes | str) -> str:
+    """What went wrong in numbers alone: a server's own words often quote the address."""
+    found = _ENHANCED.match(said if isinstance(said, bytes) else said.encode("utf-8", "replace"))
+    return f"{what} {code} {found.group(1).decode('ascii') if found else ''}".strip()

@@ -1,0 +1,1 @@
+"""Operations: health, retention, privacy, key rotation, backups."""

@@ -1,0 +1,126 @@
+"""What a person may ask of whoever keeps data about them: a copy, and its erasure (GDPR, articles 15 and 17)."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from letstalk.accounts import repository as accounts
+from letstalk.accounts.models import Account
+from letstalk.calls import repository as call_storage
+from letstalk.calls.models import Call
+from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.errors import Conflict
+from letstalk.db.database import Database
+from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.operations import privacy_repository as storage
+from letstalk.operations import retention_repository as retention
+from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.verifications.models import Verification
+
+log = get_logger(__name__)
+
+
+class PrivacyService:
+    def __init__(self, db: Database, clock: Clock, *, default_region: str | None) -> None:
+        self._db = db
+        self._clock = clock
+        self._default_region = default_region
+
+    def export_phone(self, phone: str) -> dict[str, Any]:
+        """All that is stored of a phone, over all owners, as plain data. Raises InvalidPhone.
+
+        Codes are left out, and the message of one that still waits with it: they stand encrypted, as one.
+        """
+        e164 = parse_phone(phone, self._default_region).e164
+        now = self._clock()
+        with self._db.read() as connection:
+            verifications = [
+                _verification(connection, verification, now)
+                for verification in storage.list_all_of_phone(connection, e164)
+            ]
+            wrong_codes = storage.list_wrong_codes_of_phone(connection, e164)
+            first_answers = storage.list_first_answers_of_phone(connection, e164)
+            people = accounts.list_accounts_of_phone(connection, e164)
+        log.info("phone_exported", phone=mask_phone(e164), verifications=len(verifications))
+        return {
+            "phone": e164,
+            "exported_at": iso_utc(now),
+            "verifications": verifications,
+            "accounts": [_account(account) for account in people],
+            "wrong_codes_at": [iso_utc(moment) for moment in wrong_codes],
+            "idempotent_requests": [
+                {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_answers
+            ],
+        }
+
+    def erase_phone(self, phone: str) -> int:
+        """Delete all that is stored of a phone, in accounts too. Returns how many verifications went.
+
+        A code that waits is gone with it, and so are the counts that its limits stand on. Raises InvalidPhone;
+        Conflict `call_live` while a call to it is live, since that row keeps a channel.
+        """
+        e164 = parse_phone(phone, self._default_region).e164
+        with self._db.write() as connection:
+            self._db.lock(connection, "dispatch")
+            self._db.lock(connection, "phone", e164)
+            # Held from here on: a late event can't make one of their calls live any more.
+            found = storage.list_all_of_phone(connection, e164, hold=True)
+            if storage.has_live_call(connection, e164):
+                raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
+            storage.delete_traces(connection, e164)
+            forgotten = accounts.forget_phone(connection, e164)
+            retention.delete_verifications(connection, [item.verification_id for item in found])
+        storage.overwrite_deleted(self._db)
+        log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
+        return len(found)
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "account_id": account.account_id,
+        "username": account.username,
+        "email": account.email,
+        "role": account.role.value,
+        "state": account.state.value,
+        "user_ids": list(account.user_ids),
+        "second_factor": account.second_factor,
+        "created_at": iso_utc(account.created_at),
+        "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
+    }
+
+
+def _verification(connection: Connection, verification: Verification, now: datetime) -> dict[str, Any]:
+    approved_at = verification.approved_at
+    calls = call_storage.list_calls(connection, verification.verification_id)
+    return {
+        "verification_id": verification.verification_id,
+        "user_id": verification.user_id,
+        "status": verification.status_at(now).value,
+        "created_at": iso_utc(verification.created_at),
+        "expires_at": iso_utc(verification.expires_at),
+        "approved_at": None if approved_at is None else iso_utc(approved_at),
+        "attempts_used": verification.attempts_used,
+        "replays_used": verification.replays_used,
+        "locale": verification.locale,
+        "calls": [_call(connection, call) for call in calls],
+    }
+
+
+def _call(connection: Connection, call: Call) -> dict[str, Any]:
+    events = call_storage.list_call_events(connection, [call.call_id])[call.call_id]
+    reported = storage.list_provider_events(connection, call.call_id)
+    return {
+        "call_id": call.call_id,
+        "provider_call_id": call.provider_call_id,
+        "status": call.status.value,
+        "reason": call.reason,
+        "created_at": iso_utc(call.created_at),
+        "answered_at": None if call.answered_at is None else iso_utc(call.answered_at),
+        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "events": [{"at": iso_utc(at), "type": type_} for at, type_ in events],
+        "reported": [{"at": iso_utc(at), "type": type_, **json.loads(detail)} for at, type_, detail in reported],
+    }

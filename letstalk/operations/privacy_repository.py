@@ -1,0 +1,82 @@
+"""All that is known of one phone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
+
+from letstalk.calls.event_repository import webhook_events
+from letstalk.calls.repository import HOLDS_CHANNEL, calls
+from letstalk.db.database import Database
+from letstalk.http.idempotency_repository import idempotency_keys
+from letstalk.verifications.models import Verification
+from letstalk.verifications.repository import verification_from, verifications, wrong_codes
+
+
+def list_all_of_phone(connection: Connection, phone: str, *, hold: bool = False) -> list[Verification]:
+    """Every owner's verifications of `phone`, oldest first; with `hold` nobody else changes them meanwhile."""
+    statement = select(verifications).where(verifications.c.phone == phone).order_by(verifications.c.created_at)
+    rows = connection.execute(statement.with_for_update() if hold else statement)
+    return [verification_from(row) for row in rows]
+
+
+def list_wrong_codes_of_phone(connection: Connection, phone: str) -> list[datetime]:
+    """When wrong codes were judged, over all owners, oldest first."""
+    statement = select(wrong_codes.c.judged_at).where(wrong_codes.c.phone == phone).order_by(wrong_codes.c.judged_at)
+    return list(connection.execute(statement).scalars())
+
+
+def list_first_answers_of_phone(connection: Connection, phone: str) -> Sequence[tuple[str, str, datetime]]:
+    """(owner, path, when) of the first answers to idempotent requests that name `phone`, oldest first."""
+    table = idempotency_keys.c
+    statement = select(table.user_id, table.path, table.created_at).where(_names(phone)).order_by(table.created_at)
+    return [(row.user_id, row.path, row.created_at) for row in connection.execute(statement)]
+
+
+def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple[datetime, str, str]]:
+    """(when, type, detail as JSON) of what the provider reported of a call, oldest first."""
+    table = webhook_events.c
+    statement = select(table.occurred_at, table.type, table.detail).where(table.call_id == call_id)
+    return [
+        (row.occurred_at, row.type, row.detail) for row in connection.execute(statement.order_by(table.received_at))
+    ]
+
+
+def has_live_call(connection: Connection, phone: str) -> bool:
+    statement = select(func.count()).where(calls.c.phone == phone, HOLDS_CHANNEL)
+    return bool(connection.execute(statement).scalar_one())
+
+
+def delete_traces(connection: Connection, phone: str) -> None:
+    """Delete what hangs on `phone` besides its verifications and calls, which must still stand.
+
+    That is: what the provider reported of the calls, wrong codes, and first answers to idempotent requests.
+    """
+    table = webhook_events.c
+    reported = or_(
+        table.call_id.in_(select(calls.c.call_id).where(calls.c.phone == phone)),
+        table.provider_call_id.in_(
+            select(calls.c.provider_call_id).where(calls.c.phone == phone, calls.c.provider_call_id.is_not(None))
+        ),
+    )
+    connection.execute(delete(webhook_events).where(reported))
+    connection.execute(delete(wrong_codes).where(wrong_codes.c.phone == phone))
+    connection.execute(delete(idempotency_keys).where(_names(phone)))
+
+
+def overwrite_deleted(db: Database) -> None:
+    """Let nothing of what was deleted be left in SQLite's log; in the file itself it is overwritten at once (db.py).
+
+    On PostgreSQL deleted rows are out of reach, and gone when its own vacuuming next comes by.
+    """
+    if db.is_sqlite:
+        with closing(db.engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _names(phone: str) -> ColumnElement[bool]:
+    """Whether a first answer is about `phone`."""
+    return idempotency_keys.c.answer.contains(f'"{phone}"')

@@ -1,0 +1,56 @@
+"""What is older than it is kept for: verifications, and accounts that nobody has claimed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, exists, select
+
+from letstalk.accounts.models import AccountState
+from letstalk.accounts.repository import accounts
+from letstalk.calls.repository import call_events, calls
+from letstalk.verifications.repository import PENDING, verifications
+
+
+def delete_old_verifications(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete verifications made before that moment, with their calls, up to `limit` of these. Returns how many went.
+
+    What is still awaited, or has a call that holds a channel, stays until it is over.
+    """
+    # Found by when their calls ended, for which there is an index; a verification always has a call.
+    ended = select(calls.c.verification_id).where(calls.c.ended_at < before).order_by(calls.c.ended_at).limit(limit)
+    live = exists().where(calls.c.verification_id == verifications.c.verification_id, calls.c.holds_channel)
+    statement = (
+        select(verifications.c.verification_id)
+        .where(
+            verifications.c.verification_id.in_(ended),
+            verifications.c.created_at < before,
+            verifications.c.status != PENDING,
+            ~live,
+        )
+        # Before their calls, as everyone does; those that another worker is deleting are left to it.
+        .with_for_update(skip_locked=True)
+    )
+    old = list(connection.execute(statement).scalars())
+    delete_verifications(connection, old)
+    return len(old)
+
+
+def delete_verifications(connection: Connection, verification_ids: list[str]) -> None:
+    """Delete these verifications, whose rows this transaction has locked, with all that hangs on them."""
+    of_these = select(calls.c.call_id).where(calls.c.verification_id.in_(verification_ids))
+    connection.execute(delete(call_events).where(call_events.c.call_id.in_(of_these)))
+    connection.execute(delete(calls).where(calls.c.verification_id.in_(verification_ids)))
+    connection.execute(delete(verifications).where(verifications.c.verification_id.in_(verification_ids)))
+
+
+def delete_unverified_accounts(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` accounts that were registered before that moment and whose address nobody has proven."""
+    old = (
+        select(accounts.c.account_id)
+        .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)
+        .order_by(accounts.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(accounts).where(accounts.c.account_id.in_(old))).rowcount

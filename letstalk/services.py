@@ -1,0 +1,42 @@
+"""All services of one application, built once by the factory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from letstalk.accounts.owner_sessions import SessionService
+from letstalk.accounts.services import People
+from letstalk.audit.service import AuditTrail
+from letstalk.calls.commands import CommandService
+from letstalk.calls.dispatcher import DispatchService
+from letstalk.calls.events import EventService
+from letstalk.calls.sweeper import SweepService
+from letstalk.operations.health import HealthService
+from letstalk.operations.key_rotation import KeyRotation
+from letstalk.operations.privacy import PrivacyService
+from letstalk.operations.retention import RetentionService
+from letstalk.tokens.service import TokenService
+from letstalk.tokens.usage import UsageCounter
+from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.sends import SendService
+from letstalk.verifications.service import VerificationService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    tokens: TokenService
+    usage: UsageCounter
+    audit: AuditTrail
+    sends: SendService
+    verifications: VerificationService
+    dispatch: DispatchService
+    commands: CommandService
+    events: EventService
+    sweeps: SweepService
+    sessions: SessionService
+    people: People
+    health: HealthService
+    retention: RetentionService
+    privacy: PrivacyService
+    key_rotation: KeyRotation
+    keys: DigestKeys

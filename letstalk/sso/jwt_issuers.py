@@ -1,0 +1,117 @@
+"""Issuers whose JWTs people sign in with (RFC 7519; how much to believe of one: RFC 8725, RFC 7523)."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from joserfc.errors import JoseError
+from joserfc.jwt import JWTClaimsRegistry
+from joserfc.util import urlsafe_b64decode
+
+from letstalk.core.clock import Clock
+from letstalk.sso.keys import KEY_TYPE_OF, FixedKey, KeyRing, PublishedKeys
+from letstalk.sso.models import Identity, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused, JwtIssuerOptions
+from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, MAX_TOKEN_LENGTH, read_signed
+
+MAX_ID_LENGTH = 255
+# A token is remembered until it has expired: one that is good for years would be remembered for years.
+LONGEST_LIFE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignToken:
+    """A JWT that holds in every respect but one: whether it was used before. `expires_at` is in Unix seconds."""
+
+    identity: Identity
+    token_id: str
+    expires_at: int
+
+
+class JwtIssuers:
+    """Checks the tokens of some issuers. It may use the network: not within a database transaction."""
+
+    def __init__(
+        self,
+        issuers: Iterable[JwtIssuerOptions],
+        clock: Clock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises ValueError for an issuer that is named twice, or whose key or algorithms can't be used."""
+        self._clock = clock
+        self._issuers: dict[str, tuple[JwtIssuerOptions, KeyRing]] = {}
+        for options in issuers:
+            if options.issuer in self._issuers:
+                raise ValueError(f"{options.issuer} stands there twice")
+            self._issuers[options.issuer] = (options, _key_ring(options, monotonic))
+
+    def read(self, text: str) -> ForeignToken:
+        """What `text` says, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
+        found = self._issuers.get(_peek_at_issuer(text))
+        if found is None:
+            raise IdentityRefused("issuer")
+        options, keys = found
+        claims = read_signed(text, keys, options.algorithms).claims
+        self._check(claims, options)
+        return ForeignToken(
+            identity=Identity(
+                issuer=options.issuer,
+                subject=claims["sub"],
+                verified_email=read_email(claims.get("email"), claims.get("email_verified")),
+                name=str(claims.get("preferred_username") or claims.get("name") or ""),
+            ),
+            token_id=claims["jti"],
+            expires_at=int(claims["exp"]) + LEEWAY_SECONDS + 1,
+        )
+
+    def _check(self, claims: dict[str, Any], options: JwtIssuerOptions) -> None:
+        registry = JWTClaimsRegistry(
+            now=int(self._clock().timestamp()),
+            leeway=LEEWAY_SECONDS,
+            iss={"essential": True, "value": options.issuer},
+            aud={"essential": True, "value": options.audience},
+            sub={"essential": True},
+            exp={"essential": True},
+            iat={"essential": True},
+            jti={"essential": True},
+        )
+        try:
+            registry.validate(claims)
+            lives_too_long = claims["exp"] - claims["iat"] > LONGEST_LIFE_SECONDS
+        except MALFORMED as error:
+            raise IdentityRefused(getattr(error, "claim", None) or type(error).__name__) from None
+        if not is_subject(claims["sub"]):
+            raise IdentityRefused("sub")
+        if not 0 < len(claims["jti"]) <= MAX_ID_LENGTH:
+            raise IdentityRefused("jti")
+        if lives_too_long:
+            raise IdentityRefused("exp")
+
+
+def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> KeyRing:
+    if not options.algorithms or not set(options.algorithms) <= set(KEY_TYPE_OF):
+        raise ValueError(f"algorithms must be some of {', '.join(KEY_TYPE_OF)}")
+    if (options.jwks_url is None) == (options.public_key is None):
+        raise ValueError("an issuer needs either jwks_url or public_key")
+    if options.public_key is not None:
+        return FixedKey(options.public_key, options.algorithms)
+    url = str(options.jwks_url)
+    return PublishedKeys(lambda: url, monotonic)
+
+
+def _peek_at_issuer(text: str) -> str:
+    """The issuer that a token names, not yet to be believed: it says whose key decides that."""
+    if len(text) > MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
+        raise IdentityRefused("malformed")
+    try:
+        claims = json.loads(urlsafe_b64decode(text.split(".")[1].encode()))
+    except (JoseError, ValueError, TypeError, RecursionError):
+        raise IdentityRefused("malformed") from None
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    if not isinstance(issuer, str):
+        raise IdentityRefused("iss")
+    return issuer

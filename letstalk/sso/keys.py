@@ -1,0 +1,105 @@
+"""The public keys that an issuer signs with: one that is set here, or those that it publishes (RFC 7517)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, OKPKey, RSAKey
+
+from letstalk.sso.caches import Memory
+from letstalk.sso.connections import ProviderClient, get_json
+from letstalk.sso.provider import IdentityRefused
+
+PublicKey = RSAKey | ECKey | OKPKey
+
+KEY_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
+# Which kind of key each algorithm takes. No HS256: its secret would be a public key; no `none` (RFC 8725, 3.1, 3.2).
+KEY_TYPE_OF: dict[str, str] = {
+    **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
+    **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
+    **dict.fromkeys(("EdDSA", "Ed25519"), "OKP"),
+}
+MIN_RSA_BITS = 2048
+MAX_KEYS = 100
+
+
+class KeyRing(Protocol):
+    """Where the keys of an issuer are found."""
+
+    def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
+        """The key for a token's header. Raises IdentityRefused where there is none; ProviderUnavailable."""
+        ...  # pragma: no cover (a protocol)
+
+
+class FixedKey:
+    """The one key that the settings hold."""
+
+    def __init__(self, pem: str, algorithms: Sequence[str]) -> None:
+        """Raises ValueError for what is no public key in PEM, is too short, or does not fit every algorithm."""
+        if "PRIVATE" in pem:
+            raise ValueError("public_key holds a private key")
+        try:
+            raw: Any = load_pem_public_key(pem.encode())
+        except ValueError:
+            raise ValueError("public_key is no public key in PEM") from None
+        types = {KEY_TYPE_OF[algorithm] for algorithm in algorithms}
+        found = [key_type for key_type in types if KEY_TYPES[key_type].binding.check_cryptography_key(raw)]
+        if len(types) != 1 or not found:
+            raise ValueError("public_key is not of the kind that the algorithms need")
+        if getattr(raw, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and found == ["RSA"]:
+            raise ValueError(f"public_key has fewer than {MIN_RSA_BITS} bits")
+        self._key: PublicKey = KEY_TYPES[found[0]].import_key(raw)
+
+    def find_key(self, _key_id: str | None, _algorithm: str) -> PublicKey:
+        return self._key
+
+
+class PublishedKeys:
+    """The keys at an issuer's `jwks_uri`, read again when a token names one that is not among them."""
+
+    def __init__(self, url: Callable[[], str], monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`url` says where they are now, and may have to ask for it."""
+        self._url = url
+        self._keys = Memory(self._read, monotonic)
+
+    def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
+        found = _fitting(self._keys.get(), key_id, algorithm)
+        if len(found) != 1:
+            found = _fitting(self._keys.get_newer(), key_id, algorithm)
+        if len(found) != 1:
+            raise IdentityRefused("unknown key")
+        return found[0]
+
+    def _read(self) -> list[PublicKey]:
+        with ProviderClient() as client:
+            entries = get_json(client, self._url()).get("keys")
+        keys = [_import(entry) for entry in entries[:MAX_KEYS]] if isinstance(entries, list) else []
+        return [key for key in keys if key is not None]
+
+
+def _import(entry: Any) -> PublicKey | None:
+    """None for what we can't use: a set may hold keys for other uses, and of kinds to come (RFC 7517, section 5)."""
+    if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
+        return None
+    key_type = KEY_TYPES.get(str(entry.get("kty")))
+    if key_type is None or (key_type is RSAKey and len(str(entry.get("n"))) * 6 < MIN_RSA_BITS):
+        return None
+    try:
+        return key_type.import_key(entry)
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[PublicKey]:
+    """The keys that a token of that header can be signed with. One that names no key takes the only one that fits."""
+    return [
+        key
+        for key in keys
+        if key.key_type == KEY_TYPE_OF.get(algorithm)
+        and key.get("alg") in (None, algorithm)
+        and (key_id is None or key.get("kid") == key_id)
+    ]

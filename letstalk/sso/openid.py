@@ -1,0 +1,170 @@
+"""An OpenID Connect provider: the authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
+
+Authlib makes the requests and knows what an ID token must say; joserfc checks who signed it. Authlib's Flask client
+does not stand here: it keeps state, nonce and verifier in the browser's session, where a callback that is replayed
+finds them again, and it takes any algorithm that the provider names.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from authlib.common.errors import AuthlibBaseError
+from authlib.oauth2.client import OAuth2Client
+from authlib.oidc.core.claims import CodeIDToken
+
+from letstalk.core.clock import Clock
+from letstalk.sso.caches import Memory
+from letstalk.sso.connections import ProviderClient, check_address, get_json
+from letstalk.sso.keys import KEY_TYPE_OF, PublishedKeys
+from letstalk.sso.models import Identity, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused, OpenIdOptions, ProviderUnavailable
+from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, read_signed
+
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+# Authlib knows no hash for Ed25519 by its new name, which an ID token's `at_hash` needs.
+ALGORITHMS = frozenset(KEY_TYPE_OF) - {"Ed25519"}
+ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+
+
+class OpenIdProvider:
+    """Speaks with one provider. Every method may use the network: none belongs within a database transaction."""
+
+    def __init__(self, options: OpenIdOptions, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._options = options
+        self._clock = clock
+        self._metadata = Memory(self._discover, monotonic)
+        self._keys = PublishedKeys(lambda: str(self._metadata.get()["jwks_uri"]), monotonic)
+
+    @property
+    def issuer(self) -> str:
+        return self._options.issuer
+
+    def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
+        """Where the browser is sent to sign in. Raises ProviderUnavailable."""
+        options = self._options
+        url, _ = self._client(None).create_authorization_url(
+            self._metadata.get()["authorization_endpoint"],
+            state=state,
+            code_verifier=verifier,
+            nonce=nonce,
+            redirect_uri=options.redirect_url,
+            scope=options.scopes,
+        )
+        return str(url)
+
+    def check_sender(self, issuer: str | None) -> None:
+        """Refuse a callback that another provider sent (RFC 9207). Raises IdentityRefused, ProviderUnavailable."""
+        promised = self._metadata.get().get("authorization_response_iss_parameter_supported") is True
+        if (promised or issuer is not None) and issuer != self._options.issuer:
+            raise IdentityRefused("issuer")
+
+    def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
+        """Who the provider says has signed in. Raises IdentityRefused, ProviderUnavailable."""
+        with ProviderClient() as connection:
+            tokens = self._exchange(connection, code, verifier)
+            claims = self._read_id_token(tokens, nonce)
+            if "email" not in claims:
+                claims = {**self._more_claims(connection, tokens, claims["sub"]), **claims}
+        # Entra ID has no email_verified; its own claim says whether the address's domain is the tenant's.
+        is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
+        return Identity(
+            issuer=self._options.issuer,
+            subject=claims["sub"],
+            verified_email=read_email(claims.get("email"), is_verified),
+            name=str(claims.get("preferred_username") or claims.get("name") or ""),
+        )
+
+    def _exchange(self, connection: httpx.Client, code: str, verifier: str) -> dict[str, Any]:
+        options, metadata = self._options, self._metadata.get()
+        auth, in_body = None, {"client_id": options.client_id}
+        if options.client_secret is not None:
+            if _wants_secret_in_body(metadata):
+                in_body["client_secret"] = options.client_secret
+            else:
+                # RFC 6749, section 2.3.1: each encoded on its own, before the two are joined by a colon.
+                auth = httpx.BasicAuth(quote(options.client_id, safe=""), quote(options.client_secret, safe=""))
+                in_body = {}
+        try:
+            tokens = self._client(connection).fetch_token(
+                metadata["token_endpoint"],
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=verifier,
+                redirect_uri=options.redirect_url,
+                auth=auth or _NO_AUTH,
+                **in_body,
+            )
+        except AuthlibBaseError as error:
+            # `invalid_grant`: the code was used, is too old, or was given to another client.
+            raise IdentityRefused(f"code: {str(error.error)[:60]}") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProviderUnavailable(type(error).__name__) from None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            raise ProviderUnavailable("an answer that is no set of tokens") from None
+        return dict(tokens)
+
+    def _read_id_token(self, tokens: dict[str, Any], nonce: str) -> dict[str, Any]:
+        text = tokens.get("id_token")
+        if not isinstance(text, str):
+            raise IdentityRefused("no ID token")
+        named = self._metadata.get().get("id_token_signing_alg_values_supported")
+        algorithms = ALGORITHMS & {str(name) for name in named} if isinstance(named, list) else {"RS256"}
+        signed = read_signed(text, self._keys, algorithms)
+        options = {
+            "iss": {"essential": True, "value": self._options.issuer},
+            "aud": {"essential": True, "value": self._options.client_id},
+        }
+        parameters = {
+            "nonce": nonce,
+            "client_id": self._options.client_id,
+            "access_token": tokens.get("access_token"),
+        }
+        try:
+            claims = CodeIDToken(signed.claims, signed.header, options, parameters)
+            claims.validate(now=int(self._clock().timestamp()), leeway=LEEWAY_SECONDS)
+        except MALFORMED as error:
+            raise IdentityRefused(f"ID token: {getattr(error, 'claim', None) or type(error).__name__}") from None
+        if not is_subject(claims["sub"]):
+            raise IdentityRefused("ID token: sub")
+        return dict(claims)
+
+    def _more_claims(self, connection: httpx.Client, tokens: dict[str, Any], subject: str) -> dict[str, Any]:
+        """What the provider says of the person at another address. Core 1.0, section 5.3.2: only of this very one."""
+        url, access_token = self._metadata.get().get("userinfo_endpoint"), tokens.get("access_token")
+        if not isinstance(url, str) or not isinstance(access_token, str) or not access_token.isascii():
+            return {}
+        claims = get_json(connection, url, {"Authorization": f"Bearer {access_token}"})
+        if claims.get("sub") != subject:
+            raise IdentityRefused("userinfo: sub")
+        return claims
+
+    def _discover(self) -> dict[str, Any]:
+        with ProviderClient() as client:
+            metadata = get_json(client, self._options.issuer.rstrip("/") + DISCOVERY_PATH)
+        # Discovery 1.0, section 4.3: a provider that names itself otherwise is another one.
+        if metadata.get("issuer") != self._options.issuer:
+            raise ProviderUnavailable("the discovery document names another issuer")
+        for name in ENDPOINTS:
+            check_address(str(metadata.get(name)))
+        return metadata
+
+    def _client(self, connection: httpx.Client | None) -> Any:
+        return OAuth2Client(connection, client_id=self._options.client_id, code_challenge_method="S256")
+
+
+class _NoAuth(httpx.Auth):
+    """Nothing added: Authlib would take None for "choose something"."""
+
+
+_NO_AUTH = _NoAuth()
+
+
+def _wants_secret_in_body(metadata: dict[str, Any]) -> bool:
+    """Discovery 1.0, section 3: where nothing is said, the secret goes into the header."""
+    methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+    return isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods

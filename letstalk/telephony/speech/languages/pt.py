@@ -1,0 +1,18 @@
+"""Portuguese: Brazil, Portugal, and the countries of Africa and Asia that have it as their official language.
+
+The words are those that Brazil and Portugal share. Macau, where few speak it, gets English.
+"""
+
+from letstalk.telephony.speech.languages.base import Language, countries
+
+LANGUAGE = Language(
+    tag="pt-BR",
+    voice="AWS.Polly.Camila-Neural",
+    regions=countries("BR PT AO CV GW MZ ST TL"),
+    greeting="Olá, esta é uma chamada de {brand}.",
+    code_introduction="O seu código é:",
+    repeat_introduction="Repito:",
+    hear_again="Para repetir, pressione um.",
+    goodbye="Até logo.",
+    offer="Olá, esta é uma chamada de {brand} com o seu código. Para ouvi-lo, pressione a tecla um.",
+)

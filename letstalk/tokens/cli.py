@@ -1,0 +1,153 @@
+"""`flask tokens …`: making and managing tokens from a shell on the machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from letstalk.command_context import services
+from letstalk.core.actors import ActorKind, trusted_actor
+from letstalk.core.clock import iso_utc, utc_now
+from letstalk.core.errors import LetsTalkError
+from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, DEFAULT_USER_ID, Token
+from letstalk.tokens.service import IssuedToken, NewToken, TokenService
+
+COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
+    ("TOKEN ID", lambda token: token.token_id),
+    ("PREFIX", lambda token: token.prefix),
+    ("USER", lambda token: token.user_id),
+    ("NAME", lambda token: token.name or "-"),
+    ("SCOPES", lambda token: ",".join(token.scopes)),
+    ("STATE", lambda token: _state(token)),
+    ("LAST USED", lambda token: _minute(token.last_used)),
+    ("REQUESTS", lambda token: str(token.requests_total)),
+)
+
+ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
+
+tokens = AppGroup("tokens", help="Make, list, rotate and revoke API tokens.")
+
+
+@tokens.command("create")
+@click.option("--user-id", default=DEFAULT_USER_ID, show_default=True, help="Whose verifications the token sees.")
+@click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
+@click.option("--name", help="For people, to tell tokens apart.")
+@click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
+@click.option("--allowed-ips", metavar="IPS", help="Comma-separated IPs and CIDR blocks. Default: anywhere.")
+@click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
+def create(
+    user_id: str,
+    scopes: str,
+    name: str | None,
+    expires_in: int | None,
+    allowed_ips: str | None,
+    rate_limit: str | None,
+) -> None:
+    """Make a token, and print it alone on a line: it is never shown again."""
+    wanted = NewToken(
+        user_id=user_id,
+        scopes=_split(scopes),
+        name=name,
+        expires_in_seconds=expires_in,
+        allowed_ips=None if allowed_ips is None else _split(allowed_ips),
+        rate_limit=rate_limit,
+    )
+    with _service() as service:
+        _print_secret(service.create_token(ACTOR, wanted))
+
+
+@tokens.command("list")
+@click.option("--user-id", help="Only this owner's tokens.")
+@click.option("--include-revoked", is_flag=True, help="Show the revoked and the expired too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+def list_(user_id: str | None, include_revoked: bool, as_json: bool) -> None:
+    """List tokens, newest first."""
+    with _service() as service:
+        found = list(_all_tokens(service, user_id, include_revoked))
+    if as_json:
+        click.echo(json.dumps([_as_json(token) for token in found], indent=2))
+        return
+    rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@tokens.command("revoke")
+@click.argument("token_id")
+def revoke(token_id: str) -> None:
+    """Revoke a token; every instance refuses it within a second."""
+    with _service() as service:
+        service.revoke_token(ACTOR, token_id)
+    click.echo("Token revoked successfully", err=True)
+
+
+@tokens.command("rotate")
+@click.argument("token_id")
+@click.option(
+    "--grace-seconds",
+    type=int,
+    default=DEFAULT_GRACE_SECONDS,
+    show_default=True,
+    help="How long the old token goes on working.",
+)
+def rotate(token_id: str, grace_seconds: int) -> None:
+    """Replace a token, and print the new one alone on a line: it is never shown again."""
+    with _service() as service:
+        _print_secret(service.rotate_token(ACTOR, token_id, grace_seconds))
+
+
+@contextmanager
+def _service() -> Iterator[TokenService]:
+    try:
+        yield services().tokens
+    except LetsTalkError as error:
+        raise click.ClickException(error.message) from None
+
+
+def _print_secret(issued: IssuedToken) -> None:
+    record = issued.record
+    click.echo(f"Token {record.token_id} of {record.user_id}; keep it now, it is not shown again:", err=True)
+    click.echo(issued.secret)
+
+
+def _all_tokens(service: TokenService, user_id: str | None, include_revoked: bool) -> Iterator[Token]:
+    cursor = None
+    while True:
+        page = service.list_tokens(ACTOR, user_id=user_id, include_revoked=include_revoked, limit=100, cursor=cursor)
+        yield from page.tokens
+        cursor = page.next_cursor
+        if cursor is None:
+            return
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _state(token: Token) -> str:
+    if token.revoked_at is not None:
+        return "revoked"
+    if not token.is_live(utc_now()):
+        return "expired"
+    return "live" if token.expires_at is None else f"until {_minute(token.expires_at)}"
+
+
+def _minute(moment: datetime | None) -> str:
+    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
+
+
+def _as_json(token: Token) -> dict[str, Any]:
+    moments = ("created_at", "last_used", "expires_at", "revoked_at")
+    shown: dict[str, Any] = {
+        name: getattr(token, name)
+        for name in ("token_id", "user_id", "name", "prefix", "rate_limit", "requests_total", "successor_id")
+    }
+    shown |= {"scopes": list(token.scopes), "allowed_ips": list(token.allowed_ips) or None}
+    return shown | {name: iso_utc(value) if (value := getattr(token, name)) else None for name in moments}

@@ -1,0 +1,1 @@
+"""Verifications: codes and guesses."""

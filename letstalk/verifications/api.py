@@ -1,0 +1,209 @@
+"""`/calls`: having a phone called, checking what was heard, looking at what happened."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from flask import Response, jsonify, request
+from flask_openapi3 import APIBlueprint, Tag
+
+from letstalk.core.actors import Actor
+from letstalk.core.clock import iso_utc
+from letstalk.core.scopes import Scope
+from letstalk.http.container import services
+from letstalk.http.guards import current_actor, require
+from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
+from letstalk.http.openapi import idempotent, refuses
+from letstalk.services import Services
+from letstalk.verifications.models import Verification, VerificationStatus
+from letstalk.verifications.schemas import (
+    CallPath,
+    ListQuery,
+    ReplayRequest,
+    SendAnswer,
+    SendRequest,
+    VerificationAnswer,
+    VerificationListAnswer,
+    VerifyAnswer,
+    VerifyRequest,
+)
+from letstalk.verifications.sends import CallAccepted, NewVerification
+from letstalk.verifications.service import CallHistory, VerificationHistory
+
+TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
+
+IS_REPLAYED = ("Idempotent-Replayed", "true")
+
+calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+
+
+class Reply(NamedTuple):
+    """An answer before it is one of Flask's."""
+
+    status: HTTPStatus
+    content: dict[str, Any]
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+OVER = (
+    "code_expired",
+    "code_used",
+    "attempts_exceeded",
+    "verification_canceled",
+    "verification_superseded",
+    "verification_failed",
+)
+
+
+@calls.post("/otp", summary="Call a phone and read it a code", responses={202: SendAnswer})
+@require(Scope.OTP_SEND)
+@idempotent
+@refuses("invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full")
+def send_otp(body: SendRequest) -> Response:
+    """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
+    return _respond(answer_send(services(), current_actor(), body, _idempotency_key()))
+
+
+@calls.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
+@require(Scope.OTP_VERIFY)
+@refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
+def verify_code(body: VerifyRequest) -> Response:
+    """A code is accepted once. Five wrong ones end the verification; ten within an hour close the phone for a while."""
+    return _respond(answer_check(services(), current_actor(), body))
+
+
+@calls.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
+@require(Scope.OTP_REPLAY)
+@idempotent
+@refuses(
+    "invalid_phone",
+    "no_pending_verification",
+    "replays_exhausted",
+    *OVER,
+    "replay_too_soon",
+    "phone_limit",
+    "too_many_failures",
+    "queue_full",
+)
+def replay_otp(body: ReplayRequest) -> Response:
+    """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
+    target = services().verifications.target(phone=body.phone, verification_id=body.verification_id)
+    accepted = services().sends.replay_verification(current_actor(), target, _idempotency_key())
+    return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
+
+
+@calls.get("", summary="List verifications", responses={200: VerificationListAnswer})
+@require(Scope.CALLS_READ)
+@refuses("invalid_phone")
+def list_verifications(query: ListQuery) -> Response:
+    """Newest first, your own `user_id`'s only."""
+    page = services().verifications.list_verifications(
+        current_actor(), phone=query.phone, status=query.status, limit=query.limit, cursor=query.cursor
+    )
+    summaries = [_render_summary(verification, status) for verification, status in page.verifications]
+    return jsonify(verifications=summaries, next_cursor=page.next_cursor)
+
+
+@calls.get("/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationAnswer})
+@require(Scope.CALLS_READ)
+@refuses("not_found")
+def get_verification(path: CallPath) -> Response:
+    """With every call, what happened in it, and why it ended."""
+    return _render_history(services().verifications.get_verification(current_actor(), str(path.verification_id)))
+
+
+@calls.post("/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationAnswer})
+@require(Scope.CALLS_CANCEL)
+@refuses("not_found", "not_pending")
+def cancel_verification(path: CallPath) -> Response:
+    """Its code is dead at once; a waiting call is dropped, a live one hung up."""
+    return _render_history(services().verifications.cancel_verification(current_actor(), str(path.verification_id)))
+
+
+def answer_send(services: Services, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
+    """What `POST /calls/otp` answers. Raises whatever `start_verification` raises."""
+    wanted = NewVerification(
+        phone=body.phone,
+        message=body.message,
+        locale=body.locale,
+        code_length=body.code_length,
+        ttl_seconds=body.expires_in,
+    )
+    accepted = services.sends.start_verification(actor, wanted, idempotency)
+    return _accepted(accepted, f"{accepted.phone} is being called.")
+
+
+def answer_check(services: Services, actor: Actor, body: VerifyRequest) -> Reply:
+    """What `POST /calls/verify` answers. Raises whatever `check_code` raises."""
+    service = services.verifications
+    target = service.target(phone=body.phone, verification_id=body.verification_id)
+    approval = service.check_code(actor, target, body.code)
+    return Reply(
+        HTTPStatus.OK,
+        {
+            "verified": True,
+            "status": VerificationStatus.APPROVED.value,
+            "verification_id": approval.verification_id,
+            "phone": approval.phone,
+            "approved_at": iso_utc(approval.approved_at),
+        },
+    )
+
+
+def _idempotency_key() -> IdempotencyKey | None:
+    return read_idempotency_key(request.path, request.headers.get("Idempotency-Key"), request.get_json())
+
+
+def _accepted(accepted: CallAccepted, message: str) -> Reply:
+    content = {
+        "verification_id": accepted.verification_id,
+        "call_id": accepted.call_id,
+        "status": VerificationStatus.PENDING.value,
+        "call_status": accepted.call_status,
+        "phone": accepted.phone,
+        "expires_at": accepted.expires_at,
+        "expires_in": accepted.expires_in,
+        "attempts_remaining": accepted.attempts_remaining,
+        "replays_remaining": accepted.replays_remaining,
+        "message": message,
+    }
+    return Reply(HTTPStatus.ACCEPTED, content, () if accepted.is_first_answer else (IS_REPLAYED,))
+
+
+def _respond(reply: Reply) -> Response:
+    response = jsonify(reply.content)
+    response.status_code = reply.status
+    response.headers.extend(reply.headers)
+    return response
+
+
+def _render_summary(verification: Verification, status: VerificationStatus) -> dict[str, Any]:
+    return {
+        "verification_id": verification.verification_id,
+        "phone": verification.phone,
+        "status": status.value,
+        "created_at": iso_utc(verification.created_at),
+        "expires_at": iso_utc(verification.expires_at),
+        "approved_at": None if verification.approved_at is None else iso_utc(verification.approved_at),
+        "attempts_remaining": verification.attempts_remaining,
+        "replays_remaining": verification.replays_remaining,
+        "locale": verification.locale,
+    }
+
+
+def _render_history(history: VerificationHistory) -> Response:
+    summary = _render_summary(history.verification, history.status)
+    return jsonify({**summary, "calls": [_render_call(item) for item in history.calls]})
+
+
+def _render_call(item: CallHistory) -> dict[str, Any]:
+    call = item.call
+    return {
+        "call_id": call.call_id,
+        "status": call.status.value,
+        "reason": call.reason,
+        "created_at": iso_utc(call.created_at),
+        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "events": [{"at": iso_utc(at), "type": type_} for at, type_ in item.events],
+    }

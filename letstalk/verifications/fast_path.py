@@ -1,0 +1,125 @@
+"""`POST /calls/otp` and `POST /calls/verify` without Flask's part in a request, which costs more than all of ours.
+
+What is usual about a request is done here: a token in `Authorization`, a JSON body. Whatever is not, and every refusal,
+takes the ordinary way through Flask, by the same guard, the same schemas and the same answers, so that there is
+nothing here to keep in step but the order of the steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, g
+from pydantic import ValidationError
+
+from letstalk.core.actors import Actor
+from letstalk.http.errors import invalid_request_from
+from letstalk.http.guards import API_TOKEN_START, Guard, admit, guard_of
+from letstalk.http.idempotency import read_idempotency_key
+from letstalk.http.json_bodies import MIMETYPE, to_body
+from letstalk.http.rate_limits import Environ, RequestLimits, address_of
+from letstalk.http.requests import MAX_BODY_BYTES, parse_object
+from letstalk.observability.request_log import ROUTE
+from letstalk.services import Services
+from letstalk.verifications.api import Reply, answer_check, answer_send
+from letstalk.verifications.schemas import SendRequest, VerifyRequest
+
+SEND_PATH, CHECK_PATH = "/calls/otp", "/calls/verify"
+BUSY_PATHS = frozenset({SEND_PATH, CHECK_PATH})
+
+BEARER = "Bearer "
+USUAL_START = BEARER + API_TOKEN_START
+MOST_DIGITS = len(str(MAX_BODY_BYTES))
+
+STATUS_LINES = {status: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
+
+Answer = Callable[[Services, Actor, dict[str, Any], Environ], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class BusyPath:
+    guard: Guard
+    answer: Answer
+
+
+class BusyPaths:
+    """Middleware just before Flask."""
+
+    def __init__(self, app: Flask, services: Services, limits: RequestLimits) -> None:
+        """Wrap `app`, whose views are registered. Raises LookupError where a busy path's view has no guard."""
+        self._app = app
+        self._flask = app.wsgi_app
+        self._services = services
+        self._limits = limits
+        self._paths = {
+            SEND_PATH: BusyPath(_guard_of(app, "calls.send_otp"), _send),
+            CHECK_PATH: BusyPath(_guard_of(app, "calls.verify_code"), _check),
+        }
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        path = self._paths.get(environ["PATH_INFO"])
+        length = 0 if path is None else _usual_length(environ)
+        if path is None or not length:
+            return self._flask(environ, start_response)
+        environ[ROUTE] = environ["PATH_INFO"]
+        actor: Actor | None = None
+        try:
+            presented = environ["HTTP_AUTHORIZATION"][len(BEARER) :].strip()
+            actor = self._services.tokens.recall(presented, address_of(environ))
+            if actor is not None:
+                # A token that was good just now is no guess, which would have to be counted first.
+                admit(environ, actor, path.guard, self._services, self._limits, is_address_counted=False)
+            else:
+                self._limits.check_address(environ)
+                actor = self._services.tokens.authenticate(presented, address_of(environ))
+                admit(environ, actor, path.guard, self._services, self._limits)
+            reply = path.answer(self._services, actor, parse_object(environ["wsgi.input"].read(length)), environ)
+            body = to_body(reply.content)
+        except Exception as error:
+            return self._refuse(environ, actor, error)(environ, start_response)
+        headers = [("Content-Type", MIMETYPE), ("Content-Length", str(len(body))), *reply.headers]
+        start_response(STATUS_LINES[reply.status], headers)
+        return (body,)
+
+    def _refuse(self, environ: Environ, actor: Actor | None, error: Exception) -> Response:
+        """What Flask would answer, had `error` been raised in the view."""
+        with self._app.request_context(environ):
+            if actor is not None:
+                g.actor = actor
+            try:
+                refusal = invalid_request_from(error) if isinstance(error, ValidationError) else error
+                return self._app.finalize_request(self._app.handle_user_exception(refusal))
+            except Exception as unexpected:
+                return self._app.handle_exception(unexpected)
+
+
+def _usual_length(environ: Environ) -> int:
+    """The length of the body of a request that is as usual; 0 for any other."""
+    is_usual = (
+        environ["REQUEST_METHOD"] == "POST"
+        and environ.get("CONTENT_TYPE") == MIMETYPE
+        and environ.get("HTTP_AUTHORIZATION", "").startswith(USUAL_START)
+        and "HTTP_X_USER_ID" not in environ
+    )
+    length = environ.get("CONTENT_LENGTH", "") if is_usual else ""
+    return int(length) if length.isdecimal() and len(length) <= MOST_DIGITS and int(length) <= MAX_BODY_BYTES else 0
+
+
+def _guard_of(app: Flask, endpoint: str) -> Guard:
+    guard = guard_of(app.view_functions[endpoint])
+    if guard is None:
+        raise LookupError(f"{endpoint} declares no guard")
+    return guard
+
+
+def _send(services: Services, actor: Actor, content: dict[str, Any], environ: Environ) -> Reply:
+    body = SendRequest.model_validate(content)
+    key = read_idempotency_key(environ["PATH_INFO"], environ.get("HTTP_IDEMPOTENCY_KEY"), content)
+    return answer_send(services, actor, body, key)
+
+
+def _check(services: Services, actor: Actor, content: dict[str, Any], _environ: Environ) -> Reply:
+    return answer_check(services, actor, VerifyRequest.model_validate(content))

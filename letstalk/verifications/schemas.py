@@ -1,0 +1,267 @@
+"""What `/calls` takes and answers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from letstalk.calls.models import CallStatus
+from letstalk.http.schemas import (
+    WHOLE,
+    Answer,
+    ApiModel,
+    Moment,
+    PageQuery,
+    PlainText,
+    Query,
+    Uuid,
+    with_example,
+    with_examples,
+)
+from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS
+from letstalk.verifications.codes import DEFAULT_CODE_LENGTH, MAX_CODE_LENGTH, MIN_CODE_LENGTH
+from letstalk.verifications.models import (
+    DEFAULT_TTL_SECONDS,
+    MAX_ATTEMPTS,
+    MAX_REPLAYS,
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
+    VerificationStatus,
+)
+
+CODE_PATTERN = r"^[0-9]{4,10}$"
+EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
+EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
+EXAMPLE_PHONE = "+256700123456"
+
+E164 = Annotated[str, Field(json_schema_extra={"pattern": r"^\+[0-9]{3,15}$", "examples": [EXAMPLE_PHONE]})]
+Phone = Annotated[
+    PlainText,
+    Field(
+        min_length=1,
+        max_length=MAX_PHONE_CHARACTERS,
+        description="International form, written leniently; national form only where DEFAULT_REGION is set.",
+        examples=["+256 700 123456"],
+    ),
+]
+VerificationId = Annotated[
+    PlainText, Field(min_length=1, max_length=64, json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])
+]
+
+
+_SUMMARY: dict[str, Any] = {
+    "verification_id": EXAMPLE_ID,
+    "phone": EXAMPLE_PHONE,
+    "status": "approved",
+    "created_at": "2026-11-20T10:00:00.000Z",
+    "expires_at": "2026-11-20T10:05:00.000Z",
+    "approved_at": "2026-11-20T10:00:41.000Z",
+    "attempts_remaining": 4,
+    "replays_remaining": 3,
+    "locale": None,
+}
+_CALL: dict[str, Any] = {
+    "call_id": EXAMPLE_CALL_ID,
+    "status": "completed",
+    "reason": "The code was approved.",
+    "created_at": "2026-11-20T10:00:00.000Z",
+    "ended_at": "2026-11-20T10:00:41.000Z",
+    "events": [
+        {"at": "2026-11-20T10:00:00.000Z", "type": "queued"},
+        {"at": "2026-11-20T10:00:01.000Z", "type": "dialed"},
+        {"at": "2026-11-20T10:00:07.000Z", "type": "answered"},
+    ],
+}
+
+
+class SendRequest(ApiModel):
+    """Whom to call, and what to say. A phone is enough."""
+
+    model_config = with_examples(
+        smallest={"phone": "+256 700 123456"},
+        full={
+            "phone": "+256 700 123456",
+            "message": "Hello from Acme. Your code is {code}.",
+            "locale": "en-US",
+            "code_length": 6,
+            "expires_in": 300,
+        },
+    )
+
+    phone: Phone
+    message: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=300,
+        description="Spoken instead of the default text. `{code}`, at most twice, stands for the digits; where it is "
+        "missing they follow the text. No SSML, no control characters.",
+        examples=["Hello from Acme. Your code is {code}."],
+    )
+    locale: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=35,
+        description="BCP 47. A language that is not spoken here falls back to that of the phone's country.",
+        examples=["en-US"],
+    )
+    code_length: Annotated[
+        int, Field(ge=MIN_CODE_LENGTH, le=MAX_CODE_LENGTH, description="How many digits."), WHOLE
+    ] = DEFAULT_CODE_LENGTH
+    expires_in: Annotated[
+        int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description="Seconds that the code is valid."), WHOLE
+    ] = DEFAULT_TTL_SECONDS
+
+
+def _given(field: str) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"type": "string"}}}
+
+
+class TargetRequest(ApiModel):
+    """Which verification is meant: exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_given("phone"), _given("verification_id")]})
+
+    phone: Phone | None = None
+    verification_id: VerificationId | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> TargetRequest:
+        if (self.phone is None) == (self.verification_id is None):
+            raise ValueError("Give exactly one of phone and verification_id.")
+        return self
+
+
+class VerifyRequest(TargetRequest):
+    """Which verification, and what the person typed."""
+
+    model_config = with_examples(
+        by_phone={"phone": "+256 700 123456", "code": "048213"},
+        by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
+    )
+
+    code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])
+
+
+class ReplayRequest(TargetRequest):
+    """Which verification."""
+
+    model_config = with_examples(by_phone={"phone": "+256 700 123456"}, by_id={"verification_id": EXAMPLE_ID})
+
+
+class CallPath(Query):
+    verification_id: UUID = Field(description="The verification's id.", json_schema_extra={"example": EXAMPLE_ID})
+
+
+def _status(value: object) -> object:
+    return VerificationStatus(value) if isinstance(value, str) and value in set(VerificationStatus) else value
+
+
+class ListQuery(PageQuery):
+    phone: PlainText | SkipJsonSchema[None] = Field(
+        None, min_length=1, max_length=MAX_PHONE_CHARACTERS, description="Only this phone's."
+    )
+    status: Annotated[VerificationStatus | SkipJsonSchema[None], BeforeValidator(_status)] = Field(
+        None, description="Only those that stand so."
+    )
+
+
+class SendAnswer(Answer):
+    """The phone is being called."""
+
+    model_config = with_example(
+        {
+            "verification_id": EXAMPLE_ID,
+            "call_id": EXAMPLE_CALL_ID,
+            "status": "pending",
+            "call_status": "queued",
+            "phone": EXAMPLE_PHONE,
+            "expires_at": "2026-11-20T10:05:00.000Z",
+            "expires_in": 300,
+            "attempts_remaining": 5,
+            "replays_remaining": 3,
+            "message": f"{EXAMPLE_PHONE} is being called.",
+        }
+    )
+
+    verification_id: Uuid
+    call_id: Uuid
+    status: Literal["pending"]
+    call_status: CallStatus
+    phone: E164
+    expires_at: Moment
+    expires_in: int = Field(ge=0, le=MAX_TTL_SECONDS, description="Seconds that are left of it.")
+    attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
+    replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
+    message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
+
+
+class VerifyAnswer(Answer):
+    """The code was right, and this verification takes no other."""
+
+    model_config = with_example(
+        {
+            "verified": True,
+            "status": "approved",
+            "verification_id": EXAMPLE_ID,
+            "phone": EXAMPLE_PHONE,
+            "approved_at": "2026-11-20T10:00:41.000Z",
+        }
+    )
+
+    verified: Literal[True]
+    status: Literal["approved"]
+    verification_id: Uuid
+    phone: E164
+    approved_at: Moment
+
+
+class CallEventAnswer(Answer):
+    """One thing that happened in a call."""
+
+    at: Moment
+    type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
+
+
+class CallAnswer(Answer):
+    """One call, and what happened in it, oldest first."""
+
+    call_id: Uuid
+    status: CallStatus
+    reason: str | None = Field(description="Why the call ended, or waits again, in a sentence.")
+    created_at: Moment
+    ended_at: Moment | None
+    events: list[CallEventAnswer]
+
+
+class VerificationSummary(Answer):
+    """A verification as it stands now."""
+
+    verification_id: Uuid
+    phone: E164
+    status: VerificationStatus
+    created_at: Moment
+    expires_at: Moment
+    approved_at: Moment | None
+    attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
+    replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
+    locale: str | None
+
+
+class VerificationAnswer(VerificationSummary):
+    """A verification as it stands now, with its calls."""
+
+    model_config = with_example({**_SUMMARY, "calls": [_CALL]})
+
+    calls: list[CallAnswer] = Field(description="Oldest first.")
+
+
+class VerificationListAnswer(Answer):
+    """A page of verifications, newest first; `next_cursor` is null on the last one."""
+
+    model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})
+
+    verifications: list[VerificationSummary]
+    next_cursor: str | None

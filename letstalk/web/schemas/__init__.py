@@ -1,1 +1,0 @@
-"""Request and answer models: what validates is what the OpenAPI document shows."""

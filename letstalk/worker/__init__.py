@@ -1,0 +1,1 @@
+"""Background work: one thread pool, wake-ups, the heartbeat."""

@@ -1,0 +1,185 @@
+"""Invitations: an admin names the address, the role and the owners; whoever has the link chooses name and password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from letstalk.accounts.invitations import Invitation, NewInvitation
+from letstalk.accounts.models import AccountState, Role, person_actor
+from letstalk.accounts.service import AccountChanges
+from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.scopes import expand_scopes
+from letstalk.mail.transport import MailDelayed
+from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
+from tests.support.world import World, at_once, outcome_of, refusal_of
+
+DAY = 24 * 3600
+WANTED = NewInvitation(EMAIL, "developer", ("zeta", "acme", "acme"))
+
+
+@pytest.fixture
+def post(world: World) -> Post:
+    return Post(world)
+
+
+def invite(post: Post, wanted: NewInvitation = WANTED, actor: Actor = ADMIN) -> Invitation:
+    return post.people.invitations.invite(actor, wanted, BASE)
+
+
+def accept(post: Post, link: str, username: str = "ada", password: str = PASSWORD) -> str:
+    return outcome_of(lambda: post.people.invitations.accept(link, username, password))
+
+
+def test_an_invited_person_chooses_name_and_password_and_is_signed_in(post: Post) -> None:
+    invitation = invite(post)
+    assert invitation.account.state is AccountState.INVITED
+    assert invitation.link.startswith(f"{BASE}/accept-invitation#token=ltl_")
+    signed_in = post.people.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE)
+    account = post.account()
+    assert (account.username, account.role, account.user_ids) == ("ada", Role.DEVELOPER, ("acme", "zeta"))
+    assert account.state is AccountState.ACTIVE
+    actor = post.people.access_tokens.authenticate(signed_in.access_token, DEVICE.address)
+    assert actor.user_ids == {"acme", "zeta"}
+    [session] = post.people.sessions.list_sessions(account.account_id)
+    assert session.method == "invitation"
+    assert post.outcome_of_sign_in(PASSWORD, "ada") == "ok"
+    assert accept(post, invitation.link, "eve", OTHER_PASSWORD) == "invalid_link"
+
+
+def test_the_link_is_mailed_at_once_where_mail_is_set_up(post: Post) -> None:
+    invitation = invite(post)
+    assert invitation.is_mailed
+    assert len(post.nudged) == 1
+    post.sweep()
+    assert post.taken[0].to == EMAIL
+    assert post.last_link() == invitation.link
+
+
+def test_an_invitation_does_not_wait_for_a_mail_server_that_is_away(post: Post) -> None:
+    assert post.postman is not None
+    post.postman.troubles = [MailDelayed("away")] * 3
+    invitation = invite(post)
+    for _ in range(30):
+        post.pass_time(10)
+    assert [mail.to for mail in post.taken] == [EMAIL]
+    assert post.last_link() == invitation.link
+    assert accept(post, invitation.link) == "ok"
+
+
+def test_without_mail_the_admin_alone_has_the_link(world: World) -> None:
+    post = Post(world, postman=None)
+    invitation = invite(post)
+    assert not invitation.is_mailed
+    assert post.rows() == []
+    assert invitation.link not in repr(invitation)
+    assert accept(post, invitation.link) == "ok"
+
+
+def test_only_an_admin_invites(post: Post) -> None:
+    developer = person_actor(post.make_account("dev@example.org", "dev", role="developer"), "a session")
+    app = Actor(kind=ActorKind.TOKEN, user_id="acme", scopes=expand_scopes(["read", "write", "tokens:write"]))
+    for actor in (developer, app):
+        refusal_of(partial(invite, post, actor=actor), "insufficient_scope")
+    assert post.people.accounts.find_by_email(EMAIL) is None
+    boss = person_actor(post.make_account("boss@example.org", "boss", role="admin"), "a session")
+    invite(post, actor=boss)
+    invited = post.account()
+    made = [event for event in post.events(invited.account_id) if event.action in ("account.created", "link.made")]
+    assert {event.actor_account_id for event in made} == {boss.account_id}
+
+
+def test_looking_at_an_invitation_leaves_it_good(post: Post) -> None:
+    link = invite(post).link
+    for _ in range(3):
+        found = post.people.invitations.look_at(link)
+        assert (found.account.email, found.account.role) == (EMAIL, Role.DEVELOPER)
+    assert accept(post, link) == "ok"
+    refusal_of(lambda: post.people.invitations.look_at(link), "invalid_link")
+
+
+def test_inviting_again_changes_the_rights_and_ends_the_older_link(post: Post) -> None:
+    first = invite(post)
+    second = invite(post, NewInvitation(EMAIL.lower(), "viewer", ("other",)))
+    assert second.account.account_id == first.account.account_id
+    assert accept(post, first.link) == "invalid_link"
+    assert accept(post, second.link) == "ok"
+    assert (post.account().role, post.account().user_ids) == (Role.VIEWER, ("other",))
+
+
+def test_whoever_has_an_account_is_not_invited(post: Post) -> None:
+    account = post.make_account()
+    refusal_of(lambda: invite(post), "email_taken")
+    assert post.account() == account
+    assert post.links() == []
+
+
+@pytest.mark.parametrize(("late_by", "outcome"), [(-1, "ok"), (0, "invalid_link")])
+def test_an_invitation_is_good_for_a_week(post: Post, late_by: int, outcome: str) -> None:
+    link = invite(post).link
+    post.clock.move(7 * DAY + late_by)
+    assert accept(post, link) == outcome
+
+
+@pytest.mark.parametrize("ending", ["disabled", "deleted", "moved"])
+def test_an_invitation_ends_with_the_account_or_the_address(post: Post, ending: str) -> None:
+    invitation = invite(post)
+    account_id = invitation.account.account_id
+    if ending == "deleted":
+        post.people.accounts.delete_account(ADMIN, account_id)
+    else:
+        change = AccountChanges(disabled=True) if ending == "disabled" else AccountChanges(email="other@example.org")
+        post.people.accounts.update_account(ADMIN, account_id, change)
+    assert accept(post, invitation.link) == "invalid_link"
+
+
+def test_what_is_refused_leaves_the_link_as_it_was(post: Post) -> None:
+    post.make_account("grace@example.org", "grace")
+    link = invite(post).link
+    assert accept(post, link, "Grace") == "username_taken"
+    assert accept(post, link, "a") == "invalid_request"
+    assert accept(post, link, password="short") == "weak_password"
+    assert accept(post, link, password="Ada@Example.org") == "weak_password"
+    assert post.account().state is AccountState.INVITED
+    assert not post.account().has_password
+    assert accept(post, link) == "ok"
+
+
+def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
+    link = invite(post).link
+    accept_as = partial(post.people.invitations.accept, link)
+    outcomes = at_once([partial(accept_as, f"ada{number}", PASSWORD) for number in range(8)])
+    assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
+
+
+def test_inviting_and_accepting_at_once_never_waits_for_each_other_for_ever(post: Post) -> None:
+    wanted = [NewInvitation(f"person{number}@example.org") for number in range(4)]
+    links = [invite(post, each).link for each in wanted]
+    accept_by = post.people.invitations.accept
+    actions: list[Callable[[], object]] = [partial(invite, post, each) for each in wanted]
+    actions += [partial(accept_by, link, f"person{number}", PASSWORD) for number, link in enumerate(links)]
+    outcomes = at_once(actions)
+    assert set(outcomes) <= {"ok", "invalid_link", "email_taken"}, outcomes
+
+
+def test_where_the_role_asks_for_a_second_factor_the_invitation_alone_signs_nobody_in(post: Post) -> None:
+    post.people.second_factors.set_policy(ADMIN, Role.DEVELOPER, requires_second_factor=True)
+    invitation = invite(post)
+    account_id = invitation.account.account_id
+    post.people.accounts.update_account(ADMIN, account_id, AccountChanges(phone="+256700123456"))
+    refusal_of(
+        lambda: post.people.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE),
+        "second_factor_required",
+    )
+    assert post.account().state is AccountState.ACTIVE
+    assert post.people.sessions.list_sessions(account_id) == []
+
+
+def test_the_link_can_not_be_read_in_the_database(post: Post) -> None:
+    [token] = TOKEN.findall(invite(post).link)
+    assert token.removeprefix("ltl_") not in post.everything_written()
+    post.sweep()
+    assert token.removeprefix("ltl_") not in post.everything_written()

@@ -1,0 +1,147 @@
+"""One's own page in the dashboard: name, phone and second factor, password. Nobody changes anybody else's there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from letstalk.accounts.models import Account
+from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.apps import PHONE, make_app, services_of
+from tests.support.pages import Visitor, a_visitor, another_browser, audited_in, refused_codes, the_owner
+
+PROFILE = "/dashboard/profile"
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Flask:
+    return make_app(tmp_path)
+
+
+@pytest.fixture
+def ada(app: Flask) -> Visitor:
+    """A developer with a password, signed in."""
+    return a_visitor(app, "ada", password=PASSWORD)
+
+
+def record_of(visitor: Visitor) -> Account:
+    account = services_of(visitor.app).people.accounts.find(visitor.account_id)
+    assert account
+    return account
+
+
+@pytest.mark.parametrize("role", ["admin", "developer", "viewer"])
+def test_everyone_sees_their_own(app: Flask, role: str) -> None:
+    page = a_visitor(app, "grace", role).get(PROFILE)
+    assert page.status_code == 200
+    for text in ("grace@example.com", role, "acme" if role != "admin" else "all"):
+        assert text in page.text
+
+
+def test_the_built_in_owner_has_none(app: Flask) -> None:
+    owner = the_owner(app)
+    assert PROFILE not in owner.get("/api/tokens/dashboard").text
+    for path in (PROFILE, "/dashboard/sessions"):
+        assert owner.get(path).status_code == 403
+    for form in ("name", "phone", "password"):
+        assert owner.post(f"{PROFILE}/{form}", username="x").status_code == 403
+
+
+def test_the_name_is_changed_unless_somebody_has_it(app: Flask, ada: Visitor) -> None:
+    assert ada.post(f"{PROFILE}/name", username="lovelace").location == PROFILE
+    assert record_of(ada).username == "lovelace"
+    services_of(app).people.accounts.create_account(someone("grace", password=None))
+    taken = ada.post(f"{PROFILE}/name", username="Grace")
+    assert taken.status_code == 409
+    assert 'value="Grace"' in taken.text
+    broken = ada.post(f"{PROFILE}/name", username="a b")
+    assert broken.status_code == 400
+    assert 'id="username-error"' in broken.text
+    assert record_of(ada).username == "lovelace"
+    assert len(audited_in(app, "account.updated")) == 1
+
+
+def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> None:
+    form = {"phone": PHONE, "second_factor": "1"}
+    for wrong in ("", OTHER_PASSWORD):
+        answer = ada.post(f"{PROFILE}/phone", **form, confirm_password=wrong)
+        assert answer.status_code == 401
+        assert "That is not your password." in answer.text
+        assert f'value="{PHONE}"' in answer.text
+    assert (record_of(ada).phone, record_of(ada).second_factor) == (None, False)
+    assert refused_codes(app) == ["invalid_credentials"] * 2
+    assert ada.post(f"{PROFILE}/phone", **form, confirm_password=PASSWORD).location == PROFILE
+    assert (record_of(ada).phone, record_of(ada).second_factor) == (PHONE, True)
+    assert ada.is_signed_in(), "what is asked for at a sign-in ends no session"
+    ada.post(f"{PROFILE}/phone", phone="", confirm_password=PASSWORD)
+    assert (record_of(ada).phone, record_of(ada).second_factor) == (None, False)
+
+
+@pytest.mark.parametrize(("phone", "field"), [("12", "phone"), ("", "second_factor")])
+def test_what_is_wrong_with_the_phone_is_said_beside_it(ada: Visitor, phone: str, field: str) -> None:
+    answer = ada.post(f"{PROFILE}/phone", phone=phone, second_factor="1", confirm_password=PASSWORD)
+    assert answer.status_code == 400
+    assert f'id="{field}-error"' in answer.text
+    assert record_of(ada).phone is None
+
+
+def test_without_a_password_there_is_none_to_show_or_to_change(app: Flask) -> None:
+    grace = a_visitor(app, "grace")
+    page = grace.get(PROFILE).text
+    assert "new_password" not in page
+    assert "confirm_password" not in page
+    assert grace.post(f"{PROFILE}/phone", phone=PHONE, second_factor="1").status_code == 302
+    assert record_of(grace).second_factor
+    answer = grace.post(f"{PROFILE}/password", current_password="", new_password=OTHER_PASSWORD)
+    assert answer.status_code == 401
+    assert not record_of(grace).has_password
+
+
+def test_a_new_password_ends_the_other_sessions_and_not_this_one(app: Flask, ada: Visitor) -> None:
+    assert ada.account
+    elsewhere = another_browser(app, ada.account)
+    answer = ada.post(f"{PROFILE}/password", current_password=PASSWORD, new_password=OTHER_PASSWORD)
+    assert answer.location == PROFILE
+    assert "Your password is changed." in ada.get(PROFILE).text
+    assert not elsewhere.is_signed_in()
+    stranger = Visitor(app)
+    assert stranger.post("/sign-in", username="ada", password=PASSWORD).status_code == 401
+    assert stranger.post("/sign-in", username="ada", password=OTHER_PASSWORD).status_code == 302
+    [event] = audited_in(app, "account.password_changed")
+    assert event.actor_account_id == ada.account_id
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "status", "field"),
+    [
+        (OTHER_PASSWORD, OTHER_PASSWORD, 401, "current_password"),
+        (PASSWORD, "short", 400, "new_password"),
+        (PASSWORD, "ada@example.com", 400, "new_password"),
+        (PASSWORD, "", 400, "new_password"),
+    ],
+)
+def test_a_password_that_will_not_do_changes_nothing(
+    app: Flask, ada: Visitor, current: str, new: str, status: int, field: str
+) -> None:
+    answer = ada.post(f"{PROFILE}/password", current_password=current, new_password=new)
+    assert answer.status_code == status
+    assert f'id="{field}-error"' in answer.text
+    assert not new or f'value="{new}"' not in answer.text.replace('value="ada@example.com" autocomplete="username"', "")
+    assert audited_in(app, "account.password_changed") == []
+
+
+def test_an_open_browser_is_no_way_to_guess_the_password(ada: Visitor) -> None:
+    form = {"current_password": "guess", "new_password": OTHER_PASSWORD}
+    statuses = [ada.post(f"{PROFILE}/password", **form).status_code for _ in range(6)]
+    assert statuses[-1] == 429
+    assert ada.post(f"{PROFILE}/password", **{**form, "current_password": PASSWORD}).status_code == 429
+
+
+def test_a_form_from_elsewhere_changes_nothing(ada: Visitor) -> None:
+    forms = {"name": {"username": "evil"}, "phone": {"phone": PHONE}, "password": {"new_password": OTHER_PASSWORD}}
+    for form, fields in forms.items():
+        data = {**fields, "confirm_password": PASSWORD, "current_password": PASSWORD}
+        assert ada.client.post(f"{PROFILE}/{form}", data=data).status_code == 403
+    assert (record_of(ada).username, record_of(ada).phone) == ("ada", None)

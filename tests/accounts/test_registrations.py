@@ -1,0 +1,223 @@
+"""Registering: nothing tells who is there already, and nobody can sign in with an address that is not theirs."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+
+from letstalk.accounts.models import AccountState, Role
+from letstalk.accounts.service import AccountChanges
+from letstalk.audit.service import AuditTrail
+from letstalk.operations.retention import RetentionService
+from letstalk.tokens.usage import UsageCounter
+from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
+from tests.support.world import World, at_once, outcome_of, refusal_of
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def post(world: World) -> Post:
+    return Post(world)
+
+
+def register(post: Post, username: str = "ada", email: str = EMAIL, password: str = PASSWORD) -> None:
+    post.people.registrations.register(username, email, password, BASE)
+    post.sweep()
+
+
+def verify(post: Post, link: str) -> str:
+    return outcome_of(lambda: post.people.registrations.verify_email(link))
+
+
+def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) -> None:
+    register(post)
+    account = post.account()
+    assert (account.state, account.role, account.user_ids) == (AccountState.UNVERIFIED, Role.VIEWER, ())
+    assert post.outcome_of_sign_in(PASSWORD) != "ok"
+    link = post.last_link()
+    assert link.startswith(f"{BASE}/verify-email#token=ltl_")
+    assert verify(post, link) == "ok"
+    assert post.account().state is AccountState.ACTIVE
+    assert post.outcome_of_sign_in(PASSWORD, "ada") == "ok"
+    assert verify(post, link) == "invalid_link"
+
+
+def test_nobody_is_put_on_record_before_the_background_work(post: Post) -> None:
+    post.people.registrations.register("ada", EMAIL, PASSWORD, BASE)
+    assert post.people.accounts.find_by_email(EMAIL) is None
+    [row] = post.rows()
+    assert not [word for word in ("ada", "xample", "horse", "scrypt") if word in row.sealed]
+
+
+def test_where_registration_is_closed_nobody_registers(world: World) -> None:
+    post = Post(world, is_open=False)
+    refusal_of(lambda: register(post), "registration_closed")
+    assert post.rows() == []
+
+
+def test_without_mail_nobody_registers(world: World) -> None:
+    post = Post(world, postman=None)
+    refusal_of(lambda: post.people.registrations.register("ada", EMAIL, PASSWORD, BASE), "mail_not_set_up")
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"username": "a"}, "invalid_request"),
+        ({"username": "ada@example.org"}, "invalid_request"),
+        ({"email": "ada"}, "invalid_request"),
+        ({"password": "short"}, "weak_password"),
+        ({"password": "ada@example.org"}, "weak_password"),
+        ({"password": "a horse\ud800 and so on"}, "invalid_request"),
+    ],
+)
+def test_what_can_t_be_is_refused_at_once(post: Post, given: dict[str, str], code: str) -> None:
+    refusal_of(lambda: register(post, **given), code)
+    assert post.rows() == []
+
+
+def test_an_address_that_has_an_account_gets_a_mail_that_says_so_and_nothing_changes(post: Post) -> None:
+    account = post.make_account()
+    register(post, "somebody", EMAIL.upper(), OTHER_PASSWORD)
+    assert post.account() == account
+    assert post.outcome_of_sign_in(PASSWORD) == "ok"
+    assert post.outcome_of_sign_in(OTHER_PASSWORD) == "invalid_credentials"
+    assert post.people.accounts.find_by_username("somebody") is None
+    [mail] = post.taken
+    assert mail.to == EMAIL
+    assert "already" in mail.subject
+    assert "/reset-password#token=" in post.last_link()
+
+
+def test_no_mail_repeats_what_a_stranger_typed(post: Post) -> None:
+    post.make_account()
+    register(post, "visit-evil.example")
+    register(post, "visit-evil.example", "grace@example.org")
+    assert len(post.taken) == 2
+    assert "evil" not in json.dumps([(mail.subject, mail.body) for mail in post.taken])
+
+
+def test_a_name_that_somebody_has_is_given_with_a_number(post: Post) -> None:
+    post.make_account()
+    register(post, "ADA", "grace@example.org")
+    assert post.account("grace@example.org").username == "ADA-2"
+    assert post.account().username == "ada"
+
+
+def test_trying_the_same_name_again_does_not_tell_whether_the_address_was_known(post: Post) -> None:
+    """A name taken by a registration that went through, and one that did not, answer alike."""
+    post.make_account()
+    for email in (EMAIL, "grace@example.org"):
+        register(post, "fresh-name", email)
+        assert outcome_of(lambda: register(post, "fresh-name", "other@example.org")) == "ok"
+
+
+def test_registering_twice_leaves_the_password_to_who_reads_the_mail(post: Post) -> None:
+    register(post, "mallory", EMAIL, PASSWORD)
+    post.clock.move(3600)
+    register(post, "ada", EMAIL, OTHER_PASSWORD)
+    assert "/reset-password#token=" in post.last_link()
+    post.people.password_resets.reset(post.last_link(), "seven lamps on a quiet harbour")
+    assert post.account().state is AccountState.ACTIVE, "the mail has proven the address"
+    assert post.outcome_of_sign_in("seven lamps on a quiet harbour") == "ok"
+    assert {post.outcome_of_sign_in(it) for it in (PASSWORD, OTHER_PASSWORD)} == {"invalid_credentials"}
+
+
+def test_many_who_register_one_address_at_once_make_one_account(post: Post) -> None:
+    posts = [Post(post.world, post.postman) for _ in range(4)]
+    for number, each in enumerate(posts):
+        each.people.registrations.register(f"ada{number}", EMAIL, PASSWORD, BASE)
+    ids = [row.mail_id for row in post.rows()]
+    at_once([partial(each.mails.deliver, mail_id) for each, mail_id in zip(posts, ids, strict=True)])
+    for _ in range(5):
+        post.pass_time(60)
+    assert len(post.people.accounts.list_accounts(ADMIN).accounts) == 1
+    verifications = [mail for mail in post.taken if "/verify-email" in mail.body]
+    assert len(verifications) == 1
+
+
+def test_another_link_ends_the_one_before(post: Post) -> None:
+    register(post)
+    first = post.last_link()
+    post.clock.move(120)
+    post.people.registrations.resend_verification(EMAIL, BASE)
+    post.sweep()
+    assert post.last_link() != first
+    assert verify(post, first) == "invalid_link"
+    assert verify(post, post.last_link()) == "ok"
+
+
+@pytest.mark.parametrize(("late_by", "outcome"), [(-1, "ok"), (0, "invalid_link")])
+def test_the_link_is_good_for_a_day(post: Post, late_by: int, outcome: str) -> None:
+    register(post)
+    post.clock.move(DAY + late_by)
+    assert verify(post, post.last_link()) == outcome
+
+
+def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
+    register(post)
+    outcomes = at_once([lambda: post.people.registrations.verify_email(post.last_link())] * 8)
+    assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
+
+
+def test_a_link_is_mailed_again_only_to_who_needs_it(post: Post) -> None:
+    post.make_account()
+    for email in (EMAIL, "nobody@example.org"):
+        post.people.registrations.resend_verification(email, BASE)
+    post.sweep()
+    assert post.taken == []
+    assert post.rows() == []
+
+
+def test_nobody_is_flooded_by_asking_again(post: Post) -> None:
+    register(post)
+    for _ in range(100):
+        post.people.registrations.resend_verification(EMAIL, BASE)
+        post.pass_time(10)
+    assert len(post.taken) == 3
+    assert verify(post, post.last_link()) == "ok"
+
+
+def test_nobody_is_flooded_by_registering_again(post: Post) -> None:
+    register(post)
+    for _ in range(50):
+        register(post)
+        post.clock.move(10)
+    assert len(post.taken) == 1 + 3
+
+
+def test_the_link_can_not_open_an_account_that_an_admin_has_closed(post: Post) -> None:
+    register(post)
+    post.people.accounts.update_account(ADMIN, post.account().account_id, AccountChanges(disabled=True))
+    assert verify(post, post.last_link()) == "invalid_link"
+    assert post.account().state is AccountState.DISABLED
+
+
+def test_an_account_that_nobody_claimed_is_forgotten_after_a_week(post: Post) -> None:
+    register(post)
+    register(post, "grace", "grace@example.org")
+    verify(post, post.last_link())
+    usage = UsageCounter(post.db, clock=post.clock, audit=post.audit)
+    retention = RetentionService(
+        post.db, AuditTrail(post.db, clock=post.clock), usage, post.clock, days=90, audit_days=365
+    )
+    post.clock.move(7 * DAY - 60)
+    retention.forget_old()
+    assert post.account().state is AccountState.UNVERIFIED
+    post.clock.move(120)
+    retention.forget_old()
+    assert post.people.accounts.find_by_email(EMAIL) is None
+    assert post.account("grace@example.org").state is AccountState.ACTIVE
+
+
+def test_neither_link_nor_password_can_be_read_in_the_database(post: Post) -> None:
+    register(post)
+    [token] = TOKEN.findall(post.last_link())
+    written = post.everything_written()
+    assert token.removeprefix("ltl_") not in written
+    assert "horse" not in written
+    assert "scrypt" not in written

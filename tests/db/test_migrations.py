@@ -1,0 +1,174 @@
+"""The migrations make what the code expects, forwards and backwards, whoever starts first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
+
+from letstalk.db import migrations
+from letstalk.db.database import Database, metadata
+from tests.support.fixtures.databases import all_tables
+from tests.support.world import at_once
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """DATABASE_URL of a database without tables."""
+    return f"sqlite:///{tmp_path}/new.db" if request.param == "sqlite" else request.getfixturevalue("postgresql_url")
+
+
+@pytest.fixture
+def empty_db(empty_url: str) -> Iterator[Database]:
+    db = Database(empty_url)
+    yield db
+    db.close()
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(migrations.FOLDER))
+    return ScriptDirectory.from_config(config)
+
+
+def tables_of(db: Database) -> set[str]:
+    with db.read() as connection:
+        return set(inspect(connection).get_table_names())
+
+
+def checks_of(db: Database) -> dict[str, set[str | None]]:
+    with db.read() as connection:
+        inspector = inspect(connection)
+        return {
+            table.name: {check["name"] for check in inspector.get_check_constraints(table.name)}
+            for table in all_tables()
+        }
+
+
+def conditions_of(db: Database) -> dict[str, str]:
+    """The condition of each index over part of a table only, without the ways in which databases write it."""
+    with db.read() as connection:
+        inspector = inspect(connection)
+        found = {}
+        for table in all_tables():
+            for index in inspector.get_indexes(table.name):
+                options = index.get("dialect_options", {})
+                condition = next((str(value) for name, value in options.items() if name.endswith("where")), "")
+                found[str(index["name"])] = condition.replace("::text", "").replace("(", "").replace(")", "")
+        return found
+
+
+def test_the_newest_migration_is_the_one_that_the_code_asks_for() -> None:
+    assert scripts().get_heads() == [migrations.HEAD]
+
+
+def test_migrations_are_numbered_one_after_the_other() -> None:
+    revisions = [script.revision for script in scripts().walk_revisions()][::-1]
+    assert revisions == [f"{number:04d}" for number in range(1, len(revisions) + 1)]
+
+
+def test_the_migrations_make_exactly_the_tables_of_the_code(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    expected = {table.name for table in all_tables()}
+    assert tables_of(empty_db) == expected | {"alembic_version"}
+    with empty_db.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": False})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_constraints_and_partial_indexes_are_those_of_the_code_too(empty_db: Database, tmp_path: Path) -> None:
+    migrations.upgrade(empty_db)
+    if not empty_db.is_sqlite:
+        made = checks_of(empty_db)
+        wanted = {
+            table.name: {str(check.name) for check in table.constraints if type(check).__name__ == "CheckConstraint"}
+            for table in all_tables()
+        }
+        assert made == wanted
+        return
+    direct = Database(f"sqlite:///{tmp_path}/direct.db")
+    all_tables()
+    metadata.create_all(direct.engine)
+    assert checks_of(empty_db) == checks_of(direct)
+    assert conditions_of(empty_db) == conditions_of(direct)
+    direct.close()
+
+
+def test_an_upgrade_can_be_taken_back_and_done_again(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    migrations.downgrade(empty_db, "base")
+    assert tables_of(empty_db) == {"alembic_version"}
+    migrations.upgrade(empty_db)
+    with empty_db.read() as connection:
+        assert migrations.is_current(connection)
+
+
+def test_each_migration_can_be_taken_back_alone(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    for script in list(scripts().walk_revisions()):
+        migrations.downgrade(empty_db, str(script.down_revision or "base"))
+        with empty_db.read() as connection:
+            assert migrations.current_revision(connection) == script.down_revision
+            assert not migrations.is_current(connection)
+
+
+def test_a_database_that_is_current_is_left_alone(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    with empty_db.write() as connection:
+        connection.execute(text("INSERT INTO workers (worker_id, seen_at) VALUES ('one', '2026-11-20 12:00:00')"))
+    migrations.upgrade(empty_db)
+    with empty_db.read() as connection:
+        assert connection.execute(text("SELECT worker_id FROM workers")).scalars().all() == ["one"]
+
+
+def test_an_empty_database_is_at_no_revision(empty_db: Database) -> None:
+    with empty_db.read() as connection:
+        assert migrations.current_revision(connection) is None
+        assert not migrations.is_current(connection)
+
+
+def test_instances_that_start_at_once_migrate_once(empty_url: str) -> None:
+    instances = [Database(empty_url) for _ in range(4)]
+    assert at_once([lambda db=db: migrations.upgrade(db) for db in instances]) == ["ok"] * 4  # type: ignore[misc]
+    with instances[0].read() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all() == [migrations.HEAD]
+    for db in instances:
+        db.close()
+
+
+def test_processes_that_start_at_once_migrate_once(empty_url: str) -> None:
+    program = (
+        "import sys; from letstalk.db.database import Database; from letstalk.db import migrations; "
+        "db = Database(sys.argv[1]); migrations.upgrade(db); db.close()"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", program, empty_url], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for process in started:
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 0, complaint
+    db = Database(empty_url)
+    with db.read() as connection:
+        assert migrations.is_current(connection)
+    db.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(empty_db: Database) -> None:
+    with empty_db.write() as connection:
+        connection.execute(text("CREATE TABLE calls (hindrance INTEGER)"))
+    with pytest.raises(Exception, match="calls"):
+        migrations.upgrade(empty_db)
+    assert tables_of(empty_db) <= {"calls", "alembic_version"}
+    with empty_db.read() as connection:
+        assert not migrations.is_current(connection)

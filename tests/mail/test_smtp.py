@@ -1,0 +1,157 @@
+"""Mails reach a real server over TLS, and what it refuses for good is told from what it refuses for now."""
+
+from __future__ import annotations
+
+import socket
+from email.headerregistry import Address
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from letstalk.mail.models import Mail
+from letstalk.mail.registry import MailOptions, build_carrier
+from letstalk.mail.smtp import SmtpCarrier, SmtpOptions, SmtpSecurity
+from letstalk.mail.terminal import TerminalCarrier
+from letstalk.mail.transport import MailDelayed, MailRefused
+from tests.support.mail_servers import HOST, PASSWORD, USERNAME, MailServer, mail_server, make_certificate, trusting
+
+TO = "ada@example.org"
+SECRET = "ltl_" + 48 * "a"
+LINK = f"https://calls.example.com/reset-password#token={SECRET}"
+MAIL = Mail(TO, "Choose a new password for Let's Talk — déjà", f"Open this:\n\n{LINK}\n\n.\nIt is yours.\n")
+SENDER = Address("Acme, Inc.", "calls", "example.com")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    return make_certificate(tmp_path)
+
+
+def carrier_to(server: MailServer, **options: Any) -> SmtpCarrier:
+    given: dict[str, Any] = {"security": SmtpSecurity.NONE, "sender": SENDER, "timeout_seconds": 5.0, **options}
+    return SmtpCarrier(SmtpOptions(host=HOST, port=server.port, **given))
+
+
+def failure(kind: type[Exception], carrier: SmtpCarrier, mail: Mail = MAIL) -> str:
+    """The text of the error with which carrying fails; it names nobody and quotes nothing."""
+    with pytest.raises(kind) as caught:
+        carrier.carry(mail, "an-id")
+    text = str(caught.value)
+    assert TO not in text
+    assert SECRET not in text
+    assert PASSWORD not in text
+    return text
+
+
+def test_a_mail_arrives_as_it_was_written() -> None:
+    with mail_server() as server:
+        carrier_to(server).carry(MAIL, "an-id")
+    [mail] = server.taken
+    assert server.recipients == [TO]
+    assert (mail["To"], mail["Subject"]) == (TO, MAIL.subject)
+    assert mail["From"].addresses[0].display_name == "Acme, Inc."
+    assert mail["From"].addresses[0].addr_spec == "calls@example.com"
+    assert (mail["Message-ID"], mail["Auto-Submitted"]) == ("<an-id@example.com>", "auto-generated")
+    assert mail["Date"].datetime.tzinfo is not None
+    assert mail.get_content_type() == "text/plain"
+    assert mail.get_content().replace("\r\n", "\n") == MAIL.body
+
+
+def test_over_starttls_a_password_and_a_mail_are_encrypted(certificate: Path) -> None:
+    with mail_server(certificate=certificate, wants_password=True) as server:
+        carrier = carrier_to(
+            server,
+            security=SmtpSecurity.STARTTLS,
+            tls=trusting(certificate),
+            username=USERNAME,
+            password=PASSWORD,
+        )
+        carrier.carry(MAIL, "an-id")
+    assert server.were_encrypted == [True]
+
+
+def test_tls_from_the_first_byte(certificate: Path) -> None:
+    with mail_server(certificate=certificate, is_tls_from_the_start=True) as server:
+        carrier_to(server, security=SmtpSecurity.TLS, tls=trusting(certificate)).carry(MAIL, "an-id")
+    assert server.were_encrypted == [True]
+
+
+@pytest.mark.parametrize("security", [SmtpSecurity.STARTTLS, SmtpSecurity.TLS])
+def test_a_certificate_that_nobody_trusts_gets_no_mail(security: SmtpSecurity, certificate: Path) -> None:
+    with mail_server(certificate=certificate, is_tls_from_the_start=security is SmtpSecurity.TLS) as server:
+        failure(MailDelayed, carrier_to(server, security=security))
+    assert server.tries == 0
+
+
+def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
+    with mail_server() as server:
+        failure(MailDelayed, carrier_to(server, security=SmtpSecurity.STARTTLS))
+    assert server.tries == 0
+
+
+def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
+    with mail_server(certificate=certificate, wants_password=True) as server:
+        options = {"security": SmtpSecurity.STARTTLS, "tls": trusting(certificate), "username": USERNAME}
+        assert "535" in failure(MailDelayed, carrier_to(server, **options, password="another one"))
+    assert server.taken == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (f"550 5.1.1 <{TO}>: no such mailbox", MailRefused),
+        (f"451 4.7.1 <{TO}>: greylisted, come back", MailDelayed),
+    ],
+)
+def test_a_recipient_is_refused_for_good_or_for_now(answer: str, kind: type[Exception]) -> None:
+    with mail_server(answers=[answer]) as server:
+        assert failure(kind, carrier_to(server)) == f"recipient {answer[:3]} {answer[4:9]}"
+    assert server.taken == []
+
+
+@pytest.mark.parametrize(("verdict", "kind"), [("554 5.7.1 spam", MailRefused), ("452 4.3.1 disk full", MailDelayed)])
+def test_a_mail_is_refused_for_good_or_for_now(verdict: str, kind: type[Exception]) -> None:
+    with mail_server(verdicts=[verdict]) as server:
+        failure(kind, carrier_to(server))
+    assert server.taken == []
+
+
+def test_a_server_that_is_away_may_come_back() -> None:
+    with mail_server() as server:
+        carrier = carrier_to(server)
+    failure(MailDelayed, carrier)
+
+
+def test_a_server_that_hangs_is_given_up_after_the_time_out() -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        carrier = carrier_to(MailServer(silent.getsockname()[1]), timeout_seconds=0.2)
+        failure(MailDelayed, carrier)
+
+
+def test_a_mail_that_was_taken_counts_even_if_nobody_says_goodbye() -> None:
+    with mail_server(is_silent_at_the_end=True) as server:
+        carrier_to(server).carry(MAIL, "an-id")
+    assert len(server.taken) == 1
+
+
+@pytest.mark.parametrize("to", ["a..b@example.org", "ada@example.org\r\nBcc: eve@example.org", "adä@example.org"])
+def test_an_address_that_a_mail_can_t_have_is_refused(to: str) -> None:
+    with mail_server(takes_plain_addresses_only=True) as server:
+        carrier = carrier_to(server)
+        failure(MailRefused, carrier, Mail(to, "Subject", "Text"))
+    assert server.taken == []
+
+
+def test_the_settings_choose_how_mails_go(capsys: pytest.CaptureFixture[str]) -> None:
+    options: dict[str, Any] = dict.fromkeys(("smtp_port", "smtp_username", "smtp_password", "sender"))
+    nowhere = {**options, "smtp_host": None, "smtp_security": "starttls"}
+    assert build_carrier(MailOptions(**nowhere, shows_mails=False)) is None
+    terminal = build_carrier(MailOptions(**nowhere, shows_mails=True))
+    assert isinstance(terminal, TerminalCarrier)
+    terminal.carry(MAIL, "an-id")
+    assert LINK in capsys.readouterr().out
+    to_server = {**options, "smtp_host": HOST, "smtp_security": "tls"}
+    with pytest.raises(ValueError, match="MAIL_FROM"):
+        build_carrier(MailOptions(**to_server, shows_mails=True))
+    assert isinstance(build_carrier(MailOptions(**{**to_server, "sender": SENDER}, shows_mails=True)), SmtpCarrier)

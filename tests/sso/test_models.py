@@ -1,0 +1,50 @@
+"""What may be believed of an identity elsewhere, and the name that its person gets here."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from letstalk.accounts.models import check_username
+from letstalk.sso.models import is_subject, read_email, usernames_for
+
+
+def test_only_a_plain_true_verifies_an_address() -> None:
+    assert read_email("Ada@Example.com", True) == "Ada@Example.com"
+    for doubtful in (False, None, 1, "true", "True", [True]):
+        assert read_email("ada@example.com", doubtful) is None
+    for odd in (None, 1, "", "ada", "a@b@c.de", "ada@example.com\n.", ["ada@example.com"]):
+        assert read_email(odd, True) is None
+
+
+@pytest.mark.parametrize("subject", [None, 1, "", "s" * 256, "a\0", "a\n", "é", ["a"]])
+def test_what_can_be_no_subject(subject: object) -> None:
+    assert not is_subject(subject)
+    assert is_subject("00u1|auth0:x")
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "first"),
+    [
+        ("ada", "a.lovelace@example.com", "ada"),
+        ("", "a.lovelace@example.com", "a.lovelace"),
+        ("Ada Lovelace", "a@example.com", "Ada-Lovelace"),
+        ("Zoë", "z@example.com", "Zoe"),
+        ("ada@example.com", "a@example.com", "ada-example.com"),
+        ("孫", "x@example.com", "person"),
+        ("n" * 100, "a@example.com", "n" * 64),
+    ],
+)
+def test_a_name_is_made_of_what_is_known(name: str, email: str, first: str) -> None:
+    assert next(usernames_for(name, email)) == first
+
+
+@given(st.text(max_size=200), st.emails())
+def test_every_name_is_one_that_an_account_can_have(name: str, email: str) -> None:
+    names = list(islice(usernames_for(name, email), 12))
+    assert len(set(names)) == 12
+    for each in names:
+        assert check_username(each) == each

@@ -1,0 +1,119 @@
+"""People with accounts: their services on a real database, and their programs calling the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from letstalk.accounts.models import Account, AccountState, Device
+from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.service import NewAccount
+from letstalk.accounts.services import People, PeopleOptions, PeopleParts, build_people
+from letstalk.accounts.throttles import SignInThrottles, Throttle
+from letstalk.audit import repository as audit_events
+from letstalk.audit.repository import AuditEvent
+from letstalk.audit.service import AuditTrail
+from letstalk.mail.transport import MailCarrier
+from tests.support.apps import services_of
+from tests.support.quick_apps import FAST
+from tests.support.world import World
+
+PASSWORD = "correct horse battery staple"
+OTHER_PASSWORD = "every cloud has its own weather"
+ADDRESS = "203.0.113.7"
+ELSEWHERE = "198.51.100.9"
+DEVICE = Device(ADDRESS, "a test")
+UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
+
+
+def people_of(
+    world: World,
+    *,
+    carrier: MailCarrier | None = None,
+    nudge_mail: Callable[[str], None] = lambda _mail_id: None,
+    **options: Any,
+) -> People:
+    """The services about people, as one instance has them; call it again for another instance."""
+    parts = PeopleParts(
+        db=world.db,
+        vault=world.vault,
+        keys=world.keys,
+        audit=AuditTrail(world.db, clock=world.clock),
+        sends=world.sends,
+        verifications=world.verifications,
+        clock=world.clock,
+        carrier=carrier,
+        nudge_mail=nudge_mail,
+    )
+    defaults: dict[str, Any] = {
+        "brand_name": "Let's Talk",
+        "default_region": None,
+        "owner_may_sign_in": True,
+        "password_rules": PasswordRules.NIST,
+        "access_token_seconds": 900,
+        "refresh_token_seconds": 604_800,
+        "scrypt": FAST,
+    }
+    return build_people(parts, PeopleOptions(**{**defaults, **options}))
+
+
+def someone(username: str = "ada", role: str = "developer", **fields: Any) -> NewAccount:
+    """An active person with PASSWORD, granted to `acme`."""
+    defaults: dict[str, Any] = {"user_ids": ("acme",), "password": PASSWORD, "state": AccountState.ACTIVE}
+    return NewAccount(email=f"{username}@example.com", username=username, role=role, **{**defaults, **fields})
+
+
+def audited(world: World, action: str) -> list[AuditEvent]:
+    """What the audit trail says of an action, newest first."""
+    with world.db.read() as connection:
+        return audit_events.list_events(connection, action=action)
+
+
+@dataclass
+class Person:
+    """Someone's program, which signs in and calls the API through the test client."""
+
+    client: FlaskClient
+    account: Account
+    password: str = PASSWORD
+    token: str = field(default="", repr=False)
+    refresh_token: str = field(default="", repr=False)
+
+    def sign_in(self) -> TestResponse:
+        body = {"username": self.account.username, "password": self.password}
+        answer = self.client.post("/api/auth/login", json=body)
+        if answer.status_code == 200:
+            self.keep(answer)
+        return answer
+
+    def keep(self, answer: TestResponse) -> None:
+        """Use the pair of tokens in an answer from now on."""
+        self.token, self.refresh_token = answer.get_json()["token"], answer.get_json()["refresh_token"]
+
+    def call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> TestResponse:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.client.open(
+            path,
+            method=method,
+            json=None if method == "GET" else body or {},
+            headers={"Authorization": f"Bearer {self.token}", **named},
+        )
+
+    def get(self, path: str, **headers: str) -> TestResponse:
+        return self.call("GET", path, None, **headers)
+
+    def post(self, path: str, body: dict[str, Any] | None = None, **headers: str) -> TestResponse:
+        return self.call("POST", path, body, **headers)
+
+
+def a_person(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Person:
+    """Someone new, signed in."""
+    account = services_of(app).people.accounts.create_account(someone(username, role, **fields))
+    person = Person(app.test_client(), account)
+    assert person.sign_in().status_code == 200
+    return person

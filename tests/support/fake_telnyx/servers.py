@@ -1,0 +1,323 @@
+"""The HTTP side: Telnyx's paths, and those by which a test rules it from another process."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tests.support.fake_telnyx.deliveries import Deliveries, Habits
+from tests.support.fake_telnyx.exchanges import Call, Exchange
+from tests.support.fake_telnyx.parameters import find_violations
+from tests.support.fake_telnyx.phones import Phone
+
+API_KEY = "KEY-of-the-stand-in"
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: object
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`kind`: `500`, `429`, `401` (nothing is done), `500_done`, `lost` (done, and the connection closed without an
+    answer), `refused` (closed before anything is done), `garbage`, `empty` (done, and answered with nonsense) or
+    `slow` (done at once, answered after `seconds`).
+    """
+
+    kind: str
+    seconds: float = 0.0
+
+
+def _error(status: int, code: str, title: str, detail: str, *headers: tuple[str, str]) -> Answer:
+    return Answer(status, {"errors": [{"code": code, "title": title, "detail": detail}]}, headers)
+
+
+_REFUSALS: dict[str, Answer] = {
+    "500": _error(500, "10007", "Unexpected error", "An unexpected error occured."),
+    "500_done": _error(500, "10007", "Unexpected error", "An unexpected error occured."),
+    "429": _error(429, "10011", "Too many requests", "Slow down.", ("Retry-After", "1")),
+    "401": _error(401, "10009", "Authentication failed", "The required authentication headers were invalid."),
+}
+_DONE_NEVERTHELESS = frozenset({"500_done", "lost", "garbage", "empty", "slow"})
+
+
+class FakeTelnyx:
+    """The stand-in. `webhook_key`: 32 bytes in base64, a random key by default. Listens on loopback only."""
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        speed: float = 20.0,
+        channels: int | None = None,
+        webhook_key: str | None = None,
+        phones: dict[str, Phone] | None = None,
+        speak_events: bool = False,
+        **habits: Any,
+    ) -> None:
+        """`speak_events`: gathers report call.speak.* too, which Telnyx does not promise. For `habits`, see Habits."""
+        seed = base64.b64decode(webhook_key) if webhook_key else None
+        signing_key = Ed25519PrivateKey.from_private_bytes(seed) if seed else Ed25519PrivateKey.generate()
+        self.public_key = base64.b64encode(signing_key.public_key().public_bytes_raw()).decode()
+        self.api_key = API_KEY
+        self.habits = Habits(**habits)
+        self.deliveries = Deliveries(signing_key, self.habits)
+        self.exchange = Exchange(self.deliveries, speed=speed, channels=channels, speak_events=speak_events)
+        self.exchange.phones.update(phones or {})
+        self.violations: list[str] = []
+        self.requests: list[tuple[str, dict[str, Any]]] = []
+        self._faults: dict[str, deque[Fault]] = {}
+        self._server = _Server(("127.0.0.1", port), _handler_for(self))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), name="fake-telnyx", daemon=True
+        )
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}/v2"
+
+    @property
+    def phones(self) -> dict[str, Phone]:
+        return self.exchange.phones
+
+    @property
+    def calls(self) -> list[Call]:
+        return list(self.exchange.calls.values())
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self.exchange.stop()
+        self.deliveries.stop()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # What a test may ask for, here or by POST /_control/<name>.
+
+    def fail_next(self, command: str, kind: str, count: int = 1, seconds: float = 0.0) -> None:
+        """Let the next `count` of `command` (dial, gather_using_speak, hangup, status) fail; see Fault for `kind`."""
+        self._faults.setdefault(command, deque()).extend([Fault(kind, seconds)] * count)
+
+    def configure(self, **values: Any) -> None:
+        """Change speed, channels, speak_events, least_limit_seconds, phones or any of Habits while it runs."""
+        names = {field.name for field in fields(Habits)}
+        for name, value in values.items():
+            if name == "phones":
+                self.phones.update({ending: Phone(phone) for ending, phone in value.items()})
+            elif name in names:
+                setattr(self.habits, name, value)
+            elif name in ("speed", "channels", "speak_events", "least_limit_seconds"):
+                setattr(self.exchange, name, value)
+            else:
+                raise ValueError(f"nothing is called {name}")
+
+    def drop_next(self, event_type: str, count: int = 1) -> None:
+        """Lose the next `count` events of that type for good."""
+        self.habits.drops[event_type] += count
+
+    def hang_up(self, to: str, cause: str = "normal_clearing") -> None:
+        """The person at `to` ends the call."""
+        for call in self.exchange.live:
+            if call.dial["to"] == to:
+                self.exchange.end(call, cause, source="callee")
+
+    def state(self) -> dict[str, Any]:
+        """All that has happened, as JSON has it."""
+        with self.exchange.guard:
+            log = list(self.deliveries.log)
+            return {
+                "live": len(self.exchange.live),
+                "max_live": self.exchange.max_live,
+                "max_live_per_phone": self.exchange.max_live_per_phone,
+                "refused_over_channels": self.exchange.refused_over_channels,
+                "violations": list(self.violations),
+                "calls": [
+                    {
+                        "id": call.call_control_id,
+                        "to": call.dial["to"],
+                        "phone": call.phone,
+                        "command_id": call.dial.get("command_id"),
+                        "heard": list(call.heard),
+                        "placed_at": call.placed_at,
+                        "answered_at": call.answered_at,
+                        "ended_at": call.ended_at,
+                        "hangup_cause": call.hangup_cause,
+                    }
+                    for call in self.exchange.calls.values()
+                ],
+                "webhooks": log,
+                "unanswered": dict(self.deliveries.unanswered),
+            }
+
+    # What the HTTP server asks for.
+
+    def answer(self, method: str, path: str, api_key: str | None, body: object) -> Answer | None:
+        """The answer to a request; None for a connection that closes without one."""
+        parts = [part for part in path.split("?")[0].split("/") if part]
+        if parts and parts[0].startswith("_"):
+            return self._control(parts, body if isinstance(body, dict) else {})
+        command: str
+        perform: Callable[[dict[str, Any]], Answer]
+        match (method, parts[1:] if parts[:1] == ["v2"] else parts):
+            case ("POST", ["calls"]):
+                command, perform = "dial", self._dial
+            case ("POST", ["calls", call_id, "actions", ("gather_using_speak" | "speak" | "hangup") as command]):
+                perform = self._action(command, call_id)
+            case ("GET", ["calls", call_id]):
+                command, perform = "status", lambda _: self._status(call_id)
+            case _:
+                return _error(404, "10005", "Resource not found", "The requested URL could not be found.")
+        if api_key != self.api_key:
+            return _REFUSALS["401"]
+        return self._perform(command, perform, body)
+
+    def _perform(self, command: str, perform: Callable[[dict[str, Any]], Answer], body: object) -> Answer | None:
+        if command != "status":
+            found = find_violations(command, body)
+            self.violations.extend(found)
+            if found:
+                return _error(422, "10015", "Bad Request", "; ".join(found))
+        content = body if isinstance(body, dict) else {}
+        self.requests.append((command, content))
+        faults = self._faults.get(command)
+        fault = faults.popleft() if faults else None
+        if fault is None:
+            return perform(content)
+        answer = perform(content) if fault.kind in _DONE_NEVERTHELESS else None
+        if fault.kind == "slow":
+            time.sleep(fault.seconds)
+            return answer
+        if fault.kind == "garbage":
+            return Answer(200, "<html>not what you expect</html>")
+        if fault.kind == "empty":
+            return Answer(200, {"data": {}})
+        return _REFUSALS.get(fault.kind)
+
+    def _dial(self, body: dict[str, Any]) -> Answer:
+        call = self.exchange.dial(body)
+        if call is None:
+            detail = "User channel limit exceeded D1"
+            return _error(403, "D1", "Forbidden", detail)
+        return Answer(200, {"data": {**_ids(call), "is_alive": False, "client_state": call.client_state}})
+
+    def _action(self, command: str, call_id: str) -> Callable[[dict[str, Any]], Answer]:
+        def act(body: dict[str, Any]) -> Answer:
+            with self.exchange.guard:
+                call = self.exchange.calls.get(call_id)
+                if call is None or (command != "hangup" and call.answered_at is None and call.is_live):
+                    return _error(404, "10005", "Resource not found", "The requested resource could not be found.")
+                if not call.is_live:
+                    return _error(422, "90018", "Call has already ended", "This call is no longer active.")
+                if command == "hangup":
+                    self.exchange.hang_up(call, body)
+                else:
+                    self.exchange.speak(call, body, gather=command == "gather_using_speak")
+                return Answer(200, {"data": {"result": "ok"}})
+
+        return act
+
+    def _status(self, call_id: str) -> Answer:
+        call = self.exchange.calls.get(call_id)
+        if call is None:
+            return _error(404, "10005", "Resource not found", "The requested resource could not be found.")
+        return Answer(200, {"data": {**_ids(call), "is_alive": call.is_live, "client_state": call.client_state}})
+
+    def _control(self, parts: list[str], body: dict[str, Any]) -> Answer:
+        match parts:
+            case ["_state"]:
+                return Answer(200, self.state())
+            case ["_requests"]:
+                return Answer(200, list(self.requests))
+            case ["_hearings", since]:
+                return Answer(200, self.exchange.hearings[int(since) :])
+            case ["_control", ("fail_next" | "configure" | "drop_next" | "hang_up") as name]:
+                try:
+                    getattr(self, name)(**body)
+                except (TypeError, ValueError) as error:
+                    return Answer(400, {"error": str(error)})
+                return Answer(200, {"done": name})
+            case _:
+                return Answer(404, {"error": "no such control"})
+
+
+def _ids(call: Call) -> dict[str, str]:
+    identity = call.call_control_id
+    return {
+        "record_type": "call",
+        "call_control_id": identity,
+        "call_leg_id": identity,
+        "call_session_id": identity,
+    }
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are what this server is for."""
+
+
+def _handler_for(telnyx: FakeTelnyx) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+        disable_nagle_algorithm = True
+        timeout = 30
+
+        def do_GET(self) -> None:
+            self._respond()
+
+        def do_POST(self) -> None:
+            self._respond()
+
+        def _respond(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            raw = self.rfile.read(length)
+            if len(raw) < length:  # its sender died in the middle of a sentence
+                self.close_connection = True
+                return
+            try:
+                body = json.loads(raw) if raw else None
+            except ValueError:
+                body = None
+            api_key = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            answer = telnyx.answer(self.command, self.path, api_key, body)
+            if answer is None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+                return
+            content = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            for name, value in answer.headers:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,103 @@
+"""People who visit the dashboard's pages with a browser that knows no scripts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html import unescape
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.models import Account
+from letstalk.audit import repository as audit_events
+from letstalk.audit.repository import AuditEvent
+from tests.support.account_parts import DEVICE, someone
+from tests.support.apps import PASSWORD, services_of
+
+TOKENS = "/api/tokens/dashboard"
+# Has a form for everyone, whoever is signed in.
+ANY_FORM = "/accept-invitation"
+LINK = re.compile(r'id="link"[^>]* value="([^"]+)"')
+
+
+@dataclass(eq=False)
+class Visitor:
+    """A browser. `account` is None for a stranger and for the built-in owner."""
+
+    app: Flask
+    account: Account | None = None
+    client: FlaskClient = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = self.app.test_client()
+
+    @property
+    def account_id(self) -> str:
+        assert self.account is not None
+        return self.account.account_id
+
+    def get(self, path: str) -> TestResponse:
+        return self.client.get(path)
+
+    def post(self, path: str, **fields: Any) -> TestResponse:
+        """Send a form as it stands on a page of ours."""
+        return self.client.post(path, data={"csrf_token": self.csrf_token(), **fields})
+
+    def csrf_token(self) -> str:
+        found = re.search(r'name="csrf_token" value="([^"]+)"', self.client.get(ANY_FORM).text)
+        assert found
+        return found[1]
+
+    def is_signed_in(self) -> bool:
+        return self.client.get(TOKENS).status_code == 200
+
+    def session_cookie(self) -> str:
+        cookie = self.client.get_cookie("session")
+        assert cookie
+        return cookie.value
+
+
+def a_visitor(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Visitor:
+    """Someone new with an account, signed in. Without a `password` among the fields they have none, which is quick."""
+    people = services_of(app).people
+    account = people.accounts.create_account(someone(username, role, **{"password": None, **fields}))
+    return another_browser(app, account)
+
+
+def another_browser(app: Flask, account: Account) -> Visitor:
+    """One more in which the same person is signed in."""
+    visitor = Visitor(app, account)
+    secret = services_of(app).people.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    with visitor.client.session_transaction() as session:
+        session["_user_id"] = ACCOUNT_PREFIX + secret
+        session["_fresh"] = True
+    return visitor
+
+
+def the_owner(app: Flask) -> Visitor:
+    """Whoever knows DASHBOARD_PASSWORD, signed in."""
+    visitor = Visitor(app)
+    assert visitor.post("/sign-in", password=PASSWORD).status_code == 302
+    return visitor
+
+
+def invited_link(page: TestResponse) -> str:
+    """The link that the page shows once."""
+    found = LINK.search(page.text)
+    assert found, page.text
+    return unescape(found[1])
+
+
+def audited_in(app: Flask, action: str) -> list[AuditEvent]:
+    """What the audit trail says of an action, newest first."""
+    services_of(app).audit.flush()
+    with app.extensions["letstalk_db"].read() as connection:
+        return audit_events.list_events(connection, action=action)
+
+
+def refused_codes(app: Flask) -> list[Any]:
+    return [event.detail["code"] for event in audited_in(app, "refused")]

@@ -1,0 +1,197 @@
+"""Who may do what: one table for every route and method. `test_permissions.py` asks it of each kind of actor, and
+`docs/authentication.md` shows it.
+
+`python -m tests.support.permissions` prints it as it stands there.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Judged by a bearer token and, where the second column says so, by the cookie of a dashboard session.
+CALLS = """\
+| Call | By | Nobody | API token | Another owner's token | viewer | developer | admin | Built-in owner |
+|---|---|---|---|---|---|---|---|---|
+| `POST /calls/otp` | token | 401 | `otp:send` `write` `admin` | theirs | 403 | yes | yes | 401 |
+| `POST /calls/verify` | token | 401 | `otp:verify` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /calls/replay` | token | 401 | `otp:replay` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /calls` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /calls`, for an owner that is not granted | token | 401 | none | theirs | 403 | 403 | yes | 401 |
+| `GET /calls/{verification_id}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /calls/{verification_id}/cancel` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /api/tokens` | token, cookie | 401 | `tokens:write` `admin` | theirs | 403 | yes | yes | yes |
+| `GET /api/tokens` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
+| `GET /api/tokens/current` | token | 401 | any | theirs | 404 | 404 | 404 | 401 |
+| `GET /api/tokens/{token_id}` | token, cookie | 401 | `tokens:read` `admin` | 404 | yes | yes | yes | yes |
+| `PATCH /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
+| `POST /api/tokens/{token_id}/rotate` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
+| `DELETE /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
+| `POST /api/auth/logout` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `PUT /api/auth/password` | token | 401 | none | 403 | yes | yes | yes | 401 |
+| `GET /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `DELETE /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `DELETE /api/auth/sessions/{session_id}`, one's own | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `DELETE /api/auth/sessions/{session_id}`, another's | token, cookie | 401 | none | 403 | 404 | 404 | 404 | 403 |
+| `POST /api/auth/invite` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `GET /api/accounts` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `GET /api/accounts/{account_id}`, one's own | token, cookie | 401 | - | - | yes | yes | yes | - |
+| `GET /api/accounts/{account_id}`, another's | token, cookie | 401 | `admin` else 404 | 404 | 404 | 404 | yes | yes |
+| `PATCH /api/accounts/{account_id}`, one's own | token, cookie | 401 | - | - | yes | yes | yes | - |
+| `PATCH /api/accounts/{account_id}`, one's own role | token, cookie | 401 | - | - | 403 | 403 | yes | - |
+| `PATCH /api/accounts/{account_id}`, another's | token, cookie | 401 | `admin` else 404 | 404 | 404 | 404 | yes | yes |
+| `DELETE /api/accounts/{account_id}` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `GET /api/accounts/roles` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `PATCH /api/accounts/roles/{role}` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `GET /metrics` | token | 401 | `admin` | 403 | 403 | 403 | yes | 401 |
+| `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
+"""
+
+# Judged by the cookie alone: whoever has none is nobody here, whatever token they send.
+PAGES = """\
+| Page | Nobody | viewer | developer | admin | Built-in owner |
+|---|---|---|---|---|---|
+| `GET /api/tokens/dashboard` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/tokens/new` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/tokens` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/tokens/{token_id}` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/tokens/{token_id}/rotate` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/tokens/{token_id}/rotate` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/tokens/{token_id}/revoke` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/tokens/{token_id}/revoke` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/tokens/{token_id}`, of an owner that is not granted | sign in | 404 | 404 | yes | yes |
+| `POST /dashboard/tokens/{token_id}/rotate`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `POST /dashboard/tokens/{token_id}/revoke`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `GET /dashboard/people` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/{account_id}/disable` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/{account_id}/enable` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/people/{account_id}/delete` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/{account_id}/delete` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/people/invite` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/invite` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/people/roles` | sign in | 403 | 403 | yes | yes |
+| `POST /dashboard/people/roles` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/profile` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/name` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/phone` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/password` | sign in | yes | yes | yes | 403 |
+| `GET /dashboard/sessions` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/sessions/{session_id}/end`, one's own | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/sessions/{session_id}/end`, another's | sign in | 404 | 404 | 404 | 403 |
+| `POST /dashboard/sessions/end-others` | sign in | yes | yes | yes | 403 |
+| `POST /sign-out` | sign in | yes | yes | yes | yes |
+"""
+
+# Nobody is asked who they are. What one of these wants, a password say or a mailed link, is in what is sent.
+OPEN = """\
+`GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
+`GET /health/ready`, `POST /api/auth/login`, `POST /api/auth/second-factor`, `POST /api/auth/refresh`,
+`POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,
+`POST /api/auth/forgot-password`, `POST /api/auth/reset-password`, `POST /api/auth/invitation-details`,
+`POST /api/auth/register-invitation`, `POST /api/auth/jwt`, `GET /api/auth/sso`, `GET /api/auth/sso/start`,
+`GET /api/auth/sso/callback`, `GET /sign-in`, `POST /sign-in`, `GET /sign-in/code`, `POST /sign-in/code`,
+`GET /accept-invitation`, `POST /accept-invitation`, `GET /forgot-password`, `POST /forgot-password`, `GET /register`,
+`POST /register`, `GET /resend-verification`, `POST /resend-verification`, `GET /reset-password`,
+`POST /reset-password`, `GET /verify-email`, `POST /verify-email`
+"""
+
+ROLES = ("viewer", "developer", "admin")
+SCOPES = ("calls:read", "otp:send", "otp:verify", "otp:replay", "calls:cancel", "tokens:read", "tokens:write")
+BUNDLES = ("read", "write", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """One kind of actor. `name` is a role, a scope or bundle of a token, or which token or browser it is otherwise."""
+
+    kind: str  # nobody, token, person, browser
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}".strip()
+
+
+NOBODY = Asker("nobody")
+OTHER = Asker("token", "another owner's")
+OWNER = Asker("browser", "built-in owner")
+DISABLED = "disabled"
+ASKERS = (
+    NOBODY,
+    *(Asker("token", scope) for scope in (*SCOPES, *BUNDLES)),
+    OTHER,
+    *(Asker(kind, role) for kind in ("person", "browser") for role in (*ROLES, DISABLED)),
+    OWNER,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A call, and what comes of it: `cells` by column. `about` says of whose thing it is, where that matters."""
+
+    method: str
+    rule: str
+    about: str
+    cells: dict[str, str]
+
+    @property
+    def call(self) -> str:
+        return f"{self.method} {self.rule}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.call}, {self.about}" if self.about else self.call
+
+    def outcome(self, asker: Asker) -> str:
+        """`yes`, `theirs` (yes, for what is the asker's own), `sign in`, a status, or `-` where it can't be asked."""
+        by = self.cells["By"]
+        if by in ("anyone", "signature"):
+            return self.cells["Nobody"]
+        if asker.kind in ("token", "person") and "token" not in by:
+            return self.cells["Nobody"]
+        if asker.kind == "nobody" or asker.name == DISABLED or (asker.kind == "browser" and "cookie" not in by):
+            return self.cells["Nobody"]
+        if asker == OTHER:
+            return self.cells["Another owner's token"]
+        if asker.kind == "token":
+            return self._outcome_of_token(asker.name)
+        return self.cells["Built-in owner" if asker == OWNER else asker.name]
+
+    def _outcome_of_token(self, scope: str) -> str:
+        cell = self.cells["API token"]
+        if cell in ("any", "-"):
+            return "yes" if cell == "any" else "-"
+        named = re.findall(r"`([^`]+)`", cell)
+        assert named or cell == "none", self
+        otherwise = re.search(r"else (\d+)$", cell)
+        return "yes" if scope in named else otherwise[1] if otherwise else "403"
+
+
+def rows() -> list[Row]:
+    """The whole table."""
+    calls = [_row(cells) for cells in _cells(CALLS)]
+    pages = [_row({"By": "cookie", **cells}) for cells in _cells(PAGES)]
+    opened = [_row({"Call": call, "By": "anyone", "Nobody": "yes"}) for call in re.findall(r"`[^`]+`", OPEN)]
+    return calls + pages + opened
+
+
+def as_documented() -> str:
+    """The table as it stands in docs/authentication.md."""
+    return f"{CALLS}\n{PAGES}\nOpen to everyone: {OPEN.strip()}.\n"
+
+
+def _cells(table: str) -> list[dict[str, str]]:
+    head, _, *lines = ([cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines())
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def _row(cells: dict[str, str]) -> Row:
+    found = re.fullmatch(r"`([A-Z]+) (\S+)`(?:, (.+))?", cells.get("Call") or cells["Page"])
+    assert found, cells
+    return Row(found[1], found[2], found[3] or "", cells)
+
+
+if __name__ == "__main__":
+    print(as_documented(), end="")

@@ -1,0 +1,269 @@
+"""One request for each call of `permissions.py`: on what, with which body, by whom, and what it answers who may."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from letstalk.accounts.account_sessions import SignedIn
+from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.models import Account
+from letstalk.accounts.service import AccountChanges
+from letstalk.core.scopes import Scope
+from letstalk.tokens.service import NewToken
+from letstalk.verifications.sends import NewVerification
+from tests.support.account_parts import DEVICE, OTHER_PASSWORD, someone
+from tests.support.apps import OWNER as OWNER_ACTOR
+from tests.support.apps import PASSWORD, issue_token, services_of
+from tests.support.pages import Visitor
+from tests.support.permissions import NOBODY, OTHER, OWNER, Asker, Row
+
+OURS, THEIRS = "acme", "globex"
+NEEDS_PASSWORD = {"PUT /api/auth/password", "POST /dashboard/profile/password"}
+
+Body = Callable[["World", dict[str, str]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`done` is what it answers who may: the status, and for a refusal of the call's own rules the code.
+
+    `else_status` is the other answer, of a page that sends on whoever is signed in already.
+    """
+
+    body: Body = lambda _world, _ids: {}
+    done: tuple[int, str | None] = (200, None)
+    else_status: int | None = None
+
+
+def _new_token(_world: World, _ids: dict[str, str]) -> dict[str, Any]:
+    return {"scopes": ["tokens:write"]}
+
+
+def _a_link(_world: World, _ids: dict[str, str]) -> dict[str, Any]:
+    return {"token": "x" * 32, "username": "ada", "password": OTHER_PASSWORD, "new_password": OTHER_PASSWORD}
+
+
+def _some(*fields: str) -> Body:
+    return lambda world, ids: {name: value for name, value in _a_link(world, ids).items() if name in fields}
+
+
+def _passwords(_world: World, _ids: dict[str, str]) -> dict[str, Any]:
+    return {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
+
+
+REQUESTS: dict[str, Request] = {
+    "POST /calls/otp": Request(lambda world, _: {"phone": world.phone()}, (202, None)),
+    "POST /calls/verify": Request(lambda _, ids: {**ids, "code": "0000"}, (400, "invalid_code")),
+    # Nothing has been read out yet.
+    "POST /calls/replay": Request(lambda _, ids: ids, (429, "replay_too_soon")),
+    "POST /api/tokens": Request(_new_token, (201, None)),
+    "PATCH /api/tokens/{token_id}": Request(lambda *_: {"name": "renamed"}),
+    "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
+    "PUT /api/auth/password": Request(_passwords),
+    "POST /api/auth/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}, (201, None)),
+    "PATCH /api/accounts/{account_id}": Request(lambda world, _: {"username": world.name()}),
+    "PATCH /api/accounts/{account_id}, one's own role": Request(lambda *_: {"role": "admin"}),
+    "PATCH /api/accounts/roles/{role}": Request(lambda *_: {"requires_second_factor": False}),
+    "POST /api/webhooks/telnyx": Request(done=(403, "invalid_signature")),
+    "POST /dashboard/tokens": Request(lambda *_: {"scopes": "tokens:write", "user_id": OURS}),
+    "POST /dashboard/tokens/{token_id}/rotate": Request(),
+    "POST /dashboard/people/{account_id}": Request(
+        lambda world, _: {"email": world.email(), "role": "viewer"}, (302, None)
+    ),
+    "POST /dashboard/people/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}),
+    "POST /dashboard/profile/name": Request(lambda world, _: {"username": world.name()}, (302, None)),
+    "POST /dashboard/profile/password": Request(_passwords, (302, None)),
+    "GET /": Request(done=(302, None)),
+    "POST /api/auth/login": Request(lambda world, _: {"username": world.with_password, "password": PASSWORD}),
+    "POST /api/auth/second-factor": Request(
+        lambda *_: {"challenge": "x" * 32, "code": "042917"}, (401, "invalid_challenge")
+    ),
+    "POST /api/auth/refresh": Request(lambda world, _: {"refresh_token": world.refresh_token()}),
+    "POST /api/auth/register": Request(
+        lambda world, _: {"username": "bob", "email": world.email(), "password": "short"}, (400, "weak_password")
+    ),
+    "POST /api/auth/verify-email": Request(_some("token"), (400, "invalid_link")),
+    "POST /api/auth/resend-verification": Request(lambda world, _: {"email": world.email()}),
+    "POST /api/auth/forgot-password": Request(lambda world, _: {"email": world.email()}),
+    "POST /api/auth/reset-password": Request(_some("token", "new_password"), (400, "invalid_link")),
+    "POST /api/auth/invitation-details": Request(_some("token"), (400, "invalid_link")),
+    "POST /api/auth/register-invitation": Request(_some("token", "username", "password"), (400, "invalid_link")),
+    "POST /api/auth/jwt": Request(done=(400, "invalid_request")),  # what names no issuer is 401 to everyone
+    "GET /api/auth/sso/start": Request(done=(404, "sso_not_configured")),
+    "GET /api/auth/sso/callback": Request(done=(404, "sso_not_configured")),
+    "GET /health/ready": Request(done=(503, "not_ready")),  # nothing works in the background of this test
+    "GET /sign-in": Request(else_status=302),
+    "POST /sign-in": Request(lambda *_: {"password": PASSWORD}, (302, None)),
+    "GET /sign-in/code": Request(done=(302, None)),
+    "POST /accept-invitation": Request(_a_link, (400, None)),
+    "POST /forgot-password": Request(lambda world, _: {"email": world.email()}),
+    "POST /register": Request(lambda world, _: {"username": "bob", "email": world.email()}, (400, None)),
+    "POST /resend-verification": Request(lambda world, _: {"email": world.email()}),
+    "POST /reset-password": Request(_a_link, (400, None)),
+    "POST /verify-email": Request(_a_link, (400, None)),
+}
+
+
+def request_of(row: Row) -> Request:
+    """What is sent for `row`; where nothing is said, a form leads on and all else answers 200."""
+    usual = Request(done=(302, None)) if is_form(row) else Request()
+    return REQUESTS.get(row.name) or REQUESTS.get(row.call) or usual
+
+
+def is_form(row: Row) -> bool:
+    return row.method == "POST" and not row.rule.startswith(("/api/", "/calls"))
+
+
+@dataclass
+class World:
+    """An installation with everyone and everything that the calls need. What only looks is shared by all."""
+
+    app: Flask
+    numbers: count[int] = field(default_factory=lambda: count(1))
+    shared: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    session_owners: dict[str, str] = field(default_factory=dict)
+    with_password: str = ""
+
+    def __post_init__(self) -> None:
+        self.accounts = {role: self._account(role) for role in ("viewer", "developer", "admin")}
+        self.with_password = self._account("viewer", password=PASSWORD).username or ""
+        self.tokens = {
+            OTHER.name: issue_token(self.app, "read", "write", "tokens:read", "tokens:write", user_id=THEIRS)
+        }
+        self._gone = self._account("developer")
+        self._gone_token = self._sign_in(self._gone)
+        self._gone_cookie = self._sign_in_browser(self._gone)
+        services_of(self.app).people.accounts.update_account(
+            OWNER_ACTOR, self._gone.account_id, AccountChanges(disabled=True)
+        )
+
+    def name(self) -> str:
+        return f"someone-{next(self.numbers)}"
+
+    def email(self) -> str:
+        return f"{self.name()}@example.com"
+
+    def phone(self) -> str:
+        return f"+2567001{next(self.numbers):05d}"
+
+    def refresh_token(self) -> str:
+        return self._start_session(self.accounts["viewer"]).refresh_token
+
+    def ask(self, row: Row, asker: Asker) -> TestResponse:
+        """Have `asker` make the call. Who may change something gets something of their own to change."""
+        account = self.accounts.get(asker.name) if asker.kind in ("person", "browser") else None
+        if account is not None and row.call in NEEDS_PASSWORD:
+            account = self._account(asker.name, password=PASSWORD)
+        visitor, headers = self._visitor(asker, account)
+        ids = self._targets(row, asker, account)
+        body = request_of(row).body(self, {name: value for name, value in ids.items() if name == "verification_id"})
+        if row.about.startswith("for an owner"):
+            headers["X-User-Id"] = THEIRS
+        elif asker.kind == "person":
+            headers["X-User-Id"] = OURS
+        path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], row.rule)
+        sent: dict[str, Any] = {"json": body}
+        if is_form(row):
+            sent = {"data": {"csrf_token": visitor.csrf_token(), **body}}
+        elif row.method == "GET":
+            sent = {}
+        elif asker.kind == "browser":
+            headers["X-CSRFToken"] = visitor.csrf_token()
+        number = next(self.numbers)
+        address = {"REMOTE_ADDR": f"198.18.{number // 250 % 250}.{number % 250 + 1}"}
+        return visitor.client.open(
+            path, method=row.method, headers=headers, environ_overrides=address, buffered=True, **sent
+        )
+
+    def _visitor(self, asker: Asker, account: Account | None) -> tuple[Visitor, dict[str, str]]:
+        nobody = Visitor(self.app)
+        if asker == NOBODY:
+            return nobody, {}
+        if asker == OWNER:
+            return self._browser(services_of(self.app).sessions.sign_in(PASSWORD, DEVICE.address)), {}
+        if asker.kind == "browser":
+            return self._browser(self._gone_cookie if account is None else self._sign_in_browser(account)), {}
+        if asker.kind == "token":
+            token = self.tokens.get(asker.name) or issue_token(self.app, asker.name, user_id=OURS)
+            self.tokens[asker.name] = token
+        else:
+            token = self._gone_token if account is None else self._sign_in(account)
+        return nobody, {"Authorization": f"Bearer {token}"}
+
+    def _browser(self, session_id: str) -> Visitor:
+        visitor = Visitor(self.app)
+        with visitor.client.session_transaction() as session:
+            session.update(_user_id=session_id, _fresh=True)
+        return visitor
+
+    def _targets(self, row: Row, asker: Asker, account: Account | None) -> dict[str, str]:
+        ids = {"role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
+        names = set(re.findall(r"\{(\w+)\}", row.rule))
+        names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
+        is_own = row.about.startswith("one's own")
+        for name in names - set(ids):
+            if is_own and name == "account_id" and account is not None:
+                ids[name] = account.account_id
+            elif is_own and name == "session_id" and account is not None:
+                ids[name] = self._start_session(account).session_id
+            elif row.method != "GET" and row.outcome(asker) == "yes":
+                ids[name] = self._make(name, row)
+            else:
+                key = (name, self._scope(row), self._owner(row))
+                if key not in self.shared:
+                    self.shared[key] = self._make(name, row)
+                ids[name] = self.shared[key]
+        return ids
+
+    def shared_of(self, kind: str) -> list[str]:
+        """What those who are refused are shown, of one kind."""
+        return [made for (name, _, _), made in self.shared.items() if name == kind]
+
+    def _make(self, name: str, row: Row) -> str:
+        services = services_of(self.app)
+        if name == "verification_id":
+            actor = replace(OWNER_ACTOR, user_id=OURS)
+            return services.sends.start_verification(actor, self._wanted()).verification_id
+        if name == "token_id":
+            wanted = NewToken(user_id=self._owner(row), scopes=(self._scope(row),))
+            return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id
+        account = self._account("developer")
+        if name == "account_id":
+            return account.account_id
+        session_id = self._start_session(account).session_id
+        self.session_owners[session_id] = account.account_id
+        return session_id
+
+    def _wanted(self) -> NewVerification:
+        return NewVerification(phone=self.phone(), message=None, locale=None, code_length=6, ttl_seconds=300)
+
+    @staticmethod
+    def _scope(row: Row) -> str:
+        """What a token without `admin` must hold to see the one that is asked about, and holds if it may."""
+        return (Scope.TOKENS_READ if row.method == "GET" else Scope.TOKENS_WRITE).value
+
+    @staticmethod
+    def _owner(row: Row) -> str:
+        return THEIRS if row.about.startswith("of an owner") else OURS
+
+    def _account(self, role: str, password: str | None = None) -> Account:
+        grants = () if role == "admin" else (OURS,)
+        wanted = someone(self.name(), role, user_ids=grants, password=password)
+        return services_of(self.app).people.accounts.create_account(wanted)
+
+    def _start_session(self, account: Account) -> SignedIn:
+        return services_of(self.app).people.sign_ins.start_session(account.account_id, DEVICE, "password")
+
+    def _sign_in(self, account: Account) -> str:
+        return self._start_session(account).access_token
+
+    def _sign_in_browser(self, account: Account) -> str:
+        sign_ins = services_of(self.app).people.sign_ins
+        return ACCOUNT_PREFIX + sign_ins.start_browser_session(account.account_id, DEVICE, "password")

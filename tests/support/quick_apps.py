@@ -1,0 +1,56 @@
+"""Applications for tests that make hundreds of them: as `create_app` makes them, but for what takes long each time."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from unittest.mock import patch
+
+from flask import Flask
+from flask_openapi3 import OpenAPI
+from sqlalchemy import make_url
+
+from letstalk import wiring_accounts as factory_people
+from letstalk import wiring_http as factory_web
+from letstalk.accounts.services import PeopleOptions
+from letstalk.config.settings import Settings
+from letstalk.core.clock import Clock, utc_now
+from letstalk.http.openapi import write_document
+from letstalk.wiring import create_app
+from tests.support.migrated_files import migrated_file
+
+# Microseconds instead of 70 ms: what is tested is not how slow scrypt is.
+FAST = "scrypt:128:1:1"
+
+
+def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
+    """The application, its database migrated; its passwords cost next to nothing.
+
+    A new SQLite file is a copy of one that was migrated, and the API's description is made once: it follows from the
+    code alone.
+    """
+    lay_out(settings.database_url.get_secret_value())
+    with (
+        patch.object(factory_people, "PeopleOptions", partial(PeopleOptions, scrypt=FAST)),
+        patch.object(factory_web, "write_document", _described_once),
+    ):
+        return create_app(settings, clock=clock)
+
+
+def lay_out(database_url: str) -> None:
+    """Where that is an SQLite file that is not there yet, make it: a copy of one that was migrated."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return
+    if not os.path.exists(url.database):
+        with open(os.open(url.database, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
+            file.write(migrated_file())
+
+
+_descriptions: list[bytes] = []
+
+
+def _described_once(app: OpenAPI) -> bytes:
+    if not _descriptions:
+        _descriptions.append(write_document(app))
+    return _descriptions[0]

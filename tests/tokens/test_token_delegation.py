@@ -1,0 +1,214 @@
+"""What a token without `admin` may do to tokens: a member, a stranger, and one that is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from letstalk.core.actors import Actor
+from letstalk.core.errors import InsufficientScope, NotFound
+from letstalk.tokens.service import IssuedToken, NewToken, TokenChanges
+from tests.support.token_parts import ADDRESS, OWNER, Parts, make_sqlite_parts
+
+MANAGER = ("read", "write", "tokens:read", "tokens:write")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Iterator[Parts]:
+    made = make_sqlite_parts(tmp_path)
+    yield made
+    made.db.close()
+
+
+def actor_of(parts: Parts, issued: IssuedToken) -> Actor:
+    return parts.service.authenticate(issued.secret, ADDRESS)
+
+
+@pytest.fixture
+def manager(parts: Parts) -> Actor:
+    """Manages acme's tokens, and is bounded in every way that there is."""
+    wanted: dict[str, Any] = {"allowed_ips": (ADDRESS,), "expires_in_seconds": 3600, "rate_limit": "10 per minute"}
+    return actor_of(parts, parts.issue(*MANAGER, user_id="acme", **wanted))
+
+
+def within(**fields: Any) -> NewToken:
+    """A token that `manager` may make, but for `fields`."""
+    bounds: dict[str, Any] = {"expires_in_seconds": 3600, "allowed_ips": (ADDRESS,), "rate_limit": "10 per minute"}
+    return NewToken(**(bounds | fields))
+
+
+def test_the_user_id_of_a_token_made_by_a_token_is_its_own(parts: Parts, manager: Actor) -> None:
+    assert parts.service.create_token(manager, within()).record.user_id == "acme"
+    assert parts.service.create_token(manager, within(user_id="acme")).record.user_id == "acme"
+
+
+def test_an_admin_token_makes_the_default_user_s_tokens_and_anyone_s(parts: Parts) -> None:
+    admin = actor_of(parts, parts.issue("admin", user_id="acme", expires_in_seconds=60))
+    assert parts.service.create_token(admin, NewToken()).record.user_id == "default_user"
+    wide = parts.service.create_token(admin, NewToken(user_id="other", scopes=("admin",))).record
+    assert (wide.user_id, wide.scopes, wide.expires_at) == ("other", ("admin",), None)
+
+
+@pytest.mark.parametrize(
+    "wider",
+    [
+        {"user_id": "other"},
+        {"user_id": "default_user"},
+        {"scopes": ("admin",)},
+        {"allowed_ips": None},
+        {"allowed_ips": (ADDRESS, "203.0.113.8")},
+        {"expires_in_seconds": None},
+        {"expires_in_seconds": 3601},
+        {"rate_limit": None},
+        {"rate_limit": "11 per minute"},
+        {"rate_limit": "10 per second"},
+    ],
+)
+def test_a_bounded_token_can_make_nothing_wider(parts: Parts, manager: Actor, wider: dict[str, Any]) -> None:
+    with pytest.raises(InsufficientScope):
+        parts.service.create_token(manager, within(**wider))
+    assert len(parts.events("token.created")) == 1
+
+
+def test_a_bounded_token_can_make_a_narrower_one(parts: Parts, manager: Actor) -> None:
+    narrower = within(scopes=("read",), expires_in_seconds=60, rate_limit="10 per day; 11 per second")
+    assert parts.service.create_token(manager, narrower).record.scopes == ("read",)
+
+
+def test_the_default_rate_is_what_no_rate_means(parts: Parts) -> None:
+    plain = actor_of(parts, parts.issue(*MANAGER))
+    parts.service.create_token(plain, NewToken(rate_limit="600 per minute"))
+    with pytest.raises(InsufficientScope):
+        parts.service.create_token(plain, NewToken(rate_limit="601 per minute"))
+
+
+@pytest.mark.parametrize("default_rate", [None, "off"])
+def test_with_the_default_rate_off_no_rate_is_no_bound(tmp_path: Path, default_rate: str | None) -> None:
+    parts = make_sqlite_parts(tmp_path, default_rate=default_rate)
+    plain = actor_of(parts, parts.issue(*MANAGER))
+    parts.service.create_token(plain, NewToken(rate_limit="100000 per second"))
+    bounded = actor_of(parts, parts.issue(*MANAGER, rate_limit="5 per minute"))
+    with pytest.raises(InsufficientScope):
+        parts.service.create_token(bounded, NewToken())
+    parts.db.close()
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [{"user_id": "other"}, {"scopes": ("admin",)}],
+    ids=["another owner's", "its own owner's, with more scopes"],
+)
+def test_what_a_token_may_not_manage_does_not_exist_for_it(
+    parts: Parts, manager: Actor, hidden: dict[str, Any]
+) -> None:
+    wanted = {"user_id": "acme", "scopes": ("read",)} | hidden
+    target = parts.service.create_token(OWNER, NewToken(**wanted)).record.token_id
+    calls: list[Callable[[], object]] = [
+        lambda: parts.service.get_token(manager, target),
+        lambda: parts.service.update_token(manager, target, TokenChanges(name="mine")),
+        lambda: parts.service.rotate_token(manager, target),
+        lambda: parts.service.revoke_token(manager, target),
+    ]
+    for call in calls:
+        with pytest.raises(NotFound):
+            call()
+    page = parts.service.list_tokens(manager, include_revoked=True)
+    assert [token.token_id for token in page.tokens] == [manager.token_id]
+    untouched = parts.service.get_token(OWNER, target)
+    assert (untouched.name, untouched.revoked_at, untouched.successor_id) == (None, None, None)
+
+
+def test_another_owner_s_list_is_empty(parts: Parts, manager: Actor) -> None:
+    parts.issue(user_id="other")
+    assert parts.service.list_tokens(manager, user_id="other").tokens == ()
+    assert len(parts.service.list_tokens(manager, user_id="acme").tokens) == 1
+
+
+def test_hidden_tokens_take_no_place_in_a_page(parts: Parts, manager: Actor) -> None:
+    for _ in range(3):
+        parts.issue("admin", user_id="acme")
+        parts.issue("read", user_id="acme")
+    page = parts.service.list_tokens(manager, limit=4)
+    assert len(page.tokens) == 4
+    assert page.next_cursor is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        TokenChanges(expires_in_seconds=None),
+        TokenChanges(expires_in_seconds=3601),
+        TokenChanges(allowed_ips=None),
+        TokenChanges(allowed_ips=("203.0.113.0/24",)),
+        TokenChanges(rate_limit=None),
+        TokenChanges(rate_limit="11 per minute"),
+        TokenChanges(scopes=("admin",)),
+        TokenChanges(scopes=("read", "write", "tokens:read", "tokens:write", "admin")),
+    ],
+)
+@pytest.mark.parametrize("is_bounded", [True, False])
+def test_a_change_can_name_nothing_wider(parts: Parts, manager: Actor, changes: TokenChanges, is_bounded: bool) -> None:
+    wanted = within() if is_bounded else NewToken(user_id="acme")
+    target = parts.service.create_token(manager if is_bounded else OWNER, wanted).record
+    with pytest.raises(InsufficientScope):
+        parts.service.update_token(manager, target.token_id, changes)
+    assert parts.service.get_token(OWNER, target.token_id) == target
+
+
+def test_a_token_cannot_lengthen_its_own_life(parts: Parts, manager: Actor) -> None:
+    assert manager.token_id is not None
+    parts.clocks.move(60)
+    with pytest.raises(InsufficientScope):
+        parts.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3600))
+    parts.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3540))
+
+
+def test_a_bounded_token_may_rename_and_narrow_one_without_bounds(parts: Parts, manager: Actor) -> None:
+    target = parts.issue("read", "write", user_id="acme").record
+    narrower = TokenChanges(name="renamed", scopes=("read",), expires_in_seconds=60)
+    after = parts.service.update_token(manager, target.token_id, narrower)
+    assert (after.name, after.scopes, after.allowed_ips) == ("renamed", ("read",), ())
+
+
+def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(parts: Parts, manager: Actor) -> None:
+    target = parts.issue("read", user_id="acme").record
+    with pytest.raises(InsufficientScope):
+        parts.service.update_token(manager, target.token_id, TokenChanges(scopes=("read", "write")))
+    bounds = within()
+    every_bound = TokenChanges(
+        scopes=("read", "write"),
+        expires_in_seconds=bounds.expires_in_seconds,
+        allowed_ips=bounds.allowed_ips,
+        rate_limit=bounds.rate_limit,
+    )
+    assert parts.service.update_token(manager, target.token_id, every_bound).scopes == ("read", "write")
+
+
+def test_a_bounded_token_cannot_rotate_one_without_bounds_into_its_own_hands(parts: Parts, manager: Actor) -> None:
+    target = parts.issue("read", user_id="acme").record
+    with pytest.raises(InsufficientScope):
+        parts.service.rotate_token(manager, target.token_id)
+    assert parts.service.get_token(OWNER, target.token_id) == target
+
+
+def test_a_token_may_rotate_itself_and_what_it_made(parts: Parts, manager: Actor) -> None:
+    child = parts.service.create_token(manager, within()).record
+    parts.service.rotate_token(manager, child.token_id)
+    assert manager.token_id is not None
+    successor = parts.service.rotate_token(manager, manager.token_id)
+    assert actor_of(parts, successor).scopes == manager.scopes
+
+
+def test_a_bounded_token_may_revoke_its_owner_s_tokens(parts: Parts, manager: Actor) -> None:
+    target = parts.issue("read", user_id="acme").record
+    assert parts.service.revoke_token(manager, target.token_id).revoked_at is not None
+
+
+def test_every_token_can_see_itself(parts: Parts) -> None:
+    issued = parts.issue("otp:send", user_id="acme")
+    assert parts.service.get_current_token(actor_of(parts, issued)).token_id == issued.record.token_id
+    with pytest.raises(NotFound):
+        parts.service.get_current_token(OWNER)

@@ -1,0 +1,1 @@
+"""Programs that measure, break and attack a running service."""

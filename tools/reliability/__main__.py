@@ -1,0 +1,64 @@
+"""`python -m tools.reliability --help`"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.reliability.assaults import attack_all
+from tools.reliability.chaos import Outcome, Plan, run_load
+from tools.reliability.descriptions import CASES, check_descriptions
+from tools.reliability.faults import run_faults
+from tools.reliability.reports import print_promises, say, write_json
+from tools.reliability.soaks import soak
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.reliability", description="The service while things break")
+    commands = parser.add_subparsers(dest="command", required=True)
+    chaos = commands.add_parser("chaos", help="load, and something killed at random again and again")
+    chaos.add_argument("--minutes", type=float, default=10.0)
+    chaos.add_argument("--kill-every", type=float, default=5.0, metavar="SECONDS")
+    quiet = commands.add_parser("soak", help="the same load, and nothing killed: memory and logs")
+    quiet.add_argument("--minutes", type=float, default=30.0)
+    for command in (chaos, quiet):
+        command.add_argument("--sends-per-second", type=float, default=3.0)
+    faults = commands.add_parser("faults", help="each fault by itself: what was promised, what was measured")
+    faults.add_argument("names", nargs="*", help="only these")
+    described = commands.add_parser("schemathesis", help="requests made from the description, over all servers")
+    described.add_argument("--cases", type=int, default=CASES, help="of each operation (%(default)s)")
+    attacked = commands.add_parser("attacks", help="`python -m tools.attacks`, over all servers")
+    attacked.add_argument("--thorough", action="store_true", help="more tries, and those that wait for cool-downs")
+    for command in (chaos, quiet, faults, described, attacked):
+        command.add_argument("--json", type=Path, help="where to write all figures")
+        command.add_argument("--logs", type=Path, help="a folder for the logs of all programs")
+    outcome = _run(parser.parse_args())
+    return 0 if outcome.is_good else 1
+
+
+def _run(given: argparse.Namespace) -> Outcome:
+    if given.command == "chaos":
+        title = f"Chaos for {given.minutes:g} min, a kill every {given.kill_every:g} s"
+        say(title)
+        outcome = run_load(Plan(given.minutes * 60, given.kill_every, given.sends_per_second), given.logs)
+    elif given.command == "soak":
+        title = f"Soak for {given.minutes:g} min"
+        say(title)
+        outcome = soak(Plan(given.minutes * 60, sends_per_second=given.sends_per_second), given.logs)
+    elif given.command == "schemathesis":
+        title = "Schemathesis over three servers and two workers"
+        outcome = check_descriptions(given.cases, given.logs)
+    elif given.command == "attacks":
+        title = "Attacks on three servers and two workers"
+        outcome = attack_all(given.thorough, given.logs)
+    else:
+        title = "Faults"
+        outcome = run_faults(given.names, given.logs)
+    print_promises(title, outcome.promises)
+    write_json(given.json, outcome.as_json())
+    return outcome
+
+
+if __name__ == "__main__":
+    sys.exit(main())
