@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
-from letstalk.tokens.models import DEFAULT_USER_ID, RESERVED_PREFIX, check_user_id
 
 # Owner of the calls with which this service asks its own people for a second factor.
 SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
@@ -118,7 +117,7 @@ def person_actor(account: Account, session_id: str, address: str | None = None) 
     user_id = account.user_ids[0] if len(user_ids) == 1 else ""
     return Actor(
         kind=ActorKind.PERSON,
-        user_id=DEFAULT_USER_ID if account.role is Role.ADMIN else user_id,
+        user_id=DEFAULT_OWNER_ID if account.role is Role.ADMIN else user_id,
         scopes=scopes_of(account.role),
         address=address,
         account_id=account.account_id,
@@ -161,7 +160,7 @@ def check_role(name: str) -> Role:
 def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
     """`user_ids`, each once, sorted. Raises InvalidRequest for one that can't be, and for more than 100."""
     try:
-        grants = tuple(sorted({check_user_id(user_id) for user_id in user_ids}))
+        grants = tuple(sorted({check_owner_id(user_id) for user_id in user_ids}))
     except InvalidRequest as error:
         raise InvalidRequest.in_field("user_ids", error.message) from None
     if len(grants) > MAX_GRANTS:

@@ -9,6 +9,10 @@ from enum import StrEnum
 from letstalk.core.errors import InvalidRequest, NotGranted
 from letstalk.core.scopes import ALL_SCOPES, Scope
 
+DEFAULT_OWNER_ID = "default_user"
+MAX_OWNER_ID_LENGTH = 128
+RESERVED_PREFIX = "letstalk:"  # of owners that are parts of this service: no token and no person can be one
+
 
 class ActorKind(StrEnum):
     TOKEN = "token"  # an app, by its API token
@@ -70,4 +74,16 @@ class Actor:
 
 def trusted_actor(kind: ActorKind, address: str | None = None) -> Actor:
     """Someone who administers this installation: may do everything that a token with `admin` may."""
-    return Actor(kind=kind, user_id="default_user", scopes=ALL_SCOPES, address=address)
+    return Actor(kind=kind, user_id=DEFAULT_OWNER_ID, scopes=ALL_SCOPES, address=address)
+
+
+def check_owner_id(owner_id: str) -> str:
+    """`owner_id` itself. Raises InvalidRequest unless it is 1 to 128 printable characters, with one that is no space.
+
+    The API calls an owner `user_id`.
+    """
+    if owner_id.startswith(RESERVED_PREFIX):
+        raise InvalidRequest.in_field("user_id", f"user_id must not begin with {RESERVED_PREFIX}")
+    if not owner_id.strip() or len(owner_id) > MAX_OWNER_ID_LENGTH or not owner_id.isprintable():
+        raise InvalidRequest.in_field("user_id", f"user_id must be 1 to {MAX_OWNER_ID_LENGTH} printable characters.")
+    return owner_id

@@ -1,25 +1,25 @@
-"""Every refusal as the one JSON error shape, or as a page where a person is looking."""
+"""Every error as the one JSON error shape, or as a page where a person is looking."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
-from flask import Flask, Response, g, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException
 
 from letstalk.core import errors
+from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
-from letstalk.http.container import services
+from letstalk.http.schemas import PATTERN_MESSAGES
 from letstalk.http.security_headers import IS_PAGE
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.observability.request_log import current_request_id
-from letstalk.verifications.schemas import CODE_PATTERN
 
 log = get_logger(__name__)
 
@@ -52,6 +52,8 @@ MAX_FIELD_CHARACTERS = 100
 # Asked by programs, whatever they say that they accept.
 API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
 
+RECORDER = "letstalk_refusals"  # where Flask keeps the recorder of this application
+
 REALM = 'Bearer realm="letstalk"'
 
 DATABASE_RETRY_SECONDS = 2  # how long a killed PostgreSQL takes to come back, and a bit
@@ -74,7 +76,6 @@ FINDINGS: dict[str, str] = {
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
 }
-PATTERNS: dict[str, str] = {CODE_PATTERN: "must be 4 to 10 digits, as text"}
 
 
 def invalid_request_from(error: ValidationError) -> InvalidRequest:
@@ -84,7 +85,7 @@ def invalid_request_from(error: ValidationError) -> InvalidRequest:
         # A part with a bracket names a member of a union, which is nothing that the caller wrote.
         field = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))[:MAX_FIELD_CHARACTERS]
         pattern = finding.get("ctx", {}).get("pattern", "")
-        message = PATTERNS.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
+        message = PATTERN_MESSAGES.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
         message = message.removeprefix("Value error, ")
         details.append(Detail(field or "body", message))
     first = details[0]
@@ -137,13 +138,18 @@ def challenge_for(error: LetsTalkError) -> str | None:
     return REALM if isinstance(error, errors.NotAuthenticated) else None
 
 
-def note_refusal(error: LetsTalkError) -> None:
-    """Note it in the audit trail where it is about who asks; what else is wrong with a request has no place there."""
+class RefusalRecorder(Protocol):
+    """Keeps who was refused what."""
+
+    def __call__(self, code: str, *, actor: Actor | None, token_id: str | None, address: str | None) -> None: ...
+
+
+def record_refusal(error: LetsTalkError) -> None:
+    """Record an error that is about who sent the request. Errors about the rest of a request are not recorded."""
     if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
         log.info("refused", reason=error.code, path=request.path)
-        services().audit.record_refusal(
-            error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr
-        )
+        record: RefusalRecorder = current_app.extensions[RECORDER]
+        record(error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr)
 
 
 def wants_page() -> bool:
@@ -155,7 +161,7 @@ def wants_page() -> bool:
 
 
 def _handle_ours(error: LetsTalkError) -> Response:
-    note_refusal(error)
+    record_refusal(error)
     if not wants_page():
         return render_error(error)
     page = _page(status_of(error), error.message)
@@ -211,7 +217,8 @@ def _page(status: HTTPStatus, message: str) -> Response:
     return make_response(page, status)
 
 
-def init_errors(app: Flask) -> None:
+def init_errors(app: Flask, recorder: RefusalRecorder) -> None:
+    app.extensions[RECORDER] = recorder
     app.register_error_handler(LetsTalkError, _handle_ours)
     app.register_error_handler(HTTPException, _handle_http)
     app.register_error_handler(DBAPIError, _handle_database)

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, make_response, render_template, request, session
 
 from letstalk.core.errors import LetsTalkError
-from letstalk.http.errors import note_refusal, status_of
+from letstalk.http.errors import record_refusal, status_of
 
 
 def answer_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
@@ -20,7 +20,7 @@ def answer_form(template: str, error: LetsTalkError | None = None, **context: An
     beside, problem = errors_by_field(error, context.pop("fields", ()))
     page = make_response(render_template(template, errors=beside, problem=problem, **context))
     if error is not None:
-        note_refusal(error)
+        record_refusal(error)
         page.status_code = status_of(error)
         if error.retry_after_seconds is not None:
             page.headers["Retry-After"] = str(error.retry_after_seconds)

@@ -1,6 +1,6 @@
 """Who may call a view. Each view declares its guard; a view that declares none is refused to everyone.
 
-`check_guard` runs before every request, so that authentication comes before a body is read or validated.
+`Guards.check` runs before every request, so that authentication comes before a body is read or validated.
 """
 
 from __future__ import annotations
@@ -8,35 +8,41 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from flask import current_app, g, redirect, request, url_for
+from flask import Flask, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError, validate_csrf
 from wtforms import ValidationError
 
-from letstalk.core.actors import Actor, ActorKind, trusted_actor
+from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
 from letstalk.core.scopes import Scope
-from letstalk.http.container import services
 from letstalk.http.extensions import csrf
 from letstalk.http.local_requests import is_local, is_own_laptop
 from letstalk.http.rate_limits import Environ, RequestLimits, address_of, request_limits
 from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
 from letstalk.observability.request_log import ROUTE
-from letstalk.services import Services
-from letstalk.tokens.models import PREFIX, check_user_id
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-API_TOKEN_START = f"{PREFIX}_"
 TOKEN_HEADER = "X-AUTH-TOKEN"  # the same as `Authorization: Bearer`, for programs that can't set that
-USER_ID_HEADER = "X-User-Id"  # whom a person acts for
-# What belongs to one owner, so that there must be one to act for.
+USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
+# A request that needs one of these belongs to one owner, so it must name one.
 OWNED_SCOPES = frozenset({Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY})
+
+
+class Authenticator(Protocol):
+    """Finds out who presents a bearer token."""
+
+    def authenticate(self, presented: str, address: str) -> Actor:
+        """The actor whose token this is. Raises InvalidToken and AddressNotAllowed."""
+
+    def count_request(self, token_id: str) -> None:
+        """Add one to the requests of an API token."""
 
 
 class GuardKind(StrEnum):
@@ -114,62 +120,92 @@ def remote_address() -> str:
     return address_of(request.environ)
 
 
-def check_guard() -> ResponseReturnValue | None:
-    """Let the request through, send a person to sign in, or raise the refusal."""
-    if request.url_rule is None or request.endpoint is None:
+class Guards:
+    """Checks the guard of each view before the view runs."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def init_app(self, app: Flask) -> None:
+        app.before_request(self.check)
+
+    def check(self) -> ResponseReturnValue | None:
+        """Let the request through, send a person to sign in, or raise the error."""
+        if request.url_rule is None or request.endpoint is None:
+            return None
+        request.environ[ROUTE] = request.url_rule.rule
+        if request.endpoint == "static" or request.method == "OPTIONS":
+            return None
+        guard = guard_of(current_app.view_functions[request.endpoint])
+        if guard is None:
+            raise RuntimeError(f"{request.endpoint} declares no guard")
+        if guard.kind in (GuardKind.UNLIMITED, GuardKind.SIGNATURE):
+            return None
+        if guard.kind is GuardKind.METRICS:
+            self._admit_metrics_reader()
+            return None
+        is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
+        request_limits().check_address(request.environ)
+        if is_page:
+            _check_form()
+        if guard.kind is GuardKind.SIGNED_IN:
+            if not current_user.is_authenticated:
+                return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
+            g.actor = current_user.actor_at(remote_address())
+            _check_rights(g.actor, guard)
+        elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
+            self._admit_request(guard)
         return None
-    request.environ[ROUTE] = request.url_rule.rule
-    if request.endpoint == "static" or request.method == "OPTIONS":
-        return None
-    guard = guard_of(current_app.view_functions[request.endpoint])
-    if guard is None:
-        raise RuntimeError(f"{request.endpoint} declares no guard")
-    if guard.kind in (GuardKind.UNLIMITED, GuardKind.SIGNATURE):
-        return None
-    if guard.kind is GuardKind.METRICS:
-        _admit_metrics_reader()
-        return None
-    is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
-    request_limits().check_address(request.environ)
-    if is_page:
-        _check_form()
-    if guard.kind is GuardKind.SIGNED_IN:
-        if not current_user.is_authenticated:
-            return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
-        g.actor = current_user.actor_at(remote_address())
-        _check_rights(g.actor, guard)
-    elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
-        _admit(guard)
-    return None
 
+    def admit(
+        self, environ: Environ, actor: Actor, guard: Guard, limits: RequestLimits, *, count_address: bool = False
+    ) -> None:
+        """Count a request of a known actor, and check that the actor may make it.
 
-def _admit(guard: Guard) -> None:
-    g.actor = actor = _authenticate(guard)
-    admit(request.environ, actor, guard, services(), request_limits())
-    if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
-        g.actor = _on_behalf(actor, guard)
+        With `count_address` it counts for the client's address as well.
+        Raises TooManyRequests, Forbidden, InsufficientScope.
+        """
+        if actor.token_id is not None:
+            self._authenticator.count_request(actor.token_id)
+            check = limits.check_address_and_token if count_address else limits.check_token
+            check(environ, actor.token_id, actor.rate_limit)
+        elif actor.account_id is not None:
+            limits.check_token(environ, actor.account_id, None)
+        _check_rights(actor, guard)
 
+    def authenticate_token(self, presented: str, address: str) -> Actor:
+        """The actor of a bearer token. Raises InvalidToken and AddressNotAllowed."""
+        return self._authenticator.authenticate(presented, address)
 
-def admit(
-    environ: Environ,
-    actor: Actor,
-    guard: Guard,
-    services: Services,
-    limits: RequestLimits,
-    *,
-    is_address_counted: bool = True,
-) -> None:
-    """Count a request of somebody known, and see whether it is theirs to make.
+    def _admit_request(self, guard: Guard) -> None:
+        g.actor = actor = self._authenticate(guard)
+        self.admit(request.environ, actor, guard, request_limits())
+        if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
+            g.actor = _on_behalf(actor, guard)
 
-    Raises TooManyRequests, Forbidden, InsufficientScope.
-    """
-    if actor.token_id is not None:
-        services.usage.count(actor.token_id)
-        check = limits.check_token if is_address_counted else limits.check_address_and_token
-        check(environ, actor.token_id, actor.rate_limit)
-    elif actor.account_id is not None:
-        limits.check_token(environ, actor.account_id, None)
-    _check_rights(actor, guard)
+    def _authenticate(self, guard: Guard) -> Actor:
+        presented = _presented()
+        if presented is not None:
+            return self.authenticate_token(presented, remote_address())
+        if guard.takes_cookies and current_user.is_authenticated:
+            _check_csrf()
+            actor: Actor = current_user.actor_at(remote_address())
+            return actor
+        if guard.trusted and is_own_laptop():
+            request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
+            return trusted_actor(ActorKind.LOOPBACK, remote_address())
+        raise MissingAuthorization
+
+    def _admit_metrics_reader(self) -> None:
+        if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
+            return
+        request_limits().check_address(request.environ)
+        presented = _presented()
+        if presented is None:
+            raise MissingAuthorization
+        g.actor = self.authenticate_token(presented, remote_address())
+        if not g.actor.is_admin:
+            raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
 
 
 def _check_rights(actor: Actor, guard: Guard) -> None:
@@ -194,26 +230,12 @@ def _on_behalf(actor: Actor, guard: Guard) -> Actor:
     # What the wire carries is bytes, which WSGI reads as Latin-1.
     named = named.encode("latin-1", "replace").decode("utf-8", "replace")
     try:
-        check_user_id(named)
+        check_owner_id(named)
     except InvalidRequest as error:
         raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
     if actor.kind is ActorKind.TOKEN and named != actor.user_id:
         raise Forbidden("A token acts for its own user_id alone.", code="not_granted")
     return actor.act_for(named)
-
-
-def _authenticate(guard: Guard) -> Actor:
-    presented = _presented()
-    if presented is not None:
-        return _authenticate_token(presented)
-    if guard.takes_cookies and current_user.is_authenticated:
-        _check_csrf()
-        actor: Actor = current_user.actor_at(remote_address())
-        return actor
-    if guard.trusted and is_own_laptop():
-        request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
-        return trusted_actor(ActorKind.LOOPBACK, remote_address())
-    raise MissingAuthorization
 
 
 def _presented() -> str | None:
@@ -232,13 +254,6 @@ def _presented() -> str | None:
     return presented
 
 
-def _authenticate_token(presented: str) -> Actor:
-    # API tokens first: they are what almost every request carries, and it costs them nothing.
-    if presented.startswith(API_TOKEN_START) or presented.count(".") != 2:
-        return services().tokens.authenticate(presented, remote_address())
-    return services().people.access_tokens.authenticate(presented, remote_address())
-
-
 def _check_form() -> None:
     try:
         csrf.protect()
@@ -254,15 +269,3 @@ def _check_csrf() -> None:
         validate_csrf(request.headers.get("X-CSRFToken"))
     except ValidationError:
         raise CsrfFailed("The X-CSRFToken header is missing or wrong.") from None
-
-
-def _admit_metrics_reader() -> None:
-    if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
-        return
-    request_limits().check_address(request.environ)
-    presented = _presented()
-    if presented is None:
-        raise MissingAuthorization
-    g.actor = _authenticate_token(presented)
-    if not g.actor.is_admin:
-        raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))

@@ -13,6 +13,10 @@ from pydantic_core import CoreSchema
 JsonAnswer = dict[str, Any] | tuple[dict[str, Any], int]
 
 
+PATTERN_MESSAGES: dict[str, str] = {}
+"""What a value that does not match a pattern must be, by the pattern: schemas add their own."""
+
+
 class ApiModel(BaseModel):
     """A request: JSON's own types, no coercion, no field that we do not know."""
 

@@ -9,12 +9,43 @@ from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from letstalk.core.errors import Unavailable
-from letstalk.http.container import services
 from letstalk.http.guards import metrics_reader, unlimited
 from letstalk.http.openapi import refuses
 from letstalk.http.schemas import Answer, with_example
+from letstalk.operations.health import HealthService
 
-health = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For those who run it.")])
+
+def make_blueprint(health: HealthService) -> APIBlueprint:
+    blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For those who run it.")])
+
+    @blueprint.get("/health", summary="Is the process alive?", responses={200: HealthAnswer})
+    @unlimited
+    def get_health() -> Response:
+        """Touches nothing but the process itself."""
+        return jsonify(status="ok")
+
+    @blueprint.get("/health/ready", summary="Can it do its work?", responses={200: ReadyAnswer})
+    @unlimited
+    @refuses("not_ready")
+    def get_readiness() -> Response:
+        """Database, migrations, worker and queue are well; 503 with the reason if not."""
+        result = health.check()
+        if not result.is_ready:
+            raise Unavailable(result.first_problem, code="not_ready", retry_after_seconds=5)
+        return jsonify(status="ready", checks=result.checks)
+
+    @blueprint.get(
+        "/metrics",
+        summary="Prometheus metrics",
+        responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    @metrics_reader
+    def get_metrics() -> Response:
+        """From loopback, or with an `admin` token. No phone, token or code is in it."""
+        return Response(health.metrics_page(), content_type=CONTENT_TYPE_LATEST)
+
+    return blueprint
+
 
 CHECKED = ("database", "migrations", "worker", "queue")
 
@@ -34,32 +65,3 @@ class ReadyAnswer(Answer):
 
     status: Literal["ready"]
     checks: dict[str, Literal["ok"]]
-
-
-@health.get("/health", summary="Is the process alive?", responses={200: HealthAnswer})
-@unlimited
-def get_health() -> Response:
-    """Touches nothing but the process itself."""
-    return jsonify(status="ok")
-
-
-@health.get("/health/ready", summary="Can it do its work?", responses={200: ReadyAnswer})
-@unlimited
-@refuses("not_ready")
-def get_readiness() -> Response:
-    """Database, migrations, worker and queue are well; 503 with the reason if not."""
-    result = services().health.check()
-    if not result.is_ready:
-        raise Unavailable(result.first_problem, code="not_ready", retry_after_seconds=5)
-    return jsonify(status="ready", checks=result.checks)
-
-
-@health.get(
-    "/metrics",
-    summary="Prometheus metrics",
-    responses={200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
-)
-@metrics_reader
-def get_metrics() -> Response:
-    """From loopback, or with an `admin` token. No phone, token or code is in it."""
-    return Response(services().health.metrics_page(), content_type=CONTENT_TYPE_LATEST)

@@ -12,10 +12,10 @@ import click
 from flask.cli import AppGroup
 
 from letstalk.command_context import services
-from letstalk.core.actors import ActorKind, trusted_actor
+from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import LetsTalkError
-from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, DEFAULT_USER_ID, Token
+from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, Token
 from letstalk.tokens.service import IssuedToken, NewToken, TokenService
 
 COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
@@ -35,7 +35,7 @@ tokens = AppGroup("tokens", help="Make, list, rotate and revoke API tokens.")
 
 
 @tokens.command("create")
-@click.option("--user-id", default=DEFAULT_USER_ID, show_default=True, help="Whose verifications the token sees.")
+@click.option("--user-id", default=DEFAULT_OWNER_ID, show_default=True, help="Whose verifications the token sees.")
 @click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
 @click.option("--name", help="For people, to tell tokens apart.")
 @click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")

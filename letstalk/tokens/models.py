@@ -25,14 +25,11 @@ LOOKUP_LENGTH = 12
 SECRET_LENGTH = 30
 CHECKSUM_LENGTH = 6
 
-DEFAULT_USER_ID = "default_user"
 DEFAULT_SCOPES = ("read", "write")
 MAX_EXPIRES_IN_SECONDS = 10 * 365 * 24 * 3600
 DEFAULT_GRACE_SECONDS = 3600
 MAX_GRACE_SECONDS = 7 * 24 * 3600
 MAX_NAME_LENGTH = 100
-MAX_USER_ID_LENGTH = 128
-RESERVED_PREFIX = "letstalk:"  # of owners that are this service itself, which no token and no person can be
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(
@@ -132,15 +129,6 @@ def check_scopes(names: Sequence[str]) -> tuple[str, ...]:
         raise InvalidRequest.in_field("scopes", "scopes must name at least one scope.")
     expand_scopes(names)
     return tuple(dict.fromkeys(names))
-
-
-def check_user_id(user_id: str) -> str:
-    """`user_id` itself. Raises InvalidRequest unless it is 1 to 128 printable characters, not only spaces, not ours."""
-    if user_id.startswith(RESERVED_PREFIX):
-        raise InvalidRequest.in_field("user_id", f"user_id must not begin with {RESERVED_PREFIX}")
-    if not user_id.strip() or len(user_id) > MAX_USER_ID_LENGTH or not user_id.isprintable():
-        raise InvalidRequest.in_field("user_id", f"user_id must be 1 to {MAX_USER_ID_LENGTH} printable characters.")
-    return user_id
 
 
 def check_name(name: str | None) -> str | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from letstalk.core.actors import MAX_OWNER_ID_LENGTH
 from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
 from letstalk.core.rate_parsing import MAX_TEXT_LENGTH
@@ -19,7 +20,6 @@ from letstalk.tokens.models import (
     MAX_EXPIRES_IN_SECONDS,
     MAX_GRACE_SECONDS,
     MAX_NAME_LENGTH,
-    MAX_USER_ID_LENGTH,
     Token,
 )
 from letstalk.tokens.service import IssuedToken, TokenPage
@@ -27,7 +27,7 @@ from letstalk.tokens.service import IssuedToken, TokenPage
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
-UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_USER_ID_LENGTH, pattern=r"\S")]
+UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
 Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
 # The names are checked by the domain, whose sentence lists them; here they stand for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]

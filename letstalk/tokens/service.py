@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, NotFound
 from letstalk.core.pagination import decode_cursor, encode_cursor
@@ -38,14 +38,12 @@ from letstalk.tokens.delegation_rules import DelegationRule
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
     DEFAULT_SCOPES,
-    DEFAULT_USER_ID,
     PREFIX,
     NewSecret,
     Token,
     check_grace,
     check_name,
     check_scopes,
-    check_user_id,
     generate_token,
 )
 from letstalk.tokens.repository import TokenFilter
@@ -92,14 +90,14 @@ class TokenService:
         Raises InvalidRequest, or InsufficientScope for more than the actor may give.
         """
         now = self._clock()
-        own_user_id = DEFAULT_USER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
+        own_user_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
         if wanted.user_id is None and not own_user_id:
             raise InvalidRequest.in_field("user_id", "Name the user_id that the token is for.")
         secret = generate_token()
         token = Token(
             token_id=str(uuid4()),
             lookup_id=secret.lookup_id,
-            user_id=own_user_id if wanted.user_id is None else check_user_id(wanted.user_id),
+            user_id=own_user_id if wanted.user_id is None else check_owner_id(wanted.user_id),
             name=check_name(wanted.name),
             scopes=check_scopes(DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
             allowed_ips=allowed_ips_from(wanted.allowed_ips),
@@ -132,7 +130,7 @@ class TokenService:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
         before = None if cursor is None else decode_cursor(cursor)
         if user_id is not None:
-            check_user_id(user_id)
+            check_owner_id(user_id)
         if user_id is not None and not actor.reaches(user_id):
             return TokenPage((), None)
         wanted = TokenFilter(

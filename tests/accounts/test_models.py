@@ -20,10 +20,9 @@ from letstalk.accounts.models import (
     person_actor,
     scopes_of,
 )
-from letstalk.core.actors import Actor, ActorKind, trusted_actor
+from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import InvalidRequest, NotGranted
 from letstalk.core.scopes import ALL_SCOPES, Scope
-from letstalk.tokens.models import check_user_id
 
 ADA = Account(
     account_id="3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21",
@@ -128,8 +127,8 @@ def test_grants_are_a_set_of_real_owners() -> None:
 
 def test_our_own_owner_is_nobody_else_s() -> None:
     with pytest.raises(InvalidRequest):
-        check_user_id(SECOND_FACTOR_USER_ID)
-    assert check_user_id("letstalk") == "letstalk"
+        check_owner_id(SECOND_FACTOR_USER_ID)
+    assert check_owner_id("letstalk") == "letstalk"
 
 
 def test_an_unknown_role_is_refused() -> None:

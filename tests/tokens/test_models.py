@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from letstalk.core.actors import check_owner_id
 from letstalk.core.errors import InvalidRequest
 from letstalk.tokens.models import (
     SECRET_LENGTH,
@@ -20,7 +21,6 @@ from letstalk.tokens.models import (
     check_grace,
     check_name,
     check_scopes,
-    check_user_id,
     checksum,
     generate_token,
     hash_token,
@@ -113,13 +113,13 @@ def test_unknown_scopes_and_none_at_all_are_refused(scopes: list[str]) -> None:
 
 @pytest.mark.parametrize("user_id", ["a", "acme", "user@example.com", "Zoë Ångström", "x" * 128])
 def test_a_user_id_is_taken_as_it_is(user_id: str) -> None:
-    assert check_user_id(user_id) == user_id
+    assert check_owner_id(user_id) == user_id
 
 
 @pytest.mark.parametrize("user_id", ["", "  ", "x" * 129, "a\nb", "a\0b", "a\u202eb", "\ud800"])
 def test_a_user_id_that_cannot_be_shown_is_refused(user_id: str) -> None:
     with pytest.raises(InvalidRequest):
-        check_user_id(user_id)
+        check_owner_id(user_id)
 
 
 def test_a_name_loses_the_spaces_around_it() -> None:
