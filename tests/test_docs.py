@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import io
 import json
 import re
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,8 +22,69 @@ from tests.support.apps import Api, issue_token, make_app
 from tests.support.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
-OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID", "SSL_CERT_FILE"}
+OTHER_NAMES = {
+    *("NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "SSL_CERT_FILE"),
+    *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_TOKEN", "MAX_TRIES"),
+}
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
+
+SKIPPED_FOLDERS = {"instance", "secrets", "node_modules", "build"}
+PATH_ENDINGS = r"(?:py|md|yaml|yml|toml|sh|sql|conf|service|html|css|js|mjs|json|txt|in|cfg)"
+# Files that a page tells its reader to write.
+EXAMPLE_FILES = {"quick_start.py", "quick_start.mjs", "verify_phone.py", "verify_phone.mjs"}
+
+
+def _files() -> Iterator[Path]:
+    """Every file of the repository, without what running and testing it makes."""
+    folders = [ROOT]
+    while folders:
+        for path in sorted(folders.pop().iterdir()):
+            is_made = path.name in SKIPPED_FOLDERS or path.name.startswith((".", "__pycache__"))
+            if path.is_dir() and (not is_made or path.name == ".ci"):
+                folders.append(path)
+            elif path.is_file():
+                yield path
+
+
+FILES = tuple(_files())
+PAGES = tuple(path for path in FILES if path.suffix == ".md")
+MODULES = tuple(path for path in FILES if path.suffix == ".py")
+# `shared` is a folder of notes beside the repository, which a reader of the repository does not have.
+TOP_FOLDERS = {"shared", *(path.relative_to(ROOT).parts[0] for path in FILES if path.parent != ROOT)}
+PATH = re.compile(
+    rf"(?<![\w/.:@<>{{}}$*~-])((?:\.\./)*(?:[\w.-]+/)*[\w-][\w.-]*\.{PATH_ENDINGS}"
+    rf"|(?:{'|'.join(sorted(map(re.escape, TOP_FOLDERS)))})/(?:[\w.-]*[\w/-])?)(?![\w/*<{{(-])"
+)
+
+
+def paths_in(text: str) -> list[str]:
+    """What reads like the path of a file, or like one that begins with a folder of the repository."""
+    return PATH.findall(text)
+
+
+@cache
+def path_ends() -> frozenset[str]:
+    """Every file's path from the root, and its ends: `tests/flows/test_mails.py`, `flows/test_mails.py` and so on."""
+    parts = [path.relative_to(ROOT).parts for path in FILES]
+    return frozenset("/".join(names[start:]) for names in parts for start in range(len(names)))
+
+
+def is_here(name: str, folder: Path) -> bool:
+    """Whether `name` is a path from the root or from `folder`, or the end of the path of a file."""
+    if (ROOT / name).exists() or (folder / name).exists():
+        return True
+    return name in path_ends()
+
+
+def comments_and_docstrings(path: Path) -> Iterator[str]:
+    source = path.read_text(encoding="utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.string
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield ast.get_docstring(node) or ""
+
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 
@@ -77,11 +141,41 @@ def test_every_setting_that_is_named_exists(path: Path) -> None:
     assert named - OTHER_NAMES <= SETTINGS
 
 
+def test_every_file_that_a_page_names_exists() -> None:
+    missing = []
+    for path in PAGES:
+        document = read(path)
+        links = [link.partition("#")[0] for link in document.links() if not re.match(r"[a-z]+:", link)]
+        missing += [f"{path}: {link}" for link in links if not (path.parent / link).exists()]
+        named = {name for span in document.spans() for name in paths_in(span)}
+        missing += [f"{path}: {name}" for name in named - EXAMPLE_FILES if not is_here(name, path.parent)]
+    assert missing == []
+
+
+def test_every_file_that_a_comment_or_a_docstring_names_exists() -> None:
+    missing = []
+    for path in MODULES:
+        named = {name for text in comments_and_docstrings(path) for name in paths_in(text)}
+        missing += [f"{path}: {name}" for name in named if not is_here(name, path.parent)]
+    assert missing == []
+
+
 @every_document
-def test_every_file_that_is_named_exists(path: Path) -> None:
-    for span in read(path).spans():
-        for named in re.findall(r"^(?:letstalk|tests|docs|static|templates|\.ci)/[\w./-]*$", span):
-            assert (ROOT / named).exists(), named
+def test_every_module_that_a_page_runs_exists(path: Path) -> None:
+    named = {name for span in read(path).spans() for name in re.findall(r"python3? -m ([\w.]+)", span)}
+    assert sorted(name for name in named if importlib.util.find_spec(name) is None) == []
+
+
+def test_the_search_for_paths_finds_them_and_leaves_other_text_alone() -> None:
+    assert paths_in("see shared/costs.md, `docs/api.md` and deploy/.") == ["shared/costs.md", "docs/api.md", "deploy/"]
+    assert paths_in("as tests/flows/ and conftest.py do (not/a/path, read/write, 1/2)") == [
+        "tests/flows/",
+        "conftest.py",
+    ]
+    assert paths_in("/etc/letstalk/settings.env, https://app.example.com/docs/api.md, GET /docs/x") == []
+    assert not is_here("shared/costs.md", ROOT)
+    assert is_here("test_docs.py", ROOT)
+    assert is_here("../README.md", ROOT / "docs")
 
 
 @every_document
@@ -112,7 +206,7 @@ def test_every_target_of_make_that_is_named_exists(path: Path) -> None:
 
 
 def test_every_test_that_is_named_exists() -> None:
-    documents = [read(path) for path in DOCUMENTS if path.parent.name == "docs"]
+    documents = [read(path) for path in DOCUMENTS]
     named = {span for document in documents for span in document.spans() if re.fullmatch(r"test_\w+", span)}
     assert named <= known_tests(), f"there is no {', '.join(sorted(named - known_tests()))}"
 
@@ -172,8 +266,25 @@ def test_the_limit_headers_are_written_as_the_api_guide_shows_them(tmp_path: Pat
 
 def test_each_answer_to_a_standard_names_a_test_but_the_one_that_the_page_itself_answers() -> None:
     section = read(ROOT / "docs" / "security.md").section("The standards, line by line").text
-    rows = [row for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE) if not re.match(r"(-|\s*Asked)", row)]
+    rows = [row for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE) if not re.match(r"(-|\s*Requirement)", row)]
     assert len(rows) >= 30
     untested = [row for row in rows if "`test_" not in row]
     # That the page itself says what the phone network can't promise.
     assert len(untested) == 1, untested
+
+
+def test_what_other_apis_call_it_leads_to_calls_and_fields_that_exist(app: Flask) -> None:
+    description = json.loads(app.extensions["letstalk_openapi"])
+    calls = {f"{method.upper()} {path}" for path, operations in description["paths"].items() for method in operations}
+    schemas = description["components"]["schemas"].values()
+    fields = {name for schema in schemas for name in schema.get("properties", {})}
+    section = read(ROOT / "docs" / "authentication.md").section("Coming from another API").text
+    rows = [row.split("|") for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE) if not row.startswith("---")]
+    assert len(rows) >= 30
+    ours = {span for _, here, _ in rows for span in re.findall(r"`([^`]+)`", here)}
+    named_calls = {span for span in ours if re.match(r"[A-Z]+ /", span)}
+    named_fields = {span for span in ours if re.fullmatch(r"[a-z_]+", span)}
+    assert len(named_calls) >= 10
+    assert len(named_fields) >= 10
+    assert named_calls <= calls, named_calls - calls
+    assert named_fields <= fields, named_fields - fields

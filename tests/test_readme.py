@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apps import ServerProcess, code_in
+from tests.support.apps import ServerProcess
 from tests.support.documents import ROOT, Document, read
 from tests.support.services import needed, node_binary
-from tests.support.terminal import PATIENCE_SECONDS, Typist, answers_in
+from tests.support.terminal import Typist, answers_in, heard_by
 
 PROMPT = "The code (Enter alone to hear it again): "
 
@@ -30,18 +30,6 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 @pytest.fixture(scope="module")
 def quick_start() -> Document:
     return read(ROOT / "README.md").section("Quick start")
-
-
-def heard_by(server: ServerProcess, phone: str) -> str:
-    """The code that the server's terminal shows, as soon as it does."""
-    e164 = phone.replace(" ", "")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        shown = re.findall(rf"{re.escape(e164)} hears:\n +“(.*)”", server.log())
-        if shown:
-            return code_in(shown[-1])
-        time.sleep(0.05)
-    raise AssertionError(f"the terminal shows nothing that {phone} hears:\n{server.log()}")
 
 
 def phone_in(code: str) -> str:

@@ -1,6 +1,6 @@
 """What an event changes about a call: the whole state machine, as one pure function.
 
-Events come unordered, at once and more than once (shared/telnyx.md), so each reaction asks only whether the event
+Events come unordered, at once and more than once, so each reaction asks only whether the event
 can still be true of the call as it stands. What is late, repeated or impossible changes nothing.
 
 An answer is not a person. With detection on, nothing is said until a person is detected; a machine is told nothing;

@@ -103,7 +103,7 @@ class Database:
             complete_for_postgresql(metadata)
             self.engine = make_postgresql_engine(parsed, pool_size)
         # SQLite has one writer. Queueing here costs nothing, while its own busy loop sleeps in growing steps:
-        # a p99 of 86 ms became 23 (shared/costs.md).
+        # a p99 of 86 ms became 23.
         self._write_turn: Turn = threading.Lock() if self.is_sqlite else NO_TURN
         # Connections that nobody uses, the one used last on top: opening SQLAlchemy's for each transaction, and asking
         # PostgreSQL each time whether it still lives, costs more than a whole short transaction.

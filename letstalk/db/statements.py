@@ -1,7 +1,7 @@
 """Statements of the two hot paths, compiled once and run on the driver's own connection.
 
 SQLAlchemy compiles or looks up, binds, wraps and fetches a statement anew each time. On the paths of /calls/otp and
-/calls/verify that costs several times what the database itself does (shared/costs.md); elsewhere its ease is worth it.
+/calls/verify that costs several times what the database itself does; elsewhere its ease is worth it.
 """
 
 from __future__ import annotations

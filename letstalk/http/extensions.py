@@ -18,8 +18,8 @@ def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
     """A limiter that counts in Redis, or in this process without one.
 
     One an application, not one a process: tests build several applications, and their counts must not meet.
-    Nothing is checked automatically: its own machinery costs 105 µs a request where the counting costs 3
-    (shared/costs.md), so `web/limits.py` asks the storage.
+    Nothing is checked automatically: its own machinery costs 105 µs a request where the counting costs 3,
+    so `web/limits.py` asks the storage.
     """
     limiter = Limiter(
         key_func=get_remote_address,
