@@ -22,7 +22,7 @@ from letstalk.core.scopes import Scope
 from letstalk.http.container import services
 from letstalk.http.extensions import csrf
 from letstalk.http.local_requests import is_local, is_own_laptop
-from letstalk.http.rate_limits import Environ, RequestLimits, address_of, request_limits
+from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
 from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
 from letstalk.observability.request_log import ROUTE
 from letstalk.services import Services
@@ -155,7 +155,7 @@ def admit(
     actor: Actor,
     guard: Guard,
     services: Services,
-    limits: RequestLimits,
+    limits: TokenLimits,
     *,
     is_address_counted: bool = True,
 ) -> None:
