@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from letstalk.sso.caches import Memory
+from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, get_json
 from letstalk.sso.provider import IdentityRefused
 
@@ -64,12 +64,12 @@ class PublishedKeys:
     def __init__(self, url: Callable[[], str], monotonic: Callable[[], float] = time.monotonic) -> None:
         """`url` says where they are now, and may have to ask for it."""
         self._url = url
-        self._keys = Memory(self._read, monotonic)
+        self._keys = TtlCache(self._read, monotonic)
 
     def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
         found = _fitting(self._keys.get(), key_id, algorithm)
         if len(found) != 1:
-            found = _fitting(self._keys.get_newer(), key_id, algorithm)
+            found = _fitting(self._keys.refresh(), key_id, algorithm)
         if len(found) != 1:
             raise IdentityRefused("unknown key")
         return found[0]

@@ -18,7 +18,7 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core.claims import CodeIDToken
 
 from letstalk.core.clock import Clock
-from letstalk.sso.caches import Memory
+from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, check_address, get_json
 from letstalk.sso.keys import KEY_TYPE_OF, PublishedKeys
 from letstalk.sso.models import Identity, is_subject, read_email
@@ -37,7 +37,7 @@ class OpenIdProvider:
     def __init__(self, options: OpenIdOptions, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._options = options
         self._clock = clock
-        self._metadata = Memory(self._discover, monotonic)
+        self._metadata = TtlCache(self._discover, monotonic)
         self._keys = PublishedKeys(lambda: str(self._metadata.get()["jwks_uri"]), monotonic)
 
     @property
