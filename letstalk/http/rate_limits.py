@@ -108,7 +108,8 @@ class RequestLimits:
         try:
             self._count(environ, count)
         except self.limiter.storage.base_exceptions:
-            # Flask-Limiter raises this where another thread has just switched to memory, or between count and headers.
+            # Flask-Limiter raises this if another thread switched to memory while this one waited for Redis, or if
+            # Redis failed after the request was counted. The second attempt counts in memory.
             self._count(environ, count)
         is_away = self.limiter.limiter.storage is not self.limiter.storage
         if is_away and not self._was_away:

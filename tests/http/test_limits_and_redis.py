@@ -13,6 +13,7 @@ import redis
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from letstalk.core.clock import utc_now
 from tests.support.apps import PHONE, issue_token, make_app
 from tests.support.commands import eventually
 from tests.support.services import needed, redis_binary
@@ -44,7 +45,7 @@ def redis_setting(request: pytest.FixtureRequest) -> dict[str, str]:
 def test_both_paths_count_in_the_same_windows(
     tmp_path: Path, redis_setting: dict[str, str], setting: str, limit: str
 ) -> None:
-    check = checking(make_app(tmp_path, **redis_setting, **{setting: limit}))
+    check = checking(make_app(tmp_path, utc_now, **redis_setting, **{setting: limit}))
     responses = [check(kind) for kind in (FAST, ORDINARY, FAST, ORDINARY, FAST)]
     assert [response.status_code for response in responses] == [404, 404, 404, 429, 429]
     left = [response.headers["RateLimit"].partition(";t=")[0] for response in responses]
@@ -54,7 +55,7 @@ def test_both_paths_count_in_the_same_windows(
 
 
 def test_many_threads_are_admitted_no_more_often_than_the_limit(tmp_path: Path, redis_setting: dict[str, str]) -> None:
-    check = checking(make_app(tmp_path, **redis_setting, RATE_LIMIT_TOKEN="20 per hour"))
+    check = checking(make_app(tmp_path, utc_now, **redis_setting, RATE_LIMIT_TOKEN="20 per hour"))
     with ThreadPoolExecutor(8) as pool:
         seen = list(pool.map(lambda number: check((FAST, ORDINARY)[number % 2]).status_code, range(60)))
     assert set(seen) == {404, 429}
