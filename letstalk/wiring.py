@@ -31,7 +31,6 @@ from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
-from letstalk.http.limit_windows import Windows
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits, init_limits
@@ -214,9 +213,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
     limiter = make_limiter(app, redis_url)
-    init_limits(
-        app, RequestLimits(limiter, Windows(), token=settings.rate_limit_token, address=settings.rate_limit_address)
-    )
+    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
 
 
 def _add_commands(app: Flask) -> None:

@@ -18,7 +18,7 @@ from letstalk.calls.scheduling import back_off_seconds
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import (
     calls_ended_silently_total,
     code_delay_seconds,
@@ -100,7 +100,7 @@ class CommandService:
 
     def run(self, errand: Errand) -> None:
         """Send a leased command to the provider and note what came of it."""
-        with about(call_id=errand.call.call_id):
+        with bound_contextvars(call_id=errand.call.call_id):
             try:
                 self._send(errand)
             except CallGone:

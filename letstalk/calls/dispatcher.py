@@ -21,7 +21,7 @@ from letstalk.calls.policy import SILENCE, CallPolicy
 from letstalk.calls.scheduling import back_off_seconds, is_too_late, retry_window_ends
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
@@ -75,12 +75,12 @@ class DispatchService:
         for call_id in others:
             self._nudges.dial(call_id)
         if lease is not None:
-            with about(call_id=lease.command.call_id):
+            with bound_contextvars(call_id=lease.command.call_id):
                 self._dial(lease)
 
     def dial(self, call_id: str) -> None:
         """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
-        with about(call_id=call_id):
+        with bound_contextvars(call_id=call_id):
             lease = self._lease(call_id)
             if lease is not None:
                 self._dial(lease)

@@ -21,7 +21,7 @@ from letstalk.db.deletions import delete_in_batches
 from letstalk.http import idempotency_repository as idempotency_storage
 from letstalk.http.idempotency import KEPT_FOR
 from letstalk.mail.outbox import MailService
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_ended_silently_total
 from letstalk.operations.retention import RetentionService
 from letstalk.telephony.provider import CallProvider, ProviderError
@@ -86,7 +86,7 @@ class SweepService:
         asking_ends = time.monotonic() + ASKING_SECONDS
         for call in overdue:
             if time.monotonic() < asking_ends:
-                with about(call_id=call.call_id, verification_id=call.verification_id):
+                with bound_contextvars(call_id=call.call_id, verification_id=call.verification_id):
                     self._look_after(call)
         self._dispatch.drop_late_calls()
         self._nudges.dispatch(is_channel_free=bool(overdue))  # one of those may have let go of its channel

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import request
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from letstalk.observability.bindings import begin_request
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import request_seconds
 
@@ -45,7 +45,8 @@ class RequestLog:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = time.perf_counter()
         request_id = environ[REQUEST_ID] = _new_id()
-        begin_request(request_id)
+        clear_contextvars()  # the thread has answered other requests
+        bind_contextvars(request_id=request_id)
 
         def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             headers.append(("X-Request-Id", request_id))

@@ -20,7 +20,7 @@ from letstalk.http.errors import invalid_request_from
 from letstalk.http.guards import API_TOKEN_START, Guard, admit, guard_of
 from letstalk.http.idempotency import read_idempotency_key
 from letstalk.http.json_bodies import MIMETYPE, to_body
-from letstalk.http.rate_limits import Environ, RequestLimits, address_of
+from letstalk.http.rate_limits import Environ, FastPathLimits, address_of
 from letstalk.http.requests import MAX_BODY_BYTES, parse_object
 from letstalk.observability.request_log import ROUTE
 from letstalk.services import Services
@@ -48,7 +48,7 @@ class BusyPath:
 class BusyPaths:
     """Middleware just before Flask."""
 
-    def __init__(self, app: Flask, services: Services, limits: RequestLimits) -> None:
+    def __init__(self, app: Flask, services: Services, limits: FastPathLimits) -> None:
         """Wrap `app`, whose views are registered. Raises LookupError where a busy path's view has no guard."""
         self._app = app
         self._flask = app.wsgi_app
