@@ -25,15 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telephony": {"domain"},
     "mailing": {"domain"},
     "identity_providers": {"domain"},
-    "services": {"storage", "telephony", "mailing", "identity_providers", "domain"},
+    "worker": {"domain.times", "storage.db", "storage.workers"},
+    "services": {"worker", "storage", "telephony", "mailing", "identity_providers", "domain"},
     "web": {"services", "domain", "extensions", "limit_windows"},
-    "tasks": {"services", "domain", "task_storage"},
-    "task_storage": {"hidden_imports"},
     "cli": {"services", "domain", "processes", "storage.backups", "storage.db", "storage.migrations"},
     "extensions": {"limit_windows"},
     "limit_windows": set(),
     # What runs beside the requests, and the servers that start it.
-    "processes": {"services", "storage.checkpoints", "storage.db", "tasks", "telephony.base"},
+    "processes": {"services", "storage.checkpoints", "storage.db", "telephony.base", "worker.pool"},
     "servers": {"connection_loops", "connections", "processes", "shared_answers", "supervisors"},
     "shared_answers": {"connections"},
     "connections": {"connection_loops"},
@@ -64,7 +63,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 
 def part_of(path: Path) -> str:
-    """`letstalk/tokens/api.py` is of the part `web`, `letstalk/tasks.py` of `tasks`."""
+    """`letstalk/tokens/api.py` is of the part `web`, `letstalk/config/settings.py` of `settings`."""
     return path.relative_to(PACKAGE).with_suffix("").parts[0]
 
 

@@ -55,13 +55,13 @@ class Telling(WebhookReader):
 
 def tell(world: World, event: CallEvent) -> None:
     """Send `event` as a webhook."""
-    service = EventService(world.db, world.commands, world.nudges, world.clock, world.policy, Telling(event))
+    service = EventService(world.db, world.commands, world.wakeups, world.clock, world.policy, Telling(event))
     service.receive_webhook({}, b"")
 
 
 def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
     assert world.call(call_id).status is CallStatus.ANSWERED
     assert waiting_events(world) == 0
@@ -122,12 +122,12 @@ def test_a_webhook_is_answered_before_the_provider_is_asked_for_anything(world: 
     assert world.call(call_id).command is None
 
 
-def test_what_a_webhook_asks_for_is_carried_out_also_when_its_nudge_was_lost(world: World) -> None:
+def test_what_a_webhook_asks_for_is_carried_out_also_when_its_wake_up_was_lost(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     tell(world, event_of(world, call_id, EventType.HUMAN))
     world.crash()
-    world.nudges.is_deaf = False
+    world.wakeups.is_deaf = False
     world.sweeps.sweep()
     world.work()
     assert len(world.provider.speeches) == 1
