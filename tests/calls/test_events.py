@@ -17,6 +17,7 @@ from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
 from letstalk.telephony.provider import ProviderBusy, WebhookReader
 from letstalk.verifications.models import VerificationStatus
+from letstalk.worker.topics import Topic
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
@@ -381,3 +382,14 @@ def test_a_phone_that_rings_for_a_call_given_up_is_hung_up_on(world: World) -> N
     world.events.receive_event(CallEvent("again", EventType.HUMAN, world.clock(), accepted.call_id, "sim-stray"))
     world.work()
     assert len(world.provider.hang_ups) == 1
+
+
+def test_no_call_is_hung_up_on_because_a_wake_up_says_so(world: World) -> None:
+    live, waiting = world.send(), world.send(NO_ANSWER)
+    world.dispatch.dispatch()
+    for call_id in (live.call_id, waiting.call_id, "no call of ours"):
+        world.wakeups.wake(Topic.HANG_UP_STRAY, call_id)
+        world.commands.hang_up_stray(call_id)
+    assert world.provider.hang_ups == []
+    world.pass_time(30)
+    assert world.heard(), "the call went on"
