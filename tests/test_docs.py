@@ -223,7 +223,7 @@ def test_the_drawn_tree_is_the_tree() -> None:
 
 def test_the_import_table_names_every_part() -> None:
     text = read(ROOT / "docs" / "architecture.md").text
-    for part in ("domain", "storage", "telephony", "services", "web", "tasks", "cli", "observability", "factory"):
+    for part in ("domain", "storage", "telephony", "services", "web", "worker", "cli", "observability", "factory"):
         assert re.search(rf"^\|.*`{part}`", text, re.MULTILINE), part
 
 

@@ -26,7 +26,7 @@ MAX_HEADER_BYTES = 32 * 1024
 MAX_CONNECTIONS = 800
 BACKLOG = 1024
 # A stop takes less than ten seconds in all: first the requests, then what is left of the background's work
-# (`tasks.STOP_SECONDS`, from the signal on), then the last flush.
+# (`worker.pool.STOP_SECONDS`, from the signal on), then the last flush.
 DRAIN_SECONDS = 5.0  # for requests that are under way when the stop comes
 LEAST_DRAIN_SECONDS = 0.3
 ABANDON_SECONDS = 0.5  # for threads that answer requests even then

@@ -90,7 +90,11 @@ sweep_seconds = Histogram(
 sweep_failures_total = Counter("letstalk_sweep_failures_total", "Sweeps that an error ended", ["sweep"])
 task_failures_total = Counter("letstalk_task_failures_total", "Background tasks that an error ended")
 queue_away_total = Counter("letstalk_queue_away_total", "Times that the task queue could not be reached")
-nudges_lost_total = Counter("letstalk_nudges_lost_total", "Nudges that nobody took, left for a sweep to find")
+# Named as it was before: dashboards ask for it.
+wakeups_lost_total = Counter("letstalk_nudges_lost_total", "Wake-ups that found no place, left for a sweep to find")
+wakeups_ignored_total = Counter(
+    "letstalk_wakeups_ignored_total", "Messages in Redis that are no wake-up of ours: somebody else wrote them"
+)
 limit_storage_away_total = Counter(
     "letstalk_limit_storage_away_total",
     "Times that Redis became unreachable, so that limits are counted in this process",
