@@ -10,8 +10,6 @@ import threading
 import time
 from typing import Any
 
-from letstalk.core.hidden_imports import hidden
-
 REDIS_SECONDS = 2.0  # to connect, and beyond the 1 s that a worker waits for a task, to answer
 WAKING_SECONDS = 1.0  # after which a worker whom nobody woke looks by itself, as it does with Redis
 
@@ -24,9 +22,7 @@ def make_huey(redis_url: str | None) -> Any:
             redis_url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=1.0 + REDIS_SECONDS
         )
         return importlib.import_module("huey").PriorityRedisHuey("letstalk", connection_pool=pool, results=False)
-    # Huey imports each client that it could use: 17 MB for two that a queue in memory never asks.
-    with hidden("redis", "psycopg"):
-        huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
+    huey = importlib.import_module("huey").MemoryHuey("letstalk", results=False)
     huey.storage = WakingStorage(huey.storage)
     return huey
 
