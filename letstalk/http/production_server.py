@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from waitress import create_server
+from waitress.server import create_server
 from werkzeug.wsgi import ClosingIterator
 
 MAX_BODY_BYTES_RECEIVED = 16 * 1024 * 1024  # over 64 KiB our own 413 is sent; over this, Waitress's
@@ -125,8 +125,8 @@ def _is_any_readable(descriptors: Iterable[int]) -> bool:
 class CloseConnections:
     """Middleware that ends each connection with its next response while the server stops.
 
-    A client that keeps its connection is told so by `Connection: close`, and does not send a request that nobody would
-    read. An application must not set that header (PEP 3333), but Waitress does where a response does not say its length.
+    `Connection: close` tells a client that keeps its connection not to send a request that nobody would read. An
+    application must not set that header (PEP 3333), but Waitress sets it where a response does not say its length.
     """
 
     def __init__(self, wsgi_app: Any, is_stopping: Callable[[], bool]) -> None:

@@ -312,13 +312,12 @@ def test_a_stop_does_not_wait_for_ever_for_a_request_that_never_ends(
 
 
 def test_a_head_request_while_the_server_stops_has_no_body(application: Application) -> None:
-    with serving(application) as (port, server, _):
-        with connect(port) as held, connect(port) as wire:
-            held.sendall(get(b"/held"))
-            assert application.held.acquire(timeout=10)
-            server.stop()
-            wait_until(lambda: is_refused(port))
-            wire.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert b"\r\nContent-Length: 5\r\n" in wire.recv(65536)
-            application.may_go_on.set()
-            assert b"small" in all_of(held)
+    with serving(application) as (port, server, _), connect(port) as held, connect(port) as wire:
+        held.sendall(get(b"/held"))
+        assert application.held.acquire(timeout=10)
+        server.stop()
+        wait_until(lambda: is_refused(port))
+        wire.sendall(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"\r\nContent-Length: 5\r\n" in wire.recv(65536)
+        application.may_go_on.set()
+        assert b"small" in all_of(held)

@@ -187,7 +187,7 @@ BODIES: tuple[Any, ...] = (
     {"phone": PHONE, "code": 123456},
     {"phone": PHONE, "code": ""},
     {"phone": PHONE, "code": EMOJI},
-    {"phone": PHONE, "code": "１２３４５６"},
+    {"phone": PHONE, "code": "\uff11\uff12\uff13\uff14\uff15\uff16"},
     {"phone": PHONE, "code": "12 34 56"},
     {"phone": "0700 123 999", "code": "not it"},
     {"phone": OTHER_PHONE, "verification_id": "VERIFICATION_ID", "code": "000000"},
@@ -356,7 +356,7 @@ def test_a_path(pair: Pair, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "length", ["", "0", "5", "-1", "+5", "abc", "1.5", "٣", "００５", "000005", "65536", "65537", "9" * 40]
+    "length", ["", "0", "5", "-1", "+5", "abc", "1.5", "٣", "\uff10\uff15", "000005", "65536", "65537", "9" * 40]
 )
 @pytest.mark.parametrize("path", [SEND, CHECK])
 def test_a_content_length(pair: Pair, length: str, path: str) -> None:
@@ -371,7 +371,7 @@ def test_an_unusual_environment(pair: Pair, overrides: dict[str, Any]) -> None:
 
 
 def test_random_bodies(pair: Pair) -> None:
-    chance = random.Random(20260501)
+    chance = random.Random(20260501)  # noqa: S311  # the same bodies each time
     names = ("phone", "code", "verification_id", "message", "locale", "code_length", "expires_in", "extra", "")
     values: tuple[Any, ...] = (
         *(None, True, 0, -1, 6, 8, 300, 1e300, "", "12", "+254700123456", "000000", EMOJI, "en", "fr", "x" * 300),
