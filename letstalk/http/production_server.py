@@ -1,4 +1,4 @@
-"""Waitress as production runs it: its arguments, a check of how a request is framed, and a graceful stop."""
+"""Waitress as production runs it: its arguments, a stricter request parser, and a graceful stop."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from werkzeug.wsgi import ClosingIterator
 
@@ -56,8 +58,10 @@ class ProductionServer:
             # `ProxyFix` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
-        app = RefuseTransferEncoding(CloseConnections(wsgi_app, self._stopping.is_set))
-        self._server: Any = create_server(app, map=self._connections, sockets=[listener], **options | waitress_options)
+        app = CloseConnections(wsgi_app, self._stopping.is_set)
+        options |= waitress_options
+        self._server = cast("Any", create_server(app, map=self._connections, sockets=[listener], **options))
+        self._server.channel_class = Channel
 
     def run(self) -> None:
         """Serve. Returns once `stop` was called and the requests received by then have their responses."""
@@ -148,21 +152,20 @@ class CloseConnections:
         return ClosingIterator(body) if is_closing else body
 
 
-class RefuseTransferEncoding:
-    """Middleware that refuses a request in HTTP/1.0 with `Transfer-Encoding`, and ends its connection.
+class Parser(HTTPRequestParser):
+    """Refuses a request that states its length twice, which Waitress takes by its chunks.
 
-    That version has no such header. A proxy that honours it and a server that does not would disagree about where the
-    request ends, and take what follows for another client's request (RFC 9112, section 6.1). Waitress removes the
-    header from requests in HTTP/1.1, where it is honoured.
+    A proxy that goes by the other length would take what lies between the two for another client's request (RFC 9112,
+    section 6.1). An application can't check it: by then Waitress has replaced both headers.
     """
 
-    def __init__(self, wsgi_app: Any) -> None:
-        self._app = wsgi_app
+    def parse_header(self, header_plus: bytes) -> None:
+        """Raises ParsingError, which becomes a 400 and ends the connection."""
+        super().parse_header(header_plus)
+        # HTTP/1.0 has no chunks: there Waitress leaves the header and does not honour it.
+        if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
+            raise ParsingError("A request has one length")
 
-    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        if "HTTP_TRANSFER_ENCODING" in environ:
-            # Without a length, so that Waitress closes the connection.
-            start_response("400 Bad Request", [("Content-Type", "text/plain; charset=utf-8")])
-            return iter([b"Bad Request\r\n\r\nTransfer-Encoding requires HTTP/1.1"])
-        body: Iterable[bytes] = self._app(environ, start_response)
-        return body
+
+class Channel(HTTPChannel):
+    parser_class = Parser
