@@ -19,7 +19,15 @@ from tests.support.apps import Api, issue_token, make_app
 from tests.support.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
-OTHER_NAMES = {"NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "TOKEN_ID", "SSL_CERT_FILE"}
+OTHER_NAMES = {
+    "MALLOC_ARENA_MAX",
+    "NAME_FILE",
+    "REQUIRE_ALL",
+    "PYTEST_FLAGS",
+    "LOCK_FLAGS",
+    "TOKEN_ID",
+    "SSL_CERT_FILE",
+}
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 
 every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
