@@ -50,7 +50,6 @@ from letstalk.telephony.simulator.terminal import print_what_a_phone_hears
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
-from letstalk.verifications.fast_path import BUSY_PATHS
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import build_carrier_of, build_people_of
@@ -215,9 +214,6 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             processes=settings.web_processes,
             is_development=settings.is_development,
             is_simulated=is_simulated,
-            # Within a commit that others wait for, nothing else may be waited for.
-            shared_paths=BUSY_PATHS if db.is_sqlite and redis_url is None else frozenset(),
-            share_commit=db.share_commit,
             dashboard_password=settings.dashboard_password.get_secret_value(),
         ),
         "letstalk_db": db,

@@ -42,7 +42,7 @@ from letstalk.telephony.telnyx.api import webhooks
 from letstalk.tokens.api import tokens
 from letstalk.tokens.pages import dashboard
 from letstalk.verifications.api import calls
-from letstalk.verifications.fast_path import BusyPaths
+from letstalk.verifications.fast_path import FastPath
 
 PAGES = (
     *(sign_in, sign_in_codes, link_pages, mail_pages),
@@ -86,9 +86,11 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
 
 
 def _wrap(app: Flask, settings: Settings) -> None:
-    """What stands around Flask, the innermost first."""
-    wsgi_app: Any = BusyPaths(app, app.extensions["letstalk"], FastPathLimits(app, app.extensions["letstalk_limits"]))
-    wsgi_app = RequestLog(SecurityHeaders(wsgi_app), app.extensions["letstalk_db"].once_committed)
+    """Wrap Flask in the middleware, the innermost first."""
+    wsgi_app: Any = app.wsgi_app
+    if settings.fast_path:
+        wsgi_app = FastPath(app, app.extensions["letstalk"], FastPathLimits(app, app.extensions["letstalk_limits"]))
+    wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.

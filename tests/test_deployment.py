@@ -222,6 +222,7 @@ def test_the_image_has_all_that_the_service_needs_and_nothing_else_is_sent_to_it
 def test_the_units_name_settings_that_exist_and_hand_secrets_over_as_files(name: str) -> None:
     text = (DEPLOY / name).read_text(encoding="utf-8")
     given = dict(re.findall(r"^Environment=(\w+)=(.+)$", text, re.MULTILINE))
+    assert given.pop("MALLOC_ARENA_MAX") == "2"  # glibc's, no setting of ours
     assert set(given) <= {f"{secret}_FILE" for secret in SECRET_NAMES}
     credentials = set(re.findall(r"^LoadCredential=(\w+):", text, re.MULTILINE))
     assert {value.removeprefix("%d/") for value in given.values()} == credentials

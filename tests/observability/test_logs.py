@@ -383,11 +383,7 @@ def test_a_requests_id_is_a_random_uuid_in_its_lines_and_in_those_of_no_other(lo
     with bound_contextvars(call_id="of what came before"):
         for _ in range(200):
             environ = {"REQUEST_METHOD": "BREW"}
-            list(
-                RequestLog(answer, lambda action: action())(
-                    environ, lambda _status, headers, _info=None: ids.append(dict(headers))
-                )
-            )
+            list(RequestLog(answer)(environ, lambda _status, headers, _info=None: ids.append(dict(headers))))
     request_ids = [headers["X-Request-Id"] for headers in ids]
     parsed = [uuid.UUID(text) for text in request_ids]
     assert {(each.version, each.variant) for each in parsed} == {(4, uuid.RFC_4122)}
