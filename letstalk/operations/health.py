@@ -107,6 +107,6 @@ class HealthService:
             )
 
 
-def _seconds_since(moment: datetime, now: datetime) -> float:
+def _seconds_since(time: datetime, now: datetime) -> float:
     # Clocks of several machines are not one.
-    return max(0.0, (now - moment).total_seconds())
+    return max(0.0, (now - time).total_seconds())

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, String, Table, delete, func, select
 
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 
 workers = Table(
     "workers",
