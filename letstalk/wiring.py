@@ -35,7 +35,7 @@ from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
-from letstalk.http.rate_limits import RequestLimits, init_limits
+from letstalk.http.rate_limits import RequestLimits
 from letstalk.http.requests import ApiRequest, App
 from letstalk.http.server import ServerOptions
 from letstalk.observability.logs import configure_logs
@@ -98,13 +98,16 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     app.request_class = ApiRequest
     app.session_interface = SessionCookies()
     configure(app, settings, SESSION_LIFETIME)
-    _bind_services(app, settings, clock)
-    bind_web(app, settings)
+    services = _bind_services(app, settings, clock)
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    limiter = make_limiter(app, redis_url)
+    limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
+    bind_web(app, services, limits, settings)
     _add_commands(app)
     return app
 
 
-def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
+def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     is_simulated = settings.telephony_provider == "simulator"
     speed = settings.simulator_speed if is_simulated else 1.0
     db = Database(settings.database_url.get_secret_value(), sqlite_synchronous=settings.sqlite_synchronous)
@@ -220,8 +223,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_worker_metrics": settings.worker_metrics,
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
-    limiter = make_limiter(app, redis_url)
-    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+    return services
 
 
 def _connect_queue(redis_url: str | None) -> SharedQueue | None:
