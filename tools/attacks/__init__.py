@@ -1,6 +1,6 @@
 """The attacker: plays known attacks against a running service, and says what it saw.
 
-    python -m tools.attacks --base http://127.0.0.1:5000 --token lt_… (of an `admin`; makes and revokes tokens of its own)
+    python -m tools.attacks --base http://127.0.0.1:5000 --token lt_… (of an `admin`; it makes and revokes its own)
 
 It goes to loopback only and calls numbers that are kept for fiction, which belong to nobody. One family of attacks a
 module, in the order of `FAMILIES`; each attack says what was promised, tries to break it a bounded number of times, and
