@@ -9,13 +9,14 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, update
 
-from letstalk.calls.models import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import calls
 from letstalk.db.database import UtcDateTime, metadata
 from letstalk.db.deletions import delete_oldest
 from letstalk.db.insertions import insert_into
 from letstalk.db.partial_indexes import partial_index
 from letstalk.db.statements import Statement
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 webhook_events = Table(
     "webhook_events",

@@ -14,7 +14,7 @@ from letstalk.calls import event_repository as storage
 from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import OVER_REASON, CommandService, Errand
 from letstalk.calls.lifecycle import command, end_call, fail_verification
-from letstalk.calls.models import ENDED, Call, CallEvent, CallStatus, Command, EventType
+from letstalk.calls.models import ENDED, Call, CallStatus, Command
 from letstalk.calls.policy import SILENCE, CallPolicy
 from letstalk.calls.state_machine import (
     DETECTION_SECONDS,
@@ -30,6 +30,7 @@ from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
+from letstalk.telephony.events import CallEvent, EventType
 from letstalk.telephony.provider import WebhookReader
 from letstalk.verifications.models import Verification, VerificationStatus
 from letstalk.worker.wakeups import Nudges

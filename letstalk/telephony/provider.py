@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from letstalk.calls.models import CallEvent
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import provider_command_seconds
+from letstalk.telephony.events import CallEvent
 from letstalk.telephony.speech.scripts import Speech
 
 log = get_logger(__name__)

@@ -12,9 +12,10 @@ from sqlalchemy import text
 from letstalk.calls import event_repository as storage
 from letstalk.calls import repository as call_storage
 from letstalk.calls.events import EventService
-from letstalk.calls.models import CallEvent, CallStatus, Command, EventType, HangupCause
+from letstalk.calls.models import CallStatus, Command
 from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import ProviderBusy, WebhookReader
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer

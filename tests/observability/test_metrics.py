@@ -11,11 +11,12 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from letstalk.accounts.owner_sessions import SessionService
-from letstalk.calls.models import CallStatus, EventType
+from letstalk.calls.models import CallStatus
 from letstalk.core.errors import InvalidToken, NotAuthenticated
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.observability import metrics
+from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from tests.support.apps import PASSWORD, Api, issue_token, make_app, services_of, working

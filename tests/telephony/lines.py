@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from letstalk.calls.models import CallEvent, EventType
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.events import CallEvent, EventType
 from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import Speech

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallGone
 from tests.telephony.lines import BUSY, MACHINE, NO_ANSWER, PERSON, PRESSES_1, REJECTED, SLOW, Line
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import CallGone, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import (
     CallRefused,
     DialCommand,

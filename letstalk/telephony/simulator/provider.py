@@ -7,10 +7,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator import scenarios as fates
 from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.telnyx.outcomes import (
     DETECTION_EVENTS,
     DETECTIONS,

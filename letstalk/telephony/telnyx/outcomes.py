@@ -10,7 +10,7 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
 
 # What a detection finds is looked up in DETECTIONS; anything that is not there is "unsure".

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from letstalk.calls.models import CallEvent
+from letstalk.telephony.events import CallEvent
 from letstalk.telephony.provider import WebhookReader
 from letstalk.telephony.telnyx.events import parse_event
 from letstalk.telephony.telnyx.signatures import WebhookSignatures
