@@ -22,7 +22,7 @@ from tests.support.fake_telnyx import FakeTelnyx
 from tests.support.world import Agenda, StandingClock, TurnedTimers
 
 STATE_KEY = b"a key for the state of test calls"
-SPEECH = Speech(ssml="<speak>Zero, 1, 2.</speak>", voice="AWS.Polly.Joanna-Neural", language="en-US", text="0 1 2")
+SPEECH = Speech(ssml="Zero, 1, 2.", language="en-US", text="0 1 2")
 PERSON, BUSY, NO_ANSWER, REJECTED, MACHINE, SLOW, PRESSES_1 = (
     f"+25670000{ending}" for ending in ("0000", "9901", "9902", "9903", "9904", "9905", "9906")
 )

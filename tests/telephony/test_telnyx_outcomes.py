@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import get_args, get_type_hints
 
 import pytest
-from telnyx.types.calls.action_gather_using_speak_params import ActionGatherUsingSpeakParams
 
 from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
-from letstalk.telephony.telnyx.outcomes import LANGUAGES, refusal, seconds_to_wait, telnyx_language
+from letstalk.telephony.telnyx.outcomes import refusal, seconds_to_wait
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -111,15 +109,3 @@ def test_a_known_code_has_a_reason_of_its_own() -> None:
 )
 def test_retry_after_is_seconds_or_a_date_or_nothing(header: str | None, seconds: float | None) -> None:
     assert seconds_to_wait(header, NOW) == seconds
-
-
-def test_the_languages_are_those_of_the_sdk() -> None:
-    assert frozenset(get_args(get_type_hints(ActionGatherUsingSpeakParams)["language"])) == LANGUAGES
-
-
-@pytest.mark.parametrize(
-    ("tag", "name"),
-    [("en-US", "en-US"), ("ar-AE", "arb"), ("ar", "arb"), ("zh-CN", "cmn-CN"), ("sw-KE", None), ("sw", None)],
-)
-def test_a_language_has_telnyx_name_or_none(tag: str, name: str | None) -> None:
-    assert telnyx_language(tag) == name

@@ -62,16 +62,6 @@ SIP_CAUSES: dict[str, HangupCause] = {
     "604": HangupCause.NOT_FOUND,
 }
 
-# What `language` may be. A test holds it against the SDK's own list.
-# fmt: off
-LANGUAGES = frozenset({
-    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
-    "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR",
-    "pt-PT", "ro-RO", "ru-RU", "sv-SE", "tr-TR",
-})
-# fmt: on
-_LANGUAGES_UNDER_ANOTHER_NAME = {"ar": "arb", "zh-CN": "cmn-CN", "cmn": "cmn-CN", "no": "nb-NO", "nb": "nb-NO"}
-
 # 90018: the call has ended; 90015: no such call.
 _GONE_CODES = frozenset({"90018", "90015"})
 # D1 is the account's channel limit; D2, D3 and D22 are those of its profile, its connection and its number.
@@ -105,13 +95,6 @@ _REFUSAL_BY_STATUS: dict[int, str] = {
     404: "Telnyx does not know what was asked for: check TELNYX_CONNECTION_ID and TELNYX_BASE_URL.",
     422: "Telnyx refused the call: a value in the request is not valid for this account.",
 }
-
-
-def telnyx_language(tag: str) -> str | None:
-    """Telnyx's name for the language of a BCP 47 tag (`ar-AE` → `arb`), or None where it has none (`sw-KE`)."""
-    if tag in LANGUAGES:
-        return tag
-    return _LANGUAGES_UNDER_ANOTHER_NAME.get(tag) or _LANGUAGES_UNDER_ANOTHER_NAME.get(tag.partition("-")[0])
 
 
 def hangup_cause(cause: object, sip_code: object) -> HangupCause:

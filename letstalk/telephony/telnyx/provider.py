@@ -22,8 +22,9 @@ from letstalk.telephony.provider import (
     ProviderError,
     SpeakCommand,
 )
-from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, refusal, telnyx_language, vendor_codes
+from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, refusal, vendor_codes
 from letstalk.telephony.telnyx.states import CallState, ClientStates
+from letstalk.telephony.telnyx.voices import voice_for
 
 if TYPE_CHECKING:
     import telnyx
@@ -106,13 +107,13 @@ class TelnyxProvider(CallProvider):
             return call_control_id
 
     def _speak(self, command: SpeakCommand) -> None:
-        language = telnyx_language(command.speech.language)
-        options: dict[str, Any] = {"language": language} if language else {}
+        voice = voice_for(command.speech.language)
+        options: dict[str, Any] = {"language": voice.language} if voice.language else {}
         with self._talking() as client:
             client.calls.actions.gather_using_speak(
                 command.provider_call_id,
-                payload=command.speech.ssml,
-                voice=command.speech.voice,
+                payload=voice.payload_of(command.speech),
+                voice=voice.name,
                 payload_type="ssml",
                 valid_digits=command.valid_digits,
                 minimum_digits=1,
