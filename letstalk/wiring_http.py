@@ -37,7 +37,7 @@ from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations.api import health
 from letstalk.sso.api import single_sign_on
-from letstalk.telephony.telnyx.api import webhooks
+from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens.api import tokens
 from letstalk.tokens.pages import dashboard
 from letstalk.verifications.api import calls
@@ -76,7 +76,9 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
     # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
     app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
     app.before_request(check_guard)
-    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
+    receive_webhook = app.extensions["letstalk"].events.receive_webhook
+    webhooks = make_webhook_blueprints(settings.telephony_provider, receive_webhook)
+    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, *webhooks, health, docs):
         app.register_api(api)
     for pages in PAGES:
         app.register_blueprint(pages)

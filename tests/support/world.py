@@ -137,10 +137,14 @@ class TurnedTimers(Timers):
 class TroubledProvider(SimulatorProvider):
     """The simulator, save that the next commands can be given trouble. Keeps what it was asked."""
 
-    def __init__(self, agenda: Agenda, sink: Callable[[CallEvent], None], clock: StandingClock) -> None:
+    def __init__(self, agenda: Agenda, receive: Callable[[CallEvent], None], clock: StandingClock) -> None:
         self.heard: list[tuple[str, str]] = []
-        super().__init__(sink=sink, clock=clock, phone_speaker=lambda phone, text: self.heard.append((phone, text)))
-        self._timers = TurnedTimers(agenda)
+        super().__init__(
+            clock=clock,
+            phone_speaker=lambda phone, text: self.heard.append((phone, text)),
+            timers=TurnedTimers(agenda),
+        )
+        self.connect_events(receive)
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
         self.dials: list[DialCommand] = []
         self.speeches: list[SpeakCommand] = []

@@ -13,11 +13,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
 from letstalk.telephony.events import CallEvent, EventType
-from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
+from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import Speech
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
-from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
+from letstalk.telephony.telnyx.webhooks import TelnyxWebhookReader
+from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from tests.support.fake_telnyx import FakeTelnyx
 from tests.support.world import Agenda, StandingClock, TurnedTimers
 
@@ -76,12 +77,18 @@ class Line:
         return found()[0]
 
 
+def connected_line(provider: CallProvider) -> Line:
+    """A line whose `events` are what `provider` reports from now on."""
+    line = Line(provider)
+    provider.connect_events(line.events.append)
+    return line
+
+
 @contextmanager
 def simulator_line(speed: float = 50.0, least_wait_seconds: float = 5.0) -> Iterator[Line]:
-    events: list[CallEvent] = []
-    provider = SimulatorProvider(sink=events.append, speed=speed, least_wait_seconds=least_wait_seconds)
+    provider = SimulatorProvider(speed=speed, least_wait_seconds=least_wait_seconds)
     try:
-        yield Line(provider, events)
+        yield connected_line(provider)
     finally:
         provider.stop()
 
@@ -90,14 +97,16 @@ class TurnedLine(Line):
     """A line of the simulator's on which time passes only where a test lets it: no pause of the machine counts."""
 
     def __init__(self, speed: float = 1.0, least_wait_seconds: float = 5.0) -> None:
-        events: list[CallEvent] = []
         self._clock = StandingClock()
         self._agenda = Agenda(self._clock)
         provider = SimulatorProvider(
-            sink=events.append, speed=speed, clock=self._clock, least_wait_seconds=least_wait_seconds
+            speed=speed,
+            clock=self._clock,
+            least_wait_seconds=least_wait_seconds,
+            timers=TurnedTimers(self._agenda),
         )
-        provider._timers = TurnedTimers(self._agenda)
-        super().__init__(provider, events)
+        super().__init__(provider)
+        provider.connect_events(self.events.append)
 
     def seconds_until(self, call_id: str, kind: EventType) -> float:
         """Let time pass until the call's first event of that kind comes. Returns how long that took."""
@@ -114,7 +123,7 @@ class TurnedLine(Line):
 @contextmanager
 def telnyx_line(telnyx: FakeTelnyx, *, timeout_seconds: float = 5.0) -> Iterator[Line]:
     events: list[CallEvent] = []
-    webhooks = TelnyxWebhooks(public_key=telnyx.public_key, state_key=STATE_KEY)
+    webhooks = TelnyxWebhookReader(public_key=telnyx.public_key, state_key=STATE_KEY)
     with webhook_server(webhooks, events) as public_url:
         provider = TelnyxProvider(
             api_key=telnyx.api_key,
@@ -139,9 +148,10 @@ def webhook_server(webhooks: WebhookReader, events: list[CallEvent]) -> Iterator
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            raw_body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
             try:
-                event = webhooks.read(dict(self.headers.items()), raw_body, now=utc_now())
+                event = webhooks.read(WebhookRequest("POST", self.path, headers, body), now=utc_now())
             except InvalidSignature:
                 self.send_error(403)
                 return

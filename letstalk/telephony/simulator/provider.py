@@ -11,7 +11,7 @@ from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
-from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
+from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, HangUpCommand, ReceiveEvent, SpeakCommand
 from letstalk.telephony.simulator import scenarios as fates
 from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
 from letstalk.telephony.simulator.timers import Timers
@@ -56,24 +56,27 @@ class SimulatorProvider(CallProvider):
     def __init__(
         self,
         *,
-        sink: EventSink,
         speed: float = 1.0,
         clock: Clock = utc_now,
         phone_speaker: PhoneSpeaker | None = None,
         least_wait_seconds: float = 5.0,
+        timers: Timers | None = None,
     ) -> None:
         if not speed > 0:
             raise ValueError("the simulator's speed must be more than 0")
-        self._sink = sink
+        self._receive: ReceiveEvent | None = None
         self._speed = speed
         self._clock = clock
         self._phone_speaker = phone_speaker
         self._least_wait_seconds = least_wait_seconds
-        self._timers = Timers("simulator")
+        self._timers = Timers("simulator") if timers is None else timers
         self._guard = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._dials: OrderedDict[str, str] = OrderedDict()
+
+    def connect_events(self, receive: ReceiveEvent) -> None:
+        self._receive = receive
 
     def stop(self) -> None:
         self._timers.stop()
@@ -255,8 +258,13 @@ class SimulatorProvider(CallProvider):
             gather_canceled=gather_canceled,
             cause=cause,
         )
-        # Handed over as an action of its own, so that a sink that fails is given the same event again.
-        self._timers.at_once(lambda: self._sink(event))
+        # An action of its own, so that the same event is reported again if the receiver fails.
+        self._timers.at_once(lambda: self._report(event))
+
+    def _report(self, event: CallEvent) -> None:
+        if self._receive is None:
+            raise RuntimeError("the simulator was not connected to a receiver of events")
+        self._receive(event)
 
     def _later(self, seconds: float, action: Callable[[], None], line: _Line | None = None) -> None:
         """What is only to happen while `line` lives is dropped with it."""
