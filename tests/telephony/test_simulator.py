@@ -10,7 +10,7 @@ import pytest
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import CallGone, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
-from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
+from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
 from letstalk.telephony.simulator.timers import Timers
 from letstalk.telephony.speech.scripts import render_code
 from tests.telephony.lines import (
@@ -46,15 +46,15 @@ class PairedProcesses:
 
 
 @pytest.mark.parametrize(
-    ("phone", "fate"),
-    [(PERSON, Fate.LISTENS), (BUSY, Fate.BUSY), (MACHINE, Fate.MACHINE), (PRESSES_1, Fate.PRESSES_1)],
+    ("phone", "scenario"),
+    [(PERSON, Scenario.LISTENS), (BUSY, Scenario.BUSY), (MACHINE, Scenario.MACHINE), (PRESSES_1, Scenario.PRESSES_1)],
 )
-def test_the_last_four_digits_are_the_fate(phone: str, fate: Fate) -> None:
-    assert fate_of(phone) is fate
+def test_the_last_four_digits_select_the_scenario(phone: str, scenario: Scenario) -> None:
+    assert scenario_for(phone) is scenario
 
 
 def test_an_id_says_what_another_process_needs_and_no_phone() -> None:
-    call = SimulatedCall(Fate.PRESSES_1, 1_763_640_000_000, 150, str(uuid.uuid4()))
+    call = SimulatedCall(Scenario.PRESSES_1, 1_763_640_000_000, 150, str(uuid.uuid4()))
 
     assert SimulatedCall.from_id(call.to_id()) == call
     with simulator_line() as line:
@@ -148,8 +148,8 @@ def test_a_call_of_a_process_that_died_is_over_when_its_longest_time_is() -> Non
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
     survivor = SimulatorProvider(clock=lambda: now)
     placed_at_ms = int((now - timedelta(seconds=150)).timestamp() * 1000)
-    call = SimulatedCall(Fate.LISTENS, placed_at_ms, 150, "call")
-    old = SimulatedCall(Fate.LISTENS, placed_at_ms, 139, "call")
+    call = SimulatedCall(Scenario.LISTENS, placed_at_ms, 150, "call")
+    old = SimulatedCall(Scenario.LISTENS, placed_at_ms, 139, "call")
 
     assert survivor.is_alive(call.to_id())
     assert not survivor.is_alive(old.to_id())
