@@ -1,4 +1,4 @@
-"""A provider under test together with the events it reports, whichever way they come."""
+"""A provider under test and the events that it reports, by webhook or in this process."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 @dataclass
 class Line:
-    """`events` grows while calls run, in the order of arrival."""
+    """`events` holds what the provider has reported, in the order of arrival."""
 
     provider: CallProvider
     events: list[CallEvent] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Line:
         return [event for event in list(self.events) if event.call_id == call_id]
 
     def wait_for(self, call_id: str, kind: EventType, *, seq: int | None = None) -> CallEvent:
-        """The first such event of the call, waited for."""
+        """Wait for the first such event of the call, and return it."""
 
         def found() -> list[CallEvent]:
             return [e for e in self.of(call_id) if e.type is kind and seq in (None, e.command_seq)]
@@ -94,7 +94,7 @@ def simulator_line(speed: float = 50.0, least_wait_seconds: float = 5.0) -> Iter
 
 
 class TurnedLine(Line):
-    """A line of the simulator's on which time passes only where a test lets it: no pause of the machine counts."""
+    """A line of the simulator whose clock the test moves, so that a slow machine does not matter."""
 
     def __init__(self, speed: float = 1.0, least_wait_seconds: float = 5.0) -> None:
         self._clock = StandingClock()
@@ -109,7 +109,7 @@ class TurnedLine(Line):
         provider.connect_events(self.events.append)
 
     def seconds_until(self, call_id: str, kind: EventType) -> float:
-        """Let time pass until the call's first event of that kind comes. Returns how long that took."""
+        """Move the clock to the call's first event of that kind. Returns the seconds that passed."""
         started = self._clock()
         self._agenda.run_due()
         while kind not in {event.type for event in self.of(call_id)}:
@@ -143,7 +143,7 @@ def telnyx_line(telnyx: FakeTelnyx, *, timeout_seconds: float = 5.0) -> Iterator
 
 @contextmanager
 def webhook_server(webhooks: WebhookReader, events: list[CallEvent]) -> Iterator[str]:
-    """A server as Telnyx reaches ours: each event once, 403 for what is not signed."""
+    """A server that receives webhooks as ours does: each event once, and 403 for an unsigned one."""
     seen: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):

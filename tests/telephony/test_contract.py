@@ -1,4 +1,4 @@
-"""What the services rely on, whoever places the calls."""
+"""What the services require of every provider."""
 
 from __future__ import annotations
 

@@ -6,15 +6,17 @@ from typing import get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flask_openapi3 import APIBlueprint
 
 from letstalk.config.settings import Settings, load_settings
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
 from letstalk.telephony.provider import Telephony
-from letstalk.telephony.registry import PROVIDERS, build_telephony, make_webhook_blueprints
+from letstalk.telephony.registry import PROVIDERS, RegisteredProvider, build_telephony, make_webhook_blueprints
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.terminal import print_speech
-from letstalk.telephony.webhooks import WebhookRequest
+from letstalk.telephony.telnyx.factory import build_telnyx
+from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
 PUBLIC_KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
 TELNYX = {
@@ -96,8 +98,13 @@ def test_every_webhook_route_exists_whichever_provider_is_used(provider_name: st
 
 def test_only_the_routes_of_the_provider_in_use_receive_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[WebhookRequest] = []
-    given = []
-    monkeypatch.setitem(PROVIDERS, "telnyx", PROVIDERS["telnyx"]._replace(make_blueprint=given.append))
+    given: list[ReceiveWebhook] = []
+
+    def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
+        given.append(receive)
+        return APIBlueprint("telnyx_webhooks", __name__)
+
+    monkeypatch.setitem(PROVIDERS, "telnyx", RegisteredProvider(build_telnyx, make_blueprint))
     make_webhook_blueprints("telnyx", received.append)
     make_webhook_blueprints("simulator", received.append)
 

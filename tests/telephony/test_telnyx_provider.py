@@ -30,7 +30,7 @@ from tests.support.fake_telnyx import FakeTelnyx, Phone
 from tests.telephony.lines import PERSON, SPEECH, STATE_KEY, Line, telnyx_line, wait_until
 
 OPTIONS: dict[str, Any] = {
-    "api_key": "KEY-of-the-stand-in",
+    "api_key": "KEY-of-the-fake",
     "connection_id": "1684641123236054244",
     "from_number": "+12025550123",
     "public_url": "http://127.0.0.1:9",
