@@ -33,7 +33,6 @@ from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
-from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits
 from letstalk.http.requests import ApiRequest, App
@@ -44,9 +43,7 @@ from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
-from letstalk.telephony.provider import LateSink
-from letstalk.telephony.registry import TelephonyOptions, build_telephony
-from letstalk.telephony.simulator.terminal import print_what_a_phone_hears
+from letstalk.telephony.registry import build_telephony
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
@@ -122,25 +119,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
-    sink = LateSink()
-    is_own_terminal = settings.is_development and is_loopback(settings.host)
-    telephony = build_telephony(
-        settings.telephony_provider,
-        TelephonyOptions(
-            sink=sink,
-            clock=clock,
-            brand_name=settings.brand_name,
-            state_key=keys.derive("client_state"),
-            public_url=settings.public_url,
-            telnyx_api_key=None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value(),
-            telnyx_connection_id=settings.telnyx_connection_id,
-            telnyx_from_number=settings.telnyx_from_number,
-            telnyx_public_key=settings.telnyx_public_key,
-            telnyx_base_url=settings.telnyx_base_url,
-            simulator_speed=speed,
-            phone_speaker=print_what_a_phone_hears if is_own_terminal else None,
-        ),
-    )
+    telephony = build_telephony(settings, clock=clock, state_key=keys.derive("client_state"))
     provider = telephony.provider
     call_policy = CallPolicy(
         channels=settings.max_concurrent_calls,
@@ -204,7 +183,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
     )
-    sink.bind(services.events.receive_event)
+    provider.connect_events(services.events.receive_event)
     _register_handlers(worker, services)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     _register_sweeps(worker, services, Heartbeat(db, worker_id, clock))

@@ -40,7 +40,7 @@ from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
 from letstalk.services import Services
 from letstalk.sso.api import single_sign_on
-from letstalk.telephony.telnyx.api import webhooks
+from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
@@ -90,7 +90,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         registrations,
         invitations,
         accounts,
-        webhooks,
+        *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health),
         docs,
     ):

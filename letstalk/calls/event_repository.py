@@ -9,11 +9,12 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, update
 
-from letstalk.calls.models import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import calls
 from letstalk.db.deletions import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement, insert_into
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 webhook_events = Table(
     "webhook_events",

@@ -29,7 +29,8 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         "/api/tokens",
         summary="Create a token",
         description="The token is shown only in this response. Without the scope `admin`, a caller can't give a "
-        "token more than it has itself. Without `expires_in` the token never expires; without `allowed_ips` it works anywhere.",
+        "token more than it has itself. Without `expires_in` the token never expires; without `allowed_ips` it works "
+        "anywhere.",
         responses={201: IssuedTokenAnswer},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
@@ -49,7 +50,8 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         "/api/tokens",
         summary="List tokens",
         description="Newest first. Revoked and expired tokens are left out unless `include_revoked` is true. "
-        "Without the scope `admin`, the list holds only tokens of the caller's own `user_id` with no scope that the caller lacks.",
+        "Without the scope `admin`, the list holds only tokens of the caller's own `user_id` with no scope that the "
+        "caller lacks.",
         responses={200: TokenList},
     )
     @require(Scope.TOKENS_READ, trusted=True)

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from tests.support.fake_telnyx.phones import DETECTION_SECONDS, RING_SECONDS, SPEECH_SECONDS
-from tests.support.fake_telnyx.servers import Answer, FakeTelnyx
+from tests.support.fake_telnyx.servers import FakeTelnyx, Response
 
 # From the dial to the hang-up, at speed 1: then it is told to hang up, having listened for a key for four seconds.
 CALL_SECONDS = RING_SECONDS + DETECTION_SECONDS + SPEECH_SECONDS + 4.0
@@ -38,14 +38,14 @@ class TimedTelnyx(FakeTelnyx):
             "TELNYX_BASE_URL": self.base_url,
         }
 
-    def answer(self, method: str, path: str, api_key: str | None, body: object) -> Answer | None:
+    def respond(self, method: str, path: str, api_key: str | None, body: object) -> Response | None:
         moment = time.time()
         match path.split("/")[2:]:
             case ["calls"] if isinstance(body, dict):
                 self.dialed_at.setdefault(body["to"], moment)
             case ["calls", call_id, "actions", "gather_using_speak"]:
                 self.speech_asked_at.setdefault(call_id, moment)
-        return super().answer(method, path, api_key, body)
+        return super().respond(method, path, api_key, body)
 
     def _note_and_post(self, url: str, body: bytes, headers: dict[str, str]) -> int | None:
         data = json.loads(body)["data"]
