@@ -51,7 +51,7 @@ from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import build_carrier_of, build_people_of
 from letstalk.wiring_http import bind_web, configure
-from letstalk.worker.background_work import Process
+from letstalk.worker.background_work import BackgroundWork
 from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
 from letstalk.worker.pool import SharedQueue, Worker
 from letstalk.worker.topics import Topic
@@ -200,7 +200,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         "letstalk_db": db,
         "letstalk_worker_metrics": settings.worker_metrics,
-        "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
+        "letstalk_background_work": BackgroundWork(db=db, worker=worker, provider=provider, usage=usage),
     }
     return services
 

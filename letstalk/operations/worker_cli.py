@@ -17,7 +17,7 @@ from letstalk.observability.pages import MetricsServer
 def worker() -> None:
     """Place calls and apply events until SIGTERM or Ctrl-C. With WORKER_METRICS it answers GET /metrics there."""
     health = services().health
-    process = current_app.extensions["letstalk_process"]
+    process = current_app.extensions["letstalk_background_work"]
     metrics_address: tuple[str, int] | None = current_app.extensions["letstalk_worker_metrics"]
     if metrics_address is not None:
         try:

@@ -211,7 +211,7 @@ def test_the_page_says_what_waits_and_what_is_live(tmp_path: Path) -> None:
         Heartbeat(app.extensions["letstalk_db"], "a worker", utc_now).beat()
         page = page_of(app)
     finally:
-        app.extensions["letstalk_process"].stop()
+        app.extensions["letstalk_background_work"].stop()
     assert value_of(page, "letstalk_calls_waiting") == 2
     assert value_of(page, "letstalk_calls_live") == 1
     assert value_of(page, "letstalk_channels_total") == 1

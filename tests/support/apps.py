@@ -92,7 +92,7 @@ def code_of(folder: Path, key: str, verification_id: str) -> str:
 @contextmanager
 def working(app: Flask) -> Iterator[None]:
     """The application's worker, sweeps and simulator, running in this process."""
-    process = app.extensions["letstalk_process"]
+    process = app.extensions["letstalk_background_work"]
     process.start()
     try:
         yield

@@ -59,7 +59,7 @@ class LivedInFleet(LivedIn):
 
     def close(self) -> None:
         self._http.close()
-        self.app.extensions["letstalk_process"].close()
+        self.app.extensions["letstalk_background_work"].close()
 
     def start_verification(self) -> tuple[str, str]:
         deadline = time.monotonic() + FULL_QUEUE_SECONDS
