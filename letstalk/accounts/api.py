@@ -23,7 +23,7 @@ from letstalk.core.scopes import Scope
 from letstalk.http.container import people
 from letstalk.http.guards import current_actor, require, require_anyone_known
 from letstalk.http.openapi import refuses
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 from letstalk.tokens.changes import UNSET
 
 accounts = APIBlueprint("accounts", __name__, abp_tags=[Tag(name="People", description="Who may sign in, as what.")])
@@ -31,7 +31,7 @@ accounts = APIBlueprint("accounts", __name__, abp_tags=[Tag(name="People", descr
 
 @accounts.get("/api/accounts", summary="List people", responses={200: AccountList})
 @require(Scope.ADMIN, browser=True)
-def list_accounts(query: AccountQuery) -> JsonAnswer:
+def list_accounts(query: AccountQuery) -> JsonResponse:
     """Newest first."""
     page = people().accounts.list_accounts(
         current_actor(),
@@ -47,7 +47,7 @@ def list_accounts(query: AccountQuery) -> JsonAnswer:
 @accounts.get("/api/accounts/<uuid:account_id>", summary="One account", responses={200: AccountAnswer})
 @require_anyone_known
 @refuses("not_found")
-def get_account(path: AccountPath) -> JsonAnswer:
+def get_account(path: AccountPath) -> JsonResponse:
     """An admin sees everyone, a person themselves."""
     return AccountAnswer.of(people().accounts.get_account(current_actor(), str(path.account_id))).model_dump()
 
@@ -65,7 +65,7 @@ def get_account(path: AccountPath) -> JsonAnswer:
     "email_taken",
     "last_admin",
 )
-def update_account(path: AccountPath, body: AccountPatch) -> JsonAnswer:
+def update_account(path: AccountPath, body: AccountPatch) -> JsonResponse:
     """An admin changes anyone, a person their own name, phone and second factor. A new role needs new access tokens."""
     actor, account_id = current_actor(), str(path.account_id)
     changes = _changes(body)
@@ -80,7 +80,7 @@ def update_account(path: AccountPath, body: AccountPatch) -> JsonAnswer:
 @accounts.delete("/api/accounts/<uuid:account_id>", summary="Delete an account", responses={200: DeletionAnswer})
 @require(Scope.ADMIN, browser=True)
 @refuses("not_found", "last_admin")
-def delete_account(path: AccountPath) -> JsonAnswer:
+def delete_account(path: AccountPath) -> JsonResponse:
     """With its sessions and grants. Tokens and verifications belong to owners, and stay."""
     people().accounts.delete_account(current_actor(), str(path.account_id))
     return DeletionAnswer(message="Account deleted").model_dump()
@@ -88,14 +88,14 @@ def delete_account(path: AccountPath) -> JsonAnswer:
 
 @accounts.get("/api/accounts/roles", summary="The roles", responses={200: RoleList})
 @require(Scope.ADMIN, browser=True)
-def list_roles() -> JsonAnswer:
+def list_roles() -> JsonResponse:
     """And whether signing in asks everyone who has them for a second factor."""
     return RoleList.of(people().second_factors.list_policies()).model_dump()
 
 
 @accounts.patch("/api/accounts/roles/<role>", summary="What a role asks for", responses={200: RoleAnswer})
 @require(Scope.ADMIN, browser=True)
-def update_role(path: RolePath, body: RolePatch) -> JsonAnswer:
+def update_role(path: RolePath, body: RolePatch) -> JsonResponse:
     """From the next sign-in on. Who has the role and no phone is refused with `phone_required`."""
     role, required = check_role(path.role), body.requires_second_factor
     people().second_factors.set_policy(current_actor(), role, requires_second_factor=required)

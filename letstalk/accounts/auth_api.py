@@ -20,7 +20,7 @@ from letstalk.core.errors import InvalidToken
 from letstalk.http.container import people
 from letstalk.http.guards import current_actor, public, remote_address, require_access_token, require_person
 from letstalk.http.openapi import needs_database, refuses
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 
 auth = APIBlueprint("auth", __name__, abp_tags=[Tag(name="Signing in", description="People, and their sessions.")])
 
@@ -44,7 +44,7 @@ def current_device() -> Device:
     "too_many_failures",
     *CALL_REFUSALS,
 )
-def log_in(body: LoginRequest) -> JsonAnswer:
+def log_in(body: LoginRequest) -> JsonResponse:
     """An unknown name and a wrong password are answered alike. Where a second factor is asked for, the phone rings."""
     return SignedInAnswer.of(people().sign_ins.sign_in(body.username, body.password, current_device())).model_dump()
 
@@ -63,7 +63,7 @@ def log_in(body: LoginRequest) -> JsonAnswer:
     "verification_failed",
     "too_many_failures",
 )
-def finish_second_factor(body: SecondFactorRequest) -> JsonAnswer:
+def finish_second_factor(body: SecondFactorRequest) -> JsonResponse:
     """A challenge is good for ten minutes and one session. A later sign-in calls again and takes its place."""
     signed_in = people().sign_ins.finish_second_factor(body.challenge, body.code, current_device())
     return SignedInAnswer.of(signed_in).model_dump()
@@ -73,14 +73,14 @@ def finish_second_factor(body: SecondFactorRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("invalid_token")
-def refresh(body: RefreshRequest) -> JsonAnswer:
+def refresh(body: RefreshRequest) -> JsonResponse:
     """The refresh token is spent with it. Using a spent one ends the session: one of two who have it stole it."""
     return SignedInAnswer.of(people().sign_ins.refresh(body.refresh_token, current_device())).model_dump()
 
 
 @auth.post("/api/auth/logout", summary="Sign out", responses={200: SessionsEnded})
 @require_person
-def log_out(body: LogoutRequest) -> JsonAnswer:
+def log_out(body: LogoutRequest) -> JsonResponse:
     """The session's tokens are dead at once, on every instance; with `everywhere` those of every session."""
     ended = people().sign_ins.log_out(current_actor(), everywhere=body.everywhere)
     return SessionsEnded(sessions_ended=ended).model_dump()
@@ -88,7 +88,7 @@ def log_out(body: LogoutRequest) -> JsonAnswer:
 
 @auth.get("/api/auth/me", summary="Who is asking", responses={200: MeAnswer})
 @require_person
-def get_me() -> JsonAnswer:
+def get_me() -> JsonResponse:
     """The account, its role and grants, and the session."""
     actor = current_actor()
     account = people().accounts.get_account(actor, _account_id(actor))
@@ -101,7 +101,7 @@ def get_me() -> JsonAnswer:
 @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInAnswer})
 @require_access_token
 @refuses("weak_password", "invalid_credentials", "sign_in_throttled")
-def change_password(body: PasswordRequest) -> JsonAnswer:
+def change_password(body: PasswordRequest) -> JsonResponse:
     """All other sessions end. This one goes on with the pair of tokens in the answer: the ones before are refused."""
     signed_in = people().sign_ins.change_password(
         current_actor(), body.current_password, body.new_password, current_device()
@@ -111,14 +111,14 @@ def change_password(body: PasswordRequest) -> JsonAnswer:
 
 @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: SessionList})
 @require_person
-def list_sessions() -> JsonAnswer:
+def list_sessions() -> JsonResponse:
     """With the device and the place of each sign-in, newest first."""
     return _sessions(current_actor()).model_dump()
 
 
 @auth.delete("/api/auth/sessions", summary="End one's other sessions", responses={200: SessionsEnded})
 @require_person
-def end_other_sessions() -> JsonAnswer:
+def end_other_sessions() -> JsonResponse:
     """All but the one that asks."""
     actor = current_actor()
     ended = people().sessions.end_all_sessions(_account_id(actor), actor, reason="ended", keep=actor.session_id)
@@ -130,7 +130,7 @@ def end_other_sessions() -> JsonAnswer:
 )
 @require_person
 @refuses("not_found")
-def end_session(path: SessionPath) -> JsonAnswer:
+def end_session(path: SessionPath) -> JsonResponse:
     """Its tokens, or its cookie, are dead at once."""
     people().sessions.end_session(current_actor(), str(path.session_id))
     return SessionsEnded(sessions_ended=1).model_dump()

@@ -9,7 +9,7 @@ from pydantic import Field
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import MAX_EMAIL_LENGTH, Role
 from letstalk.accounts.schemas import ACCOUNT_ID, Password
-from letstalk.http.schemas import Answer, ApiModel, PlainText, Uuid, with_example
+from letstalk.http.schemas import ApiModel, PlainText, ResponseModel, Uuid, with_example
 from letstalk.verifications.schemas import CODE_PATTERN
 
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -70,7 +70,7 @@ class PasswordRequest(ApiModel):
     new_password: Password
 
 
-class SignedInAnswer(Answer):
+class SignedInAnswer(ResponseModel):
     """Signed in. `token` goes into `Authorization: Bearer`; `refresh_token` gets the next pair, once."""
 
     model_config = with_example(_SIGNED_IN)

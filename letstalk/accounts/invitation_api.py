@@ -19,7 +19,7 @@ from letstalk.http.container import people
 from letstalk.http.guards import current_actor, public, require
 from letstalk.http.links import link_base
 from letstalk.http.openapi import needs_database, refuses
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 
 invitations = APIBlueprint(
     "invitations", __name__, abp_tags=[Tag(name="Invitations", description="New people, asked in by an admin.")]
@@ -35,7 +35,7 @@ invitations = APIBlueprint(
 )
 @require(Scope.ADMIN, browser=True)
 @refuses("email_taken")
-def invite(body: InvitationRequest) -> JsonAnswer:
+def invite(body: InvitationRequest) -> JsonResponse:
     wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
     return InvitationAnswer.of(people().invitations.invite(current_actor(), wanted, link_base())).model_dump(), 201
 
@@ -46,7 +46,7 @@ def invite(body: InvitationRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("invalid_link")
-def get_invitation(body: LinkRequest) -> JsonAnswer:
+def get_invitation(body: LinkRequest) -> JsonResponse:
     """The link stays good."""
     return OpenInvitationAnswer.of(people().invitations.look_at(body.token)).model_dump()
 
@@ -69,6 +69,6 @@ def get_invitation(body: LinkRequest) -> JsonAnswer:
     "too_many_failures",
     *CALL_REFUSALS,
 )
-def accept_invitation(body: InvitationAcceptance) -> JsonAnswer:
+def accept_invitation(body: InvitationAcceptance) -> JsonResponse:
     signed_in = people().invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
     return SignedInAnswer.of(signed_in).model_dump(), 201

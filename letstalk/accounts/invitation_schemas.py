@@ -9,7 +9,7 @@ from letstalk.accounts.models import Account, Role
 from letstalk.accounts.registration_schemas import LINK, LinkToken
 from letstalk.accounts.schemas import ACCOUNT_ID, Email, Password, RoleName, UserIds, Username
 from letstalk.core.clock import iso_utc
-from letstalk.http.schemas import Answer, ApiModel, Moment, Uuid, with_example
+from letstalk.http.schemas import ApiModel, Moment, ResponseModel, Uuid, with_example
 
 EXPIRES = "2026-11-27T17:00:00.000Z"
 
@@ -34,7 +34,7 @@ class InvitationAcceptance(ApiModel):
     password: Password
 
 
-class InvitationAnswer(Answer):
+class InvitationAnswer(ResponseModel):
     """The only answer that holds `link`: whoever has it can take the account."""
 
     model_config = with_example(
@@ -71,7 +71,7 @@ class InvitationAnswer(Answer):
         )
 
 
-class OpenInvitationAnswer(Answer):
+class OpenInvitationAnswer(ResponseModel):
     """What the link invites to."""
 
     model_config = with_example(

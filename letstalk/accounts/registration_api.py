@@ -23,7 +23,7 @@ from letstalk.http.guards import public
 from letstalk.http.links import link_base
 from letstalk.http.openapi import needs_database, refuses
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 
 registrations = APIBlueprint(
     "registrations", __name__, abp_tags=[Tag(name="Registering", description="New people, and lost passwords.")]
@@ -41,7 +41,7 @@ registrations = APIBlueprint(
 @public
 @needs_database
 @refuses("registration_closed", "mail_not_set_up", "weak_password")
-def register(body: RegistrationRequest) -> JsonAnswer:
+def register(body: RegistrationRequest) -> JsonResponse:
     request_limits().check_mail(request.environ)
     people().registrations.register(body.username, body.email, body.password, link_base())
     return RegistrationAnswer(message="Open the link that we mail to you, then sign in.").model_dump(), 201
@@ -51,7 +51,7 @@ def register(body: RegistrationRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("invalid_link")
-def verify_email(body: LinkRequest) -> JsonAnswer:
+def verify_email(body: LinkRequest) -> JsonResponse:
     """With the link that was mailed, once, within 24 hours."""
     people().registrations.verify_email(body.token)
     return VerifiedAnswer(message="Your e-mail address is verified. You can sign in.").model_dump()
@@ -61,7 +61,7 @@ def verify_email(body: LinkRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("mail_not_set_up")
-def resend_verification(body: AddressRequest) -> JsonAnswer:
+def resend_verification(body: AddressRequest) -> JsonResponse:
     """It ends the one before. Nobody is mailed more than three within half an hour, nor two within a minute."""
     request_limits().check_mail(request.environ)
     people().registrations.resend_verification(body.email, link_base())
@@ -72,7 +72,7 @@ def resend_verification(body: AddressRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("mail_not_set_up")
-def ask_for_password(body: AddressRequest) -> JsonAnswer:
+def ask_for_password(body: AddressRequest) -> JsonResponse:
     """Whoever has the address is mailed a link, as often as with the verification. The present password goes on."""
     request_limits().check_mail(request.environ)
     people().password_resets.ask(body.email, link_base())
@@ -83,11 +83,11 @@ def ask_for_password(body: AddressRequest) -> JsonAnswer:
 @public
 @needs_database
 @refuses("invalid_link", "weak_password")
-def reset_password(body: ResetRequest) -> JsonAnswer:
+def reset_password(body: ResetRequest) -> JsonResponse:
     """With the link that was mailed, once, within 30 minutes. Every session of the account ends; sign in anew."""
     people().password_resets.reset(body.token, body.new_password)
     return PasswordResetAnswer(message="Your password is changed. Sign in with the new one.").model_dump()
 
 
-def _sent() -> JsonAnswer:
+def _sent() -> JsonResponse:
     return SentAnswer(message="If the address has an account that needs it, we mail a link to it.").model_dump()

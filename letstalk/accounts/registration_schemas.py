@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from letstalk.accounts.schemas import Email, Password, Username
-from letstalk.http.schemas import Answer, ApiModel, PlainText, with_example
+from letstalk.http.schemas import ApiModel, PlainText, ResponseModel, with_example
 
 LINK = "ltl_8c1f0b…"
 
@@ -54,7 +54,7 @@ class ResetRequest(ApiModel):
     new_password: Password
 
 
-class RegistrationAnswer(Answer):
+class RegistrationAnswer(ResponseModel):
     """A link is on its way: the same for every address."""
 
     model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
@@ -62,7 +62,7 @@ class RegistrationAnswer(Answer):
     message: Literal["Open the link that we mail to you, then sign in."]
 
 
-class SentAnswer(Answer):
+class SentAnswer(ResponseModel):
     """The same for every address, whether somebody has it or not."""
 
     model_config = with_example({"message": "If the address has an account that needs it, we mail a link to it."})
@@ -70,7 +70,7 @@ class SentAnswer(Answer):
     message: Literal["If the address has an account that needs it, we mail a link to it."]
 
 
-class VerifiedAnswer(Answer):
+class VerifiedAnswer(ResponseModel):
     """The address is proven, and the account can sign in."""
 
     model_config = with_example({"message": "Your e-mail address is verified. You can sign in."})
@@ -78,7 +78,7 @@ class VerifiedAnswer(Answer):
     message: Literal["Your e-mail address is verified. You can sign in."]
 
 
-class PasswordResetAnswer(Answer):
+class PasswordResetAnswer(ResponseModel):
     """The new password works, and nobody is signed in."""
 
     model_config = with_example({"message": "Your password is changed. Sign in with the new one."})

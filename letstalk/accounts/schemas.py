@@ -21,7 +21,7 @@ from letstalk.accounts.models import (
 )
 from letstalk.accounts.service import AccountPage
 from letstalk.core.clock import iso_utc
-from letstalk.http.schemas import Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
+from letstalk.http.schemas import ApiModel, Moment, PageQuery, PlainText, Query, ResponseModel, Uuid, with_example
 from letstalk.tokens.schemas import UserId
 from letstalk.verifications.schemas import Phone
 
@@ -103,7 +103,7 @@ class AccountPatch(ApiModel):
     )
 
 
-class AccountAnswer(Answer):
+class AccountAnswer(ResponseModel):
     """All that is known of a person."""
 
     model_config = with_example(_ACCOUNT)
@@ -124,7 +124,7 @@ class AccountAnswer(Answer):
         return cls(**account_fields(account))
 
 
-class AccountList(Answer):
+class AccountList(ResponseModel):
     """A page of people, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"accounts": [_ACCOUNT], "next_cursor": None})
@@ -137,7 +137,7 @@ class AccountList(Answer):
         return cls(accounts=[AccountAnswer.of(account) for account in page.accounts], next_cursor=page.next_cursor)
 
 
-class DeletionAnswer(Answer):
+class DeletionAnswer(ResponseModel):
     """The account is gone, with its sessions and grants."""
 
     model_config = with_example({"message": "Account deleted"})
@@ -158,7 +158,7 @@ class RolePatch(ApiModel):
     requires_second_factor: bool
 
 
-class RoleAnswer(Answer):
+class RoleAnswer(ResponseModel):
     """A role, and what signing in asks of everyone who has it."""
 
     model_config = with_example({"role": "admin", "requires_second_factor": True})
@@ -167,7 +167,7 @@ class RoleAnswer(Answer):
     requires_second_factor: bool
 
 
-class RoleList(Answer):
+class RoleList(ResponseModel):
     """All roles."""
 
     model_config = with_example({"roles": [{"role": "admin", "requires_second_factor": True}]})
@@ -183,7 +183,7 @@ class SessionPath(Query):
     session_id: UUID = Field(description="The session's id.")
 
 
-class SessionAnswer(Answer):
+class SessionAnswer(ResponseModel):
     """A session: since when, until when, from where, by which program."""
 
     model_config = with_example(_SESSION)
@@ -213,7 +213,7 @@ class SessionAnswer(Answer):
         )
 
 
-class SessionList(Answer):
+class SessionList(ResponseModel):
     """One's own live sessions, newest first."""
 
     model_config = with_example({"sessions": [_SESSION]})
@@ -225,7 +225,7 @@ class SessionList(Answer):
         return cls(sessions=[SessionAnswer.of(session, current_id) for session in sessions])
 
 
-class SessionsEnded(Answer):
+class SessionsEnded(ResponseModel):
     """How many sessions were ended by this call."""
 
     model_config = with_example({"sessions_ended": 1})

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from letstalk.http.schemas import Answer, Uuid
+from letstalk.http.schemas import ResponseModel, Uuid
 
 
-class ErrorDetail(Answer):
+class ErrorDetail(ResponseModel):
     """One thing that is wrong with one field of the request."""
 
     field: str = Field(examples=["code_length"])
     message: str
 
 
-class ErrorBody(Answer):
+class ErrorBody(ResponseModel):
     """The one shape of every refusal."""
 
     error: str = Field(description="A sentence for people. It may change; programs read `code`.")

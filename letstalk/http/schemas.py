@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 # What a view may return. Not Flask's own type, which flask-openapi3 can't resolve at run time.
-JsonAnswer = dict[str, Any] | tuple[dict[str, Any], int]
+JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
 
 class ApiModel(BaseModel):
@@ -19,8 +19,8 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Answer(BaseModel):
-    """An answer of ours, for the description."""
+class ResponseModel(BaseModel):
+    """A response body, as the API description shows it."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -12,14 +12,14 @@ from letstalk.core.errors import Unavailable
 from letstalk.http.container import services
 from letstalk.http.guards import metrics_reader, unlimited
 from letstalk.http.openapi import refuses
-from letstalk.http.schemas import Answer, with_example
+from letstalk.http.schemas import ResponseModel, with_example
 
 health = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For those who run it.")])
 
 CHECKED = ("database", "migrations", "worker", "queue")
 
 
-class HealthAnswer(Answer):
+class HealthAnswer(ResponseModel):
     """The process is alive."""
 
     model_config = with_example({"status": "ok"})
@@ -27,7 +27,7 @@ class HealthAnswer(Answer):
     status: Literal["ok"]
 
 
-class ReadyAnswer(Answer):
+class ReadyAnswer(ResponseModel):
     """All that its work needs is well."""
 
     model_config = with_example({"status": "ready", "checks": dict.fromkeys(CHECKED, "ok")})

@@ -18,7 +18,7 @@ from letstalk.http.container import people
 from letstalk.http.guards import public
 from letstalk.http.openapi import needs_database, refuses
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 from letstalk.http.security_headers import IS_PAGE
 from letstalk.sso.schemas import CallbackQuery, JwtRequest, SingleSignOnAnswer, StartQuery
 from letstalk.sso.service import ATTEMPT_SECONDS, METHOD, SECRET_BYTES, Callback
@@ -35,7 +35,7 @@ _REDIRECT = {"description": "The way on."}
 
 @single_sign_on.get("/api/auth/sso", summary="What is set up, and where it begins", responses={200: SingleSignOnAnswer})
 @public
-def get_single_sign_on() -> JsonAnswer:
+def get_single_sign_on() -> JsonResponse:
     """What a sign-in page needs to know to show the button."""
     return SingleSignOnAnswer.of(people().single_sign_on.options).model_dump()
 
@@ -87,7 +87,7 @@ def finish_single_sign_on(query: CallbackQuery) -> Response:
 @public
 @needs_database
 @refuses("invalid_token", "second_factor_required", "too_many_failures", *CALL_REFUSALS)
-def log_in_with_jwt(body: JwtRequest) -> JsonAnswer:
+def log_in_with_jwt(body: JwtRequest) -> JsonResponse:
     """One that an issuer of JWT_ISSUERS has signed, for this service, good now and not used before."""
     return SignedInAnswer.of(people().foreign_tokens.sign_in(body.token, current_device())).model_dump()
 

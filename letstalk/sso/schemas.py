@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from letstalk.http.schemas import Answer, ApiModel, PlainText, Query, with_example
+from letstalk.http.schemas import ApiModel, PlainText, Query, ResponseModel, with_example
 from letstalk.sso.service import SingleSignOnOptions
 
 
@@ -34,7 +34,7 @@ class CallbackQuery(Query):
     error: str | SkipJsonSchema[None] = None
 
 
-class SingleSignOnAnswer(Answer):
+class SingleSignOnAnswer(ResponseModel):
     """Whether there is single sign-on, and where it begins."""
 
     model_config = with_example(

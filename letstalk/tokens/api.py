@@ -8,7 +8,7 @@ from letstalk.core.scopes import Scope
 from letstalk.http.container import services
 from letstalk.http.guards import current_actor, require, require_any_token
 from letstalk.http.openapi import refuses
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 from letstalk.tokens.schemas import (
     IssuedTokenAnswer,
     RevocationAnswer,
@@ -33,7 +33,7 @@ tokens = APIBlueprint("tokens", __name__, abp_tags=[Tag(name="Tokens", descripti
     responses={201: IssuedTokenAnswer},
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
-def create_token(body: TokenRequest) -> JsonAnswer:
+def create_token(body: TokenRequest) -> JsonResponse:
     wanted = NewToken(
         user_id=body.user_id,
         scopes=None if body.scopes is None else tuple(body.scopes),
@@ -54,7 +54,7 @@ def create_token(body: TokenRequest) -> JsonAnswer:
     responses={200: TokenList},
 )
 @require(Scope.TOKENS_READ, trusted=True)
-def list_tokens(query: TokenQuery) -> JsonAnswer:
+def list_tokens(query: TokenQuery) -> JsonResponse:
     page = services().tokens.list_tokens(
         current_actor(),
         user_id=query.user_id,
@@ -68,14 +68,14 @@ def list_tokens(query: TokenQuery) -> JsonAnswer:
 @tokens.get("/api/tokens/current", summary="The calling token", responses={200: TokenAnswer})
 @require_any_token
 @refuses("not_found")
-def get_current_token() -> JsonAnswer:
+def get_current_token() -> JsonResponse:
     return TokenAnswer.of(services().tokens.get_current_token(current_actor())).model_dump()
 
 
 @tokens.get("/api/tokens/<uuid:token_id>", summary="One token", responses={200: TokenAnswer})
 @require(Scope.TOKENS_READ, trusted=True)
 @refuses("not_found")
-def get_token(path: TokenPath) -> JsonAnswer:
+def get_token(path: TokenPath) -> JsonResponse:
     return TokenAnswer.of(services().tokens.get_token(current_actor(), str(path.token_id))).model_dump()
 
 
@@ -88,7 +88,7 @@ def get_token(path: TokenPath) -> JsonAnswer:
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
 @refuses("not_found", "token_inactive", "already_rotated")
-def update_token(path: TokenPath, body: TokenPatch) -> JsonAnswer:
+def update_token(path: TokenPath, body: TokenPatch) -> JsonResponse:
     given = body.model_fields_set
     changes = TokenChanges(
         name=body.name if "name" in given else UNSET,
@@ -109,7 +109,7 @@ def update_token(path: TokenPath, body: TokenPatch) -> JsonAnswer:
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
 @refuses("not_found", "token_inactive", "already_rotated")
-def rotate_token(path: TokenPath, body: RotationRequest) -> JsonAnswer:
+def rotate_token(path: TokenPath, body: RotationRequest) -> JsonResponse:
     issued = services().tokens.rotate_token(current_actor(), str(path.token_id), body.grace_seconds)
     return IssuedTokenAnswer.of(issued).model_dump(), 201
 
@@ -122,6 +122,6 @@ def rotate_token(path: TokenPath, body: RotationRequest) -> JsonAnswer:
 )
 @require(Scope.TOKENS_WRITE, trusted=True)
 @refuses("not_found")
-def revoke_token(path: TokenPath) -> JsonAnswer:
+def revoke_token(path: TokenPath) -> JsonResponse:
     services().tokens.revoke_token(current_actor(), str(path.token_id))
     return RevocationAnswer(message="Token revoked successfully").model_dump()

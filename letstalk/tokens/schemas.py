@@ -13,7 +13,17 @@ from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
 from letstalk.core.rate_parsing import MAX_TEXT_LENGTH
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.http.schemas import WHOLE, Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
+from letstalk.http.schemas import (
+    WHOLE,
+    ApiModel,
+    Moment,
+    PageQuery,
+    PlainText,
+    Query,
+    ResponseModel,
+    Uuid,
+    with_example,
+)
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
     MAX_EXPIRES_IN_SECONDS,
@@ -101,7 +111,7 @@ _RECORD: dict[str, Any] = {
 }
 
 
-class IssuedTokenAnswer(Answer):
+class IssuedTokenAnswer(ResponseModel):
     """The only answer that holds `token`: keep it now."""
 
     model_config = with_example(
@@ -141,7 +151,7 @@ class IssuedTokenAnswer(Answer):
         )
 
 
-class TokenEntry(Answer):
+class TokenEntry(ResponseModel):
     """A token as a list shows it."""
 
     token_id: Uuid
@@ -181,7 +191,7 @@ class TokenAnswer(TokenEntry):
         )
 
 
-class TokenList(Answer):
+class TokenList(ResponseModel):
     """A page of tokens, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"tokens": [_RECORD], "next_cursor": None})
@@ -194,7 +204,7 @@ class TokenList(Answer):
         return cls(tokens=[TokenEntry.of(token) for token in page.tokens], next_cursor=page.next_cursor)
 
 
-class RevocationAnswer(Answer):
+class RevocationAnswer(ResponseModel):
     """The token works no more, the second time too."""
 
     model_config = with_example({"message": "Token revoked successfully"})

@@ -11,12 +11,12 @@ from pydantic.json_schema import SkipJsonSchema
 from letstalk.calls.models import CallStatus
 from letstalk.http.schemas import (
     WHOLE,
-    Answer,
     ApiModel,
     Moment,
     PageQuery,
     PlainText,
     Query,
+    ResponseModel,
     Uuid,
     with_example,
     with_examples,
@@ -168,7 +168,7 @@ class ListQuery(PageQuery):
     )
 
 
-class SendAnswer(Answer):
+class SendAnswer(ResponseModel):
     """The phone is being called."""
 
     model_config = with_example(
@@ -198,7 +198,7 @@ class SendAnswer(Answer):
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
-class VerifyAnswer(Answer):
+class VerifyAnswer(ResponseModel):
     """The code was right, and this verification takes no other."""
 
     model_config = with_example(
@@ -218,14 +218,14 @@ class VerifyAnswer(Answer):
     approved_at: Moment
 
 
-class CallEventAnswer(Answer):
+class CallEventAnswer(ResponseModel):
     """One thing that happened in a call."""
 
     at: Moment
     type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
 
 
-class CallAnswer(Answer):
+class CallAnswer(ResponseModel):
     """One call, and what happened in it, oldest first."""
 
     call_id: Uuid
@@ -236,7 +236,7 @@ class CallAnswer(Answer):
     events: list[CallEventAnswer]
 
 
-class VerificationSummary(Answer):
+class VerificationSummary(ResponseModel):
     """A verification as it stands now."""
 
     verification_id: Uuid
@@ -258,7 +258,7 @@ class VerificationAnswer(VerificationSummary):
     calls: list[CallAnswer] = Field(description="Oldest first.")
 
 
-class VerificationListAnswer(Answer):
+class VerificationListAnswer(ResponseModel):
     """A page of verifications, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})

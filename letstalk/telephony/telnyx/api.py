@@ -12,7 +12,7 @@ from letstalk.http.container import services
 from letstalk.http.guards import signature_checked
 from letstalk.http.openapi import refuses
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import Answer, with_example
+from letstalk.http.schemas import ResponseModel, with_example
 
 EXAMPLE_EVENT = {
     "data": {
@@ -35,7 +35,7 @@ EVENT_BODY: dict[str, Any] = {
 }
 
 
-class ReceivedAnswer(Answer):
+class ReceivedAnswer(ResponseModel):
     """Kept, and acted upon soon. Also for an event that came before."""
 
     model_config = with_example({"received": True})
