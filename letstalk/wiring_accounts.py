@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from email.headerregistry import Address
 
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.services import People, PeopleOptions, PeopleParts, build_people
 from letstalk.config.settings import Settings, SettingsError
 from letstalk.config.values import is_loopback
-from letstalk.mail.registry import MailOptions, build_carrier
-from letstalk.mail.transport import MailCarrier
+from letstalk.mail.transports import MailCarrier, MailOptions, build_carrier
 from letstalk.wiring_sso import build_foreign_sign_ins
 
 

@@ -6,8 +6,7 @@ from letstalk.accounts.models import Role
 from letstalk.accounts.services import ForeignSignIns
 from letstalk.config.settings import Settings, SettingsError
 from letstalk.core.clock import Clock
-from letstalk.sso.provider import JwtIssuerOptions, OpenIdOptions
-from letstalk.sso.registry import build_jwt_issuers, build_openid_provider
+from letstalk.sso.provider import JwtIssuerOptions, OpenIdOptions, build_jwt_issuers, build_openid_provider
 from letstalk.sso.service import SingleSignOnOptions
 
 SSO_PATH = "/api/auth/sso"

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from letstalk.accounts import repository as accounts
-from letstalk.accounts.password_hashing import SCRYPT
+from letstalk.accounts.passwords import SCRYPT
 from letstalk.config.settings import load_settings
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.wiring import create_app

@@ -14,22 +14,66 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from sqlalchemy import Column, Connection, Index, String, Table, Text, insert, select, update
 
-from letstalk.accounts import session_repository as sessions
-from letstalk.accounts import signing_keys as keys
+from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts.models import Account, AccountSession, person_actor
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidToken
 from letstalk.db.crypto import Vault
-from letstalk.db.database import Database
+from letstalk.db.database import Database, UtcDateTime, metadata
 from letstalk.observability.logs import get_logger
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String(36), primary_key=True),
+    # Fernet over the 32 bytes of an Ed25519 private key.
+    Column("private_key_encrypted", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("retired_at", UtcDateTime),
+    Index(None, "retired_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRow:
+    kid: str
+    private_key_encrypted: str
+    created_at: datetime
+    retired_at: datetime | None
+
+
+def insert_signing_key(connection: Connection, kid: str, private_key_encrypted: str, now: datetime) -> None:
+    connection.execute(
+        insert(signing_keys).values(kid=kid, private_key_encrypted=private_key_encrypted, created_at=now)
+    )
+
+
+def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
+    row = connection.execute(select(signing_keys).where(signing_keys.c.kid == kid)).one_or_none()
+    return None if row is None else SigningKeyRow(*row)
+
+
+def find_current_signing_key(connection: Connection) -> SigningKeyRow | None:
+    """The one that signs: the newest that is not retired."""
+    statement = select(signing_keys).where(signing_keys.c.retired_at.is_(None))
+    row = connection.execute(statement.order_by(signing_keys.c.created_at.desc()).limit(1)).one_or_none()
+    return None if row is None else SigningKeyRow(*row)
+
+
+def retire_signing_keys(connection: Connection, now: datetime) -> int:
+    """Let none of the present keys sign any more. Returns how many there were."""
+    present = signing_keys.c.retired_at.is_(None)
+    return connection.execute(update(signing_keys).where(present).values(retired_at=now)).rowcount
+
 
 log = get_logger(__name__)
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
-# Not this server's address: several with one database are one issuer. Installations differ in their keys.
+# Not this server's address: several with one database are one issuer. Installations differ in their
 ISSUER = "letstalk"
 AUDIENCE = "letstalk-api"
 # After a rotation the other servers go on signing with the old key for at most so long.
@@ -103,7 +147,7 @@ class AccessTokenService:
         claims = self._read(presented)
         now = self._clock()
         with self._db.read() as connection:
-            found = sessions.find_live(connection, claims["sid"], now)
+            found = session_repository.find_live(connection, claims["sid"], now)
         if found is None:
             raise InvalidToken
         session, account = found
@@ -119,8 +163,8 @@ class AccessTokenService:
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
             now = self._clock()
-            keys.retire_signing_keys(connection, now)
-            keys.insert_signing_key(connection, kid, self._seal(private), now)
+            retire_signing_keys(connection, now)
+            insert_signing_key(connection, kid, self._seal(private), now)
         self._current = None
         log.info("signing_key_rotated", kid=kid)
         return kid
@@ -160,7 +204,7 @@ class AccessTokenService:
         if not isinstance(kid, str) or not _is_uuid(kid):
             raise InvalidToken
         with self._db.read() as connection:
-            row = keys.find_signing_key(connection, kid)
+            row = find_signing_key(connection, kid)
         if row is None:
             raise InvalidToken
         return self._keep(row)
@@ -171,24 +215,24 @@ class AccessTokenService:
                 return self._keys[self._current[0]]
             reread_at = self._monotonic() + REREAD_SECONDS
             with self._db.read() as connection:
-                row = keys.find_current_signing_key(connection)
+                row = find_current_signing_key(connection)
             key = self._keep(self._make_first() if row is None else row)
             self._current = (key.kid, reread_at)
             return key
 
-    def _make_first(self) -> keys.SigningKeyRow:
+    def _make_first(self) -> SigningKeyRow:
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
-            row = keys.find_current_signing_key(connection)
+            row = find_current_signing_key(connection)
             if row is None:
                 sealed = self._seal(Ed25519PrivateKey.generate())
-                keys.insert_signing_key(connection, str(uuid4()), sealed, self._clock())
-                row = keys.find_current_signing_key(connection)
+                insert_signing_key(connection, str(uuid4()), sealed, self._clock())
+                row = find_current_signing_key(connection)
         if row is None:
             raise RuntimeError("the signing key that was just made is gone")
         return row
 
-    def _keep(self, row: keys.SigningKeyRow) -> _Key:
+    def _keep(self, row: SigningKeyRow) -> _Key:
         private = Ed25519PrivateKey.from_private_bytes(self._vault.decrypt(row.private_key_encrypted))
         public = OKPKey.import_key(private.public_key(), {"use": "sig"})
         key = _Key(row.kid, OKPKey.import_key(private, {"use": "sig"}), public, row.retired_at)
@@ -201,7 +245,7 @@ class AccessTokenService:
     def _note_seen(self, session: AccountSession, now: datetime) -> None:
         if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
-                sessions.note_seen(connection, session.session_id, now)
+                session_repository.note_seen(connection, session.session_id, now)
 
 
 def _is_uuid(value: object) -> bool:

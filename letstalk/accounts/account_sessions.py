@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from letstalk.accounts import account_session_repository as storage
 from letstalk.accounts import repository as accounts
-from letstalk.accounts import session_repository as storage
 from letstalk.accounts.access_tokens import SEEN_AGAIN_SECONDS, AccessTokenService
 from letstalk.accounts.models import MAX_USER_AGENT_LENGTH, Account, AccountSession, Device, SessionKind, person_actor
 from letstalk.audit.service import AuditTrail

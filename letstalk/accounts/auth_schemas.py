@@ -1,4 +1,4 @@
-"""What requests and answers of signing in look like."""
+"""Requests and responses of signing in, registering and invitations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from letstalk.accounts.account_sessions import SignedIn
-from letstalk.accounts.models import MAX_EMAIL_LENGTH, Role
-from letstalk.accounts.schemas import ACCOUNT_ID, Password
-from letstalk.http.schemas import ApiModel, PlainText, ResponseModel, Uuid, with_example
+from letstalk.accounts.invitations import Invitation, OpenInvitation
+from letstalk.accounts.models import MAX_EMAIL_LENGTH, Account, Role
+from letstalk.accounts.schemas import ACCOUNT_ID, Email, Password, RoleName, UserIds, Username
+from letstalk.core.clock import iso_utc
+from letstalk.http.schemas import ApiModel, Moment, PlainText, ResponseModel, Uuid, with_example
 from letstalk.verifications.schemas import CODE_PATTERN
 
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -94,4 +96,164 @@ class SignedInAnswer(ResponseModel):
             user_id=account.account_id,
             username=account.username or "",
             role=account.role,
+        )
+
+
+LINK = "ltl_8c1f0b…"
+
+LinkToken = Annotated[
+    PlainText,
+    Field(min_length=1, max_length=1000, description="What stands behind `#token=` in the link; or the whole link."),
+]
+
+
+class RegistrationRequest(ApiModel):
+    """A name, an e-mail address and a password, all of one's own choice."""
+
+    model_config = with_example(
+        {"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"}
+    )
+
+    username: Username
+    email: Email
+    password: Password
+
+
+class AddressRequest(ApiModel):
+    """The e-mail address of an account, as far as somebody has one."""
+
+    model_config = with_example({"email": "ada@example.com"})
+
+    email: Email
+
+
+class LinkRequest(ApiModel):
+    """A link that was mailed."""
+
+    model_config = with_example({"token": LINK})
+
+    token: LinkToken
+
+
+class ResetRequest(ApiModel):
+    """A link that was mailed, and the password to be."""
+
+    model_config = with_example({"token": LINK, "new_password": "every cloud has its own weather"})
+
+    token: LinkToken
+    new_password: Password
+
+
+class RegistrationAnswer(ResponseModel):
+    """A link is on its way: the same for every address."""
+
+    model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
+
+    message: Literal["Open the link that we mail to you, then sign in."]
+
+
+class SentAnswer(ResponseModel):
+    """The same for every address, whether somebody has it or not."""
+
+    model_config = with_example({"message": "If the address has an account that needs it, we mail a link to it."})
+
+    message: Literal["If the address has an account that needs it, we mail a link to it."]
+
+
+class VerifiedAnswer(ResponseModel):
+    """The address is proven, and the account can sign in."""
+
+    model_config = with_example({"message": "Your e-mail address is verified. You can sign in."})
+
+    message: Literal["Your e-mail address is verified. You can sign in."]
+
+
+class PasswordResetAnswer(ResponseModel):
+    """The new password works, and nobody is signed in."""
+
+    model_config = with_example({"message": "Your password is changed. Sign in with the new one."})
+
+    message: Literal["Your password is changed. Sign in with the new one."]
+
+
+EXPIRES = "2026-11-27T17:00:00.000Z"
+
+
+class InvitationRequest(ApiModel):
+    """Whom to invite, as what, with the owners that are granted to them."""
+
+    model_config = with_example({"email": "ada@example.com", "role": "developer", "user_ids": ["acme"]})
+
+    email: Email
+    role: RoleName
+    user_ids: UserIds = Field(default_factory=list)
+
+
+class InvitationAcceptance(ApiModel):
+    """The link, and the name and password that the invited person has chosen."""
+
+    model_config = with_example({"token": LINK, "username": "ada", "password": "correct horse battery staple"})
+
+    token: LinkToken
+    username: Username
+    password: Password
+
+
+class InvitationAnswer(ResponseModel):
+    """The only answer that holds `link`: whoever has it can take the account."""
+
+    model_config = with_example(
+        {
+            "account_id": ACCOUNT_ID,
+            "email": "ada@example.com",
+            "role": "developer",
+            "user_ids": ["acme"],
+            "link": f"https://calls.example.com/accept-invitation#token={LINK}",
+            "expires_at": EXPIRES,
+            "mailed": True,
+        }
+    )
+
+    account_id: Uuid
+    email: str
+    role: Role
+    user_ids: list[str]
+    link: str = Field(description="To be opened once. A path alone where the service does not know its PUBLIC_URL.")
+    expires_at: Moment
+    mailed: bool = Field(description="Whether it is on its way by mail; if not, hand it over yourself.")
+
+    @classmethod
+    def of(cls, invitation: Invitation) -> InvitationAnswer:
+        account = invitation.account
+        return cls(
+            account_id=account.account_id,
+            email=account.email,
+            role=account.role,
+            user_ids=list(account.user_ids),
+            link=invitation.link,
+            expires_at=iso_utc(invitation.expires_at),
+            mailed=invitation.is_mailed,
+        )
+
+
+class OpenInvitationAnswer(ResponseModel):
+    """What the link invites to."""
+
+    model_config = with_example(
+        {"email": "ada@example.com", "role": "developer", "user_ids": ["acme"], "expires_at": EXPIRES}
+    )
+
+    email: str
+    role: Role
+    user_ids: list[str]
+    expires_at: Moment
+
+    @classmethod
+    def of(cls, invitation: OpenInvitation) -> OpenInvitationAnswer:
+        account: Account = invitation.account
+        return cls(
+            email=account.email,
+            role=account.role,
+            user_ids=list(account.user_ids),
+            expires_at=iso_utc(invitation.expires_at),
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.accounts.auth_api import CALL_REFUSALS, current_device
-from letstalk.accounts.auth_schemas import SignedInAnswer
-from letstalk.accounts.invitation_schemas import (
+from letstalk.accounts.auth_schemas import (
     InvitationAcceptance,
     InvitationAnswer,
     InvitationRequest,
+    LinkRequest,
     OpenInvitationAnswer,
+    SignedInAnswer,
 )
 from letstalk.accounts.invitations import NewInvitation
-from letstalk.accounts.registration_schemas import LinkRequest
 from letstalk.core.scopes import Scope
 from letstalk.http.container import people
 from letstalk.http.guards import current_actor, public, require

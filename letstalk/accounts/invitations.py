@@ -8,10 +8,19 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from letstalk.accounts import repository as storage
-from letstalk.accounts.account_passwords import AccountPasswords
-from letstalk.accounts.changes import NewAccount, differences
-from letstalk.accounts.models import Account, AccountState, Device, Role, check_email, check_grants, check_role
+from letstalk.accounts.models import (
+    Account,
+    AccountState,
+    Device,
+    NewAccount,
+    Role,
+    check_email,
+    check_grants,
+    check_role,
+    differences,
+)
 from letstalk.accounts.one_time_links import LinkService
+from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_ins import SignedIn, SignInService
 from letstalk.audit.service import AuditTrail

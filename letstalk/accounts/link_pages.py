@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from letstalk.accounts.auth_api import current_device
 from letstalk.accounts.browser_sessions import let_in
 from letstalk.accounts.invitations import METHOD
-from letstalk.accounts.password_rules import describe_rules
+from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.sign_in_code_pages import ask_for_code
 from letstalk.core.errors import InvalidLink, LetsTalkError, SecondFactorRequired
 from letstalk.http.container import people

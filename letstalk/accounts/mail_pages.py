@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from letstalk.accounts.password_rules import describe_rules
+from letstalk.accounts.passwords import describe_rules
 from letstalk.core.errors import LetsTalkError
 from letstalk.http.container import people
 from letstalk.http.forms import answer_form, asked_text

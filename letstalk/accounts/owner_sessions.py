@@ -5,14 +5,89 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from letstalk.accounts import owner_session_repository as rows
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Connection,
+    LargeBinary,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+
 from letstalk.core.clock import Clock
 from letstalk.core.errors import NotAuthenticated
-from letstalk.db.database import Database
+from letstalk.db.database import Database, UtcDateTime, metadata
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_hash", LargeBinary(32), primary_key=True),
+    Column("password_mark", LargeBinary(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False, index=True),
+    Column("ended_at", UtcDateTime),
+    CheckConstraint("expires_at > created_at", name="lifetime"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session that was signed in to. `id_hash` is the SHA-256 of the id that the browser holds.
+
+    `password_mark` is the HMAC of the password under that id: it changes with the password, and a copy of the
+    database, which has no id, cannot be used to try passwords against it.
+    """
+
+    id_hash: bytes
+    password_mark: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+_LIVE_MARK = select(sessions.c.password_mark).where(
+    sessions.c.id_hash == bindparam("id_hash"),
+    sessions.c.ended_at.is_(None),
+    sessions.c.expires_at > bindparam("now", type_=UtcDateTime),
+)
+
+
+def insert_session(connection: Connection, row: SessionRow) -> None:
+    connection.execute(
+        insert(sessions).values(
+            id_hash=row.id_hash,
+            password_mark=row.password_mark,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+        )
+    )
+
+
+def find_live_mark(connection: Connection, id_hash: bytes, now: datetime) -> bytes | None:
+    """The password mark of a session that has neither ended nor expired; None without one."""
+    mark: bytes | None = connection.execute(_LIVE_MARK, {"id_hash": id_hash, "now": now}).scalar()
+    return mark
+
+
+def end_session(connection: Connection, id_hash: bytes, now: datetime) -> bool:
+    """Whether a live session was ended by this very call."""
+    live = and_(sessions.c.id_hash == id_hash, sessions.c.ended_at.is_(None))
+    return connection.execute(update(sessions).where(live).values(ended_at=now)).rowcount == 1
+
+
+def delete_sessions_expired_before(connection: Connection, moment: datetime) -> int:
+    """How many rows were of no use any more."""
+    return connection.execute(delete(sessions).where(sessions.c.expires_at < moment)).rowcount
+
 
 log = get_logger(__name__)
 
@@ -43,10 +118,10 @@ class SessionService:
             raise NotAuthenticated("That is not the password.", code="wrong_password")
         session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
         now = self._clock()
-        row = rows.SessionRow(_hash(session_id), self._mark(session_id), now, now + self._lifetime)
+        row = SessionRow(_hash(session_id), self._mark(session_id), now, now + self._lifetime)
         with self._db.write() as connection:
-            rows.delete_sessions_expired_before(connection, now)
-            rows.insert_session(connection, row)
+            delete_sessions_expired_before(connection, now)
+            insert_session(connection, row)
         sign_ins_total.labels("accepted").inc()
         log.info("signed_in", address=address)
         return session_id
@@ -56,13 +131,13 @@ class SessionService:
         if not self.is_open:
             return False
         with self._db.read() as connection:
-            mark = rows.find_live_mark(connection, _hash(session_id), self._clock())
+            mark = find_live_mark(connection, _hash(session_id), self._clock())
         return mark is not None and hmac.compare_digest(mark, self._mark(session_id))
 
     def sign_out(self, session_id: str) -> bool:
         """Whether a session was ended: not so for one that was over already, or never was."""
         with self._db.write() as connection:
-            ended = rows.end_session(connection, _hash(session_id), self._clock())
+            ended = end_session(connection, _hash(session_id), self._clock())
         if ended:
             log.info("signed_out")
         return ended

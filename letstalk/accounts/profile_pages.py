@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from letstalk.accounts.auth_api import current_device
 from letstalk.accounts.forms import factor_changes
 from letstalk.accounts.models import Account
-from letstalk.accounts.password_rules import describe_rules
+from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
 from letstalk.http.container import people

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flask import request
 from flask_openapi3 import APIBlueprint, Tag
 
-from letstalk.accounts.registration_schemas import (
+from letstalk.accounts.auth_schemas import (
     AddressRequest,
     LinkRequest,
     PasswordResetAnswer,

@@ -10,12 +10,24 @@ from uuid import uuid4
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from letstalk.accounts import link_repository as one_time_links
+from letstalk.accounts import account_session_repository as sessions
+from letstalk.accounts import one_time_links
 from letstalk.accounts import repository as storage
-from letstalk.accounts import session_repository as sessions
-from letstalk.accounts.account_passwords import AccountPasswords
-from letstalk.accounts.changes import AccountChanges, AccountPage, NewAccount, apply_changes, differences
-from letstalk.accounts.models import Account, AccountState, Role, check_email, check_grants, check_role, check_username
+from letstalk.accounts.models import (
+    Account,
+    AccountChanges,
+    AccountPage,
+    AccountState,
+    NewAccount,
+    Role,
+    apply_changes,
+    check_email,
+    check_grants,
+    check_role,
+    check_username,
+    differences,
+)
+from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor

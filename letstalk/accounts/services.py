@@ -7,26 +7,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from letstalk.accounts.access_tokens import AccessTokenService
-from letstalk.accounts.account_passwords import AccountPasswords
 from letstalk.accounts.account_sessions import AccountSessionService
 from letstalk.accounts.invitations import InvitationService
 from letstalk.accounts.models import Role
 from letstalk.accounts.one_time_links import LinkService
-from letstalk.accounts.password_hashing import SCRYPT, PasswordService
-from letstalk.accounts.password_resets import PasswordResetService
-from letstalk.accounts.password_rules import PasswordRules
-from letstalk.accounts.registrations import RegistrationService
+from letstalk.accounts.passwords import SCRYPT, AccountPasswords, PasswordRules, PasswordService
+from letstalk.accounts.registrations import PasswordResetService, RegistrationService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
-from letstalk.accounts.sign_in_throttles import SignInThrottle
+from letstalk.accounts.sign_in_throttles import SignInThrottle, SignInThrottles
 from letstalk.accounts.sign_ins import SignInService
-from letstalk.accounts.throttles import SignInThrottles
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.mail.transport import MailCarrier
+from letstalk.mail.transports import MailCarrier
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.jwt_bearer import ForeignTokenService
 from letstalk.sso.service import SingleSignOnOptions, SingleSignOnService

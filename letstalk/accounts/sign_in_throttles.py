@@ -1,4 +1,8 @@
-"""Waiting after failures to sign in. A try is counted before its password is compared: many at once can't share one."""
+"""How long to wait after failures to sign in: longer each time, never for ever.
+
+A wait is kept apart for each kind of key, and no key is an account alone but for addresses that never signed in to it,
+so that failing on purpose can't keep its owner out (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS 5.0, 6.3.1).
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,97 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
 
-from letstalk.accounts import repository as accounts
-from letstalk.accounts import session_repository as account_sessions
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import repository
 from letstalk.accounts.models import name_key
-from letstalk.accounts.sign_in_failures import FailureRow, delete_failures, find_failures, put_failures
-from letstalk.accounts.throttles import SignInThrottles, Throttle
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
-from letstalk.db.database import Database
+from letstalk.db.database import Database, UtcDateTime, metadata
+from letstalk.db.insertions import insert_into
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """`free` failures cost nothing; then a wait doubles from one second up to `longest_seconds`. Failures are forgotten
+    after `forget_seconds` without another.
+    """
+
+    free: int
+    longest_seconds: int
+    forget_seconds: int
+
+    def wait_seconds(self, failures: int) -> int:
+        """How long after that many failures."""
+        over = failures - self.free
+        return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
+
+    def failures_at(self, failures: int, last_failed_at: datetime, now: datetime) -> int:
+        """How many of `failures` still count."""
+        is_forgotten = now - last_failed_at > timedelta(seconds=self.forget_seconds)
+        return 0 if is_forgotten else failures
+
+
+@dataclass(frozen=True, slots=True)
+class SignInThrottles:
+    """By a name and the address it was tried from; by the address alone; by the name, over all strange addresses."""
+
+    name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
+    address: Throttle = Throttle(free=20, longest_seconds=300, forget_seconds=900)
+    name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
+
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    # A keyed digest: names that people mistype are often passwords.
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_failed_at", UtcDateTime, nullable=False),
+    Column("wait_until", UtcDateTime, nullable=False),
+    CheckConstraint("failures >= 0", name="failures"),
+    Index(None, "last_failed_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    key_hash: bytes
+    failures: int
+    last_failed_at: datetime
+    wait_until: datetime
+
+
+def find_failures(connection: Connection, key_hashes: list[bytes]) -> dict[bytes, FailureRow]:
+    statement = select(sign_in_failures).where(sign_in_failures.c.key_hash.in_(key_hashes))
+    return {row.key_hash: FailureRow(*row) for row in connection.execute(statement)}
+
+
+def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
+    """Write `rows`, each over what stands under its key."""
+    statement = insert_into(sign_in_failures, connection.dialect.name)
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["key_hash"],
+            set_={"failures": new.failures, "last_failed_at": new.last_failed_at, "wait_until": new.wait_until},
+        ),
+        [
+            {
+                "key_hash": row.key_hash,
+                "failures": row.failures,
+                "last_failed_at": row.last_failed_at,
+                "wait_until": row.wait_until,
+            }
+            for row in rows
+        ],
+    )
+
+
+def delete_failures(connection: Connection, key_hashes: list[bytes]) -> None:
+    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash.in_(key_hashes)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +131,9 @@ class SignInThrottle:
         subscriber = subscriber_of(address)
         with self._db.write() as connection:
             now = self._clock()
-            found = accounts.find_password(connection, name if name.isprintable() else "")
+            found = repository.find_password(connection, name if name.isprintable() else "")
             account_id = None if found is None else found.account_id
-            is_known = account_sessions.has_signed_in_from(connection, account_id or "", subscriber)
+            is_known = session_repository.has_signed_in_from(connection, account_id or "", subscriber)
             counted = self._counted(name, subscriber, is_known)
             for key in sorted(counted):
                 self._db.lock(connection, "sign_in", key.hex())

@@ -5,10 +5,9 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from letstalk.accounts import repository as storage
-from letstalk.accounts.account_passwords import AccountPasswords
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
 from letstalk.accounts.models import Account, AccountState, Device
-from letstalk.accounts.password_hashing import PasswordService
+from letstalk.accounts.passwords import AccountPasswords, PasswordService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_in_throttles import Attempt, SignInThrottle

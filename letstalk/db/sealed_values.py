@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Column, Connection, select, update
 
+from letstalk.accounts.access_tokens import signing_keys
 from letstalk.accounts.repository import accounts, password_history
-from letstalk.accounts.signing_keys import signing_keys
 from letstalk.mail.repository import mails
 from letstalk.sso.repository import sso_attempts
 from letstalk.tokens.repository import tokens

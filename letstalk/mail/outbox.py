@@ -25,7 +25,7 @@ from letstalk.db.database import Database
 from letstalk.mail import repository as storage
 from letstalk.mail.models import DAY_SECONDS, Mail, retry_at
 from letstalk.mail.repository import MailRow
-from letstalk.mail.transport import MailCarrier, MailDelayed, MailRefused
+from letstalk.mail.transports import MailCarrier, MailDelayed, MailRefused
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total, mails_total
 

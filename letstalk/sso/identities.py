@@ -7,8 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from letstalk.accounts import repository as storage
-from letstalk.accounts.changes import NewAccount
-from letstalk.accounts.models import Account, AccountState, Role
+from letstalk.accounts.models import Account, AccountState, NewAccount, Role
 from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor

@@ -13,10 +13,18 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from letstalk.core.clock import Clock
-from letstalk.sso.keys import KEY_TYPE_OF, FixedKey, KeyRing, PublishedKeys
+from letstalk.sso.keys import (
+    KEY_TYPE_OF,
+    LEEWAY_SECONDS,
+    MALFORMED,
+    MAX_TOKEN_LENGTH,
+    FixedKey,
+    KeyRing,
+    PublishedKeys,
+    read_signed,
+)
 from letstalk.sso.models import Identity, is_subject, read_email
 from letstalk.sso.provider import IdentityRefused, JwtIssuerOptions
-from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, MAX_TOKEN_LENGTH, read_signed
 
 MAX_ID_LENGTH = 255
 # A token is remembered until it has expired: one that is good for years would be remembered for years.

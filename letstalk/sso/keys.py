@@ -1,14 +1,17 @@
-"""The public keys that an issuer signs with: one that is set here, or those that it publishes (RFC 7517)."""
+"""The public keys of an issuer, set here or published by it (RFC 7517), and reading what it has signed (RFC 8725)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from joserfc.errors import JoseError
+from joserfc import jwt
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import Token
 
 from letstalk.sso.caches import Memory
 from letstalk.sso.connections import ProviderClient, get_json
@@ -103,3 +106,44 @@ def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[
         and key.get("alg") in (None, algorithm)
         and (key_id is None or key.get("kid") == key_id)
     ]
+
+
+MAX_TOKEN_LENGTH = 16_384
+LEEWAY_SECONDS = 60  # by which the issuer's clock may differ from ours
+# What a stranger's text makes the library and Python's JSON reader raise.
+MALFORMED = (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+
+class _Algorithms(JWSRegistry):
+    """Exactly the algorithms that are allowed."""
+
+    max_header_length = 8192  # some put a chain of certificates there
+
+    def get_alg(self, name: str) -> Any:
+        # The library's own look-up warns on each use of EdDSA, a name that most issuers still write.
+        if not self.allowed or name not in self.allowed:
+            raise UnsupportedAlgorithmError(f"{name} is not allowed")
+        return self.algorithms[name]
+
+
+def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
+    """The header and the claims of a token that one of `keys` has signed by one of `algorithms`, nothing yet said of
+    what the claims hold. Raises IdentityRefused, ProviderUnavailable.
+    """
+    if len(text) > MAX_TOKEN_LENGTH or not text.isascii():
+        raise IdentityRefused("malformed")
+    allowed = frozenset(algorithms)
+
+    def find_key(signed: Any) -> PublicKey:
+        header = signed.headers()
+        if header["alg"] not in allowed:
+            raise IdentityRefused("algorithm")
+        return keys.find_key(header.get("kid"), header["alg"])
+
+    try:
+        # What a header says of itself beyond the RFC is no reason to refuse it; where its key lies is not believed.
+        return jwt.decode(text, find_key, registry=_Algorithms(algorithms=allowed, strict_check_header=False))
+    except UnsupportedAlgorithmError:
+        raise IdentityRefused("algorithm") from None
+    except MALFORMED as error:
+        raise IdentityRefused(getattr(error, "error", "") or "malformed") from None

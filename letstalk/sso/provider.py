@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from letstalk.core.clock import Clock
+
+if TYPE_CHECKING:
+    from letstalk.sso.jwt_issuers import JwtIssuers
+    from letstalk.sso.openid import OpenIdProvider
 
 
 class IdentityRefused(Exception):
@@ -43,3 +51,21 @@ class JwtIssuerOptions:
     algorithms: tuple[str, ...]
     jwks_url: str | None = None
     public_key: str | None = None
+
+
+def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
+    """None where there is none."""
+    if options is None:
+        return None
+    from letstalk.sso.openid import OpenIdProvider
+
+    return OpenIdProvider(options, clock)
+
+
+def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
+    """None where there is none. Raises ValueError for keys or algorithms that can't be used."""
+    if not issuers:
+        return None
+    from letstalk.sso.jwt_issuers import JwtIssuers
+
+    return JwtIssuers(issuers, clock)

@@ -13,12 +13,11 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 from sqlalchemy import select
 
-from letstalk.accounts.access_tokens import REREAD_SECONDS
+from letstalk.accounts.access_tokens import REREAD_SECONDS, signing_keys
 from letstalk.accounts.models import Role
 from letstalk.accounts.service import AccountChanges
 from letstalk.accounts.services import People
 from letstalk.accounts.sign_ins import SignedIn
-from letstalk.accounts.signing_keys import signing_keys
 from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.database import Database

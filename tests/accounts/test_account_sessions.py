@@ -7,10 +7,10 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
+from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
 from letstalk.accounts.models import Device, SessionKind
 from letstalk.accounts.service import AccountChanges
 from letstalk.accounts.services import People
-from letstalk.accounts.session_repository import account_sessions, refresh_tokens
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
 from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, audited, people_of, someone

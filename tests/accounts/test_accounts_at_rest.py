@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from letstalk.accounts.access_tokens import signing_keys
+from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
 from letstalk.accounts.repository import accounts
-from letstalk.accounts.second_factor_repository import second_factor_challenges
-from letstalk.accounts.session_repository import account_sessions, refresh_tokens
-from letstalk.accounts.sign_in_failures import sign_in_failures
-from letstalk.accounts.signing_keys import signing_keys
+from letstalk.accounts.second_factors import second_factor_challenges
+from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.core.errors import InvalidCredentials, InvalidToken
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database

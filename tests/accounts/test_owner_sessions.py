@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from letstalk.accounts.owner_session_repository import sessions
-from letstalk.accounts.owner_sessions import SessionService
+from letstalk.accounts.owner_sessions import SessionService, sessions
 from letstalk.core.errors import NotAuthenticated
 from letstalk.db.database import Database, metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.password_rules import PasswordRules, check_password, normalise_password
+from letstalk.accounts.passwords import PasswordRules, check_password, normalise_password
 from letstalk.core.errors import InvalidRequest, WeakPassword
 
 NAMES = ("ada.lovelace", "ada@example.com", "Let's Talk")

@@ -10,7 +10,7 @@ import pytest
 
 from letstalk.accounts import repository as account_storage
 from letstalk.accounts.models import AccountState, Device
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.errors import (
     Forbidden,

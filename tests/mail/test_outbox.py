@@ -10,7 +10,7 @@ from sqlalchemy import update
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.mail.models import DAY_SECONDS, Mail
 from letstalk.mail.repository import mails as table
-from letstalk.mail.transport import MailDelayed, MailRefused
+from letstalk.mail.transports import MailDelayed, MailRefused
 from tests.support.mail_parts import Post
 from tests.support.world import World, refusal_of
 

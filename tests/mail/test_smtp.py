@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 
 from letstalk.mail.models import Mail
-from letstalk.mail.registry import MailOptions, build_carrier
-from letstalk.mail.smtp import SmtpCarrier, SmtpOptions, SmtpSecurity
-from letstalk.mail.terminal import TerminalCarrier
-from letstalk.mail.transport import MailDelayed, MailRefused
+from letstalk.mail.transports import (
+    MailDelayed,
+    MailOptions,
+    MailRefused,
+    SmtpCarrier,
+    SmtpOptions,
+    SmtpSecurity,
+    TerminalCarrier,
+    build_carrier,
+)
 from tests.support.mail_servers import HOST, PASSWORD, USERNAME, MailServer, mail_server, make_certificate, trusting
 
 TO = "ada@example.org"

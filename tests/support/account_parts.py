@@ -11,14 +11,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import Account, AccountState, Device
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.service import NewAccount
 from letstalk.accounts.services import People, PeopleOptions, PeopleParts, build_people
-from letstalk.accounts.throttles import SignInThrottles, Throttle
+from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.audit.service import AuditTrail
-from letstalk.mail.transport import MailCarrier
+from letstalk.mail.transports import MailCarrier
 from tests.support.apps import services_of
 from tests.support.quick_apps import FAST
 from tests.support.world import World

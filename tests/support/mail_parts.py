@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.accounts.link_repository import one_time_links
 from letstalk.accounts.models import Account, AccountState
+from letstalk.accounts.one_time_links import one_time_links
 from letstalk.accounts.service import NewAccount
 from letstalk.audit.repository import AuditEvent, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
 from letstalk.mail.repository import mails as mails_table
-from letstalk.mail.transport import MailCarrier
+from letstalk.mail.transports import MailCarrier
 from tests.support.account_parts import DEVICE, PASSWORD, people_of
 from tests.support.world import World, outcome_of
 

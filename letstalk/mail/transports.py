@@ -1,10 +1,12 @@
-"""Mails through an SMTP server (RFC 5321), over TLS unless told otherwise."""
+"""Ways to send a mail: through an SMTP server (RFC 5321), or to a developer's terminal."""
 
 from __future__ import annotations
 
 import re
 import smtplib
 import ssl
+import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,10 +16,27 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from enum import StrEnum
+from typing import Protocol
 
 from letstalk.core.clock import utc_now
 from letstalk.mail.models import Mail
-from letstalk.mail.transport import MailDelayed, MailRefused
+
+
+class MailDelayed(Exception):
+    """It was not taken, and may be another time. Its text is for the log: it names nobody and quotes nothing."""
+
+
+class MailRefused(Exception):
+    """It will never be taken: no such mailbox, or not from us. Its text is for the log, as above."""
+
+
+class MailCarrier(Protocol):
+    def carry(self, mail: Mail, mail_id: str, /) -> None:
+        """Hand `mail` on. The same `mail_id` means the same mail, tried again.
+
+        Raises MailDelayed, MailRefused; nothing else. No database connection may be held meanwhile.
+        """
+
 
 TIMEOUT_SECONDS = 10.0  # for each step of the conversation
 _ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463
@@ -136,3 +155,45 @@ def _reason(what: str, code: int, said: bytes | str) -> str:
     """What went wrong in numbers alone: a server's own words often quote the address."""
     found = _ENHANCED.match(said if isinstance(said, bytes) else said.encode("utf-8", "replace"))
     return f"{what} {code} {found.group(1).decode('ascii') if found else ''}".strip()
+
+
+class TerminalCarrier:
+    """Shows each mail, its link included: in development only."""
+
+    def carry(self, mail: Mail, _mail_id: str) -> None:
+        text = textwrap.indent(mail.body.strip(), "     ")
+        sys.stdout.write(f"\n  ✉  To {mail.to}: {mail.subject}\n\n{text}\n\n")
+        sys.stdout.flush()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailOptions:
+    """What the settings say of mail. Without `smtp_host` there is no server; `shows_mails` is for a developer's own
+    terminal.
+    """
+
+    smtp_host: str | None
+    smtp_port: int | None
+    smtp_security: str
+    smtp_username: str | None
+    smtp_password: str | None = field(repr=False)
+    sender: Address | None
+    shows_mails: bool
+
+
+def build_carrier(options: MailOptions) -> MailCarrier | None:
+    """What carries mails; None where nothing does. Raises ValueError for a server without a sender."""
+    if options.smtp_host is None:
+        return TerminalCarrier() if options.shows_mails else None
+    if options.sender is None:
+        raise ValueError("MAIL_FROM is needed with SMTP_HOST")
+    return SmtpCarrier(
+        SmtpOptions(
+            host=options.smtp_host,
+            port=options.smtp_port,
+            security=SmtpSecurity(options.smtp_security),
+            sender=options.sender,
+            username=options.smtp_username,
+            password=options.smtp_password,
+        )
+    )
