@@ -13,8 +13,8 @@ import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from letstalk.accounts.owner_sessions import SessionService
-from letstalk.accounts.services import PeopleParts
+from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.services import AccountsDependencies
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -52,7 +52,7 @@ from letstalk.verifications.digest_keys import DigestKeys
 from letstalk.verifications.fast_path import BUSY_PATHS
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
-from letstalk.wiring_accounts import build_carrier_of, build_people_of
+from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import Process
 from letstalk.worker.pool import Worker, WorkQueue
@@ -158,12 +158,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     dispatch = DispatchService(db, provider, queue, clock, call_policy)
     sends = SendService(db, vault, keys, queue, clock, send_policy)
     verifications = VerificationService(db, keys, queue, clock, default_region=settings.default_region)
-    people = build_people_of(
-        PeopleParts(
-            db, vault, keys, audit, sends, verifications, clock, build_carrier_of(settings), queue.deliver_mail
-        ),
-        settings,
-    )
+    mails = make_mails(settings, db, vault, clock, queue.deliver_mail)
+    accounts = make_accounts(AccountsDependencies(db, vault, keys, audit, sends, verifications, clock, mails), settings)
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
@@ -175,17 +171,16 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(
-            db, dispatch, provider, retention, queue, clock, call_policy, people.mails, worker_id=worker_id
-        ),
-        sessions=SessionService(
+        sweeps=SweepService(db, dispatch, provider, retention, queue, clock, call_policy, mails, worker_id=worker_id),
+        owner_sessions=OwnerSessionService(
             db,
             settings.dashboard_password.get_secret_value(),
             clock,
             int(SESSION_LIFETIME.total_seconds()),
             is_open=settings.owner_sign_in,
         ),
-        people=people,
+        accounts=accounts,
+        single_sign_on=make_single_sign_on(settings, db, vault, audit, clock, accounts),
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
         keys=keys,
         retention=retention,

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from flask import Flask
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from letstalk.accounts.api import accounts
-from letstalk.accounts.auth_api import auth
-from letstalk.accounts.invitation_api import invitations
-from letstalk.accounts.invitation_pages import invitation_pages
-from letstalk.accounts.link_pages import link_pages
-from letstalk.accounts.mail_pages import mail_pages
-from letstalk.accounts.pages import people as people_pages
-from letstalk.accounts.profile_pages import profile
-from letstalk.accounts.registration_api import registrations
-from letstalk.accounts.role_pages import role_pages
-from letstalk.accounts.session_pages import session_pages
-from letstalk.accounts.sign_in_code_pages import sign_in_codes
-from letstalk.accounts.sign_in_pages import sign_in
+from letstalk.accounts.browser_sessions import BrowserSessions
 from letstalk.config.settings import Settings
 from letstalk.http.cors import CrossOrigin
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
-from letstalk.http.extensions import csrf, login_manager
+from letstalk.http.extensions import csrf
 from letstalk.http.guards import check_guard
 from letstalk.http.json_bodies import JsonBodies
 from letstalk.http.local_requests import is_loopback
@@ -36,17 +24,13 @@ from letstalk.http.requests import MAX_BODY_BYTES
 from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations.api import health
-from letstalk.sso.api import single_sign_on
+from letstalk.services import Services
 from letstalk.telephony.telnyx.api import webhooks
 from letstalk.tokens.api import tokens
 from letstalk.tokens.pages import dashboard
 from letstalk.verifications.api import calls
 from letstalk.verifications.fast_path import BusyPaths
-
-PAGES = (
-    *(sign_in, sign_in_codes, link_pages, mail_pages),
-    *(dashboard, people_pages, invitation_pages, role_pages, profile, session_pages),
-)
+from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
 
 def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> None:
@@ -73,12 +57,17 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
     """Register every route. The services must be bound already."""
     init_errors(app)
     csrf.init_app(app)
+    services = cast(Services, app.extensions["letstalk"])
+    accounts, single_sign_on, owner_sessions = services.accounts, services.single_sign_on, services.owner_sessions
+    browser_sessions = BrowserSessions(accounts.sessions, owner_sessions)
     # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
-    app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
+    app.login_manager = browser_sessions.login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for it
     app.before_request(check_guard)
-    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
+    account_apis = make_account_apis(accounts, single_sign_on, browser_sessions)
+    for api in (calls, tokens, *account_apis, webhooks, health, docs):
         app.register_api(api)
-    for pages in PAGES:
+    app.register_blueprint(dashboard)
+    for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = write_document(app)
     _wrap(app, settings)

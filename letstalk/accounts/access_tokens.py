@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from sqlalchemy import Column, Connection, Index, String, Table, Text, insert, select, update
 
-from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import account_session_repository
 from letstalk.accounts.models import Account, AccountSession, person_actor
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
@@ -147,7 +147,7 @@ class AccessTokenService:
         claims = self._read(presented)
         now = self._clock()
         with self._db.read() as connection:
-            found = session_repository.find_live(connection, claims["sid"], now)
+            found = account_session_repository.find_live(connection, claims["sid"], now)
         if found is None:
             raise InvalidToken
         session, account = found
@@ -245,7 +245,7 @@ class AccessTokenService:
     def _note_seen(self, session: AccountSession, now: datetime) -> None:
         if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
-                session_repository.note_seen(connection, session.session_id, now)
+                account_session_repository.note_seen(connection, session.session_id, now)
 
 
 def _is_uuid(value: object) -> bool:

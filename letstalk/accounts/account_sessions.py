@@ -10,8 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import account_session_repository as storage
-from letstalk.accounts import repository as accounts
+from letstalk.accounts import account_session_repository, repository
 from letstalk.accounts.access_tokens import SEEN_AGAIN_SECONDS, AccessTokenService
 from letstalk.accounts.models import MAX_USER_AGENT_LENGTH, Account, AccountSession, Device, SessionKind, person_actor
 from letstalk.audit.service import AuditTrail
@@ -69,8 +68,12 @@ class AccountSessionService:
             now = self._clock()
             account = self._admit(connection, account_id, now)
             row = self._new_row(account, device, SessionKind.API, method, now, self._refresh_ttl)
-            storage.insert_session(connection, row, subscriber=subscriber_of(device.address), secret_hash=None)
-            storage.insert_refresh_token(connection, _hash(refresh_token), row.session_id, now, row.expires_at)
+            account_session_repository.insert_session(
+                connection, row, subscriber=subscriber_of(device.address), secret_hash=None
+            )
+            account_session_repository.insert_refresh_token(
+                connection, _hash(refresh_token), row.session_id, now, row.expires_at
+            )
             self._record_start(connection, account, row)
         return self._signed_in(account, row.session_id, row.epoch, refresh_token)
 
@@ -81,7 +84,9 @@ class AccountSessionService:
             now = self._clock()
             account = self._admit(connection, account_id, now)
             row = self._new_row(account, device, SessionKind.BROWSER, method, now, BROWSER_LIFETIME)
-            storage.insert_session(connection, row, subscriber=subscriber_of(device.address), secret_hash=_hash(secret))
+            account_session_repository.insert_session(
+                connection, row, subscriber=subscriber_of(device.address), secret_hash=_hash(secret)
+            )
             self._record_start(connection, account, row)
         return secret
 
@@ -89,13 +94,13 @@ class AccountSessionService:
         """Whose browser has this cookie; None once the session has ended or expired, or the account is not active."""
         now = self._clock()
         with self._db.read() as connection:
-            found = storage.find_live_by_secret(connection, _hash(secret), now)
+            found = account_session_repository.find_live_by_secret(connection, _hash(secret), now)
         if found is None:
             return None
         row, account = found
         if (now - row.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
-                storage.note_seen(connection, row.session_id, now)
+                account_session_repository.note_seen(connection, row.session_id, now)
         return person_actor(account, row.session_id, address), account
 
     def refresh(self, refresh_token: str, device: Device) -> SignedIn:
@@ -120,18 +125,18 @@ class AccountSessionService:
         new_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
-            found = storage.find_live(connection, session_id, now)
+            found = account_session_repository.find_live(connection, session_id, now)
             if found is None:
                 raise InvalidToken
             row, account = found
-            storage.spend_all_refresh_tokens(connection, session_id, now)
+            account_session_repository.spend_all_refresh_tokens(connection, session_id, now)
             self._give_refresh_token(connection, row, new_token, now)
         return self._signed_in(account, session_id, row.epoch, new_token)
 
     def list_sessions(self, account_id: str) -> list[AccountSession]:
         """The live ones, the newest first."""
         with self._db.read() as connection:
-            return storage.list_live_sessions(connection, account_id, self._clock())
+            return account_session_repository.list_live_sessions(connection, account_id, self._clock())
 
     def end_session(self, actor: Actor, session_id: str, reason: str = "ended") -> None:
         """End one of the actor's own sessions. Raises NotFound for one that is over, or somebody else's."""
@@ -139,7 +144,9 @@ class AccountSessionService:
         ended: list[str] = []
         if account_id is not None and known_id is not None:
             with self._db.write() as connection:
-                ended = storage.end_sessions(connection, account_id, reason, self._clock(), session_id=known_id)
+                ended = account_session_repository.end_sessions(
+                    connection, account_id, reason, self._clock(), session_id=known_id
+                )
                 self._record_ends(connection, actor, account_id, ended, reason)
         if not ended:
             raise NotFound("There is no such session.")
@@ -149,7 +156,7 @@ class AccountSessionService:
     ) -> int:
         """End all of a person's sessions but `keep`. Returns how many were live."""
         with self._db.write() as connection:
-            ended = storage.end_sessions(connection, account_id, reason, self._clock(), keep=keep)
+            ended = account_session_repository.end_sessions(connection, account_id, reason, self._clock(), keep=keep)
             self._record_ends(connection, actor, account_id, ended, reason)
         return len(ended)
 
@@ -160,7 +167,7 @@ class AccountSessionService:
             return False
         actor, account = found
         with self._db.write() as connection:
-            ended = storage.end_sessions(
+            ended = account_session_repository.end_sessions(
                 connection, account.account_id, reason, self._clock(), session_id=actor.session_id
             )
             self._record_ends(connection, actor, account.account_id, ended, reason)
@@ -168,10 +175,10 @@ class AccountSessionService:
 
     def _admit(self, connection: Connection, account_id: str, now: datetime) -> Account:
         # Held, so that disabling it at the same moment comes before, or ends this session too.
-        account = accounts.get_account(connection, account_id, hold=True)
+        account = repository.get_account(connection, account_id, hold=True)
         if account is None or not account.is_active:
             raise InvalidCredentials
-        accounts.note_sign_in(connection, account_id, now)
+        repository.note_sign_in(connection, account_id, now)
         return account
 
     def _new_row(
@@ -195,16 +202,18 @@ class AccountSessionService:
     def _renew(
         self, connection: Connection, token_hash: bytes, new_token: str, now: datetime, device: Device
     ) -> tuple[Account, AccountSession] | None:
-        found = storage.find_refresh_token(connection, token_hash)
+        found = account_session_repository.find_refresh_token(connection, token_hash)
         if found is None or (found.spent_at is None and found.expires_at <= now):
             return None
-        live = storage.find_live(connection, found.session_id, now)
+        live = account_session_repository.find_live(connection, found.session_id, now)
         if live is None:
             return None
         row, account = live
-        if not storage.spend_refresh_token(connection, token_hash, now):
+        if not account_session_repository.spend_refresh_token(connection, token_hash, now):
             reason = "refresh_token_reused"
-            ended = storage.end_sessions(connection, account.account_id, reason, now, session_id=row.session_id)
+            ended = account_session_repository.end_sessions(
+                connection, account.account_id, reason, now, session_id=row.session_id
+            )
             self._record_ends(connection, None, account.account_id, ended, reason, address=device.address)
             log.warning("refresh_token_reused", account_id=account.account_id, session_id=row.session_id)
             return None
@@ -213,8 +222,8 @@ class AccountSessionService:
 
     def _give_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
-        storage.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
-        storage.extend_session(connection, row.session_id, now, expires_at)
+        account_session_repository.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
+        account_session_repository.extend_session(connection, row.session_id, now, expires_at)
 
     def _signed_in(self, account: Account, session_id: str, epoch: int, refresh_token: str) -> SignedIn:
         access_token = self._access_tokens.sign(account, session_id, epoch)

@@ -11,7 +11,7 @@ from letstalk.accounts.invitations import Invitation, OpenInvitation
 from letstalk.accounts.models import MAX_EMAIL_LENGTH, Account, Role
 from letstalk.accounts.schemas import ACCOUNT_ID, Email, Password, RoleName, UserIds, Username
 from letstalk.core.clock import iso_utc
-from letstalk.http.schemas import ApiModel, Moment, PlainText, ResponseModel, Uuid, with_example
+from letstalk.http.schemas import ApiModel, PlainText, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.verifications.schemas import CODE_PATTERN
 
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -72,7 +72,7 @@ class PasswordRequest(ApiModel):
     new_password: Password
 
 
-class SignedInAnswer(ResponseModel):
+class SignedInResponse(ResponseModel):
     """Signed in. `token` goes into `Authorization: Bearer`; `refresh_token` gets the next pair, once."""
 
     model_config = with_example(_SIGNED_IN)
@@ -86,7 +86,7 @@ class SignedInAnswer(ResponseModel):
     role: Role
 
     @classmethod
-    def of(cls, signed_in: SignedIn) -> SignedInAnswer:
+    def of(cls, signed_in: SignedIn) -> SignedInResponse:
         account = signed_in.account
         return cls(
             token=signed_in.access_token,
@@ -144,7 +144,7 @@ class ResetRequest(ApiModel):
     new_password: Password
 
 
-class RegistrationAnswer(ResponseModel):
+class RegistrationResponse(ResponseModel):
     """A link is on its way: the same for every address."""
 
     model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
@@ -152,7 +152,7 @@ class RegistrationAnswer(ResponseModel):
     message: Literal["Open the link that we mail to you, then sign in."]
 
 
-class SentAnswer(ResponseModel):
+class SentResponse(ResponseModel):
     """The same for every address, whether somebody has it or not."""
 
     model_config = with_example({"message": "If the address has an account that needs it, we mail a link to it."})
@@ -160,7 +160,7 @@ class SentAnswer(ResponseModel):
     message: Literal["If the address has an account that needs it, we mail a link to it."]
 
 
-class VerifiedAnswer(ResponseModel):
+class VerifiedResponse(ResponseModel):
     """The address is proven, and the account can sign in."""
 
     model_config = with_example({"message": "Your e-mail address is verified. You can sign in."})
@@ -168,7 +168,7 @@ class VerifiedAnswer(ResponseModel):
     message: Literal["Your e-mail address is verified. You can sign in."]
 
 
-class PasswordResetAnswer(ResponseModel):
+class PasswordResetResponse(ResponseModel):
     """The new password works, and nobody is signed in."""
 
     model_config = with_example({"message": "Your password is changed. Sign in with the new one."})
@@ -199,7 +199,7 @@ class InvitationAcceptance(ApiModel):
     password: Password
 
 
-class InvitationAnswer(ResponseModel):
+class InvitationResponse(ResponseModel):
     """The only answer that holds `link`: whoever has it can take the account."""
 
     model_config = with_example(
@@ -219,11 +219,11 @@ class InvitationAnswer(ResponseModel):
     role: Role
     user_ids: list[str]
     link: str = Field(description="To be opened once. A path alone where the service does not know its PUBLIC_URL.")
-    expires_at: Moment
+    expires_at: Timestamp
     mailed: bool = Field(description="Whether it is on its way by mail; if not, hand it over yourself.")
 
     @classmethod
-    def of(cls, invitation: Invitation) -> InvitationAnswer:
+    def of(cls, invitation: Invitation) -> InvitationResponse:
         account = invitation.account
         return cls(
             account_id=account.account_id,
@@ -236,7 +236,7 @@ class InvitationAnswer(ResponseModel):
         )
 
 
-class OpenInvitationAnswer(ResponseModel):
+class OpenInvitationResponse(ResponseModel):
     """What the link invites to."""
 
     model_config = with_example(
@@ -246,10 +246,10 @@ class OpenInvitationAnswer(ResponseModel):
     email: str
     role: Role
     user_ids: list[str]
-    expires_at: Moment
+    expires_at: Timestamp
 
     @classmethod
-    def of(cls, invitation: OpenInvitation) -> OpenInvitationAnswer:
+    def of(cls, invitation: OpenInvitation) -> OpenInvitationResponse:
         account: Account = invitation.account
         return cls(
             email=account.email,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
+from letstalk.accounts import repository
 from letstalk.accounts.models import (
     Account,
     AccountState,
@@ -28,7 +28,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.errors import InsufficientScope, InvalidLink
 from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
-from letstalk.mail import templates as letters
+from letstalk.mail import templates
 from letstalk.mail.links import LinkPurpose, write_link
 from letstalk.mail.outbox import MailService
 
@@ -93,16 +93,16 @@ class InvitationService:
             account = self._put_on_record(connection, actor, wanted)
             made = self._links.make_link(connection, LinkPurpose.INVITATION, account.account_id, actor=actor)
             link = write_link(base_url, LinkPurpose.INVITATION, made.token)
-            letter = letters.invitation_letter(account.email, self._brand_name, link)
-            mail_id = self._mails.send_mail(connection, letter)
-        self._mails.nudge(mail_id)
+            mail = templates.invitation_email(account.email, self._brand_name, link)
+            mail_id = self._mails.send_mail(connection, mail)
+        self._mails.wake(mail_id)
         return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 
     def look_at(self, link: str) -> OpenInvitation:
         """What the link invites to, which leaves it as it was. Raises InvalidLink."""
         with self._db.read() as connection:
             found = self._links.look_at(connection, LinkPurpose.INVITATION, link)
-            account = storage.get_account(connection, found.account_id)
+            account = repository.get_account(connection, found.account_id)
         if account is None or account.state is not AccountState.INVITED:
             raise InvalidLink
         return OpenInvitation(account, found.expires_at)
@@ -131,15 +131,15 @@ class InvitationService:
         return self._sign_ins.start_session(account.account_id, device, METHOD)
 
     def _put_on_record(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> Account:
-        known = storage.find_by_email(connection, check_email(wanted.email))
+        known = repository.find_by_email(connection, check_email(wanted.email))
         if known is None or known.state is not AccountState.INVITED:
             invited = NewAccount(
                 email=wanted.email, role=wanted.role, user_ids=wanted.user_ids, state=AccountState.INVITED
             )
             return self._accounts.insert_account(connection, invited, actor=actor)
-        held = storage.get_account(connection, known.account_id, hold=True) or known
+        held = repository.get_account(connection, known.account_id, hold=True) or known
         after = replace(held, role=check_role(wanted.role), user_ids=check_grants(wanted.user_ids))
-        storage.update_account(connection, after)
+        repository.update_account(connection, after)
         self._audit.record(
             connection, actor, "account.invited_again", account_id=held.account_id, detail=differences(held, after)
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import count
 from typing import Any
 
 from letstalk.core.actors import Actor, ActorKind
@@ -100,6 +101,14 @@ class AccountSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInProvider:
+    """Another service that people can sign in with: what its button says, and the address to send the browser to."""
+
+    name: str
+    start_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """Where someone signs in from: the address of the connection, and what the program calls itself."""
 
@@ -172,6 +181,23 @@ def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
     return grants
 
 
+def usernames_for(name: str, email: str) -> Iterator[str]:
+    """Usernames for a new account, without end, the best first: `name`, then the one in the address, then with a
+    number.
+    """
+    base = _as_username(name) or _as_username(email.partition("@")[0]) or "person"
+    yield base
+    for number in count(2):
+        ending = f"-{number}"
+        yield base[: MAX_USERNAME_LENGTH - len(ending)] + ending
+
+
+def _as_username(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:MAX_USERNAME_LENGTH]
+    return plain if len(plain) >= MIN_USERNAME_LENGTH else ""
+
+
 def name_key(name: str) -> str:
     """What a username or an e-mail address is compared by: two that differ in case only are one."""
     return unicodedata.normalize("NFKC", name.strip()).casefold()
@@ -204,12 +230,12 @@ class AccountChanges:
     disabled: bool | Unset = UNSET
 
     @property
-    def is_of_rights(self) -> bool:
+    def changes_rights(self) -> bool:
         """Whether it changes what only an admin may change."""
         return any(value is not UNSET for value in (self.email, self.role, self.user_ids, self.disabled))
 
     @property
-    def is_of_factors(self) -> bool:
+    def changes_second_factor(self) -> bool:
         """Whether it changes with what else than the password someone signs in."""
         return self.phone is not UNSET or self.second_factor is not UNSET
 

@@ -41,7 +41,7 @@ sessions = Table(
 
 
 @dataclass(frozen=True, slots=True)
-class SessionRow:
+class OwnerSessionRow:
     """A session that was signed in to. `id_hash` is the SHA-256 of the id that the browser holds.
 
     `password_mark` is the HMAC of the password under that id: it changes with the password, and a copy of the
@@ -61,7 +61,7 @@ _LIVE_MARK = select(sessions.c.password_mark).where(
 )
 
 
-def insert_session(connection: Connection, row: SessionRow) -> None:
+def insert_session(connection: Connection, row: OwnerSessionRow) -> None:
     connection.execute(
         insert(sessions).values(
             id_hash=row.id_hash,
@@ -94,7 +94,7 @@ log = get_logger(__name__)
 SESSION_ID_BYTES = 32
 
 
-class SessionService:
+class OwnerSessionService:
     """Sessions live in the database, so that signing out ends one everywhere, also for a copied cookie."""
 
     def __init__(
@@ -118,7 +118,7 @@ class SessionService:
             raise NotAuthenticated("That is not the password.", code="wrong_password")
         session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
         now = self._clock()
-        row = SessionRow(_hash(session_id), self._mark(session_id), now, now + self._lifetime)
+        row = OwnerSessionRow(_hash(session_id), self._mark(session_id), now, now + self._lifetime)
         with self._db.write() as connection:
             delete_sessions_expired_before(connection, now)
             insert_session(connection, row)

@@ -13,8 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from letstalk.accounts import account_session_repository as session_repository
-from letstalk.accounts import one_time_links, repository
+from letstalk.accounts import account_session_repository, one_time_links, repository
 from letstalk.accounts.models import Account
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
@@ -257,8 +256,8 @@ class AccountPasswords:
             too_old = repository.list_old_passwords(connection, account_id)[CLASSIC_HISTORY - 1 :]
             repository.forget_old_passwords(connection, [entry_id for entry_id, _ in too_old])
         repository.set_password(connection, account_id, password_sealed, now)
-        session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
-        session_repository.refuse_access_tokens(connection, account_id)
+        account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
+        account_session_repository.refuse_access_tokens(connection, account_id)
         one_time_links.end_links(connection, account_id, now)
         self._audit.record(connection, actor, "account.password_changed", account_id=account.account_id)
 

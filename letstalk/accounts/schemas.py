@@ -21,7 +21,7 @@ from letstalk.accounts.models import (
 )
 from letstalk.accounts.service import AccountPage
 from letstalk.core.clock import iso_utc
-from letstalk.http.schemas import ApiModel, Moment, PageQuery, PlainText, Query, ResponseModel, Uuid, with_example
+from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
 from letstalk.verifications.schemas import Phone
 
@@ -103,7 +103,7 @@ class AccountPatch(ApiModel):
     )
 
 
-class AccountAnswer(ResponseModel):
+class AccountResponse(ResponseModel):
     """All that is known of a person."""
 
     model_config = with_example(_ACCOUNT)
@@ -116,11 +116,11 @@ class AccountAnswer(ResponseModel):
     phone: str | None
     second_factor: bool
     user_ids: list[str] = Field(description="The owners granted. An admin needs none.")
-    created_at: Moment
-    last_signed_in_at: Moment | None
+    created_at: Timestamp
+    last_signed_in_at: Timestamp | None
 
     @classmethod
-    def of(cls, account: Account) -> AccountAnswer:
+    def of(cls, account: Account) -> AccountResponse:
         return cls(**account_fields(account))
 
 
@@ -129,15 +129,15 @@ class AccountList(ResponseModel):
 
     model_config = with_example({"accounts": [_ACCOUNT], "next_cursor": None})
 
-    accounts: list[AccountAnswer]
+    accounts: list[AccountResponse]
     next_cursor: str | None
 
     @classmethod
     def of(cls, page: AccountPage) -> AccountList:
-        return cls(accounts=[AccountAnswer.of(account) for account in page.accounts], next_cursor=page.next_cursor)
+        return cls(accounts=[AccountResponse.of(account) for account in page.accounts], next_cursor=page.next_cursor)
 
 
-class DeletionAnswer(ResponseModel):
+class DeletionResponse(ResponseModel):
     """The account is gone, with its sessions and grants."""
 
     model_config = with_example({"message": "Account deleted"})
@@ -158,7 +158,7 @@ class RolePatch(ApiModel):
     requires_second_factor: bool
 
 
-class RoleAnswer(ResponseModel):
+class RoleResponse(ResponseModel):
     """A role, and what signing in asks of everyone who has it."""
 
     model_config = with_example({"role": "admin", "requires_second_factor": True})
@@ -172,18 +172,18 @@ class RoleList(ResponseModel):
 
     model_config = with_example({"roles": [{"role": "admin", "requires_second_factor": True}]})
 
-    roles: list[RoleAnswer]
+    roles: list[RoleResponse]
 
     @classmethod
     def of(cls, policies: dict[Role, bool]) -> RoleList:
-        return cls(roles=[RoleAnswer(role=role, requires_second_factor=needs) for role, needs in policies.items()])
+        return cls(roles=[RoleResponse(role=role, requires_second_factor=needs) for role, needs in policies.items()])
 
 
 class SessionPath(Query):
     session_id: UUID = Field(description="The session's id.")
 
 
-class SessionAnswer(ResponseModel):
+class SessionResponse(ResponseModel):
     """A session: since when, until when, from where, by which program."""
 
     model_config = with_example(_SESSION)
@@ -191,15 +191,15 @@ class SessionAnswer(ResponseModel):
     session_id: Uuid
     kind: SessionKind
     method: str = Field(description="How it was signed in to: `password`, `sso`, `jwt`, `invitation`…")
-    created_at: Moment
-    last_seen_at: Moment = Field(description="To five minutes.")
-    expires_at: Moment
+    created_at: Timestamp
+    last_seen_at: Timestamp = Field(description="To five minutes.")
+    expires_at: Timestamp
     address: str
     user_agent: str
     current: bool = Field(description="Whether it is the one that asks.")
 
     @classmethod
-    def of(cls, session: AccountSession, current_id: str | None) -> SessionAnswer:
+    def of(cls, session: AccountSession, current_id: str | None) -> SessionResponse:
         return cls(
             session_id=session.session_id,
             kind=session.kind,
@@ -218,11 +218,11 @@ class SessionList(ResponseModel):
 
     model_config = with_example({"sessions": [_SESSION]})
 
-    sessions: list[SessionAnswer]
+    sessions: list[SessionResponse]
 
     @classmethod
     def of(cls, sessions: list[AccountSession], current_id: str | None) -> SessionList:
-        return cls(sessions=[SessionAnswer.of(session, current_id) for session in sessions])
+        return cls(sessions=[SessionResponse.of(session, current_id) for session in sessions])
 
 
 class SessionsEnded(ResponseModel):
@@ -233,13 +233,13 @@ class SessionsEnded(ResponseModel):
     sessions_ended: int
 
 
-class MeAnswer(AccountAnswer):
+class MeResponse(AccountResponse):
     """Who is asking: the account, its role and grants, and the session."""
 
     model_config = with_example({"user_id": ACCOUNT_ID, **_ACCOUNT, "session": _SESSION})
 
     user_id: Uuid = Field(description="The same as `account_id`, named as in the answer to a sign-in.")
-    session: SessionAnswer
+    session: SessionResponse
 
 
 def account_fields(account: Account) -> dict[str, Any]:

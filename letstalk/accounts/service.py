@@ -10,9 +10,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from letstalk.accounts import account_session_repository as sessions
-from letstalk.accounts import one_time_links
-from letstalk.accounts import repository as storage
+from letstalk.accounts import account_session_repository, one_time_links, repository
 from letstalk.accounts.models import (
     Account,
     AccountChanges,
@@ -95,7 +93,7 @@ class AccountService:
         if account.second_factor and account.phone is None:
             raise InvalidRequest.in_field("second_factor", "second_factor needs a phone.")
         with self._naming(connection, account):
-            storage.insert_account(connection, account, password_sealed)
+            repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.user_ids)}
         self._record(connection, actor, "account.created", account, detail)
         return account
@@ -105,19 +103,19 @@ class AccountService:
         if known_id is None:
             return None
         with self._db.read() as connection:
-            return storage.get_account(connection, known_id)
+            return repository.get_account(connection, known_id)
 
     def find_by_email(self, email: str) -> Account | None:
         if not email.isprintable():
             return None
         with self._db.read() as connection:
-            return storage.find_by_email(connection, email)
+            return repository.find_by_email(connection, email)
 
     def find_by_username(self, username: str) -> Account | None:
         if not username.isprintable():
             return None
         with self._db.read() as connection:
-            return storage.find_by_username(connection, username)
+            return repository.find_by_username(connection, username)
 
     def get_account(self, actor: Actor, account_id: str) -> Account:
         """Raises NotFound for one that `actor` may not see: everyone sees themselves, an admin everyone."""
@@ -145,7 +143,7 @@ class AccountService:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
         before = None if cursor is None else decode_cursor(cursor)
         with self._db.read() as connection:
-            found = storage.list_accounts(
+            found = repository.list_accounts(
                 connection, AccountFilter(role, state, search), limit=limit + 1, before=before
             )
         page = tuple(found[:limit])
@@ -166,10 +164,10 @@ class AccountService:
         (`username_taken`, `email_taken`, `last_admin`).
         """
         account = self.get_account(actor, account_id)
-        if changes.is_of_rights:
+        if changes.changes_rights:
             _refuse_unless_admin(actor)
         is_own = actor.account_id == account.account_id
-        if is_own and changes.is_of_factors and account.has_password and not is_confirmed:
+        if is_own and changes.changes_second_factor and account.has_password and not is_confirmed:
             raise InvalidCredentials
         with self._db.write() as connection:
             now = self._clock()
@@ -182,14 +180,14 @@ class AccountService:
                 return before
             self._refuse_losing_last_admin(connection, before, after)
             with self._naming(connection, after):
-                storage.update_account(connection, after)
+                repository.update_account(connection, after)
             if after.email != before.email or after.state is AccountState.DISABLED:
                 # What was mailed is in the hands of whoever had that address then.
                 one_time_links.end_links(connection, after.account_id, now)
             if after.state is AccountState.DISABLED and before.state is not AccountState.DISABLED:
-                sessions.end_sessions(connection, after.account_id, "account_disabled", now)
+                account_session_repository.end_sessions(connection, after.account_id, "account_disabled", now)
             elif after.role is not before.role:
-                sessions.refuse_access_tokens(connection, after.account_id)
+                account_session_repository.refuse_access_tokens(connection, after.account_id)
             self._record(connection, actor, "account.updated", after, changed)
             return after
 
@@ -206,7 +204,7 @@ class AccountService:
             raise InvalidRequest.in_field("username", "username is missing.")
         after = replace(account, username=name, state=AccountState.ACTIVE)
         with self._naming(connection, after):
-            storage.update_account(connection, after)
+            repository.update_account(connection, after)
         self._record(connection, None, "account.activated", after, {"from": account.state.value})
         return after
 
@@ -216,7 +214,7 @@ class AccountService:
         with self._db.write() as connection:
             account = self._hold(connection, canonical_id(account_id) or "")
             self._refuse_losing_last_admin(connection, account, None)
-            storage.delete_account(connection, account.account_id)
+            repository.delete_account(connection, account.account_id)
             self._record(connection, actor, "account.deleted", account, {"role": account.role.value})
 
     def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:
@@ -225,15 +223,15 @@ class AccountService:
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:
-            return storage.count_active_admins(connection) > 0
+            return repository.count_active_admins(connection) > 0
 
     def has_accounts(self) -> bool:
         """Whether anybody is on record at all."""
         with self._db.read() as connection:
-            return storage.has_accounts(connection)
+            return repository.has_accounts(connection)
 
     def _hold(self, connection: Connection, account_id: str) -> Account:
-        account = storage.get_account(connection, account_id, hold=True)
+        account = repository.get_account(connection, account_id, hold=True)
         if account is None:
             raise NotFound("There is no such account.")
         return account
@@ -245,17 +243,17 @@ class AccountService:
             return
         # Two admins who leave at once must not each count on the other.
         self._db.lock(connection, "admins")
-        if storage.count_active_admins(connection, without=before.account_id) == 0:
+        if repository.count_active_admins(connection, without=before.account_id) == 0:
             raise Conflict("This is the last admin who can sign in. Make another one first.", code="last_admin")
 
     @contextmanager
     def _naming(self, connection: Connection, account: Account) -> Iterator[None]:
         """Whose name or address is taken is told which of them."""
         self._db.lock(connection, "account_names")
-        by_email = storage.find_by_email(connection, account.email)
+        by_email = repository.find_by_email(connection, account.email)
         if by_email is not None and by_email.account_id != account.account_id:
             raise Conflict("Someone has this e-mail address already.", code="email_taken")
-        by_name = None if account.username is None else storage.find_by_username(connection, account.username)
+        by_name = None if account.username is None else repository.find_by_username(connection, account.username)
         if by_name is not None and by_name.account_id != account.account_id:
             raise Conflict("Someone has this name already.", code="username_taken")
         try:

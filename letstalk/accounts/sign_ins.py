@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
+from letstalk.accounts import repository
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
 from letstalk.accounts.models import Account, AccountState, Device
 from letstalk.accounts.passwords import AccountPasswords, PasswordService
@@ -147,4 +147,4 @@ class SignInService:
 
     @staticmethod
     def _read(connection: Connection, account_id: str) -> Account | None:
-        return storage.get_account(connection, account_id)
+        return repository.get_account(connection, account_id)

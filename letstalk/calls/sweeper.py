@@ -91,7 +91,7 @@ class SweepService:
         self._dispatch.drop_late_calls()
         self._nudges.dispatch(is_channel_free=bool(overdue))  # one of those may have let go of its channel
         if self._mails is not None:
-            self._mails.nudge_due()
+            self._mails.wake_due()
 
     def offer_codes(self) -> None:
         """Have the offer made into calls about which detection has been silent for too long, and look again when the

@@ -5,12 +5,10 @@ from __future__ import annotations
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 
 from letstalk.http import limit_windows as limit_windows  # registers the schemes that are named below
 
-login_manager = LoginManager()
 csrf = CSRFProtect()
 
 

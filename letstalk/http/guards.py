@@ -236,7 +236,7 @@ def _authenticate_token(presented: str) -> Actor:
     # API tokens first: they are what almost every request carries, and it costs them nothing.
     if presented.startswith(API_TOKEN_START) or presented.count(".") != 2:
         return services().tokens.authenticate(presented, remote_address())
-    return services().people.access_tokens.authenticate(presented, remote_address())
+    return services().accounts.access_tokens.authenticate(presented, remote_address())
 
 
 def _check_form() -> None:

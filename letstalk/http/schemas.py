@@ -68,7 +68,7 @@ def _read_whole_float(value: object) -> object:
 WHOLE = BeforeValidator(_read_whole_float)
 """Beside `int`, after its bounds: an integer as JSON Schema means it, to which `300.0` belongs."""
 
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 

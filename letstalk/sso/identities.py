@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
-from letstalk.accounts.models import Account, AccountState, NewAccount, Role
+from letstalk.accounts import repository as account_repository
+from letstalk.accounts.models import Account, AccountState, NewAccount, Role, usernames_for
 from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
@@ -16,8 +16,8 @@ from letstalk.core.errors import InsufficientScope
 from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
-from letstalk.sso import repository as links
-from letstalk.sso.models import Identity, usernames_for
+from letstalk.sso import repository
+from letstalk.sso.models import Identity
 from letstalk.sso.provider import IdentityRefused
 
 log = get_logger(__name__)
@@ -58,41 +58,41 @@ class IdentityService:
         if not actor.is_admin:
             raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
         with self._db.write() as connection:
-            forgotten = links.delete_identities(connection, account_id)
+            forgotten = repository.delete_identities(connection, account_id)
             for issuer, _ in forgotten:
                 detail = {"issuer": issuer}
                 self._audit.record(connection, actor, "identity.unlinked", account_id=account_id, detail=detail)
         return len(forgotten)
 
     def _find(self, connection: Connection, identity: Identity) -> Account | None:
-        account_id = links.find_account_of_identity(connection, identity.issuer, identity.subject)
-        return None if account_id is None else storage.get_account(connection, account_id, hold=True)
+        account_id = repository.find_account_of_identity(connection, identity.issuer, identity.subject)
+        return None if account_id is None else account_repository.get_account(connection, account_id, hold=True)
 
     def _link(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
         email = identity.verified_email
         if email is None:
             raise IdentityRefused("no verified e-mail address")
-        account = storage.find_by_email(connection, email)
+        account = account_repository.find_by_email(connection, email)
         if account is None:
             if sign_up is None:
                 raise IdentityRefused("no account")
             username = self._free_username(connection, identity.name, email)
             account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
-        elif links.has_identity_of(connection, identity.issuer, account.account_id):
+        elif repository.has_identity_of(connection, identity.issuer, account.account_id):
             raise IdentityRefused("the account is linked with another subject")
         elif account.state is AccountState.INVITED:
             username = self._free_username(connection, identity.name, email)
             account = self._accounts.activate(connection, account.account_id, username=username)
         elif account.state is AccountState.UNVERIFIED:
-            storage.update_account(connection, replace(account, phone=None, second_factor=False))
-            storage.clear_password(connection, account.account_id)
+            account_repository.update_account(connection, replace(account, phone=None, second_factor=False))
+            account_repository.clear_password(connection, account.account_id)
             account = self._accounts.activate(connection, account.account_id)
         if account.is_active:
             self._insert(connection, identity, account)
         return account
 
     def _insert(self, connection: Connection, identity: Identity, account: Account) -> None:
-        links.insert_identity(connection, identity.issuer, identity.subject, account.account_id, self._clock())
+        repository.insert_identity(connection, identity.issuer, identity.subject, account.account_id, self._clock())
         detail = {"issuer": identity.issuer}
         self._audit.record(connection, None, "identity.linked", account_id=account.account_id, detail=detail)
         log.info("identity_linked", account_id=account.account_id, issuer=identity.issuer)
@@ -100,4 +100,4 @@ class IdentityService:
     @staticmethod
     def _free_username(connection: Connection, name: str, email: str) -> str:
         names = usernames_for(name, email)
-        return next(each for each in names if storage.find_by_username(connection, each) is None)
+        return next(each for each in names if account_repository.find_by_username(connection, each) is None)

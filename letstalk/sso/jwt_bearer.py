@@ -14,12 +14,12 @@ from letstalk.core.errors import InvalidCredentials, InvalidToken, Unavailable
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.sso import repository as storage
+from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
-    from letstalk.sso.jwt_issuers import ForeignToken, JwtIssuers
+    from letstalk.sso.jwt_issuers import JwtIssuers, VerifiedJwt
 
 log = get_logger(__name__)
 
@@ -27,7 +27,7 @@ METHOD = "jwt"
 RETRY_SECONDS = 30
 
 
-class ForeignTokenService:
+class JwtBearerService:
     def __init__(
         self,
         db: Database,
@@ -59,7 +59,7 @@ class ForeignTokenService:
             with self._db.write() as connection:
                 account = self._identities.admit(connection, token.identity, self._sign_up.get(token.identity.issuer))
                 # Last, so that a token is not lost to someone whom an admin has yet to let in.
-                if not storage.spend_jwt(connection, _hash(token), datetime.fromtimestamp(token.expires_at, UTC)):
+                if not repository.spend_jwt(connection, _hash(token), datetime.fromtimestamp(token.expires_at, UTC)):
                     raise IdentityRefused("used before")
             self._sign_ins.require_second_factor(account, METHOD)
             signed_in = self._sign_ins.start_session(account.account_id, device, METHOD)
@@ -76,6 +76,6 @@ class ForeignTokenService:
         return signed_in
 
 
-def _hash(token: ForeignToken) -> bytes:
+def _hash(token: VerifiedJwt) -> bytes:
     """Ids are unique only to their issuer (RFC 7519, section 4.1.7)."""
     return hashlib.sha256(f"{token.identity.issuer}\0{token.token_id}".encode("utf-8", "surrogatepass")).digest()

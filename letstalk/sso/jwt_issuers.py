@@ -23,8 +23,8 @@ from letstalk.sso.keys import (
     PublishedKeys,
     read_signed,
 )
-from letstalk.sso.models import Identity, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, JwtIssuerOptions
+from letstalk.sso.models import Identity, JwtIssuerOptions, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused
 
 MAX_ID_LENGTH = 255
 # A token is remembered until it has expired: one that is good for years would be remembered for years.
@@ -32,7 +32,7 @@ LONGEST_LIFE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignToken:
+class VerifiedJwt:
     """A JWT that holds in every respect but one: whether it was used before. `expires_at` is in Unix seconds."""
 
     identity: Identity
@@ -57,7 +57,7 @@ class JwtIssuers:
                 raise ValueError(f"{options.issuer} stands there twice")
             self._issuers[options.issuer] = (options, _key_ring(options, monotonic))
 
-    def read(self, text: str) -> ForeignToken:
+    def read(self, text: str) -> VerifiedJwt:
         """What `text` says, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
         found = self._issuers.get(_peek_at_issuer(text))
         if found is None:
@@ -65,7 +65,7 @@ class JwtIssuers:
         options, keys = found
         claims = read_signed(text, keys, options.algorithms).claims
         self._check(claims, options)
-        return ForeignToken(
+        return VerifiedJwt(
             identity=Identity(
                 issuer=options.issuer,
                 subject=claims["sub"],

@@ -21,8 +21,8 @@ from letstalk.core.clock import Clock
 from letstalk.sso.caches import Memory
 from letstalk.sso.connections import ProviderClient, check_address, get_json
 from letstalk.sso.keys import KEY_TYPE_OF, LEEWAY_SECONDS, MALFORMED, PublishedKeys, read_signed
-from letstalk.sso.models import Identity, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, OpenIdOptions, ProviderUnavailable
+from letstalk.sso.models import Identity, OpenIdOptions, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 # Authlib knows no hash for Ed25519 by its new name, which an ID token's `at_hash` needs.

@@ -1,12 +1,15 @@
-"""What is agreed with those whose word we take on who a person is, and what can go wrong with it."""
+"""Building the providers that the settings name, and the errors of asking them.
+
+What speaks HTTP takes long to import, so it is imported only where a provider is named.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from letstalk.core.clock import Clock
+from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
 
 if TYPE_CHECKING:
     from letstalk.sso.jwt_issuers import JwtIssuers
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class IdentityRefused(Exception):
-    """What was presented proves nothing. `reason` is for the log and the audit trail, never for an answer."""
+    """The presented code or token proves nothing. `reason` is for the log and the audit trail, never for a response."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,39 +25,15 @@ class IdentityRefused(Exception):
 
 
 class ProviderUnavailable(Exception):
-    """The provider did not answer, or with something that it should not: ask again later."""
+    """The provider did not respond, or its response is invalid: try again later."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class OpenIdOptions:
-    """One OpenID Connect provider. Without a secret we are a public client, whom PKCE alone protects."""
-
-    issuer: str
-    client_id: str
-    client_secret: str | None
-    scopes: str
-    redirect_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class JwtIssuerOptions:
-    """An issuer of JWTs to sign in with. `algorithms` are the only ones that count; the key is `public_key` (PEM), or
-    among those published at `jwks_url`.
-    """
-
-    issuer: str
-    audience: str
-    algorithms: tuple[str, ...]
-    jwks_url: str | None = None
-    public_key: str | None = None
-
-
 def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
-    """None where there is none."""
+    """None without `options`."""
     if options is None:
         return None
     from letstalk.sso.openid import OpenIdProvider
@@ -63,7 +42,7 @@ def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenId
 
 
 def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
-    """None where there is none. Raises ValueError for keys or algorithms that can't be used."""
+    """None without `issuers`. Raises ValueError for keys or algorithms that can't be used."""
     if not issuers:
         return None
     from letstalk.sso.jwt_issuers import JwtIssuers

@@ -34,7 +34,7 @@ class CallbackQuery(Query):
     error: str | SkipJsonSchema[None] = None
 
 
-class SingleSignOnAnswer(ResponseModel):
+class SingleSignOnResponse(ResponseModel):
     """Whether there is single sign-on, and where it begins."""
 
     model_config = with_example(
@@ -46,7 +46,7 @@ class SingleSignOnAnswer(ResponseModel):
     start_url: str | None = Field(description="Where to send the browser; it takes `next`.")
 
     @classmethod
-    def of(cls, options: SingleSignOnOptions | None) -> SingleSignOnAnswer:
+    def of(cls, options: SingleSignOnOptions | None) -> SingleSignOnResponse:
         if options is None:
             return cls(configured=False, name=None, start_url=None)
         return cls(configured=True, name=options.name, start_url=options.start_url)

@@ -16,7 +16,7 @@ from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.sso import repository as storage
+from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
@@ -93,7 +93,7 @@ class SingleSignOnService:
         with self._db.write() as connection:
             now = self._clock()
             expires_at = now + timedelta(seconds=ATTEMPT_SECONDS)
-            storage.insert_attempt(connection, _hash(state, browser), row, now=now, expires_at=expires_at)
+            repository.insert_attempt(connection, _hash(state, browser), row, now=now, expires_at=expires_at)
         return url
 
     def finish(self, callback: Callback, browser: str | None, device: Device) -> tuple[Account, str | None]:
@@ -129,7 +129,7 @@ class SingleSignOnService:
         if not callback.state or not browser or max(map(len, (callback.state, callback.code))) > MAX_ANSWER_LENGTH:
             raise IdentityRefused("state")
         with self._db.write() as connection:
-            attempt = storage.use_attempt(connection, _hash(callback.state, browser), self._clock())
+            attempt = repository.use_attempt(connection, _hash(callback.state, browser), self._clock())
         if attempt is None:
             raise IdentityRefused("state")
         if callback.error is None and not (callback.code and callback.code.isprintable()):

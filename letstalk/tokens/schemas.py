@@ -16,11 +16,11 @@ from letstalk.core.scopes import SCOPE_NAMES
 from letstalk.http.schemas import (
     WHOLE,
     ApiModel,
-    Moment,
     PageQuery,
     PlainText,
     Query,
     ResponseModel,
+    Timestamp,
     Uuid,
     with_example,
 )
@@ -129,12 +129,12 @@ class IssuedTokenAnswer(ResponseModel):
 
     token_id: Uuid
     token: str
-    created_at: Moment
+    created_at: Timestamp
     scopes: list[ScopeName]
     user_id: str
     name: str | None
     prefix: str = Field(description="The public beginning of the token, to recognise it by.")
-    expires_at: Moment | None
+    expires_at: Timestamp | None
 
     @classmethod
     def of(cls, issued: IssuedToken) -> IssuedTokenAnswer:
@@ -158,10 +158,10 @@ class TokenEntry(ResponseModel):
     user_id: str
     name: str | None
     prefix: str
-    created_at: Moment
-    last_used: Moment | None
-    expires_at: Moment | None
-    revoked_at: Moment | None
+    created_at: Timestamp
+    last_used: Timestamp | None
+    expires_at: Timestamp | None
+    revoked_at: Timestamp | None
     scopes: list[ScopeName]
     requests_total: int
 

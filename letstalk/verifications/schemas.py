@@ -12,11 +12,11 @@ from letstalk.calls.models import CallStatus
 from letstalk.http.schemas import (
     WHOLE,
     ApiModel,
-    Moment,
     PageQuery,
     PlainText,
     Query,
     ResponseModel,
+    Timestamp,
     Uuid,
     with_example,
     with_examples,
@@ -191,7 +191,7 @@ class SendAnswer(ResponseModel):
     status: Literal["pending"]
     call_status: CallStatus
     phone: E164
-    expires_at: Moment
+    expires_at: Timestamp
     expires_in: int = Field(ge=0, le=MAX_TTL_SECONDS, description="Seconds that are left of it.")
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
@@ -215,13 +215,13 @@ class VerifyAnswer(ResponseModel):
     status: Literal["approved"]
     verification_id: Uuid
     phone: E164
-    approved_at: Moment
+    approved_at: Timestamp
 
 
 class CallEventAnswer(ResponseModel):
     """One thing that happened in a call."""
 
-    at: Moment
+    at: Timestamp
     type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
 
 
@@ -231,8 +231,8 @@ class CallAnswer(ResponseModel):
     call_id: Uuid
     status: CallStatus
     reason: str | None = Field(description="Why the call ended, or waits again, in a sentence.")
-    created_at: Moment
-    ended_at: Moment | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
     events: list[CallEventAnswer]
 
 
@@ -242,9 +242,9 @@ class VerificationSummary(ResponseModel):
     verification_id: Uuid
     phone: E164
     status: VerificationStatus
-    created_at: Moment
-    expires_at: Moment
-    approved_at: Moment | None
+    created_at: Timestamp
+    expires_at: Timestamp
+    approved_at: Timestamp | None
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
     locale: str | None

@@ -64,7 +64,7 @@ class WorkQueue:
         self._offer_codes = task(name="offer_codes", priority=1)(lambda: self._bound.sweeps.offer_codes())
         # Calls first: a mail can wait for a while.
         self._deliver_mail = task(name="deliver_mail", priority=-1)(
-            lambda mail_id: self._bound.people.mails.deliver(mail_id)
+            lambda mail_id: self._bound.accounts.mails.deliver(mail_id)
         )
 
     @property
