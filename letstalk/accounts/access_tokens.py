@@ -57,14 +57,14 @@ def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
 
 
 def find_current_signing_key(connection: Connection) -> SigningKeyRow | None:
-    """The one that signs: the newest that is not retired."""
+    """The key that signs: the newest that is not retired."""
     statement = select(signing_keys).where(signing_keys.c.retired_at.is_(None))
     row = connection.execute(statement.order_by(signing_keys.c.created_at.desc()).limit(1)).one_or_none()
     return None if row is None else SigningKeyRow(*row)
 
 
 def retire_signing_keys(connection: Connection, now: datetime) -> int:
-    """Let none of the present keys sign any more. Returns how many there were."""
+    """Retire the present keys, which then sign no more. Returns how many there were."""
     present = signing_keys.c.retired_at.is_(None)
     return connection.execute(update(signing_keys).where(present).values(retired_at=now)).rowcount
 
@@ -73,12 +73,12 @@ log = get_logger(__name__)
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
-# Not this server's address: several with one database are one issuer. Installations differ in their
+# Not the server's address: all servers of one database are one issuer. Installations differ in their keys.
 ISSUER = "letstalk"
 AUDIENCE = "letstalk-api"
-# After a rotation the other servers go on signing with the old key for at most so long.
+# After a rotation the other servers sign with the old key for at most this long.
 REREAD_SECONDS = 30.0
-# How much longer than its last token a retired key is kept: the servers' clocks differ, and see REREAD_SECONDS.
+# How long a retired key is kept after its last token expired: servers' clocks differ, and see REREAD_SECONDS.
 RETIRED_MARGIN = timedelta(minutes=5)
 SEEN_AGAIN_SECONDS = 300
 MAX_LENGTH = 4096
@@ -94,10 +94,10 @@ class _Key:
 
 
 class AccessTokenService:
-    """Makes access tokens and finds out whose they are.
+    """Makes access tokens and authenticates their owners.
 
-    Nobody is remembered: each request reads its session and account, so that an end, a change of role, a disabled
-    account and a new password hold at once on every server. Only keys are kept in memory.
+    Each request reads its session and account, so that the end of a session, a change of role, a disabled account and
+    a new password take effect at once on every server. Only keys are cached.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class AccessTokenService:
         self.ttl_seconds = ttl_seconds
 
     def sign(self, account: Account, session_id: str, epoch: int) -> str:
-        """A new access token of a session. Not within a transaction: the first one ever writes a key.
+        """A new access token for a session. Do not call it within a transaction: the first call ever writes a key.
 
         Raises LostKey when ENCRYPTION_KEYS no longer opens the key.
         """
@@ -140,9 +140,9 @@ class AccessTokenService:
         return jwt.encode(header, claims, key.private, algorithms=[ALGORITHM])
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """The person whose token it is, with the role and the grants that they have now.
+        """The person whose token it is, with their present role and grants.
 
-        Raises InvalidToken, the same for what is malformed, forged, expired or ended.
+        Raises InvalidToken, whether the token is malformed, forged or expired or its session has ended.
         """
         claims = self._read(presented)
         now = self._clock()
@@ -157,7 +157,7 @@ class AccessTokenService:
         return person_actor(account, session.session_id, address)
 
     def rotate_keys(self) -> str:
-        """A new key for the tokens from now on; those before verify until they expire. Returns its id."""
+        """Sign with a new key from now on. Existing tokens stay valid until they expire. Returns the id of the key."""
         private = Ed25519PrivateKey.generate()
         kid = str(uuid4())
         with self._db.write() as connection:
@@ -170,7 +170,7 @@ class AccessTokenService:
         return kid
 
     def retired_before(self) -> datetime:
-        """When a key must have been retired for no token of it to be left."""
+        """No token of a key that was retired before this time is still valid."""
         return self._clock() - timedelta(seconds=self.ttl_seconds) - RETIRED_MARGIN
 
     def _read(self, presented: str) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class AccessTokenService:
             raise InvalidToken
         try:
             token = jwt.decode(presented, self._verifying_key, algorithms=[ALGORITHM])
-        # What else a stranger's text makes the library raise is no reason for another answer.
+        # Whatever error an invalid token causes in the library, the response is the same.
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise InvalidToken from None
         claims: dict[str, Any] = token.claims
@@ -200,7 +200,7 @@ class AccessTokenService:
         return key.public
 
     def _load(self, kid: object) -> _Key:
-        """A key that another server made. Costs whoever invents key ids one look-up each, as any request does."""
+        """A key that another server made. An invented key id costs one query, as any request does."""
         if not isinstance(kid, str) or not _is_uuid(kid):
             raise InvalidToken
         with self._db.read() as connection:
@@ -229,7 +229,7 @@ class AccessTokenService:
                 insert_signing_key(connection, str(uuid4()), sealed, self._clock())
                 row = find_current_signing_key(connection)
         if row is None:
-            raise RuntimeError("the signing key that was just made is gone")
+            raise RuntimeError("the new signing key is missing")
         return row
 
     def _keep(self, row: SigningKeyRow) -> _Key:

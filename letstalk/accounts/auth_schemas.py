@@ -37,7 +37,7 @@ class LoginRequest(ApiModel):
 
 
 class SecondFactorRequest(ApiModel):
-    """What a refused sign-in named, and the code that the phone heard."""
+    """The challenge from `second_factor_required`, and the code that the phone heard."""
 
     model_config = with_example({"challenge": "h0mB0yJ4k1nW…", "code": "042917"})
 
@@ -54,7 +54,7 @@ class RefreshRequest(ApiModel):
 
 
 class LogoutRequest(ApiModel):
-    """Whether to end every session of the account. May be left out, and so may the body."""
+    """Whether to end every session of the account. The field and the body may be omitted."""
 
     model_config = with_example({"everywhere": True})
 
@@ -62,7 +62,7 @@ class LogoutRequest(ApiModel):
 
 
 class PasswordRequest(ApiModel):
-    """The password as it is, and as it is to be."""
+    """The current password and the new one."""
 
     model_config = with_example(
         {"current_password": "correct horse battery staple", "new_password": "every cloud has its own weather"}
@@ -103,12 +103,12 @@ LINK = "ltl_8c1f0b…"
 
 LinkToken = Annotated[
     PlainText,
-    Field(min_length=1, max_length=1000, description="What stands behind `#token=` in the link; or the whole link."),
+    Field(min_length=1, max_length=1000, description="What follows `#token=` in the link, or the whole link."),
 ]
 
 
 class RegistrationRequest(ApiModel):
-    """A name, an e-mail address and a password, all of one's own choice."""
+    """A username, an e-mail address and a password."""
 
     model_config = with_example(
         {"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"}
@@ -120,7 +120,7 @@ class RegistrationRequest(ApiModel):
 
 
 class AddressRequest(ApiModel):
-    """The e-mail address of an account, as far as somebody has one."""
+    """The e-mail address of an account."""
 
     model_config = with_example({"email": "ada@example.com"})
 
@@ -128,7 +128,7 @@ class AddressRequest(ApiModel):
 
 
 class LinkRequest(ApiModel):
-    """A link that was mailed."""
+    """A link from a mail."""
 
     model_config = with_example({"token": LINK})
 
@@ -136,7 +136,7 @@ class LinkRequest(ApiModel):
 
 
 class ResetRequest(ApiModel):
-    """A link that was mailed, and the password to be."""
+    """A link from a mail, and the new password."""
 
     model_config = with_example({"token": LINK, "new_password": "every cloud has its own weather"})
 
@@ -145,7 +145,7 @@ class ResetRequest(ApiModel):
 
 
 class RegistrationResponse(ResponseModel):
-    """A link is on its way: the same for every address."""
+    """A link is being mailed. The response is the same for every address."""
 
     model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
 
@@ -153,7 +153,7 @@ class RegistrationResponse(ResponseModel):
 
 
 class SentResponse(ResponseModel):
-    """The same for every address, whether somebody has it or not."""
+    """The same for every address, whether an account has it or not."""
 
     model_config = with_example({"message": "If the address has an account that needs it, we mail a link to it."})
 
@@ -169,7 +169,7 @@ class VerifiedResponse(ResponseModel):
 
 
 class PasswordResetResponse(ResponseModel):
-    """The new password works, and nobody is signed in."""
+    """The new password works. Nobody is signed in by this."""
 
     model_config = with_example({"message": "Your password is changed. Sign in with the new one."})
 
@@ -180,7 +180,7 @@ EXPIRES = "2026-11-27T17:00:00.000Z"
 
 
 class InvitationRequest(ApiModel):
-    """Whom to invite, as what, with the owners that are granted to them."""
+    """Whom to invite, with which role, and which owners are granted."""
 
     model_config = with_example({"email": "ada@example.com", "role": "developer", "user_ids": ["acme"]})
 
@@ -190,7 +190,7 @@ class InvitationRequest(ApiModel):
 
 
 class InvitationAcceptance(ApiModel):
-    """The link, and the name and password that the invited person has chosen."""
+    """The link, and the username and password that the invited person has chosen."""
 
     model_config = with_example({"token": LINK, "username": "ada", "password": "correct horse battery staple"})
 
@@ -200,7 +200,7 @@ class InvitationAcceptance(ApiModel):
 
 
 class InvitationResponse(ResponseModel):
-    """The only answer that holds `link`: whoever has it can take the account."""
+    """The only response that contains `link`. The first person to open it gets the account."""
 
     model_config = with_example(
         {
@@ -218,9 +218,9 @@ class InvitationResponse(ResponseModel):
     email: str
     role: Role
     user_ids: list[str]
-    link: str = Field(description="To be opened once. A path alone where the service does not know its PUBLIC_URL.")
+    link: str = Field(description="It works once. It is only a path if PUBLIC_URL is not set.")
     expires_at: Timestamp
-    mailed: bool = Field(description="Whether it is on its way by mail; if not, hand it over yourself.")
+    mailed: bool = Field(description="Whether it is being mailed. If not, send it to the person yourself.")
 
     @classmethod
     def of(cls, invitation: Invitation) -> InvitationResponse:

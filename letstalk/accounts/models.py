@@ -1,4 +1,4 @@
-"""People: their accounts, what their role lets them do, and how they are named."""
+"""Accounts: their data, the rights of a role, the rules for names and addresses, and changes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from itertools import count
 from typing import Any
 
 from letstalk.core.actors import Actor, ActorKind
-from letstalk.core.errors import InvalidRequest
+from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.tokens.changes import UNSET, Unset
 from letstalk.tokens.models import DEFAULT_USER_ID, RESERVED_PREFIX, check_user_id
 
-# Owner of the calls with which this service asks its own people for a second factor.
+# The owner of the calls that give people their codes when they sign in to this service.
 SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
 
 MIN_USERNAME_LENGTH = 2
@@ -28,7 +28,7 @@ MAX_GRANTS = 100
 MAX_USER_AGENT_LENGTH = 300
 
 _USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{{MIN_USERNAME_LENGTH - 1},{MAX_USERNAME_LENGTH - 1}}}")
-# Loose on purpose: whether an address exists, only a mail to it tells. What could break a header is refused.
+# Loose on purpose: only a mail tells whether an address exists. What could break a header is rejected.
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@<>()\[\],;:\\\"]+\.[^\s@<>()\[\],;:\\\".]+")
 
 
@@ -39,10 +39,10 @@ class Role(StrEnum):
 
 
 class AccountState(StrEnum):
-    INVITED = "invited"  # has a link, and neither name nor password yet
-    UNVERIFIED = "unverified"  # registered, the e-mail address not yet proven
+    INVITED = "invited"  # has a link, and neither username nor password yet
+    UNVERIFIED = "unverified"  # registered, the e-mail address not proven yet
     ACTIVE = "active"  # may sign in
-    DISABLED = "disabled"  # may not, until an admin says otherwise
+    DISABLED = "disabled"  # may not sign in until an admin enables it
 
 
 class SessionKind(StrEnum):
@@ -59,10 +59,10 @@ _SCOPES: dict[Role, frozenset[Scope]] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is on record of a person, nothing secret in it.
+    """An account, without its secrets.
 
-    `username` is None for one who was invited and has not come yet; `phone` is E.164. `user_ids` are the owners
-    granted, in order; an admin needs none. `second_factor` is the person's own wish, their role may ask for it too.
+    `username` is None until an invited person accepts; `phone` is E.164. `user_ids` are the granted owners, sorted; an
+    admin needs none. `second_factor` is the person's own setting; their role may require one as well.
     """
 
     account_id: str
@@ -84,7 +84,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountSession:
-    """A session as it is listed. `method` is how it was signed in to: password, sso, jwt, invitation…"""
+    """A session without its secrets. `method` is how the person signed in: password, sso, jwt, invitation…"""
 
     session_id: str
     account_id: str
@@ -110,21 +110,21 @@ class SignInProvider:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where someone signs in from: the address of the connection, and what the program calls itself."""
+    """What a person signs in with: the address of the connection, and the name that the program gives itself."""
 
     address: str
     user_agent: str = ""
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
-    """What a role may do, in the words of tokens."""
+    """The scopes that a role has."""
     return _SCOPES[role]
 
 
 def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
-    """The actor that `account` is in one of its sessions.
+    """The actor for `account` in one of its sessions.
 
-    It acts for the only owner granted, an admin for the default one; with several, for none until one is named.
+    It acts for its only granted owner, and an admin for the default owner. With several, a request must name one.
     """
     user_ids = frozenset(account.user_ids)
     user_id = account.user_ids[0] if len(user_ids) == 1 else ""
@@ -139,10 +139,16 @@ def person_actor(account: Account, session_id: str, address: str | None = None) 
     )
 
 
+def ensure_admin(actor: Actor) -> None:
+    """Raises InsufficientScope unless `actor` is an admin."""
+    if not actor.is_admin:
+        raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+
+
 def check_username(username: str) -> str:
     """`username` itself. Raises InvalidRequest unless it is 2 to 64 letters, digits, dots, hyphens and underscores.
 
-    Plain letters only, so that no name looks like another; no @, so that none looks like an e-mail address.
+    ASCII letters only, so that no name looks like another; no @, so that no name looks like an e-mail address.
     """
     if not _USERNAME.fullmatch(username):
         raise InvalidRequest.in_field(
@@ -154,7 +160,7 @@ def check_username(username: str) -> str:
 
 
 def check_email(email: str) -> str:
-    """`email` without spaces around it, otherwise as given. Raises InvalidRequest for what can't be an address."""
+    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address."""
     email = email.strip()
     is_plain = not any(unicodedata.category(character)[0] in "CZ" for character in email)
     if len(email) > MAX_EMAIL_LENGTH or not is_plain or not _EMAIL.fullmatch(email):
@@ -171,7 +177,7 @@ def check_role(name: str) -> Role:
 
 
 def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
-    """`user_ids`, each once, sorted. Raises InvalidRequest for one that can't be, and for more than 100."""
+    """`user_ids` without duplicates, sorted. Raises InvalidRequest for an invalid one and for more than 100."""
     try:
         grants = tuple(sorted({check_user_id(user_id) for user_id in user_ids}))
     except InvalidRequest as error:
@@ -199,13 +205,13 @@ def _as_username(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What a username or an e-mail address is compared by: two that differ in case only are one."""
+    """The key by which usernames and e-mail addresses are compared, regardless of case."""
     return unicodedata.normalize("NFKC", name.strip()).casefold()
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """Someone to be put on record. `state` INVITED needs neither `username` nor `password`."""
+    """An account to create. With `state` INVITED it needs neither `username` nor `password`."""
 
     email: str
     username: str | None = None
@@ -219,7 +225,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class AccountChanges:
-    """What is to be changed; UNSET stays as it is. `phone` None takes it away, and the second factor with it."""
+    """The changes; UNSET leaves a value as it is. `phone` None removes the phone, and the second factor with it."""
 
     username: str | Unset = UNSET
     email: str | Unset = UNSET
@@ -236,7 +242,7 @@ class AccountChanges:
 
     @property
     def changes_second_factor(self) -> bool:
-        """Whether it changes with what else than the password someone signs in."""
+        """Whether it changes the phone or the second factor."""
         return self.phone is not UNSET or self.second_factor is not UNSET
 
 
@@ -267,12 +273,12 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
         given["state"] = _state_after(account, changes.disabled)
     changed = replace(account, **given)
     if changed.second_factor and changed.phone is None:
-        raise InvalidRequest.in_field("second_factor", "second_factor needs a phone.")
+        raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
     return changed
 
 
 def differences(before: Account, after: Account) -> dict[str, Any]:
-    """What a change did, for the audit trail: of a phone only that it changed."""
+    """What changed, for the audit trail; of a phone only that it changed."""
     changed: dict[str, Any] = {}
     for name in ("username", "email", "role", "state", "second_factor"):
         if getattr(before, name) != getattr(after, name):

@@ -1,4 +1,4 @@
-"""One-time links: made, looked up, used up. Only a hash of each is kept, which is too little to make a link."""
+"""One-time links: make, look up, use up. Only the hash of a link is stored."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ def insert_link(
 
 
 def use_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> bool:
-    """Whether this very call used it up: not one that is unknown, used, expired or for another purpose. One statement,
-    so that of many at once one succeeds.
+    """Whether this call used up the link. It is one statement, so that of many concurrent calls one returns True; False
+    for a link that is unknown, used, expired or for another purpose.
     """
     statement = update(one_time_links).where(_live(token_hash, purpose, now)).values(used_at=now)
     return connection.execute(statement).rowcount == 1
 
 
 def find_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> LinkRow | None:
-    """A link that could be used now, which it still can afterwards."""
+    """A link that is still valid. It is not used up."""
     statement = select(one_time_links.c.account_id, one_time_links.c.expires_at)
     row = connection.execute(statement.where(_live(token_hash, purpose, now))).one_or_none()
     return None if row is None else LinkRow(*row)
 
 
 def end_links(connection: Connection, account_id: str, now: datetime, *, purpose: str | None = None) -> int:
-    """Let none of an account's links, or of those for one purpose, be used any more. Returns how many could be."""
+    """Make all links of an account invalid, or those for one purpose. Returns how many were valid."""
     unused = (one_time_links.c.account_id == account_id) & one_time_links.c.used_at.is_(None)
     if purpose is not None:
         unused &= one_time_links.c.purpose == purpose
@@ -82,7 +82,7 @@ def end_links(connection: Connection, account_id: str, now: datetime, *, purpose
 
 
 def list_made_since(connection: Connection, account_id: str, purpose: str, since: datetime) -> list[datetime]:
-    """When links of that purpose were made for an account, used or not."""
+    """When the links for that purpose were made for an account, used or not."""
     table = one_time_links.c
     mine = (table.account_id == account_id) & (table.purpose == purpose) & (table.created_at > since)
     return list(connection.execute(select(table.created_at).where(mine)).scalars())
@@ -96,14 +96,14 @@ def _live(token_hash: bytes, purpose: str, now: datetime) -> ColumnElement[bool]
 
 @dataclass(frozen=True, slots=True)
 class NewLink:
-    """`token` can be shown only now."""
+    """`token` can be shown only now, because its hash is stored."""
 
     token: str = field(repr=False)
     expires_at: datetime
 
 
 class LinkService:
-    """Each method runs in the caller's transaction, so that a link and what it leads to stand or fall together."""
+    """Each method runs in the transaction of the caller, so that a link and its effect are committed together."""
 
     def __init__(self, audit: AuditTrail, clock: Clock) -> None:
         self._audit = audit
@@ -112,9 +112,9 @@ class LinkService:
     def make_link(
         self, connection: Connection, purpose: LinkPurpose, account_id: str, *, actor: Actor | None = None
     ) -> NewLink:
-        """A new link for an account; those made before for the same purpose work no more."""
-        # Two at once must not both believe that theirs is the newest. Whoever needs both locks the account first.
-        repository.get_account(connection, account_id, hold=True)
+        """A new link for an account. Its earlier links for the same purpose become invalid."""
+        # Concurrent calls must not both be the newest link. A caller that locks both locks the account first.
+        repository.get_account(connection, account_id, for_update=True)
         now = self._clock()
         end_links(connection, account_id, now, purpose=purpose.value)
         token = new_token()
@@ -124,14 +124,14 @@ class LinkService:
         return NewLink(token, expires_at)
 
     def make_mailed_link(self, connection: Connection, purpose: LinkPurpose, account_id: str) -> NewLink | None:
-        """The same, for a mail that anyone may ask for; None when this account was mailed enough of late."""
-        repository.get_account(connection, account_id, hold=True)
+        """The same for a mail that anyone may request; None if the account was mailed too often recently."""
+        repository.get_account(connection, account_id, for_update=True)
         now = self._clock()
         made = list_made_since(connection, account_id, purpose.value, now - RECENT)
         return self.make_link(connection, purpose, account_id) if may_mail_another(made, now) else None
 
     def look_at(self, connection: Connection, purpose: LinkPurpose, text: str) -> LinkRow:
-        """Whose link it is and until when, without using it up. Raises InvalidLink."""
+        """The account of a link and when it expires. The link is not used up. Raises InvalidLink."""
         token = read_token(text)
         found = None if token is None else find_link(connection, _hash(token), purpose.value, self._clock())
         if found is None:
@@ -139,12 +139,12 @@ class LinkService:
         return found
 
     def use_link(self, connection: Connection, purpose: LinkPurpose, text: str) -> Account:
-        """Use a link up, given as its token or as the whole address. Returns the account that it is for, held.
+        """Use up a link, given as its token or as the whole address. Returns its account, locked.
 
-        Raises InvalidLink, the same for what is unknown, used, superseded, expired, malformed or for another purpose.
+        Raises InvalidLink, whether the link is unknown, used, replaced, expired, malformed or for another purpose.
         """
         account_id = self.look_at(connection, purpose, text).account_id
-        account = repository.get_account(connection, account_id, hold=True)
+        account = repository.get_account(connection, account_id, for_update=True)
         is_first = use_link(connection, _hash(read_token(text) or ""), purpose.value, self._clock())
         if account is None or not is_first:
             raise InvalidLink

@@ -42,10 +42,10 @@ sessions = Table(
 
 @dataclass(frozen=True, slots=True)
 class OwnerSessionRow:
-    """A session that was signed in to. `id_hash` is the SHA-256 of the id that the browser holds.
+    """A session of the built-in owner. `id_hash` is the SHA-256 of the id that the browser holds.
 
-    `password_mark` is the HMAC of the password under that id: it changes with the password, and a copy of the
-    database, which has no id, cannot be used to try passwords against it.
+    `password_mark` is the HMAC of the password with that id as the key. It changes with the password, and a copy of the
+    database, which does not contain the id, cannot be used to guess passwords.
     """
 
     id_hash: bytes
@@ -73,20 +73,20 @@ def insert_session(connection: Connection, row: OwnerSessionRow) -> None:
 
 
 def find_live_mark(connection: Connection, id_hash: bytes, now: datetime) -> bytes | None:
-    """The password mark of a session that has neither ended nor expired; None without one."""
+    """The password mark of a session that has neither ended nor expired, else None."""
     mark: bytes | None = connection.execute(_LIVE_MARK, {"id_hash": id_hash, "now": now}).scalar()
     return mark
 
 
 def end_session(connection: Connection, id_hash: bytes, now: datetime) -> bool:
-    """Whether a live session was ended by this very call."""
+    """Whether this call ended a live session."""
     live = and_(sessions.c.id_hash == id_hash, sessions.c.ended_at.is_(None))
     return connection.execute(update(sessions).where(live).values(ended_at=now)).rowcount == 1
 
 
-def delete_sessions_expired_before(connection: Connection, moment: datetime) -> int:
-    """How many rows were of no use any more."""
-    return connection.execute(delete(sessions).where(sessions.c.expires_at < moment)).rowcount
+def delete_sessions_expired_before(connection: Connection, time: datetime) -> int:
+    """Returns how many rows were deleted."""
+    return connection.execute(delete(sessions).where(sessions.c.expires_at < time)).rowcount
 
 
 log = get_logger(__name__)
@@ -95,12 +95,12 @@ SESSION_ID_BYTES = 32
 
 
 class OwnerSessionService:
-    """Sessions live in the database, so that signing out ends one everywhere, also for a copied cookie."""
+    """Sessions are stored in the database, so that signing out ends them everywhere, also for a copied cookie."""
 
     def __init__(
         self, db: Database, password: str, clock: Clock, lifetime_seconds: int = 12 * 3600, *, is_open: bool = True
     ) -> None:
-        """Unless `is_open` the password signs nobody in, and who is signed in by it is so no more."""
+        """With `is_open` False the password signs nobody in, and existing sessions are invalid."""
         self._db = db
         self._password = password.encode("utf-8", "surrogatepass")
         self._clock = clock
@@ -108,7 +108,7 @@ class OwnerSessionService:
         self._lifetime = timedelta(seconds=lifetime_seconds)
 
     def sign_in(self, password: str, address: str) -> str:
-        """A new session's id: 256 random bits, known to nobody but the browser that gets it.
+        """The id of a new session: 256 random bits, for the browser alone.
 
         Raises NotAuthenticated (`wrong_password`). `address` is only for the log.
         """
@@ -127,7 +127,7 @@ class OwnerSessionService:
         return session_id
 
     def is_live(self, session_id: str) -> bool:
-        """Whether the session was signed in to, with the password as it is now, and has neither ended nor expired."""
+        """Whether the session was started with the present password and has neither ended nor expired."""
         if not self.is_open:
             return False
         with self._db.read() as connection:
@@ -135,7 +135,7 @@ class OwnerSessionService:
         return mark is not None and hmac.compare_digest(mark, self._mark(session_id))
 
     def sign_out(self, session_id: str) -> bool:
-        """Whether a session was ended: not so for one that was over already, or never was."""
+        """Whether this call ended a live session."""
         with self._db.write() as connection:
             ended = end_session(connection, _hash(session_id), self._clock())
         if ended:
@@ -143,7 +143,7 @@ class OwnerSessionService:
         return ended
 
     def _is_password(self, presented: str) -> bool:
-        # Digests of one length, so that the time to compare tells neither the length nor where they part.
+        # Digests of one length: the time to compare reveals neither the length nor the first difference.
         digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
         is_equal = hmac.compare_digest(digest, hashlib.sha256(self._password).digest())
         return is_equal and self.is_open

@@ -26,34 +26,34 @@ from letstalk.observability.metrics import lost_keys_total
 
 MAX_PASSWORD_LENGTH = 256
 CLASSIC_HISTORY = 5
-_SMALLEST_NAME = 4  # of one or two letters every password holds some
+_SMALLEST_NAME = 4  # almost every password contains names of one or two letters
 
 
 class PasswordRules(StrEnum):
-    NIST = "nist"  # 12 characters at least, none that is commonly used, no forced mix
-    CLASSIC = "classic"  # 8 characters and a mix, none of the last five
+    NIST = "nist"  # at least 12 characters, not commonly used, no mix required
+    CLASSIC = "classic"  # at least 8 characters, a mix of kinds, none of the last five
 
 
 _MIN_LENGTH = {PasswordRules.NIST: 12, PasswordRules.CLASSIC: 8}
 
 
 _IN_WORDS = {
-    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and nothing that is easily guessed. "
-    "A few words that nobody else would put together are fine.",
-    PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, among them a small letter, a "
-    f"capital one, a digit and a sign; none of your last {CLASSIC_HISTORY}.",
+    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and not easy to guess. "
+    "A few words that nobody else would combine are fine.",
+    PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, with a lower-case letter, an "
+    f"upper-case letter, a digit and a symbol; none of your last {CLASSIC_HISTORY} passwords.",
 }
 
 
 def describe_rules(rules: PasswordRules) -> str:
-    """What to tell whoever chooses one."""
+    """The rules in a sentence for the person who chooses a password."""
     return _IN_WORDS[rules]
 
 
 def normalise_password(password: str) -> str:
-    """`password` in NFKC, so that two keyboards that write one letter differently agree.
+    """`password` in NFKC, so that different keyboards write the same password.
 
-    Raises InvalidRequest for what is no text (a lone surrogate).
+    Raises InvalidRequest for a lone surrogate, which is no text.
     """
     try:
         password.encode("utf-8")
@@ -65,10 +65,10 @@ def normalise_password(password: str) -> str:
 def check_password(
     password: str, rules: PasswordRules, *, names: Iterable[str], is_common: bool, field: str = "password"
 ) -> None:
-    """Refuse a new, normalised password that `rules` don't take, in our words about `field`.
+    """Raises WeakPassword if `rules` reject a new, normalised password. The errors are about `field`.
 
-    `names` are the person's own and the service's, in any case, that it must not be; `is_common` says whether a list
-    of what people use knows it. Raises WeakPassword.
+    `names` are those of the person and of the service, which the password must not consist of, in any case; `is_common`
+    says whether it is on a list of common passwords.
     """
     length = len(password)
     shortest = _MIN_LENGTH[rules]
@@ -76,16 +76,16 @@ def check_password(
         raise WeakPassword.in_field(field, f"{field} must have {shortest} to {MAX_PASSWORD_LENGTH} characters.")
     if rules is PasswordRules.CLASSIC and not _is_mixed(password):
         raise WeakPassword.in_field(
-            field, f"{field} must hold a small letter, a capital one, a digit and a character that is none of these."
+            field, f"{field} must contain a lower-case letter, an upper-case letter, a digit and a symbol."
         )
     if is_made_of_names(password, names):
-        raise WeakPassword.in_field(field, f"{field} must not be your name, your e-mail address or ours.")
+        raise WeakPassword.in_field(field, f"{field} must not be your name, your e-mail address or our name.")
     if is_common:
-        raise WeakPassword.in_field(field, f"{field} is one of those that are guessed first. Choose another one.")
+        raise WeakPassword.in_field(field, f"{field} is too easy to guess. Choose another password.")
 
 
 def is_made_of_names(password: str, names: Iterable[str]) -> bool:
-    """Whether nothing is left of `password` but digits and signs once the names are taken out of it."""
+    """Whether only digits and symbols are left of `password` once the names are removed from it."""
     rest = password.casefold()
     known = {part for name in names for part in _parts_of(name)}
     for part in sorted(known, key=len, reverse=True):
@@ -106,17 +106,17 @@ def _is_mixed(password: str) -> bool:
 
 log = get_logger(__name__)
 
-SCRYPT = "scrypt:32768:8:1"  # 32 MB and some 70 ms each
+SCRYPT = "scrypt:32768:8:1"  # 32 MB and about 70 ms for each hash
 AT_ONCE = 2
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 2
-# What can be guessed in so many tries is on everybody's list, or a small change of what is.
+# A password that takes fewer guesses is on a list of common passwords, or close to one.
 COMMON_GUESSES = 1_000_000
-MEASURED_LENGTH = 72  # the measure takes quadratic time, and what is longer has no need of it
+MEASURED_LENGTH = 72  # the estimate takes quadratic time, and longer passwords do not need it
 
 
 class PasswordService:
-    """Call no method within a database transaction: each takes long, and may wait for its turn."""
+    """Hashes and compares passwords. Call no method within a database transaction: each takes long and may wait."""
 
     def __init__(
         self,
@@ -128,8 +128,8 @@ class PasswordService:
         at_once: int = AT_ONCE,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
-        """`names` are the service's own. `scrypt` is the cost in Werkzeug's words; at most `at_once` hashes are
-        computed at a time, so that signing in can't take the machine's memory, nor every thread for long.
+        """`names` are those of the service. `scrypt` is the cost as Werkzeug writes it. At most `at_once` hashes are
+        computed at a time, so that sign-ins cannot use up the memory or all threads.
         """
         self._vault = vault
         self.rules = rules
@@ -143,25 +143,25 @@ class PasswordService:
     def check_new(
         self, password: str, names: Iterable[str], *, old: Sequence[str] = (), field: str = "password"
     ) -> str:
-        """`password`, normalised, where the rules take it for someone with `names` whose sealed passwords were `old`,
-        the newest first. Raises WeakPassword, InvalidRequest for what is no text, Unavailable.
+        """`password`, normalised, if the rules accept it for a person with `names` and the sealed former passwords
+        `old`, newest first. Raises WeakPassword; InvalidRequest for what is no text; Unavailable.
         """
         password = normalise_password(password)
         known = (*names, *self._names)
         is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
         check_password(password, self.rules, names=known, is_common=is_common, field=field)
         if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
-            raise WeakPassword.in_field(field, f"{field} must be none of the last {CLASSIC_HISTORY}.")
+            raise WeakPassword.in_field(field, f"{field} must not be one of your last {CLASSIC_HISTORY} passwords.")
         return password
 
     def seal(self, password: str) -> str:
-        """What to keep of a normalised password. Raises Unavailable."""
+        """The encrypted hash of a normalised password, to store. Raises Unavailable."""
         with self._turn():
             hashed = generate_password_hash(password, method=self._scrypt)
         return self._vault.encrypt(hashed.encode("ascii"))
 
     def is_right(self, password: str, sealed: str | None) -> bool:
-        """Whether `sealed` was kept of `password`; without one, False after the same work. Raises Unavailable."""
+        """Whether `sealed` is of `password`. Without `sealed` it is False after the same work. Raises Unavailable."""
         decoy = self._sealed_decoy()
         hashed = self._open(decoy if sealed is None else sealed, decoy)
         with self._turn():
@@ -169,7 +169,7 @@ class PasswordService:
         return is_equal and sealed is not None
 
     def _sealed_decoy(self) -> str:
-        """What is compared where there is no account, or no password, so that it costs what one that is there does."""
+        """Compared where there is no account or no password, so that the time does not reveal it."""
         with self._decoy_lock:
             if self._decoy is None:
                 self._decoy = self.seal(secrets.token_urlsafe(16))
@@ -184,11 +184,11 @@ class PasswordService:
             return self._vault.decrypt(decoy).decode("ascii")
 
     def _is_common(self, password: str, names: Sequence[str]) -> bool:
-        # Imported only where a password is chosen: its lists cost 10 MB.
+        # Imported only when a password is chosen, because its lists take 10 MB.
         from zxcvbn import zxcvbn
 
         if not password:
-            return True  # the measure knows no empty one
+            return True  # the estimate accepts no empty password
         with self._turn():
             measured = zxcvbn(password[:MEASURED_LENGTH], user_inputs=list(names), max_length=MEASURED_LENGTH)
         return bool(measured["guesses"] < COMMON_GUESSES)
@@ -196,7 +196,7 @@ class PasswordService:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         if not self._turns.acquire(timeout=self._wait_seconds):
-            sentence = "Too many people are signing in at this moment. Try again in a few seconds."
+            sentence = "Too many people are signing in right now. Try again in a few seconds."
             raise Unavailable(sentence, retry_after_seconds=RETRY_SECONDS)
         try:
             yield
@@ -218,9 +218,10 @@ class AccountPasswords:
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
     ) -> str:
-        """What to keep of a new password, once the rules have taken it. Takes long: never within a transaction.
+        """The encrypted hash of a new password, if the rules accept it. It takes long: do not call it within a
+        transaction.
 
-        Of an `account` its names and its old passwords are looked at too. Raises WeakPassword, InvalidRequest,
+        With `account` the rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest,
         Unavailable.
         """
         old: list[str] = []
@@ -241,13 +242,13 @@ class AccountPasswords:
         actor: Actor | None = None,
         keep_session: str | None = None,
     ) -> None:
-        """Put a prepared password in place of the present one.
+        """Replace the password by a prepared one.
 
-        Every session ends but `keep_session`, and of that one the access tokens that were given out before; no link
-        that was mailed before works any more. Raises NotFound.
+        Every session ends except `keep_session`, whose existing access tokens become invalid, and all mailed links
+        become invalid. Raises NotFound.
         """
         now = self._clock()
-        account = repository.get_account(connection, account_id, hold=True)
+        account = repository.get_account(connection, account_id, for_update=True)
         if account is None:
             raise NotFound("There is no such account.")
         present = repository.get_password(connection, account_id)
@@ -257,12 +258,12 @@ class AccountPasswords:
             repository.forget_old_passwords(connection, [entry_id for entry_id, _ in too_old])
         repository.set_password(connection, account_id, password_sealed, now)
         account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
-        account_session_repository.refuse_access_tokens(connection, account_id)
+        account_session_repository.invalidate_access_tokens(connection, account_id)
         one_time_links.end_links(connection, account_id, now)
         self._audit.record(connection, actor, "account.password_changed", account_id=account.account_id)
 
     def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:
-        """Give someone a new password and end all their sessions. Raises NotFound, WeakPassword, Unavailable."""
+        """Set a new password and end all sessions of the account. Raises NotFound, WeakPassword, Unavailable."""
         with self._db.read() as connection:
             account = repository.get_account(connection, account_id)
         if account is None:

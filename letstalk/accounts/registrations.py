@@ -1,4 +1,4 @@
-"""What people do for themselves by mail: make an account, prove their e-mail address, replace a lost password."""
+"""What people do by mail without an admin: create an account, prove their e-mail address, replace a lost password."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from letstalk.mail.outbox import DeferredEmail, MailService
 
 
 def may_reset(account: Account) -> bool:
-    """Whether a mail is enough to choose a new password.
+    """Whether access to the mailbox is enough to choose a new password.
 
-    Not for one without a password: those sign in through someone else, who may have shut them out there.
+    Not for an account without a password: its person signs in with another service, which may have locked them out.
     """
     return account.has_password and account.state in (AccountState.ACTIVE, AccountState.UNVERIFIED)
 
@@ -45,7 +45,7 @@ class PasswordResetService:
         mails.register_writer("reset", self._write_reset)
 
     def ask(self, email: str, base_url: str) -> None:
-        """Mail a link to whoever has `email`, if somebody does: the same is done here for every address.
+        """Mail a link to the account with `email`, if there is one. The work is the same for every address.
 
         Raises InvalidRequest, Forbidden `mail_not_set_up`.
         """
@@ -55,9 +55,9 @@ class PasswordResetService:
             self._mails.defer_email(connection, "reset", details, ttl_seconds=ttl_seconds)
 
     def reset(self, link: str, password: str) -> None:
-        """Put `password` in place of the lost one and end every session. The link has proven the address too.
+        """Replace the lost password and end every session. The link also proves the e-mail address.
 
-        Raises InvalidLink; WeakPassword and Unavailable, which leave the link as it was.
+        Raises InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
         """
         with self._db.read() as connection:
             found = self._links.look_at(connection, LinkPurpose.RESET_PASSWORD, link)
@@ -108,16 +108,16 @@ class RegistrationService:
         mails.register_writer("verification", self._write_verification)
 
     def register(self, username: str, email: str, password: str, base_url: str) -> None:
-        """Put someone on record who can sign in once they have opened the link that is mailed to them.
+        """Create an account that can sign in once its person has opened the link in a mail.
 
-        Everything that depends on who is there already happens in the background: an address that somebody has gets
-        a mail that says so, and a name that somebody has is given with a number behind it. So neither can be told from
-        the answer, nor by trying the name or the address again.
+        All that depends on existing accounts is done in the background: an address that has an account gets a mail that
+        says so, and a username that is taken gets a number appended. So neither the response nor another try reveals
+        whether an address or a username exists.
 
         Raises Forbidden `registration_closed`, `mail_not_set_up`; InvalidRequest, WeakPassword, Unavailable.
         """
         if not self.is_open:
-            raise Forbidden("Accounts are made by invitation here. Ask an admin.", code="registration_closed")
+            raise Forbidden("Accounts are created by invitation only. Ask an admin.", code="registration_closed")
         self._mails.ensure_set_up()
         username, email = check_username(username), check_email(email)
         sealed = self._passwords.prepare(password, names=(username, email))
@@ -126,7 +126,8 @@ class RegistrationService:
             self._mails.defer_email(connection, "registration", details)
 
     def resend_verification(self, email: str, base_url: str) -> None:
-        """Mail another link to whoever registered with `email` and has not proven it. The same for every address.
+        """Mail another link to the person who registered with `email` and has not proven it. The work is the same for
+        every address.
 
         Raises InvalidRequest, Forbidden `mail_not_set_up`.
         """
@@ -136,7 +137,7 @@ class RegistrationService:
             self._mails.defer_email(connection, "verification", details, ttl_seconds=ttl_seconds)
 
     def verify_email(self, link: str) -> Account:
-        """The account whose address the link has proven, which may sign in now. Raises InvalidLink."""
+        """The account whose address the link proves. It can sign in now. Raises InvalidLink."""
         with self._db.write() as connection:
             account = self._links.use_link(connection, LinkPurpose.VERIFY_EMAIL, link)
             if account.state is not AccountState.UNVERIFIED:
@@ -160,8 +161,8 @@ class RegistrationService:
         return templates.verification_email(account.email, self._brand_name, link)
 
     def _write_to_known(self, connection: Connection, known: Account, base_url: str) -> Mail | None:
-        """Whoever registers with an address that has an account gets a way to choose its password, and by it to prove
-        the address: whose password was first is not known to be theirs.
+        """A person who registers with the address of an account gets a link to choose its password, which also proves
+        the address: the account may have been registered by somebody else.
         """
         if not may_reset(known):
             return None

@@ -1,4 +1,4 @@
-"""What requests and answers about people and their sessions look like."""
+"""Requests and responses about accounts, roles and sessions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 
-def _refuse_half_characters(text: str) -> str:
+def _ensure_utf8(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -38,8 +38,8 @@ def _refuse_half_characters(text: str) -> str:
     return text
 
 
-# Any character that there is; how long it must be depends on the rules, and only for a new one.
-Password = Annotated[str, AfterValidator(_refuse_half_characters), Field(min_length=1, max_length=1024)]
+# Any characters. The rules for length and content apply to new passwords only.
+Password = Annotated[str, AfterValidator(_ensure_utf8), Field(min_length=1, max_length=1024)]
 Username = Annotated[PlainText, Field(min_length=1, max_length=MAX_USERNAME_LENGTH)]
 Email = Annotated[PlainText, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
 UserIds = Annotated[list[UserId], Field(max_length=MAX_GRANTS)]
@@ -78,44 +78,47 @@ class AccountQuery(PageQuery):
     role: Role | SkipJsonSchema[None] = Field(None, description="Only people with this role.")
     state: AccountState | SkipJsonSchema[None] = Field(None, description="Only accounts in this state.")
     search: PlainText | SkipJsonSchema[None] = Field(
-        None, min_length=1, max_length=200, description="Only people with this text in name or e-mail address."
+        None,
+        min_length=1,
+        max_length=200,
+        description="Only people with this text in the username or the e-mail address.",
     )
 
 
 class AccountPatch(ApiModel):
-    """What to change; what is left out stays. `email`, `role`, `user_ids` and `disabled` are for admins."""
+    """The changes; what is omitted stays. `email`, `role`, `user_ids` and `disabled` are for admins."""
 
     model_config = with_example({"role": "developer", "user_ids": ["acme"]})
 
-    # Made only where nothing was given, which `model_fields_set` tells; the description shows no default.
+    # The defaults are never used: `model_fields_set` tells what was given. A factory keeps them out of the description.
     username: Username = Field(default_factory=str)
     email: Email = Field(default_factory=str)
     role: RoleName = Field(default_factory=lambda: Role.VIEWER)
-    user_ids: UserIds = Field(default_factory=list, description="The owners granted, all of them.")
+    user_ids: UserIds = Field(default_factory=list, description="The granted owners, all of them.")
     disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
-    phone: Phone | None = Field(None, description="Null takes it away, and the second factor with it.")
+    phone: Phone | None = Field(None, description="Null removes it, and the second factor with it.")
     second_factor: bool = Field(
-        default_factory=bool, description="Whether signing in asks for a code by phone. It needs a phone."
+        default_factory=bool, description="Whether signing in requires a code by phone. It requires a phone."
     )
     current_password: Password = Field(
         default_factory=str,
-        description="To change one's own `phone` or `second_factor`, where the account has a password.",
+        description="Required to change one's own `phone` or `second_factor` if the account has a password.",
     )
 
 
 class AccountResponse(ResponseModel):
-    """All that is known of a person."""
+    """An account."""
 
     model_config = with_example(_ACCOUNT)
 
     account_id: Uuid
-    username: str | None = Field(description="Null for one who was invited and has not come yet.")
+    username: str | None = Field(description="Null for a person who was invited and has not accepted yet.")
     email: str
     role: Role
     state: AccountState
     phone: str | None
     second_factor: bool
-    user_ids: list[str] = Field(description="The owners granted. An admin needs none.")
+    user_ids: list[str] = Field(description="The granted owners. An admin needs none.")
     created_at: Timestamp
     last_signed_in_at: Timestamp | None
 
@@ -146,12 +149,12 @@ class DeletionResponse(ResponseModel):
 
 
 class RolePath(Query):
-    # Checked by the domain, after the body: here the names stand for the description.
+    # Checked after the body, by the service. The names are listed for the description only.
     role: PlainText = Field(description="The role.", json_schema_extra={"enum": list(Role)})
 
 
 class RolePatch(ApiModel):
-    """What signing in asks of everyone with the role."""
+    """What signing in requires of everyone with the role."""
 
     model_config = with_example({"requires_second_factor": True})
 
@@ -159,7 +162,7 @@ class RolePatch(ApiModel):
 
 
 class RoleResponse(ResponseModel):
-    """A role, and what signing in asks of everyone who has it."""
+    """A role, and what signing in requires of everyone with it."""
 
     model_config = with_example({"role": "admin", "requires_second_factor": True})
 
@@ -184,19 +187,19 @@ class SessionPath(Query):
 
 
 class SessionResponse(ResponseModel):
-    """A session: since when, until when, from where, by which program."""
+    """A session: its start and end, its address and its program."""
 
     model_config = with_example(_SESSION)
 
     session_id: Uuid
     kind: SessionKind
-    method: str = Field(description="How it was signed in to: `password`, `sso`, `jwt`, `invitation`…")
+    method: str = Field(description="How the person signed in: `password`, `sso`, `jwt`, `invitation`…")
     created_at: Timestamp
-    last_seen_at: Timestamp = Field(description="To five minutes.")
+    last_seen_at: Timestamp = Field(description="Accurate to five minutes.")
     expires_at: Timestamp
     address: str
     user_agent: str
-    current: bool = Field(description="Whether it is the one that asks.")
+    current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
     def of(cls, session: AccountSession, current_id: str | None) -> SessionResponse:
@@ -226,7 +229,7 @@ class SessionList(ResponseModel):
 
 
 class SessionsEnded(ResponseModel):
-    """How many sessions were ended by this call."""
+    """How many sessions this request ended."""
 
     model_config = with_example({"sessions_ended": 1})
 
@@ -238,7 +241,7 @@ class MeResponse(AccountResponse):
 
     model_config = with_example({"user_id": ACCOUNT_ID, **_ACCOUNT, "session": _SESSION})
 
-    user_id: Uuid = Field(description="The same as `account_id`, named as in the answer to a sign-in.")
+    user_id: Uuid = Field(description="The same as `account_id`, named as in the response to a sign-in.")
     session: SessionResponse
 
 
@@ -257,5 +260,5 @@ def account_fields(account: Account) -> dict[str, Any]:
     }
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_utc(moment)
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else iso_utc(time)

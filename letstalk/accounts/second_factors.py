@@ -22,13 +22,12 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role
+from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin
 from letstalk.accounts.repository import ROLES
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import (
-    InsufficientScope,
     NoPendingVerification,
     NotAuthenticated,
     PhoneRequired,
@@ -47,7 +46,7 @@ second_factor_challenges = Table(
     metadata,
     Column("challenge_hash", LargeBinary(32), primary_key=True),
     Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
-    # No foreign key: verifications are forgotten and erased on their own terms.
+    # No foreign key: verifications are deleted independently.
     Column("verification_id", String(36), nullable=False),
     Column("method", String(20), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -91,7 +90,7 @@ def insert_challenge(connection: Connection, challenge_hash: bytes, row: Challen
 
 
 def find_open_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
-    """The sign-in that waits under that name; None for one that is over, expired or unknown."""
+    """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
     table = second_factor_challenges.c
     row = connection.execute(
         select(table.account_id, table.verification_id, table.method, table.created_at, table.expires_at).where(
@@ -102,7 +101,7 @@ def find_open_challenge(connection: Connection, challenge_hash: bytes, now: date
 
 
 def use_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> bool:
-    """Whether this very call used it up."""
+    """Whether this call used up the challenge."""
     table = second_factor_challenges
     unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
     return connection.execute(update(table).where(unused).values(used_at=now)).rowcount == 1
@@ -114,7 +113,7 @@ def requires_second_factor(connection: Connection, role: Role) -> bool:
 
 
 def list_role_policies(connection: Connection) -> dict[Role, bool]:
-    """For every role whether it asks for a second factor."""
+    """For every role, whether it requires a second factor."""
     statement = select(role_policies.c.role, role_policies.c.requires_second_factor)
     stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
     return {role: stored.get(role, False) for role in Role}
@@ -129,8 +128,8 @@ def set_role_policy(connection: Connection, role: Role, *, requires_second_facto
 CHALLENGE_SECONDS = 600
 CODE_LENGTH = 6
 CHALLENGE_BYTES = 32
-# Ours, and nobody else's: no token and no person can have this owner.
-OURSELVES = Actor(
+# An owner that no token and no person can have.
+SIGN_IN_SERVICE = Actor(
     kind=ActorKind.SERVICE,
     user_id=SECOND_FACTOR_USER_ID,
     scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY}),
@@ -153,16 +152,16 @@ class SecondFactorService:
         self._clock = clock
 
     def is_required(self, account: Account) -> bool:
-        """Whether the account itself, or its role, asks for a code."""
+        """Whether the account or its role requires a code."""
         if account.second_factor:
             return True
         with self._db.read() as connection:
             return requires_second_factor(connection, account.role)
 
     def begin(self, account: Account, method: str) -> NoReturn:
-        """Call the account's phone and let the sign-in by `method` wait for the code.
+        """Call the phone of the account, and let the sign-in by `method` wait for the code.
 
-        Raises SecondFactorRequired always, if not PhoneRequired or what refuses a call: TooManyRequests, Unavailable,
+        Always raises: SecondFactorRequired; PhoneRequired; or the errors of a call: TooManyRequests, Unavailable,
         DestinationBlocked.
         """
         if account.phone is None:
@@ -170,7 +169,7 @@ class SecondFactorService:
         wanted = NewVerification(
             phone=account.phone, message=None, locale=None, code_length=CODE_LENGTH, ttl_seconds=CHALLENGE_SECONDS
         )
-        accepted = self._sends.start_verification(OURSELVES, wanted)
+        accepted = self._sends.start_verification(SIGN_IN_SERVICE, wanted)
         challenge = secrets.token_urlsafe(CHALLENGE_BYTES)
         now = self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
@@ -182,41 +181,40 @@ class SecondFactorService:
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
 
     def finish(self, challenge: str, code: str) -> tuple[str, str]:
-        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for one
-        that is unknown, over or expired; InvalidCode; Gone.
+        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for a
+        challenge that is unknown, used or expired; InvalidCode; Gone.
         """
         challenge_hash = _hash(challenge)
         with self._db.read() as connection:
             row = find_open_challenge(connection, challenge_hash, self._clock())
         if row is None:
-            raise _over()
+            raise _challenge_is_over()
         try:
-            self._verifications.check_code(OURSELVES, Target(None, row.verification_id), code)
+            self._verifications.check_code(SIGN_IN_SERVICE, Target(None, row.verification_id), code)
         except NoPendingVerification:
-            raise _over() from None
+            raise _challenge_is_over() from None
         with self._db.write() as connection:
             is_first = use_challenge(connection, challenge_hash, self._clock())
         if not is_first:
-            raise _over()
+            raise _challenge_is_over()
         return row.account_id, row.method
 
     def list_policies(self) -> dict[Role, bool]:
-        """For every role whether it asks for a second factor."""
+        """For every role, whether it requires a second factor."""
         with self._db.read() as connection:
             return list_role_policies(connection)
 
     def set_policy(self, actor: Actor, role: Role, *, requires_second_factor: bool) -> None:
-        """Raises InsufficientScope for who is no admin."""
-        if not actor.is_admin:
-            raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+        """Raises InsufficientScope unless `actor` is an admin."""
+        ensure_admin(actor)
         with self._db.write() as connection:
             set_role_policy(connection, role, requires_second_factor=requires_second_factor, now=self._clock())
             detail = {"role": role.value, "requires_second_factor": requires_second_factor}
             self._audit.record(connection, actor, "role_policy.set", detail=detail)
 
 
-def _over() -> NotAuthenticated:
-    return NotAuthenticated("This sign-in is over. Start it again.", code="invalid_challenge")
+def _challenge_is_over() -> NotAuthenticated:
+    return NotAuthenticated("This sign-in is over. Start again.", code="invalid_challenge")
 
 
 def _hash(challenge: str) -> bytes:

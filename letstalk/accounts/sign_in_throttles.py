@@ -1,7 +1,8 @@
-"""How long to wait after failures to sign in: longer each time, never for ever.
+"""Waiting after failed sign-ins: longer each time, never for ever.
 
-A wait is kept apart for each kind of key, and no key is an account alone but for addresses that never signed in to it,
-so that failing on purpose can't keep its owner out (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS 5.0, 6.3.1).
+Failures are counted by several keys. No key is an account alone, except for addresses that never signed in to it, so
+that nobody can lock the owner of an account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS
+5.0, 6.3.1). An attempt is counted before its password is compared, so that concurrent attempts cannot share one.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from letstalk.db.insertions import insert_into
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """`free` failures cost nothing; then a wait doubles from one second up to `longest_seconds`. Failures are forgotten
-    after `forget_seconds` without another.
+    """The first `free` failures have no wait. Then the wait doubles from one second up to `longest_seconds`. Failures
+    are forgotten after `forget_seconds` without another.
     """
 
     free: int
@@ -34,7 +35,7 @@ class Throttle:
     forget_seconds: int
 
     def wait_seconds(self, failures: int) -> int:
-        """How long after that many failures."""
+        """The wait after that many failures."""
         over = failures - self.free
         return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
 
@@ -46,7 +47,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class SignInThrottles:
-    """By a name and the address it was tried from; by the address alone; by the name, over all strange addresses."""
+    """By name and address; by the address alone; by the name alone, for addresses that never signed in to it."""
 
     name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
     address: Throttle = Throttle(free=20, longest_seconds=300, forget_seconds=900)
@@ -56,7 +57,7 @@ class SignInThrottles:
 sign_in_failures = Table(
     "sign_in_failures",
     metadata,
-    # A keyed digest: names that people mistype are often passwords.
+    # A keyed digest: people sometimes type a password as the name.
     Column("key_hash", LargeBinary(32), primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("last_failed_at", UtcDateTime, nullable=False),
@@ -80,7 +81,7 @@ def find_failures(connection: Connection, key_hashes: list[bytes]) -> dict[bytes
 
 
 def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
-    """Write `rows`, each over what stands under its key."""
+    """Insert `rows`, or replace those with the same key."""
     statement = insert_into(sign_in_failures, connection.dialect.name)
     new = statement.excluded
     connection.execute(
@@ -106,7 +107,7 @@ def delete_failures(connection: Connection, key_hashes: list[bytes]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A try that is counted as failed until it is `taken_back`. Without an account `account_id` is None."""
+    """A sign-in that counts as failed until `take_back`. Without an account `account_id` is None."""
 
     account_id: str | None
     password_sealed: str | None
@@ -115,17 +116,17 @@ class Attempt:
 
 class SignInThrottle:
     def __init__(self, db: Database, key: bytes, clock: Clock, throttles: SignInThrottles) -> None:
-        """`key` keeps what people type from being guessed from the table."""
+        """`key` prevents guessing from the table what people typed."""
         self._db = db
         self._key = key
         self._clock = clock
         self._throttles = throttles
 
     def begin(self, name: str, address: str) -> Attempt:
-        """Count a try to sign in as `name`, whoever that is, from `address`.
+        """Count an attempt to sign in as `name` from `address`.
 
-        A name that nobody has takes the same statements as one that somebody has. Raises TooManyRequests
-        `sign_in_throttled`, having counted nothing.
+        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
+        and counts nothing then.
         """
         subscriber = subscriber_of(address)
         with self._db.write() as connection:
@@ -137,12 +138,14 @@ class SignInThrottle:
             for key in sorted(counted):
                 self._db.lock(connection, "sign_in", key.hex())
             rows = find_failures(connection, list(counted))
-            self._refuse_waiting(rows, now)
+            self._ensure_no_wait(rows, now)
             put_failures(connection, [_one_more(key, how, rows.get(key), now) for key, how in counted.items()])
         return Attempt(account_id, None if found is None else found.password_sealed, tuple(counted))
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
-        """It was no failure: forget those of this name from there, and this one wherever else it was counted."""
+        """The attempt succeeded: forget the failures of this name from this address, and uncount this attempt
+        elsewhere.
+        """
         own, *others = attempt.keys
         delete_failures(connection, [own])
         rows = find_failures(connection, others).values()
@@ -161,11 +164,11 @@ class SignInThrottle:
             counted[self._digest("name", name)] = throttles.name
         return counted
 
-    def _refuse_waiting(self, rows: dict[bytes, FailureRow], now: datetime) -> None:
+    def _ensure_no_wait(self, rows: dict[bytes, FailureRow], now: datetime) -> None:
         wait_until = max((row.wait_until for row in rows.values()), default=now)
         if wait_until > now:
             seconds = max(1, math.ceil((wait_until - now).total_seconds()))
-            sentence = f"Too many tries to sign in. Wait {seconds} s."
+            sentence = f"Too many attempts to sign in. Wait {seconds} s."
             raise TooManyRequests(sentence, code="sign_in_throttled", retry_after_seconds=seconds)
 
     def _digest(self, *parts: str) -> bytes:

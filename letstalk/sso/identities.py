@@ -1,4 +1,4 @@
-"""Whose account an identity elsewhere leads to. What links them is (issuer, subject); an address only does so once."""
+"""The account of an identity. (issuer, subject) links the two; an e-mail address does so only the first time."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from letstalk.accounts import repository as account_repository
-from letstalk.accounts.models import Account, AccountState, NewAccount, Role, usernames_for
+from letstalk.accounts.models import Account, AccountState, NewAccount, Role, ensure_admin, usernames_for
 from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InsufficientScope
-from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.sso import repository
@@ -31,20 +29,20 @@ class IdentityService:
         self._clock = clock
 
     def admit(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
-        """The active account that `identity` leads to, in the caller's transaction.
+        """The active account of `identity`, in the caller's transaction.
 
         1. An identity that was linked before leads to its account, whatever e-mail address it has now.
-        2. One that is new is linked by its verified e-mail address: with an account that is active, or that was
-           invited and is activated by this. An unverified account becomes its owner's: whoever registered it had not
-           shown that the address is theirs, so their password and phone go.
-        3. Who has no account gets one with the role `sign_up`, without grants; None: gets none.
+        2. A new identity is linked by its verified e-mail address to an active account, or to an invited account, which
+           becomes active. An unverified account goes to the owner of the address: the person who registered it had
+           not proven the address, so their password and phone are removed.
+        3. A person without an account gets one with the role `sign_up`, without grants; with None, no account.
 
-        Raises IdentityRefused for everyone else, and for an account that is disabled or that the issuer knows by
-        another subject: the address may have been given to somebody new.
+        Raises IdentityRefused otherwise, for a disabled account, and for an account that the issuer knows by another
+        subject, because the address may belong to a different person now.
         """
         known = self._find(connection, identity)
         if known is None:
-            # Two first sign-ins at once must not both find nothing.
+            # Two concurrent first sign-ins must not both find no account.
             self._db.lock(connection, "identities")
             known = self._find(connection, identity) or self._link(connection, identity, sign_up)
         if not known.is_active:
@@ -52,11 +50,10 @@ class IdentityService:
         return known
 
     def unlink(self, actor: Actor, account_id: str) -> int:
-        """Forget who an account's person is elsewhere, so that their e-mail address links them anew. Returns how many
-        identities were forgotten. Raises InsufficientScope for who is no admin.
+        """Forget the identities of an account, so that its e-mail address links them again. Returns how many there
+        were. Raises InsufficientScope unless `actor` is an admin.
         """
-        if not actor.is_admin:
-            raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+        ensure_admin(actor)
         with self._db.write() as connection:
             forgotten = repository.delete_identities(connection, account_id)
             for issuer, _ in forgotten:
@@ -66,7 +63,7 @@ class IdentityService:
 
     def _find(self, connection: Connection, identity: Identity) -> Account | None:
         account_id = repository.find_account_of_identity(connection, identity.issuer, identity.subject)
-        return None if account_id is None else account_repository.get_account(connection, account_id, hold=True)
+        return None if account_id is None else account_repository.get_account(connection, account_id, for_update=True)
 
     def _link(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
         email = identity.verified_email

@@ -1,4 +1,4 @@
-"""Issuers whose JWTs people sign in with (RFC 7519; how much to believe of one: RFC 8725, RFC 7523)."""
+"""The issuers whose JWTs people sign in with, and what is checked (RFC 7519, RFC 8725, RFC 7523)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from letstalk.sso.models import Identity, JwtIssuerOptions, is_subject, read_ema
 from letstalk.sso.provider import IdentityRefused
 
 MAX_ID_LENGTH = 255
-# A token is remembered until it has expired: one that is good for years would be remembered for years.
-LONGEST_LIFE_SECONDS = 24 * 3600
+# A used token is stored until it expires, so its lifetime must be limited.
+MAX_LIFETIME_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedJwt:
-    """A JWT that holds in every respect but one: whether it was used before. `expires_at` is in Unix seconds."""
+    """A JWT that passed every check, except whether it was used before. `expires_at` is in Unix seconds."""
 
     identity: Identity
     token_id: str
@@ -41,7 +41,7 @@ class VerifiedJwt:
 
 
 class JwtIssuers:
-    """Checks the tokens of some issuers. It may use the network: not within a database transaction."""
+    """Checks the tokens of the issuers. It may use the network: do not call it within a database transaction."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class JwtIssuers:
         self._issuers: dict[str, tuple[JwtIssuerOptions, KeyRing]] = {}
         for options in issuers:
             if options.issuer in self._issuers:
-                raise ValueError(f"{options.issuer} stands there twice")
+                raise ValueError(f"{options.issuer} is listed twice")
             self._issuers[options.issuer] = (options, _key_ring(options, monotonic))
 
     def read(self, text: str) -> VerifiedJwt:
-        """What `text` says, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
-        found = self._issuers.get(_peek_at_issuer(text))
+        """The token in `text`, its signature and claims checked. Raises IdentityRefused, ProviderUnavailable."""
+        found = self._issuers.get(_read_issuer(text))
         if found is None:
             raise IdentityRefused("issuer")
         options, keys = found
@@ -89,7 +89,7 @@ class JwtIssuers:
         )
         try:
             registry.validate(claims)
-            lives_too_long = claims["exp"] - claims["iat"] > LONGEST_LIFE_SECONDS
+            lives_too_long = claims["exp"] - claims["iat"] > MAX_LIFETIME_SECONDS
         except MALFORMED as error:
             raise IdentityRefused(getattr(error, "claim", None) or type(error).__name__) from None
         if not is_subject(claims["sub"]):
@@ -104,15 +104,15 @@ def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> KeyR
     if not options.algorithms or not set(options.algorithms) <= set(KEY_TYPE_OF):
         raise ValueError(f"algorithms must be some of {', '.join(KEY_TYPE_OF)}")
     if (options.jwks_url is None) == (options.public_key is None):
-        raise ValueError("an issuer needs either jwks_url or public_key")
+        raise ValueError("an issuer requires either jwks_url or public_key")
     if options.public_key is not None:
         return FixedKey(options.public_key, options.algorithms)
     url = str(options.jwks_url)
     return PublishedKeys(lambda: url, monotonic)
 
 
-def _peek_at_issuer(text: str) -> str:
-    """The issuer that a token names, not yet to be believed: it says whose key decides that."""
+def _read_issuer(text: str) -> str:
+    """The issuer that a token names, unverified. It selects the keys that verify the token."""
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
         raise IdentityRefused("malformed")
     try:

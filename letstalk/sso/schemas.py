@@ -1,4 +1,4 @@
-"""What requests and answers of signing in through someone else look like."""
+"""Requests and responses of single sign-on."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ class JwtRequest(ApiModel):
 
 class StartQuery(Query):
     next: PlainText | SkipJsonSchema[None] = Field(
-        None, max_length=2000, description="The path on this server to end at. Default: the dashboard."
+        None, max_length=2000, description="The path on this server to go to afterwards. Default: the dashboard."
     )
 
 
 class CallbackQuery(Query):
-    """What the provider adds to the address. It may add more, which is not looked at."""
+    """What the provider adds to the address. Other parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
     state: str | SkipJsonSchema[None] = None
     code: str | SkipJsonSchema[None] = None
-    iss: str | SkipJsonSchema[None] = Field(None, description="As RFC 9207 has it.")
+    iss: str | SkipJsonSchema[None] = Field(None, description="See RFC 9207.")
     error: str | SkipJsonSchema[None] = None
 
 
 class SingleSignOnResponse(ResponseModel):
-    """Whether there is single sign-on, and where it begins."""
+    """Whether single sign-on is set up, and where it starts."""
 
     model_config = with_example(
         {"configured": True, "name": "Acme", "start_url": "https://calls.example.com/api/auth/sso/start"}
     )
 
     configured: bool
-    name: str | None = Field(description="What the button says. Null where nothing is configured.")
+    name: str | None = Field(description="The name for the button. Null if nothing is configured.")
     start_url: str | None = Field(description="Where to send the browser; it takes `next`.")
 
     @classmethod

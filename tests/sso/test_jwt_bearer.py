@@ -199,5 +199,5 @@ def test_no_token_is_logged(client: FlaskClient, log_output: io.StringIO) -> Non
     token = sign(KEYS[0], claims())
     present(client, token)
     present(client, token)
-    assert "foreign_token_refused" in log_output.getvalue()
+    assert "jwt_refused" in log_output.getvalue()
     assert token.split(".")[1] not in log_output.getvalue()
