@@ -65,7 +65,7 @@ def test_no_password_is_ever_an_argument(app: Flask) -> None:
     [
         ((*ADA,), "short\n", "12 to 256"),
         ((*ADA,), "", "12 to 256"),
-        ((*ADA,), "password1234\n", "guessed first"),
+        ((*ADA,), "password1234\n", "easy to guess"),
         (("--username", "a b", "--email", "ada@example.com"), f"{PASSWORD}\n", "username"),
         (("--username", "ada", "--email", "nobody"), f"{PASSWORD}\n", "e-mail"),
         ((*ADA, "--phone", "12"), f"{PASSWORD}\n", "phone"),
