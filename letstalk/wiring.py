@@ -15,8 +15,8 @@ import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from letstalk.accounts.owner_sessions import SessionService
-from letstalk.accounts.services import PeopleParts
+from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.services import AccountsDependencies
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -49,7 +49,7 @@ from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
-from letstalk.wiring_accounts import build_carrier_of, build_people_of
+from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import BackgroundWork
 from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
@@ -143,20 +143,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     dispatch = DispatchService(db, provider, worker, clock, call_policy)
     sends = SendService(db, vault, keys, worker, clock, send_policy)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
-    people = build_people_of(
-        PeopleParts(
-            db,
-            vault,
-            keys,
-            audit,
-            sends,
-            verifications,
-            clock,
-            build_carrier_of(settings),
-            partial(worker.wake, Topic.DELIVER_MAIL),
-        ),
-        settings,
-    )
+    mails = make_mails(settings, db, vault, clock, partial(worker.wake, Topic.DELIVER_MAIL))
+    accounts = make_accounts(AccountsDependencies(db, vault, keys, audit, sends, verifications, clock, mails), settings)
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
@@ -169,14 +157,15 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, telephony.webhooks),
         sweeps=SweepService(db, dispatch, provider, retention, worker, clock, call_policy),
-        sessions=SessionService(
+        owner_sessions=OwnerSessionService(
             db,
             settings.dashboard_password.get_secret_value(),
             clock,
             int(SESSION_LIFETIME.total_seconds()),
             is_open=settings.owner_sign_in,
         ),
-        people=people,
+        accounts=accounts,
+        single_sign_on=make_single_sign_on(settings, db, vault, audit, clock, accounts),
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=worker.ping),
         keys=keys,
         retention=retention,
@@ -225,13 +214,13 @@ def _register_handlers(worker: Worker, services: Services) -> None:
     worker.handle(Topic.PUT_BACK, lambda _: dispatch.dispatch())
     worker.handle(Topic.CHANNEL_FREE, lambda _: dispatch.dispatch(is_channel_free=True))
     worker.handle(Topic.DIAL, dispatch.dial)
-    worker.handle(Topic.DELIVER_MAIL, services.people.mails.deliver, priority=-1)
+    worker.handle(Topic.DELIVER_MAIL, services.accounts.mails.deliver, priority=-1)
 
 
 def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -> None:
     worker.every(BEAT_SECONDS, "heartbeat", heartbeat.beat)
     worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
-    worker.every(SWEEP_SECONDS, "mail", services.people.mails.wake_due)
+    worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
 

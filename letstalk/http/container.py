@@ -6,13 +6,8 @@ from typing import cast
 
 from flask import current_app
 
-from letstalk.accounts.services import People
 from letstalk.services import Services
 
 
 def services() -> Services:
     return cast(Services, current_app.extensions["letstalk"])
-
-
-def people() -> People:
-    return services().people

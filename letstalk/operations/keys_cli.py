@@ -38,4 +38,4 @@ def rotate() -> None:
 @keys.command("rotate-signing")
 def rotate_signing() -> None:
     """Sign access tokens with a new key; those that were signed before work until they expire. Prints the key's id."""
-    click.echo(services().people.access_tokens.rotate_keys())
+    click.echo(services().accounts.access_tokens.rotate_keys())
