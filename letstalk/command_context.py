@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
-import click
 from flask import current_app
 
 from letstalk.db.database import Database
 from letstalk.services import Services
 
 
-def services() -> Services:
-    """The services of the application that the command runs in.
+def part(name: str) -> Any:
+    """A part of the whole application, by its name in `Flask.extensions`.
 
-    Raises ClickException, a line on standard error, where the settings did not allow to build them.
+    Under `flask` the application is built when a command first asks for a part. Raises ClickException, a line on
+    standard error, where the settings do not allow that.
     """
-    problem = current_app.extensions.get("letstalk_problem")
-    if problem is not None:
-        raise click.ClickException(str(problem))
-    return cast(Services, current_app.extensions["letstalk"])
+    extensions = current_app.extensions
+    build = extensions.get("letstalk_build")
+    if build is not None and name not in extensions:
+        extensions |= build().extensions
+    return extensions[name]
+
+
+def services() -> Services:
+    return cast(Services, part("letstalk"))
 
 
 def database() -> Database:
-    services()
-    return cast(Database, current_app.extensions["letstalk_db"])
+    return cast(Database, part("letstalk_db"))

@@ -10,6 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.services import LEFT_OUT
+from tests.support.surroundings import leave_the_caller_behind
+
+# Before anything else: what a test starts inherits what is left.
+leave_the_caller_behind(os.environ)
 
 pytest_plugins = [
     "tests.support.fixtures.databases",

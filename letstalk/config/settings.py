@@ -217,17 +217,21 @@ SECRET_NAMES = (
 
 def load_settings(
     env: Mapping[str, str] | None = None,
-    env_file: Path | None = PROJECT_ROOT / ".env",
+    env_file: Path | None = None,
     *,
     root: Path = PROJECT_ROOT,
 ) -> Settings:
-    """The settings that `env` (by default the process's environment) and `env_file` give; `env` wins.
+    """The settings that `env` and `env_file` give; `env` wins.
+
+    Without `env`: the process's environment, and the file that its ENV_FILE names, by default `root`/.env.
 
     Relative paths start at `root`. Makes the folder of an SQLite database, and in development the secrets that
     are missing: SECRET_KEY and ENCRYPTION_KEYS once, kept in `root`/instance; DASHBOARD_PASSWORD anew each time.
     Raises SettingsError, whose text is one line.
     """
-    given = gather(SETTING_NAMES, SECRET_NAMES, os.environ if env is None else env, env_file, root)
+    if env is None:
+        env, env_file = os.environ, _env_file_of(os.environ, root)
+    given = gather(SETTING_NAMES, SECRET_NAMES, env, env_file, root)
     values: dict[str, object] = {name.lower(): value for name, value in given.items()}
     is_development = values.get("flask_env") == "development"
     values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)
@@ -244,6 +248,14 @@ def load_settings(
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_in_one_line(error)) from None
+
+
+def _env_file_of(env: Mapping[str, str], root: Path) -> Path:
+    named = env.get("ENV_FILE", "").strip()
+    path = root / (named or ".env")
+    if named and not path.exists():
+        raise SettingsError("ENV_FILE names a file that does not exist")
+    return path
 
 
 def _add_made_secrets(values: dict[str, object], folder: Path) -> None:

@@ -7,9 +7,8 @@ import threading
 from typing import Any
 
 import click
-from flask import current_app
 
-from letstalk.command_context import services
+from letstalk.command_context import part, services
 from letstalk.observability.pages import MetricsServer
 from letstalk.worker.background_work import share_heaps
 
@@ -18,8 +17,8 @@ from letstalk.worker.background_work import share_heaps
 def worker() -> None:
     """Place calls and apply events until SIGTERM or Ctrl-C. With WORKER_METRICS it answers GET /metrics there."""
     health = services().health
-    process = current_app.extensions["letstalk_process"]
-    metrics_address: tuple[str, int] | None = current_app.extensions["letstalk_worker_metrics"]
+    process = part("letstalk_process")
+    metrics_address: tuple[str, int] | None = part("letstalk_worker_metrics")
     if metrics_address is not None:
         try:
             MetricsServer(*metrics_address, health.metrics_page)

@@ -76,7 +76,7 @@ def test_the_process_environment_is_read_when_no_other_is_given(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLASK_ENV", "development")
     monkeypatch.setenv("PORT", "5001")
-    assert load_settings(env_file=None, root=tmp_path).port == 5001
+    assert load_settings(root=tmp_path).port == 5001
     assert load(tmp_path).port == 5000, "an environment that was handed over is the only one"
 
 
