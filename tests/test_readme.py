@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apps import ServerProcess, code_in
-from tests.support.documents import ROOT, Document, read
+from tests.support.apps import ServerProcess
+from tests.support.documents import Document
+from tests.support.quick_starts import blocks_for, heard_by, phone_in, quick_start_of_readme, type_into_bash
 from tests.support.services import needed, node_binary
-from tests.support.terminal import PATIENCE_SECONDS, Typist, answers_in
+from tests.support.terminal import Typist, answers_in
 
 PROMPT = "The code (Enter alone to hear it again): "
 
@@ -29,55 +30,14 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def quick_start() -> Document:
-    return read(ROOT / "README.md").section("Quick start")
-
-
-def heard_by(server: ServerProcess, phone: str) -> str:
-    """The code that the server's terminal shows, as soon as it does."""
-    e164 = phone.replace(" ", "")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        shown = re.findall(rf"{re.escape(e164)} hears:\n +“(.*)”", server.log())
-        if shown:
-            return code_in(shown[-1])
-        time.sleep(0.05)
-    raise AssertionError(f"the terminal shows nothing that {phone} hears:\n{server.log()}")
-
-
-def phone_in(code: str) -> str:
-    found = re.search(r"\+1 202 555 01\d\d", code)
-    assert found is not None
-    return found.group()
-
-
-def type_into_bash(server: ServerProcess, blocks: list[str], folder: Path) -> None:
-    with Typist("bash", folder=folder) as terminal:
-        for block in blocks:
-            terminal.type(block)
-            if "read -r CODE" in block:
-                terminal.wait_for("Code: ")
-                terminal.type(heard_by(server, phone_in("".join(blocks))) + "\n")
-        screen = terminal.leave()
-    made, sent, verified, second, replayed, listed, tokens, revoked, refused = answers_in(screen)
-    assert made["token"].startswith(made["prefix"])
-    assert sent["status"] == "pending"
-    assert verified["verified"] is True
-    assert verified["verification_id"] == sent["verification_id"]
-    assert replayed["verification_id"] == second["verification_id"]
-    assert replayed["replays_remaining"] == second["replays_remaining"] - 1
-    statuses = {entry["verification_id"]: entry["status"] for entry in listed["verifications"]}
-    assert statuses[sent["verification_id"]] == "approved"
-    assert statuses[second["verification_id"]] == "pending"
-    assert made["token_id"] in [entry["token_id"] for entry in tokens["tokens"]]
-    assert revoked == {"message": "Token revoked successfully"}
-    assert refused["error"] == "Invalid or revoked token"
+    return quick_start_of_readme()
 
 
 def run_program(server: ServerProcess, program: str, *command: str | Path, folder: Path) -> None:
     phone = phone_in(program)
     with Typist(*command, folder=folder) as terminal:
         terminal.wait_for(PROMPT)
-        code = heard_by(server, phone)
+        code = heard_by(server.log, phone)
         terminal.type("\n")
         [early] = answers_in(terminal.wait_for(PROMPT))
         assert early["code"] == "replay_too_soon"
@@ -93,18 +53,16 @@ def run_program(server: ServerProcess, program: str, *command: str | Path, folde
 
 
 # Replaying takes the 20 seconds that a person waits too, so the three wait side by side.
-def test_the_quick_start_works_as_typed_in_bash_python_and_javascript(
-    server: ServerProcess, quick_start: Document, tmp_path: Path
-) -> None:
+def test_the_quick_start_works_as_typed_in_bash_python_and_javascript(server: ServerProcess, tmp_path: Path) -> None:
     def typed(language: str) -> list[str]:
-        return [block.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}") for block in quick_start.blocks(language)]
+        return blocks_for(server.port, language)
 
     [python], [javascript] = typed("python"), typed("javascript")
     (tmp_path / "quick_start.py").write_text(python)
     (tmp_path / "quick_start.mjs").write_text(javascript)
     node = node_binary()
     people: list[Callable[[], None]] = [
-        lambda: type_into_bash(server, typed("bash"), tmp_path),
+        lambda: type_into_bash(server.log, typed("bash"), tmp_path),
         lambda: run_program(server, python, sys.executable, "quick_start.py", folder=tmp_path),
     ]
     if node is not None:
