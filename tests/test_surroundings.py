@@ -30,12 +30,8 @@ POISON = {
     "PYTHONWARNINGS": "error",
     "MAKEFLAGS": "n",
 }
-# They start `flask`, `python app.py` and `flask worker`, and build applications in their own process.
-TELLING_TESTS = (
-    "tests/operations/test_keys_cli.py",
-    "tests/operations/test_worker_cli.py",
-    "tests/config/test_first_run.py",
-)
+# They start `flask` and `python app.py`, and build applications in their own process.
+TELLING_TESTS = ("tests/operations/test_keys_cli.py", "tests/config/test_first_run.py")
 
 
 def test_what_the_caller_has_set_reaches_neither_the_tests_nor_what_they_start() -> None:
@@ -73,6 +69,7 @@ def test_every_program_that_is_given_an_environment_gets_the_clean_one(folder: s
                 assert not isinstance(node.value, ast.Dict), f"{path}:{node.value.lineno}"
 
 
+@pytest.mark.timeout(300)
 def test_the_tests_pass_after_make_run_whatever_its_env_file_says(tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     for name in COPIED:
@@ -87,12 +84,12 @@ def test_the_tests_pass_after_make_run_whatever_its_env_file_says(tmp_path: Path
         (clone / "instance").mkdir(exist_ok=True)
         (clone / "instance" / name).touch()  # which is refused wherever it is read
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", *TELLING_TESTS],
+        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider", "-x", *TELLING_TESTS],
         cwd=clone,
         env=os.environ | POISON,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     assert sorted(path.name for path in (clone / "instance").iterdir()) == ["encryption_keys", "secret_key"]

@@ -247,7 +247,9 @@ class Database:
                 self._close(self._idle.pop()[0])
 
     def _open(self) -> Connection:
-        connection = self.engine.connect().execution_options(borrowed=self._generation)
+        # Read first: of a connection that is opened while `close` runs, nobody knows whose pool it came from.
+        generation = self._generation
+        connection = self.engine.connect().execution_options(borrowed=generation)
         with self._counting:
             self._opened += 1
         return connection
