@@ -3,8 +3,9 @@
 PYTEST_FLAGS ?= -n 3 --dist worksteal --durations 15
 VENV_PYTHON := .venv/bin/python
 
-# What a test may need beside Python, as tests/support/needs.py marks it.
-NEEDS := postgresql or redis or browser or node or flow
+# What takes more than a moment: what needs other programs, starts some, or asks hundreds of generated requests, as
+# tests/support/needs.py marks it.
+NEEDS := postgresql or redis or browser or node or flow or process or generated
 
 # Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.
 PROBE := import sys; assert sys.version_info >= (3, 11); print(sys.prefix, *sys.version_info[:2])
@@ -22,7 +23,7 @@ run: packages .env
 test: lint
 	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS) --ignore tests/reliability
 
-## check: style, format, types and the tests that need nothing beside Python, in a minute and a half
+## check: style, format, types and the tests that need no other program, in a minute and a half
 check: lint
 	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -q -m "not ($(NEEDS))" --ignore tests/reliability
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from letstalk.config import values as values_of
 from letstalk.config.jwt_issuers import JwtIssuer, read_jwt_issuers
-from letstalk.config.sources import SettingsError, gather
+from letstalk.config.sources import SettingsError, env_file_of, gather
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 __all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
@@ -230,7 +230,7 @@ def load_settings(
     Raises SettingsError, whose text is one line.
     """
     if env is None:
-        env, env_file = os.environ, _env_file_of(os.environ, root)
+        env, env_file = os.environ, env_file_of(os.environ, root)
     given = gather(SETTING_NAMES, SECRET_NAMES, env, env_file, root)
     values: dict[str, object] = {name.lower(): value for name, value in given.items()}
     is_development = values.get("flask_env") == "development"
@@ -248,14 +248,6 @@ def load_settings(
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_in_one_line(error)) from None
-
-
-def _env_file_of(env: Mapping[str, str], root: Path) -> Path:
-    named = env.get("ENV_FILE", "").strip()
-    path = root / (named or ".env")
-    if named and not path.exists():
-        raise SettingsError("ENV_FILE names a file that does not exist")
-    return path
 
 
 def _add_made_secrets(values: dict[str, object], folder: Path) -> None:

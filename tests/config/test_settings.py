@@ -93,6 +93,18 @@ def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
     assert (settings.port, settings.telephony_provider, settings.host) == (5000, "simulator", "127.0.0.1")
 
 
+def test_env_file_names_another_file_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("FLASK_ENV=development\nPORT=5001\n")
+    monkeypatch.setenv("ENV_FILE", "")
+    assert load_settings(root=tmp_path).port == 5001
+    (tmp_path / "other.env").write_text("FLASK_ENV=development\nPORT=5002\n")
+    monkeypatch.setenv("ENV_FILE", "other.env")
+    assert load_settings(root=tmp_path).port == 5002
+    monkeypatch.setenv("ENV_FILE", "missing.env")
+    with pytest.raises(SettingsError, match="^ENV_FILE names a file that does not exist$"):
+        load_settings(root=tmp_path)
+
+
 def test_a_broken_line_of_the_env_file_is_named_and_not_quoted(tmp_path: Path) -> None:
     env_file = tmp_path / ".env"
     env_file.write_text("PORT=5000\nSECRET_KEY='never closed\n")
