@@ -101,7 +101,7 @@ def test_env_file_names_another_file_to_read(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("ENV_FILE", "other.env")
     assert load_settings(root=tmp_path).port == 5002
     monkeypatch.setenv("ENV_FILE", "missing.env")
-    with pytest.raises(SettingsError, match="^ENV_FILE names a file that does not exist$"):
+    with pytest.raises(SettingsError, match=r"^ENV_FILE names a file that does not exist$"):
         load_settings(root=tmp_path)
 
 
