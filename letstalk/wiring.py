@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import socket
-import sys
 import uuid
 from datetime import timedelta
 from functools import partial
@@ -64,21 +63,33 @@ SLOW_SWEEP_SECONDS = 60.0
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
     """The application, its database migrated, nothing running in the background yet.
 
-    Without `settings` they are read from the environment and `.env`. A wrong one ends the process with one line;
-    under `flask`, whose `keys generate` must work before there are settings, each other command ends with it.
+    Without `settings` they are read from the environment and `.env`. Raises SettingsError where they are wrong, and
+    where they name a database that can't be used now.
     """
-    if settings is not None:
-        return _build_app(settings, clock)
     try:
-        return _build_app(load_settings(), clock)
+        return _build_app(load_settings() if settings is None else settings, clock)
     except OperationalError as error:
         reason = str(error.orig).strip().split("\n")[0]
-        problem = SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}")
+        raise SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}") from error
+
+
+def create_command_app() -> Flask:
+    """The commands of `flask`, in an application that has nothing else.
+
+    The whole application is built when a command first asks for a part of it: `flask keys generate` must work before
+    there are settings. Where that fails, the command ends with one line.
+    """
+    app = Flask("letstalk", root_path=str(PROJECT_ROOT))
+    app.extensions["letstalk_build"] = _build_for_command
+    _add_commands(app)
+    return app
+
+
+def _build_for_command() -> Flask:
+    try:
+        return create_app()
     except SettingsError as error:
-        problem = error
-    if click.get_current_context(silent=True) is not None:
-        return _app_without_settings(problem)
-    sys.exit(str(problem))
+        raise click.ClickException(str(error)) from None
 
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
@@ -228,13 +239,6 @@ def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -
 def _add_commands(app: Flask) -> None:
     for command in GROUPS:
         app.cli.add_command(command)
-
-
-def _app_without_settings(problem: SettingsError) -> Flask:
-    app = Flask("letstalk", root_path=str(PROJECT_ROOT))
-    app.extensions["letstalk_problem"] = problem
-    _add_commands(app)
-    return app
 
 
 def _rates(words: str | None) -> tuple[Any, ...]:

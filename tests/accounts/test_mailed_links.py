@@ -293,6 +293,7 @@ def test_the_same_is_done_before_the_answer_whoever_has_the_address(auth: Auth, 
     assert done[0] == ["BEGIN IMMEDIATE", "INSERT INTO mails", "COMMIT"], "nothing is looked up"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("call", list(ROUNDS))
 def test_the_time_of_an_answer_does_not_tell_who_has_the_address(auth: Auth, call: str) -> None:
     """While the worker runs, which does what the request has left."""

@@ -84,6 +84,7 @@ def test_who_has_not_opened_the_mailed_link_is_told_so_once_the_password_is_righ
     assert (type(error), error.code) == (Forbidden, "email_not_verified")
 
 
+@pytest.mark.timing
 def test_unknown_names_and_wrong_passwords_cannot_be_told_apart_by_time(sqlite_db: Database) -> None:
     """1,000 tries of each, in turn by chance; the same statistics as those of the attack suite."""
     world = World(sqlite_db)

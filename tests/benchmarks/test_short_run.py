@@ -14,6 +14,7 @@ from tools.benchmarks.servers import ROOT
 from tools.benchmarks.shared_stores import IN_SHORT, are_at_hand
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(300)
 def test_the_short_benchmark_measures_everything_but_the_peers() -> None:
     before = REPORT.read_bytes() if REPORT.exists() else None

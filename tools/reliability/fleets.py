@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import psycopg
 
 from letstalk.db.crypto import generate_key
 from tests.support.fake_telnyx import StandaloneTelnyx
+from tests.support.surroundings import environment_for_programs
 from tools.reliability.programs import Program, free_port
 from tools.reliability.stores import QUICK, running_postgresql, running_redis
 
@@ -73,7 +73,7 @@ class Fleet:
         """What a command prints that is run with the service's settings."""
         import subprocess
 
-        environment = {"PATH": os.environ["PATH"], **self.environment}
+        environment = environment_for_programs(self.environment)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])
