@@ -1,4 +1,4 @@
-"""What requests and answers about tokens look like."""
+"""The requests and responses of `/api/tokens`."""
 
 from __future__ import annotations
 
@@ -30,16 +30,17 @@ from letstalk.tokens.models import (
     MAX_EXPIRES_IN_SECONDS,
     MAX_GRACE_SECONDS,
     MAX_NAME_LENGTH,
+    IssuedToken,
     Token,
+    TokenPage,
 )
-from letstalk.tokens.service import IssuedToken, TokenPage
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
 Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
-# The names are checked by the domain, whose sentence lists them; here they stand for the description.
+# The service checks the names, because its error lists the valid ones. Here they are only for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
@@ -48,40 +49,43 @@ Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
 class TokenRequest(ApiModel):
-    """What the new token is to be. Every field may be left out, and so may the body."""
+    """The new token. Every field is optional, and so is the body."""
 
     model_config = with_example(
         {"user_id": "acme", "name": "checkout", "scopes": ["read", "write"], "expires_in": 7776000}
     )
 
     user_id: UserId | None = Field(
-        None, description="Whose verifications the token sees. Default: `default_user`; the caller's without `admin`."
+        None,
+        description="The owner whose verifications the token can see. Default: `default_user`, or without `admin` the "
+        "caller's own `user_id`.",
     )
-    scopes: Scopes | None = Field(None, description='What it may do. Default: `["read", "write"]`.')
-    name: Name | None = Field(None, description="For people, to tell tokens apart.")
+    scopes: Scopes | None = Field(None, description='What the token can do. Default: `["read", "write"]`.')
+    name: Name | None = Field(None, description="A name by which people recognise the token.")
     expires_in: Lifetime | None = Field(None, description="Seconds until it expires. Default: never.")
     allowed_ips: AllowedIps | None = Field(
-        None, description="IP addresses and CIDR blocks that it may be used from. Default: anywhere."
+        None, description="IP addresses and CIDR blocks from which the token can be used. Default: any address."
     )
     rate_limit: Rate | None = Field(
-        None, description="Its own request limit, such as `100 per minute; 5000 per day`. Default: RATE_LIMIT_TOKEN."
+        None,
+        description="The token's own rate limit, such as `100 per minute; 5000 per day`. Default: RATE_LIMIT_TOKEN.",
     )
 
 
 class TokenPatch(ApiModel):
-    """What to change; what is left out stays. Null clears a name, an expiry, an address list or a rate."""
+    """The fields to change. Null removes the name, the expiry, the addresses or the rate limit."""
 
     model_config = with_example({"name": "checkout, second shop", "expires_in": 2592000})
 
     name: Name | None = None
     scopes: Scopes = Field(default_factory=list)
-    expires_in: Lifetime | None = Field(None, description="Seconds from now; null is never.")
-    allowed_ips: AllowedIps | None = Field(None, description="Null is anywhere.")
-    rate_limit: Rate | None = Field(None, description="Null is the default.")
+    expires_in: Lifetime | None = Field(None, description="Seconds from now. Null is never.")
+    allowed_ips: AllowedIps | None = Field(None, description="Null is any address.")
+    rate_limit: Rate | None = Field(None, description="Null is the default, RATE_LIMIT_TOKEN.")
 
 
 class RotationRequest(ApiModel):
-    """How long the old token goes on working. May be left out, and so may the body."""
+    """How long the old token still works. The field is optional, and so is the body."""
 
     model_config = with_example({"grace_seconds": 3600})
 
@@ -94,7 +98,7 @@ class TokenPath(Query):
 
 class TokenQuery(PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
-    include_revoked: bool = Field(False, description="Show the revoked and the expired too.")
+    include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
 
 
 _RECORD: dict[str, Any] = {
@@ -111,8 +115,8 @@ _RECORD: dict[str, Any] = {
 }
 
 
-class IssuedTokenAnswer(ResponseModel):
-    """The only answer that holds `token`: keep it now."""
+class IssuedTokenResponse(ResponseModel):
+    """The new token. This is the only response with `token`, so store it now."""
 
     model_config = with_example(
         {
@@ -133,11 +137,11 @@ class IssuedTokenAnswer(ResponseModel):
     scopes: list[ScopeName]
     user_id: str
     name: str | None
-    prefix: str = Field(description="The public beginning of the token, to recognise it by.")
+    prefix: str = Field(description="The public start of the token, by which people recognise it.")
     expires_at: Timestamp | None
 
     @classmethod
-    def of(cls, issued: IssuedToken) -> IssuedTokenAnswer:
+    def of(cls, issued: IssuedToken) -> IssuedTokenResponse:
         record = issued.record
         return cls(
             token_id=record.token_id,
@@ -152,7 +156,7 @@ class IssuedTokenAnswer(ResponseModel):
 
 
 class TokenEntry(ResponseModel):
-    """A token as a list shows it."""
+    """A token in a list."""
 
     token_id: Uuid
     user_id: str
@@ -170,19 +174,19 @@ class TokenEntry(ResponseModel):
         return cls(**_entry(token))
 
 
-class TokenAnswer(TokenEntry):
-    """All that is known of a token."""
+class TokenResponse(TokenEntry):
+    """The record of a token."""
 
     model_config = with_example(
         {**_RECORD, "allowed_ips": ["203.0.113.0/24"], "rate_limit": "100 per minute", "successor_id": None}
     )
 
-    allowed_ips: list[str] | None = Field(description="Null is anywhere.")
+    allowed_ips: list[str] | None = Field(description="Null is any address.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
-    successor_id: Uuid | None = Field(description="The token that a rotation put in its place.")
+    successor_id: Uuid | None = Field(description="The token that replaced this one in a rotation.")
 
     @classmethod
-    def of(cls, token: Token) -> TokenAnswer:
+    def of(cls, token: Token) -> TokenResponse:
         return cls(
             **_entry(token),
             allowed_ips=list(token.allowed_ips) or None,
@@ -192,7 +196,7 @@ class TokenAnswer(TokenEntry):
 
 
 class TokenList(ResponseModel):
-    """A page of tokens, newest first; `next_cursor` is null on the last one."""
+    """A page of tokens, newest first. `next_cursor` is null on the last page."""
 
     model_config = with_example({"tokens": [_RECORD], "next_cursor": None})
 
@@ -204,8 +208,8 @@ class TokenList(ResponseModel):
         return cls(tokens=[TokenEntry.of(token) for token in page.tokens], next_cursor=page.next_cursor)
 
 
-class RevocationAnswer(ResponseModel):
-    """The token works no more, the second time too."""
+class RevocationResponse(ResponseModel):
+    """The token is revoked. The response to a second request is the same."""
 
     model_config = with_example({"message": "Token revoked successfully"})
 
@@ -227,5 +231,5 @@ def _entry(token: Token) -> dict[str, Any]:
     }
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_utc(moment)
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else iso_utc(time)
