@@ -6,15 +6,15 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 import click
 from flask.cli import AppGroup
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
-from letstalk.core.clock import iso_utc, utc_now
+from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
 from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
+from letstalk.tokens.schemas import TokenResponse
 from letstalk.tokens.service import TokenService
 
 COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
@@ -85,7 +85,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         with find_service() as tokens:
             found = list(_all_tokens(tokens, user_id, include_revoked))
         if as_json:
-            click.echo(json.dumps([_as_json(token) for token in found], indent=2))
+            click.echo(json.dumps([TokenResponse.of(token).model_dump() for token in found], indent=2))
             return
         rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -147,13 +147,3 @@ def _state(token: Token) -> str:
 
 def _minute(time: datetime | None) -> str:
     return "-" if time is None else f"{time:%Y-%m-%d %H:%M}Z"
-
-
-def _as_json(token: Token) -> dict[str, Any]:
-    times = ("created_at", "last_used", "expires_at", "revoked_at")
-    shown: dict[str, Any] = {
-        name: getattr(token, name)
-        for name in ("token_id", "user_id", "name", "prefix", "rate_limit", "requests_total", "successor_id")
-    }
-    shown |= {"scopes": list(token.scopes), "allowed_ips": list(token.allowed_ips) or None}
-    return shown | {name: iso_utc(value) if (value := getattr(token, name)) else None for name in times}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -142,17 +142,7 @@ class IssuedTokenResponse(ResponseModel):
 
     @classmethod
     def of(cls, issued: IssuedToken) -> IssuedTokenResponse:
-        record = issued.record
-        return cls(
-            token_id=record.token_id,
-            token=issued.secret,
-            created_at=iso_utc(record.created_at),
-            scopes=list(record.scopes),
-            user_id=record.user_id,
-            name=record.name,
-            prefix=record.prefix,
-            expires_at=_iso(record.expires_at),
-        )
+        return cls(token=issued.secret, **_fields_of(cls, issued.record))
 
 
 class TokenEntry(ResponseModel):
@@ -170,8 +160,8 @@ class TokenEntry(ResponseModel):
     requests_total: int
 
     @classmethod
-    def of(cls, token: Token) -> TokenEntry:
-        return cls(**_entry(token))
+    def of(cls, token: Token) -> Self:
+        return cls(**_fields_of(cls, token))
 
 
 class TokenResponse(TokenEntry):
@@ -184,15 +174,6 @@ class TokenResponse(TokenEntry):
     allowed_ips: list[str] | None = Field(description="Null is any address.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
     successor_id: Uuid | None = Field(description="The token that replaced this one in a rotation.")
-
-    @classmethod
-    def of(cls, token: Token) -> TokenResponse:
-        return cls(
-            **_entry(token),
-            allowed_ips=list(token.allowed_ips) or None,
-            rate_limit=token.rate_limit,
-            successor_id=token.successor_id,
-        )
 
 
 class TokenList(ResponseModel):
@@ -216,8 +197,9 @@ class RevocationResponse(ResponseModel):
     message: Literal["Token revoked successfully"]
 
 
-def _entry(token: Token) -> dict[str, Any]:
-    return {
+def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
+    """The values of those fields of `model` that are in the record of `token`."""
+    values: dict[str, Any] = {
         "token_id": token.token_id,
         "user_id": token.user_id,
         "name": token.name,
@@ -228,7 +210,11 @@ def _entry(token: Token) -> dict[str, Any]:
         "revoked_at": _iso(token.revoked_at),
         "scopes": list(token.scopes),
         "requests_total": token.requests_total,
+        "allowed_ips": list(token.allowed_ips) or None,
+        "rate_limit": token.rate_limit,
+        "successor_id": token.successor_id,
     }
+    return {name: value for name, value in values.items() if name in model.model_fields}
 
 
 def _iso(time: datetime | None) -> str | None:
