@@ -1,4 +1,4 @@
-"""`/api/tokens` over HTTP: what goes in, what comes out, and who is let in."""
+"""`/api/tokens` over HTTP: requests, responses and permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who presents a token: what is refused, how alike, and for how long a good one is remembered."""
+"""Authentication by token: what is refused, in the same time and words, and how long a valid token is cached."""
 
 from __future__ import annotations
 

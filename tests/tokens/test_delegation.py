@@ -1,4 +1,4 @@
-"""What a token may hand on: each way of giving more than it has is refused, each way of giving less is not."""
+"""Delegation: a token can't give more than it has in any field, and may give less."""
 
 from __future__ import annotations
 

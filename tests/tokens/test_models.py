@@ -1,4 +1,4 @@
-"""The token's format, and what its fields may hold."""
+"""The format of a token and the limits of its fields."""
 
 from __future__ import annotations
 

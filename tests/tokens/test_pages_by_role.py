@@ -1,4 +1,4 @@
-"""The dashboard's pages about tokens as each role finds them: what may not be done is neither offered nor done."""
+"""The dashboard's pages about tokens for each role: what a role may not do is neither offered nor done."""
 
 from __future__ import annotations
 

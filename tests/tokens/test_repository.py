@@ -1,4 +1,4 @@
-"""The token tables, on SQLite and on PostgreSQL: what they refuse, and that the migration makes them."""
+"""The tables of tokens on SQLite and PostgreSQL: their constraints and their migration."""
 
 from __future__ import annotations
 

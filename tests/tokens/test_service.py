@@ -1,4 +1,4 @@
-"""Making, listing, changing, rotating and revoking tokens."""
+"""Creating, listing, changing, rotating and revoking tokens."""
 
 from __future__ import annotations
 

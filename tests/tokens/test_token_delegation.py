@@ -1,4 +1,4 @@
-"""What a token without `admin` may do to tokens: a member, a stranger, and one that is bounded."""
+"""What a token without `admin` may do with tokens: of its own owner, of another owner, and with limits."""
 
 from __future__ import annotations
 

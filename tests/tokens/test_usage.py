@@ -1,4 +1,4 @@
-"""Counting requests: nothing is lost, nothing is written per request."""
+"""Counting requests: no request is lost, and no request causes a write of its own."""
 
 from __future__ import annotations
 
