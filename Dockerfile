@@ -21,6 +21,8 @@ COPY letstalk letstalk
 COPY templates templates
 COPY static static
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=5000
+# By default glibc gives each thread a heap of its own, most of which stays unused; two shared heaps save some 10 MB.
+ENV MALLOC_ARENA_MAX=2
 USER letstalk
 # An SQLite database lives here, where one is used.
 VOLUME /app/instance

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import click
@@ -31,7 +33,6 @@ from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
-from letstalk.http.limit_windows import Windows
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits, init_limits
@@ -49,15 +50,18 @@ from letstalk.telephony.simulator.terminal import print_what_a_phone_hears
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
-from letstalk.verifications.fast_path import BUSY_PATHS
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import build_carrier_of, build_people_of
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import Process
-from letstalk.worker.pool import Worker, WorkQueue
+from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
+from letstalk.worker.pool import SharedQueue, Worker
+from letstalk.worker.topics import Topic
 
 SESSION_LIFETIME = timedelta(hours=12)
+SWEEP_SECONDS = 2.0
+SLOW_SWEEP_SECONDS = 60.0
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
@@ -107,8 +111,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     migrations.upgrade(db)
     vault = Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
-    queue = WorkQueue(redis_url)
-    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    worker = Worker(threads=settings.worker_threads, shared=_connect_queue(redis_url))
     key_rotation = KeyRotation(db, vault)
     lost = key_rotation.check_keys()
     if lost is not None:
@@ -154,13 +157,21 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     retention = RetentionService(
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
     )
-    commands = CommandService(db, vault, provider, queue, clock, brand_name=settings.brand_name)
-    dispatch = DispatchService(db, provider, queue, clock, call_policy)
-    sends = SendService(db, vault, keys, queue, clock, send_policy)
-    verifications = VerificationService(db, keys, queue, clock, default_region=settings.default_region)
+    commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
+    dispatch = DispatchService(db, provider, worker, clock, call_policy)
+    sends = SendService(db, vault, keys, worker, clock, send_policy)
+    verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
     people = build_people_of(
         PeopleParts(
-            db, vault, keys, audit, sends, verifications, clock, build_carrier_of(settings), queue.deliver_mail
+            db,
+            vault,
+            keys,
+            audit,
+            sends,
+            verifications,
+            clock,
+            build_carrier_of(settings),
+            partial(worker.wake, Topic.DELIVER_MAIL),
         ),
         settings,
     )
@@ -174,10 +185,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         verifications=verifications,
         dispatch=dispatch,
         commands=commands,
-        events=EventService(db, commands, queue, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(
-            db, dispatch, provider, retention, queue, clock, call_policy, people.mails, worker_id=worker_id
-        ),
+        events=EventService(db, commands, worker, clock, call_policy, telephony.webhooks),
+        sweeps=SweepService(db, dispatch, provider, retention, worker, clock, call_policy),
         sessions=SessionService(
             db,
             settings.dashboard_password.get_secret_value(),
@@ -186,15 +195,16 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             is_open=settings.owner_sign_in,
         ),
         people=people,
-        health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=queue.ping),
+        health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=worker.ping),
         keys=keys,
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
     )
     sink.bind(services.events.receive_event)
-    queue.bind(services)
-    worker = Worker(queue, services, threads=settings.worker_threads)
+    _register_handlers(worker, services)
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    _register_sweeps(worker, services, Heartbeat(db, worker_id, clock))
     app.extensions |= {
         "letstalk": services,
         "letstalk_server": ServerOptions(
@@ -204,9 +214,6 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
             processes=settings.web_processes,
             is_development=settings.is_development,
             is_simulated=is_simulated,
-            # Within a commit that others wait for, nothing else may be waited for.
-            shared_paths=BUSY_PATHS if db.is_sqlite and redis_url is None else frozenset(),
-            share_commit=db.share_commit,
             dashboard_password=settings.dashboard_password.get_secret_value(),
         ),
         "letstalk_db": db,
@@ -214,9 +221,38 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
     limiter = make_limiter(app, redis_url)
-    init_limits(
-        app, RequestLimits(limiter, Windows(), token=settings.rate_limit_token, address=settings.rate_limit_address)
-    )
+    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+
+
+def _connect_queue(redis_url: str | None) -> SharedQueue | None:
+    if redis_url is None:
+        return None
+    # Imported only here: without Redis its client would take memory and time for nothing.
+    queue: SharedQueue = importlib.import_module("letstalk.worker.redis_queue").RedisQueue(redis_url)
+    return queue
+
+
+def _register_handlers(worker: Worker, services: Services) -> None:
+    # A person on the phone waits for an event and then for a command; an email can wait.
+    dispatch, commands, events = services.dispatch, services.commands, services.events
+    worker.handle(Topic.APPLY_EVENT, events.apply_event, priority=2)
+    worker.handle(Topic.CARRY_OUT, commands.carry_out, priority=1)
+    worker.handle(Topic.HANG_UP_STRAY, commands.hang_up_stray, priority=1)
+    worker.handle(Topic.OFFER_CODE, events.offer_code, priority=1)
+    worker.handle(Topic.OFFER_CODES, lambda _: services.sweeps.offer_codes(), priority=1)
+    worker.handle(Topic.DISPATCH, lambda _: dispatch.dispatch())
+    worker.handle(Topic.PUT_BACK, lambda _: dispatch.dispatch())
+    worker.handle(Topic.CHANNEL_FREE, lambda _: dispatch.dispatch(is_channel_free=True))
+    worker.handle(Topic.DIAL, dispatch.dial)
+    worker.handle(Topic.DELIVER_MAIL, services.people.mails.deliver, priority=-1)
+
+
+def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -> None:
+    worker.every(BEAT_SECONDS, "heartbeat", heartbeat.beat)
+    worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
+    worker.every(SWEEP_SECONDS, "mail", services.people.mails.wake_due)
+    worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
+    worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
 
 
 def _add_commands(app: Flask) -> None:

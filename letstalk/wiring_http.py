@@ -32,6 +32,7 @@ from letstalk.http.guards import check_guard
 from letstalk.http.json_bodies import JsonBodies
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi import write_document
+from letstalk.http.rate_limits import FastPathLimits
 from letstalk.http.requests import MAX_BODY_BYTES
 from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
@@ -41,7 +42,7 @@ from letstalk.telephony.telnyx.api import webhooks
 from letstalk.tokens.api import tokens
 from letstalk.tokens.pages import dashboard
 from letstalk.verifications.api import calls
-from letstalk.verifications.fast_path import BusyPaths
+from letstalk.verifications.fast_path import FastPath
 
 PAGES = (
     *(sign_in, sign_in_codes, link_pages, mail_pages),
@@ -73,8 +74,8 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
     """Register every route. The services must be bound already."""
     init_errors(app)
     csrf.init_app(app)
-    # In place of its `init_app`, which also looks into the session after each request, for a cookie that we don't use.
-    app.login_manager = login_manager  # type: ignore[attr-defined]  # where Flask-Login looks for itself
+    # Without its context processor, which would load the user, and so ask the database, for each page of an error too.
+    login_manager.init_app(app, add_context_processor=False)
     app.before_request(check_guard)
     for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
         app.register_api(api)
@@ -85,9 +86,11 @@ def bind_web(app: OpenAPI, settings: Settings) -> None:
 
 
 def _wrap(app: Flask, settings: Settings) -> None:
-    """What stands around Flask, the innermost first."""
-    wsgi_app: Any = BusyPaths(app, app.extensions["letstalk"], app.extensions["letstalk_limits"])
-    wsgi_app = RequestLog(SecurityHeaders(wsgi_app), app.extensions["letstalk_db"].once_committed)
+    """Wrap Flask in the middleware, the innermost first."""
+    wsgi_app: Any = app.wsgi_app
+    if settings.fast_path:
+        wsgi_app = FastPath(app, app.extensions["letstalk"], FastPathLimits(app, app.extensions["letstalk_limits"]))
+    wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.

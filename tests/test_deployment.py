@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from cryptography.fernet import Fernet
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -20,6 +21,9 @@ from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES, load_settings
 from letstalk.observability import metrics
 from tests.support.commands import Installation
 from tests.support.documents import ROOT, read
+from tests.support.fixtures.processes import running
+from tests.support.ports import free_port
+from tests.support.services import needed, redis_binary
 
 DEPLOY = ROOT / "deploy"
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
@@ -118,14 +122,38 @@ def test_compose_names_settings_and_secrets_that_exist() -> None:
         files = {value for key, value in service["environment"].items() if key.endswith("_FILE")}
         assert files == {f"/run/secrets/{secret}" for secret in service["secrets"]}
         given = {key for key in service["environment"] if key in SECRET_NAMES}
-        # Without a password: Redis is reached from the inner network alone.
-        assert given == {"REDIS_URL"}
+        assert given == set()
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
     assert compose["networks"]["inside"] == {"internal": True}
     assert all(compose["services"][name]["networks"] == ["inside"] for name in ("postgres", "redis"))
     assert all("ports" not in compose["services"][name] for name in ("worker", "postgres", "redis"))
     assert all(port.startswith("127.0.0.1:") for port in compose["services"]["server"]["ports"])
+
+
+def test_redis_lets_only_those_in_who_know_the_password(tmp_path: Path) -> None:
+    binary = needed("Redis", redis_binary())
+    (tmp_path / "deploy").mkdir()
+    shutil.copy(DEPLOY / "make-secrets.sh", tmp_path / "deploy")
+    subprocess.run([tmp_path / "deploy" / "make-secrets.sh"], check=True, capture_output=True, timeout=30)
+    _, config, *options = read_yaml(ROOT / "compose.yaml")["services"]["redis"]["command"]
+    port = free_port()
+    command = [str(binary), str(tmp_path / config.removeprefix("/run/")), *options, "--port", str(port)]
+    url = (tmp_path / "secrets" / "redis_url").read_text().strip().replace("@redis:6379/", f"@127.0.0.1:{port}/")
+
+    def is_ready(_: object) -> bool:
+        try:
+            with redis.Redis.from_url(url) as client:
+                return bool(client.ping())
+        except redis.ConnectionError:
+            return False
+
+    with (
+        running(command, tmp_path, is_ready),
+        redis.Redis(port=port) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
+        stranger.ping()
 
 
 def test_the_secrets_that_are_made_are_what_compose_and_the_settings_want(tmp_path: Path) -> None:
@@ -194,6 +222,7 @@ def test_the_image_has_all_that_the_service_needs_and_nothing_else_is_sent_to_it
 def test_the_units_name_settings_that_exist_and_hand_secrets_over_as_files(name: str) -> None:
     text = (DEPLOY / name).read_text(encoding="utf-8")
     given = dict(re.findall(r"^Environment=(\w+)=(.+)$", text, re.MULTILINE))
+    assert given.pop("MALLOC_ARENA_MAX") == "2"  # glibc's, no setting of ours
     assert set(given) <= {f"{secret}_FILE" for secret in SECRET_NAMES}
     credentials = set(re.findall(r"^LoadCredential=(\w+):", text, re.MULTILINE))
     assert {value.removeprefix("%d/") for value in given.values()} == credentials

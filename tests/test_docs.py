@@ -23,7 +23,7 @@ from tests.support.documents import DOCUMENTS, ROOT, Document, read
 
 # Names in capitals that are no settings of the service.
 OTHER_NAMES = {
-    *("NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "SSL_CERT_FILE"),
+    *("MALLOC_ARENA_MAX", "NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "SSL_CERT_FILE"),
     *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_TOKEN", "MAX_TRIES"),
 }
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
@@ -223,7 +223,7 @@ def test_the_drawn_tree_is_the_tree() -> None:
 
 def test_the_import_table_names_every_part() -> None:
     text = read(ROOT / "docs" / "architecture.md").text
-    for part in ("domain", "storage", "telephony", "services", "web", "tasks", "cli", "observability", "factory"):
+    for part in ("domain", "storage", "telephony", "services", "web", "worker", "cli", "observability", "factory"):
         assert re.search(rf"^\|.*`{part}`", text, re.MULTILINE), part
 
 

@@ -86,7 +86,7 @@ class InvitationService:
             link = write_link(base_url, LinkPurpose.INVITATION, made.token)
             letter = letters.invitation_letter(account.email, self._brand_name, link)
             mail_id = self._mails.send_mail(connection, letter)
-        self._mails.nudge(mail_id)
+        self._mails.wake(mail_id)
         return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 
     def look_at(self, link: str) -> OpenInvitation:

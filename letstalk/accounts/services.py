@@ -79,7 +79,7 @@ class PeopleParts:
     verifications: VerificationService
     clock: Clock
     carrier: MailCarrier | None = None
-    nudge_mail: Callable[[str], None] = lambda _mail_id: None
+    wake_mail: Callable[[str], None] = lambda _mail_id: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSig
     sign_ins = SignInService(db, accounts, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     identities = IdentityService(db, accounts, audit, clock)
     links = LinkService(audit, clock)
-    mails = MailService(db, parts.vault, parts.carrier, clock, parts.nudge_mail)
+    mails = MailService(db, parts.vault, parts.carrier, clock, parts.wake_mail)
     brand_name = options.brand_name
     return People(
         accounts=accounts,

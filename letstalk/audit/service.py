@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
+from structlog.contextvars import get_contextvars
 
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
@@ -18,7 +19,6 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.db.deletions import delete_in_batches
-from letstalk.observability.bindings import bound_ids
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -146,7 +146,7 @@ class AuditTrail:
         detail: Mapping[str, Any],
     ) -> AuditEvent:
         address = address or (actor.address if actor else None)
-        request_id = request_id or bound_ids().get("request_id")
+        request_id = request_id or get_contextvars().get("request_id")
         return AuditEvent(
             event_id=str(uuid4()),
             at=self._clock(),

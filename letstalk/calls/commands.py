@@ -18,7 +18,7 @@ from letstalk.calls.scheduling import back_off_seconds
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import (
     calls_ended_silently_total,
     code_delay_seconds,
@@ -30,7 +30,8 @@ from letstalk.telephony.phone_numbers import region_of
 from letstalk.telephony.provider import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
 from letstalk.telephony.speech.scripts import Speech, render_code, render_offer
 from letstalk.verifications.models import Verification, VerificationStatus
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -58,12 +59,12 @@ class Errand:
 
 class CommandService:
     def __init__(
-        self, db: Database, vault: Vault, provider: CallProvider, nudges: Nudges, clock: Clock, *, brand_name: str
+        self, db: Database, vault: Vault, provider: CallProvider, wakeups: Wakeups, clock: Clock, *, brand_name: str
     ) -> None:
         self._db = db
         self._vault = vault
         self._provider = provider
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._brand_name = brand_name
 
@@ -100,7 +101,7 @@ class CommandService:
 
     def run(self, errand: Errand) -> None:
         """Send a leased command to the provider and note what came of it."""
-        with about(call_id=errand.call.call_id):
+        with bound_contextvars(call_id=errand.call.call_id):
             try:
                 self._send(errand)
             except CallGone:
@@ -111,11 +112,15 @@ class CommandService:
                 if errand.speech is not None:
                     self._note_spoken(errand, _SPOKEN[errand.wanted])
 
-    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
-        """End a call that the provider placed although we had given it up. Tried once: its limits end it anyway."""
+    def hang_up_stray(self, call_id: str) -> None:
+        """End a call that the provider placed although it is over here. Tried once: its limits end it anyway."""
+        with self._db.read() as connection:
+            call = call_storage.find_call(connection, call_id)
+        if call is None or not call.is_over or call.holds_channel or call.provider_call_id is None:
+            return
         log.warning("stray_call_hung_up", call_id=call_id)
         try:
-            self._provider.hang_up(HangUpCommand(call_id, provider_call_id, f"{call_id}-stray"))
+            self._provider.hang_up(HangUpCommand(call_id, call.provider_call_id, f"{call_id}-stray"))
         except ProviderError as error:
             log.warning("command_failed", call_id=call_id, command=Command.HANG_UP.value, reason=error.reason)
 
@@ -194,7 +199,7 @@ class CommandService:
         if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
             code_delay_seconds.observe((self._clock() - errand.call.created_at).total_seconds())
         if has_next:
-            self._nudges.carry_out(errand.call.call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, errand.call.call_id)
 
     def _note_spoken_as_last(self, errand: Errand, spoken: Spoken) -> bool:
         """Note it without reading the row first. False where a command has come meanwhile, or the call has ended."""
@@ -230,7 +235,7 @@ class CommandService:
         if is_silent:  # it was hung up before, and nothing told us so
             calls_ended_silently_total.inc()
             log.warning("call_ended_without_event", call_id=errand.call.call_id)
-        self._nudges.dispatch(is_channel_free=True)
+        self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def _note_failure(self, errand: Errand, reason: str) -> None:
         with self._db.write() as connection:

@@ -6,7 +6,6 @@ The row is the truth. A call is claimed by a conditional UPDATE, dialed under a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,11 +20,12 @@ from letstalk.calls.policy import SILENCE, CallPolicy
 from letstalk.calls.scheduling import back_off_seconds, is_too_late, retry_window_ends
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -48,45 +48,42 @@ class _Lease:
 
 
 class DispatchService:
-    def __init__(self, db: Database, provider: CallProvider, nudges: Nudges, clock: Clock, policy: CallPolicy) -> None:
+    def __init__(
+        self, db: Database, provider: CallProvider, wakeups: Wakeups, clock: Clock, policy: CallPolicy
+    ) -> None:
         self._db = db
         self._provider = provider
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
 
-    def dispatch(self, *, is_channel_free: bool = False, note_full: Callable[[], None] = lambda: None) -> None:
+    def dispatch(self, *, is_channel_free: bool = False) -> None:
         """Claim as many waiting calls as there are free channels, and have them dialed.
 
-        Where it is not said that a channel is free, a look comes first, which takes no writer's turn from others.
-        `note_full` is called, before anything is dialed, where no channel is left for whoever comes next.
+        Unless a channel is certainly free, this reads first, so that no writer has to wait for nothing.
         """
         if not is_channel_free:
             with self._db.read() as connection:
                 is_full = queue.count_live(connection) >= self._policy.channels
                 is_any = not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
-            if is_full:
-                note_full()
             if not is_any:
                 return
-        lease, others, is_full = self._claim()
-        if is_full:
-            note_full()
+        lease, others = self._claim()
         for call_id in others:
-            self._nudges.dial(call_id)
+            self._wakeups.wake(Topic.DIAL, call_id)
         if lease is not None:
-            with about(call_id=lease.command.call_id):
+            with bound_contextvars(call_id=lease.command.call_id):
                 self._dial(lease)
 
     def dial(self, call_id: str) -> None:
         """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
-        with about(call_id=call_id):
+        with bound_contextvars(call_id=call_id):
             lease = self._lease(call_id)
             if lease is not None:
                 self._dial(lease)
             else:
                 # It may have been ended for want of wanting, which frees its channel.
-                self._nudges.dispatch(is_channel_free=True)
+                self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def drop_late_calls(self) -> None:
         """Fail the waiting calls whose code would expire before it could be heard."""
@@ -115,8 +112,8 @@ class DispatchService:
         else:
             self._note_placed(call_id, provider_call_id)
 
-    def _claim(self) -> tuple[_Lease | None, list[str], bool]:
-        """The right to dial the first claimed call, the ids of the others, and whether all channels are taken now."""
+    def _claim(self) -> tuple[_Lease | None, list[str]]:
+        """The right to dial the first claimed call, and the ids of the others."""
         lease: _Lease | None = None
         claimed: list[str] = []
         with self._db.write() as connection:
@@ -148,8 +145,8 @@ class DispatchService:
                     queue_seconds.observe((now - call.created_at).total_seconds())
                     claimed.append(call_id)
         if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
-            self._nudges.dispatch()
-        return lease if claimed else None, claimed[1:], len(claimed) >= free
+            self._wakeups.wake(Topic.DISPATCH)
+        return lease if claimed else None, claimed[1:]
 
     def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
         """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
@@ -248,7 +245,7 @@ class DispatchService:
             has_command = "command" in values or call.command is not None
         log.info("call_placed", call_id=call_id, verification_id=call.verification_id)
         if has_command:
-            self._nudges.carry_out(call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
 
     def _put_back(self, lease: _Lease, error: ProviderBusy) -> None:
         """Back into the queue with a pause."""
@@ -274,7 +271,7 @@ class DispatchService:
             call_storage.update_call(connection, call.call_id, **values)
         calls_put_back_total.labels("limit" if error.disproved else "error").inc()
         log.info("call_put_back", call_id=call.call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
-        self._nudges.dispatch_later(pause_seconds)
+        self._wakeups.wake(Topic.PUT_BACK, call.call_id, delay_seconds=pause_seconds)
 
     def _dial_again_later(self, lease: _Lease) -> None:
         with self._db.write() as connection:
@@ -287,7 +284,7 @@ class DispatchService:
             if call := self._still_dialed(connection, lease):
                 end_call(connection, call, CallStatus.FAILED, reason, self._clock())
                 fail_verification(connection, call.verification_id)
-        self._nudges.dispatch(is_channel_free=True)
+        self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def _still_dialed(self, connection: Connection, lease: _Lease) -> Call | None:
         """The call, while `lease` decides about it: nobody has dialed it since, and no event says that it rings.

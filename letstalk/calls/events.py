@@ -32,7 +32,8 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
 from letstalk.telephony.provider import WebhookReader
 from letstalk.verifications.models import Verification, VerificationStatus
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -57,7 +58,7 @@ class EventService:
         self,
         db: Database,
         commands: CommandService,
-        nudges: Nudges,
+        wakeups: Wakeups,
         clock: Clock,
         policy: CallPolicy,
         webhooks: WebhookReader | None,
@@ -65,7 +66,7 @@ class EventService:
         """`webhooks` is None where the provider sends none; then none is believed."""
         self._db = db
         self._commands = commands
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
         self._webhooks = webhooks
@@ -108,7 +109,7 @@ class EventService:
         except (SQLAlchemyError, ValueError) as error:
             self._count_failure(event_id, error)
             return
-        self._follow_up(event, outcome, now, is_at_hand=True)
+        self._follow_up(event, outcome, now)
 
     def offer_code(self, call_id: str) -> None:
         """Speak the offer into a call that was answered and about which detection has said nothing since."""
@@ -152,7 +153,7 @@ class EventService:
         if outcome is None:
             events_total.labels(event.type.value, "repeated").inc()
         else:
-            self._follow_up(event, outcome, now, is_at_hand)
+            self._follow_up(event, outcome, now)
 
     def _keep_no_news(
         self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool
@@ -241,7 +242,7 @@ class EventService:
             values |= {"end_status": end_status.value, "end_reason": end_reason}
         return values
 
-    def _follow_up(self, event: CallEvent, outcome: _Outcome, now: datetime, is_at_hand: bool) -> None:
+    def _follow_up(self, event: CallEvent, outcome: _Outcome, now: datetime) -> None:
         call, reaction = outcome.call, outcome.reaction
         result = "applied" if reaction is not None else "ignored"
         events_total.labels(event.type.value, result).inc()
@@ -258,20 +259,17 @@ class EventService:
             return
         if reaction is None:
             if _is_stray(call, event):
-                self._nudges.hang_up_stray(call.call_id, event.provider_call_id or "")
+                self._wakeups.wake(Topic.HANG_UP_STRAY, call.call_id)
         elif reaction.command is not None:
             self._carry_out(call, outcome.errand)
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
-            self._nudges.offer_codes_later(DETECTION_SECONDS)
+            self._wakeups.wake(Topic.OFFER_CODES, delay_seconds=DETECTION_SECONDS)
         elif reaction.status in ENDED:
-            if is_at_hand:
-                self._nudges.dispatch_here()
-            else:
-                self._nudges.dispatch(is_channel_free=True)
+            self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def _carry_out(self, call: Call, errand: Errand | None) -> None:
         if errand is None:
-            self._nudges.carry_out(call.call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call.call_id)
         else:
             self._commands.run(errand)
 

@@ -1,4 +1,4 @@
-"""Finding what waits although nobody nudged, and ending what nobody ended. The rows are the truth."""
+"""Finding what waits although no wake-up told of it, and ending what nobody ended. The rows are the truth."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from letstalk.db.database import Database
 from letstalk.db.deletions import delete_in_batches
 from letstalk.http import idempotency_repository as idempotency_storage
 from letstalk.http.idempotency import KEPT_FOR
-from letstalk.mail.outbox import MailService
-from letstalk.observability.logs import about, get_logger
+from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_ended_silently_total
 from letstalk.operations.retention import RetentionService
 from letstalk.telephony.provider import CallProvider, ProviderError
 from letstalk.verifications import repository as verification_storage
 from letstalk.verifications.models import WRONG_CODES_WINDOW_SECONDS, VerificationStatus
-from letstalk.worker import heartbeat as worker_storage
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -48,50 +47,41 @@ class SweepService:
         dispatch: DispatchService,
         provider: CallProvider,
         retention: RetentionService,
-        nudges: Nudges,
+        wakeups: Wakeups,
         clock: Clock,
         policy: CallPolicy,
-        mails: MailService | None = None,
-        *,
-        worker_id: str,
     ) -> None:
-        """Without `mails` none is sent."""
         self._db = db
         self._dispatch = dispatch
         self._provider = provider
         self._retention = retention
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
-        self._mails = mails
-        self._worker_id = worker_id
 
     def sweep(self) -> None:
-        """Every 2 s: nudge what waits, ask about calls that have been silent, say that this worker lives."""
+        """Every 2 s: wake workers for what waits, and ask about calls that have been silent."""
         now = self._clock()
-        with self._db.write() as connection:
-            worker_storage.beat(connection, self._worker_id, now)
         with self._db.read() as connection:
             events = event_storage.list_waiting_events(connection, now - EVENT_PATIENCE)
             undialed = queue.list_undialed(connection, now)
             commanded = queue.list_commanded(connection, now)
             overdue = queue.list_overdue(connection, now)
         for event_id in events:
-            self._nudges.apply_event(event_id)
+            self._wakeups.wake(Topic.APPLY_EVENT, event_id)
         for call_id in undialed:
-            self._nudges.dial(call_id)
+            self._wakeups.wake(Topic.DIAL, call_id)
         for call_id in commanded:
-            self._nudges.carry_out(call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
         self.offer_codes()
         asking_ends = time.monotonic() + ASKING_SECONDS
         for call in overdue:
             if time.monotonic() < asking_ends:
-                with about(call_id=call.call_id, verification_id=call.verification_id):
+                with bound_contextvars(call_id=call.call_id, verification_id=call.verification_id):
                     self._look_after(call)
         self._dispatch.drop_late_calls()
-        self._nudges.dispatch(is_channel_free=bool(overdue))  # one of those may have let go of its channel
-        if self._mails is not None:
-            self._mails.nudge_due()
+        # A call that was overdue may have let go of its channel.
+        self._wakeups.wake(Topic.CHANNEL_FREE if overdue else Topic.DISPATCH)
 
     def offer_codes(self) -> None:
         """Have the offer made into calls about which detection has been silent for too long, and look again when the
@@ -108,9 +98,9 @@ class SweepService:
             if seconds > 0:
                 patience_seconds.append(seconds)
             else:
-                self._nudges.offer_code(call.call_id)
+                self._wakeups.wake(Topic.OFFER_CODE, call.call_id)
         if patience_seconds:
-            self._nudges.offer_codes_later(min(patience_seconds))
+            self._wakeups.wake(Topic.OFFER_CODES, delay_seconds=min(patience_seconds))
 
     def sweep_slowly(self) -> None:
         """Every minute: note what expired, and forget what is too old to matter."""
@@ -123,8 +113,6 @@ class SweepService:
             (verification_storage.delete_old_wrong_codes, wrong_codes_before),
         ):
             delete_in_batches(self._db, partial(delete_some, before=before))
-        with self._db.write() as connection:
-            worker_storage.forget_silent(connection, now - timedelta(minutes=10))
         self._retention.forget_old()
 
     def _note_expired(self, now: datetime) -> None:
@@ -148,7 +136,7 @@ class SweepService:
                 )
             return
         if call.status is CallStatus.DIALING and call.provider_call_id is None:
-            self._nudges.dial(call.call_id)
+            self._wakeups.wake(Topic.DIAL, call.call_id)
             return
         if call.provider_call_id is None:
             self._end_silently(call)

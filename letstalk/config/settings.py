@@ -156,6 +156,7 @@ class Settings(BaseModel):
     )
     web_threads: Threads = 4
     web_processes: int = Field(1, ge=1, le=64, description="a whole number from 1 to 64")
+    fast_path: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
 
     @property
     def is_development(self) -> bool:

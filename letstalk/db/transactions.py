@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import Connection
 
 from letstalk.db.drivers import commit, roll_back, run_on_driver
 from letstalk.db.engines import begin_within
-from letstalk.observability.bindings import bound_ids, bound_to
-from letstalk.observability.line_streams import lines_together
 from letstalk.observability.logs import get_logger
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class OthersWrite(TimeoutError):
     """Others write, and did not end in the time that was given."""
 
 
-# With the ids that the lines of the log had when it was asked for.
-_Action = tuple[Mapping[str, Any], Callable[[], None]]
+# With the context, and so the log's ids, of the code that asked for it.
+_Action = tuple[Context, Callable[[], None]]
 _after_commit: dict[Connection, list[_Action]] = {}
 
 
@@ -54,7 +53,7 @@ def after_commit(connection: Connection, action: Callable[[], None]) -> None:
 
     What it raises is logged: there is nothing left to take back.
     """
-    _after_commit.setdefault(connection, []).append((bound_ids(), action))
+    _after_commit.setdefault(connection, []).append((copy_context(), action))
 
 
 def count_actions(connection: Connection) -> int:
@@ -116,10 +115,8 @@ class Transaction:
         finally:
             self._turn.release()
         if kind is None and actions:
-            with lines_together():
-                for ids, action in actions:
-                    with bound_to(ids):
-                        _do(action)
+            for context, action in actions:
+                context.run(_do, action)
 
 
 def _do(action: Callable[[], None]) -> None:

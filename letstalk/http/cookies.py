@@ -15,7 +15,8 @@ class SessionCookies(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        if session.accessed or session.modified or session:
+        # Flask-Login looks for its cookie in each session, which would add `Vary: Cookie` to each response.
+        if session or session.modified or "HTTP_COOKIE" in request.environ:
             super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:

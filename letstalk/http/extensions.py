@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisGone
+from redis.retry import Retry
 
-from letstalk.http import limit_windows as limit_windows  # registers the schemes that are named below
+LIMIT_KEY_PREFIX = "letstalk"
+REDIS_TIMEOUT_SECONDS = 1
 
 login_manager = LoginManager()
 csrf = CSRFProtect()
 
 
 def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
-    """A limiter that counts in Redis, or in this process without one.
+    """A limiter that counts in Redis, and in this process without one or while it cannot be reached.
 
-    One an application, not one a process: tests build several applications, and their counts must not meet.
-    Nothing is checked automatically: its own machinery costs 105 µs a request where the counting costs 3,
-    so `web/limits.py` asks the storage.
+    Each application has its own: tests build several in one process, and their counts must not mix.
     """
+    redis_options: dict[str, Any] = {
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+        # Once more for a connection that was closed while it was idle. The client's default waits for seconds.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisGone,)),
+    }
     limiter = Limiter(
         key_func=get_remote_address,
-        storage_uri=f"letstalk+{redis_url}" if redis_url else "letstalk://",
-        storage_options={"socket_timeout": 1, "socket_connect_timeout": 1} if redis_url else {},
+        storage_uri=redis_url or "memory://",
+        storage_options=redis_options if redis_url else {},
         strategy="fixed-window",
-        key_prefix="letstalk",
+        key_prefix=LIMIT_KEY_PREFIX,
+        in_memory_fallback_enabled=redis_url is not None,
     )
-    # It hooks itself into each request only where it does not find itself here.
-    app.extensions.setdefault("limiter", set()).add(limiter)
     limiter.init_app(app)
     return limiter

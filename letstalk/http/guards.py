@@ -21,7 +21,7 @@ from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, Inval
 from letstalk.core.scopes import Scope
 from letstalk.http.extensions import csrf
 from letstalk.http.local_requests import is_local, is_own_laptop
-from letstalk.http.rate_limits import Environ, RequestLimits, address_of, request_limits
+from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
 from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
 from letstalk.observability.request_log import ROUTE
 
@@ -158,7 +158,7 @@ class Guards:
         return None
 
     def admit(
-        self, environ: Environ, actor: Actor, guard: Guard, limits: RequestLimits, *, count_address: bool = False
+        self, environ: Environ, actor: Actor, guard: Guard, limits: TokenLimits, *, count_address: bool = False
     ) -> None:
         """Count a request of a known actor, and check that the actor may make it.
 

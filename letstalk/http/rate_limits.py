@@ -1,147 +1,183 @@
-"""Request limits: per address, per token and on sign-in, with the headers that tell a client where it stands."""
+"""Request limits: per address, per token and on sign-in, with the headers that tell a client what is left.
+
+Flask-Limiter limits the ordinary routes. The fast path counts in the same windows without a request context, in the
+storage that Flask-Limiter shares.
+"""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
-from flask import Flask, current_app
-from flask_limiter import Limiter
+from flask import Flask, current_app, request
+from flask_limiter import Limiter, RateLimitExceeded
 from limits import RateLimitItem, parse_many
 
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
-from letstalk.http.limit_windows import Hit, SharedWindows, Windows
+from letstalk.http.extensions import LIMIT_KEY_PREFIX
 from letstalk.http.security_headers import MORE_HEADERS
-from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import limit_storage_away_total
 
-log = get_logger(__name__)
-
-ASK_AGAIN_SECONDS = 2.0
-MAX_REMEMBERED = 4096
-LEAST_REMAINING = "letstalk.least_remaining"
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
-# Each leaves a row behind. A whole office may share one address.
+# Each request stores a row. A whole office can share one address.
 DEPARTURE_LIMIT = "60 per minute"
-MAIL_LIMIT = "10 per minute; 30 per hour"  # how often a mailbox is written to, the links themselves say
+MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
+
+ADDRESS_SCOPE, TOKEN_SCOPE = "address", "token"
+MAX_WINDOW_ENDS = 4096
+
+LEAST_REMAINING = "letstalk.least_remaining"
+LIMITED_TOKEN = "letstalk.limited_token"
 
 Environ = dict[str, Any]
+Check = Callable[[Environ], None]
 
 
-class Limit(NamedTuple):
-    """A limit in words, and what a request counts there."""
+class TokenLimits(Protocol):
+    """What a request with a known caller is counted by. Each method raises TooManyRequests."""
 
-    words: str
-    hit: Hit
+    def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None: ...
+
+    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None: ...
 
 
 class RequestLimits:
-    """Counts requests in the limiter's storage, and in this process while that storage is away.
+    """Counts a request by Flask-Limiter, within its request context.
 
-    Falling back to memory rather than refusing: a limit that is a few times looser for as long as Redis is away
-    is a smaller harm than a sign-in that nobody can finish. The limits that cost money (per phone) are in the
-    database and do not depend on Redis.
+    While Redis cannot be reached, Flask-Limiter counts in this process rather than refuse: for that time a limit is a
+    few times looser, which does less harm than a sign-in that nobody can complete. It asks Redis again after 1 to 32
+    seconds. The limits that cost money (per phone) are in the database and do not depend on Redis.
 
-    Each check takes the request as WSGI has it: where the client stands is left there for its answer's headers.
+    Each check raises TooManyRequests when the request is one too many, and adds the headers to the response.
     """
 
-    def __init__(self, limiter: Limiter, fallback: Windows, *, token: str | None, address: str | None) -> None:
-        """`token` and `address` in Flask-Limiter's words; None switches that limit off."""
-        self._limiter = limiter
-        self._fallback = fallback
-        self._token = _parse(token)
-        self._address = _parse(address)
-        self._sign_in = _parse(SIGN_IN_LIMIT)
-        self._departure = _parse(DEPARTURE_LIMIT)
-        self._mail = _parse(MAIL_LIMIT)
-        self._away_until = 0.0
-        self._reset_times: dict[str, float] = {}
+    def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
+        """`token` and `address` in Flask-Limiter's notation; None or `off` disables that limit."""
+        self.limiter = limiter
+        self.token = _notation(token)
+        self.address = _notation(address)
+        self._was_away = False
+        self._count_address = self._counter(ADDRESS_SCOPE, self.address, _subscriber)
+        self._count_token = self._counter(TOKEN_SCOPE, self._token_limit, _limited_token_id)
+        self._count_sign_in = self._counter("sign_in", SIGN_IN_LIMIT, _subscriber)
+        self._count_mail = self._counter("mail", MAIL_LIMIT, _subscriber)
+        self._count_departure = self._counter("departure", DEPARTURE_LIMIT, _subscriber)
 
     def check_address(self, environ: Environ) -> None:
-        """Count a request from its address. Raises TooManyRequests when it is one too many."""
-        self._check(environ, self._of_address(environ, "address", self._address))
+        self._check(environ, self._count_address)
 
     def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
-        """Count a request of a token, by its own limit if it has one. Raises TooManyRequests."""
-        self._check(environ, self._of_token(token_id, own_limit))
+        """By the token's own limit if it has one."""
+        environ[LIMITED_TOKEN] = (token_id, own_limit)
+        self._check(environ, self._count_token)
 
     def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
-        """Both at once, first the address. Raises TooManyRequests."""
-        self._check(environ, self._of_address(environ, "address", self._address) + self._of_token(token_id, own_limit))
+        self.check_address(environ)
+        self.check_token(environ, token_id, own_limit)
 
     def check_sign_in(self, environ: Environ) -> None:
-        """Count a try to sign in from the address. Raises TooManyRequests."""
-        self._check(environ, self._of_address(environ, "sign_in", self._sign_in))
+        """Count an attempt to sign in with the owner's password."""
+        self._check(environ, self._count_sign_in)
 
     def check_mail(self, environ: Environ) -> None:
-        """Count a request that has someone mailed. Raises TooManyRequests."""
-        self._check(environ, self._of_address(environ, "mail", self._mail))
+        """Count a request that sends an email to somebody."""
+        self._check(environ, self._count_mail)
 
     def check_departure(self, environ: Environ) -> None:
-        """Count a browser that goes off to sign in elsewhere. Raises TooManyRequests."""
-        self._check(environ, self._of_address(environ, "departure", self._departure))
+        """Count a browser that is redirected to an identity provider."""
+        self._check(environ, self._count_departure)
 
-    def _of_address(self, environ: Environ, kind: str, items: tuple[RateLimitItem, ...]) -> tuple[Limit, ...]:
-        return _limits_of(kind, subscriber_of(address_of(environ)), items)
+    def _counter(self, scope: str, limit: str | Callable[[], str], key_func: Callable[[], str]) -> Callable[[], None]:
+        def count() -> None:
+            """Flask-Limiter counts before this is called."""
 
-    def _of_token(self, token_id: str, own_limit: str | None) -> tuple[Limit, ...]:
-        return _limits_of("token", token_id, self._token if own_limit is None else _parse(own_limit))
+        count.__name__ = scope  # Flask-Limiter tells decorated functions apart by their names
+        return self.limiter.shared_limit(limit, scope=scope, key_func=key_func)(count)
 
-    def _check(self, environ: Environ, limits: tuple[Limit, ...]) -> None:
-        """Count one request by each of `limits`, as far as the first that it is beyond."""
-        if not limits:
-            return
-        hits = [limit.hit for limit in limits]
-        windows: Windows | SharedWindows = self._limiter.storage  # type: ignore[assignment]  # one of ours
-        if time.monotonic() < self._away_until:
-            windows = self._fallback
+    def _token_limit(self) -> str:
+        # Flask-Limiter also asks at the start of each request, when the token is not known yet.
+        _, own_limit = request.environ.get(LIMITED_TOKEN, ("", None))
+        return self.token if own_limit is None else _notation(own_limit)
+
+    def _check(self, environ: Environ, count: Callable[[], None]) -> None:
         try:
-            counts = windows.count(hits)
-        except Exception as error:  # each storage has its own exceptions; whichever it is, count here instead
-            # A storage that hangs costs its time-out: not for each request, but once in a while.
-            self._away_until = time.monotonic() + ASK_AGAIN_SECONDS
+            self._count(environ, count)
+        except self.limiter.storage.base_exceptions:
+            # Flask-Limiter raises this if another thread switched to memory while this one waited for Redis, or if
+            # Redis failed after the request was counted. The second attempt counts in memory.
+            self._count(environ, count)
+        is_away = self.limiter.limiter.storage is not self.limiter.storage
+        if is_away and not self._was_away:
             limit_storage_away_total.inc()
-            log.warning("limit_storage_away", error=type(error).__name__)
-            windows = self._fallback
-            counts = windows.count(hits)
-        for limit, used in zip(limits, counts, strict=False):
-            self._judge(environ, limit, used, windows)
+        self._was_away = is_away
 
-    def _judge(self, environ: Environ, limit: Limit, used: int, windows: Windows | SharedWindows) -> None:
-        remaining = limit.hit.amount - used
-        reset_seconds = max(1, math.ceil(self._reset_time(windows, limit.hit.key) - time.time()))
-        _state(environ, limit.hit, max(0, remaining), reset_seconds)
-        if remaining < 0:
-            raise TooManyRequests(
-                f"Too many requests: at most {limit.words}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
-            )
-
-    def _reset_time(self, windows: Windows | SharedWindows, name: str) -> float:
-        """When the window ends, in Unix seconds: asked for once a window, since it does not move."""
-        known = self._reset_times.get(name)
-        if known is None or known <= time.time():
-            if len(self._reset_times) >= MAX_REMEMBERED:
-                self._reset_times.clear()
-            known = self._reset_times[name] = windows.get_expiry(name)
-        return known
+    def _count(self, environ: Environ, count: Callable[[], None]) -> None:
+        with suppress(RateLimitExceeded):  # raised below, with the time to wait
+            count()
+        for applied in self.limiter.current_limits:
+            _report(environ, applied.limit, applied.remaining, applied.window.reset_time, is_breached=applied.breached)
 
 
-@lru_cache(maxsize=1024)
-def _parse(words: str | None) -> tuple[RateLimitItem, ...]:
-    return () if words is None or words == "off" else tuple(parse_many(words))
+class FastPathLimits:
+    """Counts a request without a request context, in the windows of `RequestLimits` and with the same headers."""
+
+    def __init__(self, app: Flask, limits: RequestLimits) -> None:
+        self._app = app
+        self._limits = limits
+        self._limiter = limits.limiter
+        self._window_ends: dict[str, float] = {}
+
+    def check_address(self, environ: Environ) -> None:
+        """Count a request from its address. Raises TooManyRequests."""
+        if not self._is_counted(environ, ADDRESS_SCOPE, subscriber_of(address_of(environ)), self._limits.address):
+            self._check_in_context(environ, self._limits.check_address)
+
+    def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
+        limit = self._limits.token if own_limit is None else _notation(own_limit)
+        if not self._is_counted(environ, TOKEN_SCOPE, token_id, limit):
+            self._check_in_context(environ, lambda own: self._limits.check_token(own, token_id, own_limit))
+
+    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
+        self.check_address(environ)
+        self.check_token(environ, token_id, own_limit)
+
+    def _is_counted(self, environ: Environ, scope: str, key: str, limit: str) -> bool:
+        """Whether the shared storage counted the request. Raises TooManyRequests if it is one too many."""
+        storage = self._limiter.storage
+        if self._limiter.limiter.storage is not storage:
+            return False
+        try:
+            for item in _parse(limit):
+                window = item.key_for(LIMIT_KEY_PREFIX, key, scope)
+                # As the strategy's `hit`, which does not say how many are left.
+                used = storage.incr(window, item.get_expiry())
+                _report(environ, item, item.amount - used, self._window_end(window), is_breached=used > item.amount)
+        except storage.base_exceptions:
+            return False
+        return True
+
+    def _window_end(self, window: str) -> float:
+        """When the window ends, in Unix seconds. It does not move, so Redis is asked once for each window."""
+        ends_at = self._window_ends.get(window)
+        if ends_at is None or ends_at <= time.time():
+            if len(self._window_ends) >= MAX_WINDOW_ENDS:
+                self._window_ends.clear()
+            ends_at = self._window_ends[window] = self._limiter.storage.get_expiry(window)
+        return ends_at
+
+    def _check_in_context(self, environ: Environ, check: Check) -> None:
+        """Have Flask-Limiter count, which falls back to memory and asks the storage again from time to time."""
+        with self._app.request_context(environ):
+            check(environ)
 
 
-@lru_cache(maxsize=MAX_REMEMBERED)
-def _limits_of(kind: str, key: str, items: tuple[RateLimitItem, ...]) -> tuple[Limit, ...]:
-    return tuple(Limit(str(item), Hit(item.key_for(kind, key), item.get_expiry(), item.amount)) for item in items)
-
-
-def address_of(environ: Environ) -> str:
-    """Where a request comes from, as far as the proxies in front are believed."""
-    return environ.get("REMOTE_ADDR") or "unknown"
+def init_limits(app: Flask, limits: RequestLimits) -> None:
+    app.extensions["letstalk_limits"] = limits
 
 
 def request_limits() -> RequestLimits:
@@ -149,14 +185,41 @@ def request_limits() -> RequestLimits:
     return limits
 
 
-def _state(environ: Environ, hit: Hit, remaining: int, reset_seconds: int) -> None:
-    """Tell the client its tightest limit, as the IETF's RateLimit header fields draft writes it."""
+def address_of(environ: Environ) -> str:
+    """The client's address, as far as the proxies in front are trusted."""
+    return environ.get("REMOTE_ADDR") or "unknown"
+
+
+def _subscriber() -> str:
+    return subscriber_of(address_of(request.environ))
+
+
+def _limited_token_id() -> str:
+    token_id: str = request.environ[LIMITED_TOKEN][0]
+    return token_id
+
+
+def _notation(limit: str | None) -> str:
+    """The limit as Flask-Limiter takes it, which reads an empty text as no limit."""
+    return "" if limit is None or limit == "off" else limit
+
+
+@lru_cache(maxsize=1024)
+def _parse(limit: str) -> tuple[RateLimitItem, ...]:
+    """In the order in which Flask-Limiter counts, so that both count the same windows up to the first refusal."""
+    return tuple(sorted(parse_many(limit))) if limit else ()
+
+
+def _report(environ: Environ, item: RateLimitItem, remaining: int, ends_at: float, *, is_breached: bool) -> None:
+    """Tell the client its tightest limit, as in the IETF's draft of RateLimit headers. Raises TooManyRequests."""
+    remaining = max(0, remaining)
+    reset_seconds = max(1, math.ceil(ends_at - time.time()))
     if remaining < environ.get(LEAST_REMAINING, math.inf):
         environ[LEAST_REMAINING] = remaining
         headers = environ[MORE_HEADERS]
-        headers["RateLimit-Policy"] = f'"default";q={hit.amount};w={hit.window_seconds}'
+        headers["RateLimit-Policy"] = f'"default";q={item.amount};w={item.get_expiry()}'
         headers["RateLimit"] = f'"default";r={remaining};t={reset_seconds}'
-
-
-def init_limits(app: Flask, limits: RequestLimits) -> None:
-    app.extensions["letstalk_limits"] = limits
+    if is_breached:
+        raise TooManyRequests(
+            f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
+        )

@@ -1,6 +1,6 @@
-"""Several server processes on one port: the supervisor holds the socket, starts them, and starts again what died.
+"""Several server processes on one port: the supervisor opens the socket, starts them, and restarts those that die.
 
-A process needs one core (Python's interpreter lock); this is how one machine with more of them uses them.
+Python's interpreter lock keeps a process on one core; this is how one machine uses more of them.
 """
 
 from __future__ import annotations
@@ -34,20 +34,22 @@ class Supervisor:
         self._is_stopping = False
 
     def run(self) -> None:
-        """Keep the processes running until SIGTERM or Ctrl-C, then see them off within `STOP_SECONDS`."""
+        """Keep the processes running until SIGTERM or Ctrl-C, then stop them within `STOP_SECONDS`."""
         signal.signal(signal.SIGTERM, self._note_stop)
         signal.signal(signal.SIGINT, self._note_stop)
-        # Where the Prometheus client of each process writes, so that any of them can answer for all.
+        # The Prometheus clients write here, so that each process can report the metrics of all.
         with tempfile.TemporaryDirectory(prefix="letstalk-metrics-") as metrics_folder:
             self._processes = [self._start(metrics_folder) for _ in range(self._count)]
             while not self._is_stopping:
                 time.sleep(POLL_SECONDS)
                 self._replace_dead(metrics_folder)
+            # The last one to close the socket ends it: a connection that nobody accepts must not be completed here.
+            self._listener.close()
             self._stop_all()
 
     def _start(self, metrics_folder: str) -> subprocess.Popen[bytes]:
         fd = self._listener.fileno()
-        # `env` adds to the environment without this process having to read it.
+        # `env` adds a variable to the environment: only `settings.py` may read that in Python.
         return subprocess.Popen(  # noqa: S603  # our own program, no shell
             [
                 "/usr/bin/env",

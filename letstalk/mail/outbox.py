@@ -43,14 +43,14 @@ Writer = Callable[[Connection, Errand], Mail | None]
 
 class MailService:
     def __init__(
-        self, db: Database, vault: Vault, carrier: MailCarrier | None, clock: Clock, nudge: Callable[[str], None]
+        self, db: Database, vault: Vault, carrier: MailCarrier | None, clock: Clock, wake: Callable[[str], None]
     ) -> None:
-        """Without `carrier` mail is not set up. `nudge` tells a worker of a mail that waits."""
+        """Without `carrier` mail is not set up. `wake` tells a worker the id of an email that waits."""
         self._db = db
         self._vault = vault
         self._carrier = carrier
         self._clock = clock
-        self._nudge = nudge
+        self._wake = wake
         self._writers: dict[str, Writer] = {}
         self._turns = threading.BoundedSemaphore(AT_ONCE)
 
@@ -71,7 +71,7 @@ class MailService:
         self._writers[kind] = write
 
     def send_mail(self, connection: Connection, mail: Mail) -> str | None:
-        """Have `mail` sent once the caller's transaction stands. Returns its id, to be nudged after the commit; None
+        """Have `mail` sent once the caller's transaction stands. Returns its id, for `wake` after the commit; None
         where mail is not set up.
         """
         if not self.is_set_up:
@@ -81,22 +81,23 @@ class MailService:
     def leave_errand(
         self, connection: Connection, kind: str, errand: Errand, *, ttl_seconds: int = DAY_SECONDS
     ) -> None:
-        """Have a mail written and sent by and by. Found by a sweep, not nudged: what is done for an address that
+        """Have a mail written and sent by and by. Found by a sweep, without a wake-up: what is done for an address that
         somebody has could be felt in the time of the answer if it began at once. Raises Forbidden `mail_not_set_up`.
         """
         self.refuse_unless_set_up()
         self._insert(connection, {"errand": kind, "details": dict(errand)}, ttl_seconds)
 
-    def nudge(self, mail_id: str | None) -> None:
+    def wake(self, mail_id: str | None) -> None:
+        """Have a worker send what `send_mail` has written."""
         if mail_id is not None:
-            self._nudge(mail_id)
+            self._wake(mail_id)
 
-    def nudge_due(self) -> None:
+    def wake_due(self) -> None:
         """Tell a worker of every mail that should be sent now."""
         with self._db.read() as connection:
             due = storage.list_due(connection, self._clock(), DUE_AT_ONCE)
         for mail_id in due:
-            self._nudge(mail_id)
+            self._wake(mail_id)
 
     def deliver(self, mail_id: str) -> None:
         """Try to send a mail that is due. Nothing happens where it is not, or while enough others are being sent."""

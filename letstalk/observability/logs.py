@@ -1,4 +1,8 @@
-"""Structured logs: one line an event, with the ids of what it is about, and never a secret."""
+"""Structured logs: one line per event, with the ids of what it is about, and never a secret.
+
+Our own events go through structlog alone. Standard-library records (Waitress, Werkzeug, SQLAlchemy) go through
+structlog's `ProcessorFormatter`, so that they are redacted and written in the same format.
+"""
 
 from __future__ import annotations
 
@@ -7,144 +11,163 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
 import orjson
 import structlog
-from structlog.typing import FilteringBoundLogger
+from structlog.contextvars import bound_contextvars as bound_contextvars  # exported for every module that logs
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from letstalk.observability.bindings import about as about  # named here, as the next, for everyone who logs
-from letstalk.observability.bindings import bound_ids
-from letstalk.observability.line_streams import LineStream
 from letstalk.observability.redaction import mask_phone as mask_phone
 from letstalk.observability.redaction import redact_fields
 
-_ROOT = logging.getLogger()
-
-# Makes a line, with its end, of fields that are fit to be read.
-_Rendering = Callable[[dict[str, Any]], bytes]
-
+LINE_LOST = "log_line_lost"
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 
-def _as_json(fields: dict[str, Any]) -> bytes:
-    try:
-        line = orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z)
-    except TypeError:  # a number of over 64 bits, or half a character: valid in JSON, too odd for orjson
-        return json.dumps(_with_time_as_text(fields)).encode() + b"\n"
-    if line.isascii():
-        return line
-    # U+2028 and its like end a line for many a reader. JSON has these only within its texts.
-    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
+class LogStream:
+    """A binary file whose writes never raise, because logging must not break a request.
+
+    A line that cannot be written (a closed pipe, a full disk) is lost.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        """`stream` is a text stream over bytes, as standard error is."""
+        self.stream = stream
+
+    def write(self, line: bytes) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            file = self.stream.buffer
+            rest = memoryview(line)
+            # An unbuffered stream (PYTHONUNBUFFERED) can accept part of a line.
+            while rest and (count := file.write(rest)):
+                rest = rest[count:]
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            self.stream.buffer.flush()
 
 
-def _for_people() -> _Rendering:
-    """In columns, for a developer's terminal."""
-    render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=24)
-    return lambda fields: f"{render(None, '', _with_time_as_text(fields))}\n".encode(errors="backslashreplace")
+# The one place that lines are written to: loggers are cached, so they keep it for as long as the process runs.
+log_stream: Any = LogStream(sys.stderr)  # typed as Any because structlog asks for a complete BinaryIO
 
-
-def _with_time_as_text(fields: dict[str, Any]) -> dict[str, Any]:
-    return fields | {"timestamp": fields["timestamp"].isoformat().replace("+00:00", "Z")}
+# Loggers keep the list that they were first used with, so it is changed in place.
+_processors: list[Processor] = []
 
 
 def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
-    """Send our lines, and the libraries' warnings, to standard error: JSON for machines, columns for people."""
+    """Write our events, and the libraries' warnings, to standard error: as JSON, or in columns for a terminal."""
+    log_stream.stream = sys.stderr
+    render: list[Processor] = (
+        [structlog.processors.JSONRenderer(serializer=_dump_json)] if as_json else [_console_renderer(), _encode]
+    )
+    finish: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.format_exc_info,
+        _redact,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *render,
+    ]
+    identify: list[Processor] = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name]
+    _processors[:] = [*identify, *finish]
     structlog.configure(
-        # Neither by way of `logging`, which libraries use, nor through a chain of processors: of the 60 µs that a line
-        # cost, 40 went to the records of the one, and 10 to the links of the other.
-        processors=[],
-        logger_factory=str,  # what is wrapped is the logger's name
-        wrapper_class=type("Logger", (structlog.make_filtering_bound_logger(level),), {"_proxy_to_logger": _hand_over}),
+        processors=_processors,
+        logger_factory=structlog.BytesLoggerFactory(log_stream),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    _ROOT.handlers = [_Handler(_as_json if as_json else _for_people())]
-    _ROOT.setLevel("WARNING")
-    # Its lines for each request would repeat ours, with the query.
-    logging.getLogger("werkzeug").setLevel("WARNING")
-    # One line for each request that must wait for a thread: what waits is in the metrics, and the line costs more.
-    logging.getLogger("waitress.queue").setLevel("ERROR")
-    # Where a test runner or a debugger has put its own, theirs stays.
+    _configure_standard_logging([*identify, ProcessorFormatter.remove_processors_meta, *finish, _decode])
+    # A test runner or a debugger may have installed its own hook: that one is kept.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _log_dead_thread
     if as_json:
         logging.captureWarnings(True)
 
 
-def _hand_over(bound: structlog.BoundLoggerBase, level: str, event: str | None = None, /, **fields: Any) -> None:
-    if event is not None:
-        fields["event"] = event
-    # Looked up each time: a logger, once used, outlives a second call of `configure_logs`.
-    for handler in _ROOT.handlers:
-        if isinstance(handler, _Handler):
-            handler.log(bound._logger, level, {**bound._context, **fields} if bound._context else fields)
+def get_logger(name: str) -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.get_logger(name)
+    return logger
 
 
-class _Handler(logging.StreamHandler[Any]):
-    """Makes lines of our events, and of the libraries' records, and writes them."""
+def _configure_standard_logging(processors: list[Processor]) -> None:
+    handler = StandardLogHandler()
+    handler.setFormatter(ProcessorFormatter(processors=processors))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel("WARNING")
+    # Its request lines would repeat ours, with the query string.
+    logging.getLogger("werkzeug").setLevel("WARNING")
+    # It logs a line for each request that waits for a thread. The metrics show the queue at a lower cost.
+    logging.getLogger("waitress.queue").setLevel("ERROR")
 
-    def __init__(self, rendering: _Rendering) -> None:
+
+class StandardLogHandler(logging.Handler):
+    """Writes standard-library records through the same lock as our own lines, so that no two lines mix."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self._rendering = rendering
-        self._output = LineStream()
-
-    def log(self, logger: str, level: str, entry: Any) -> None:
-        """Write an event of ours. What can't be rendered is said to be lost, and breaks nothing that was being done."""
-        try:
-            line = self._render(logger, level, entry)
-        except Exception:  # whatever a value's own `repr` raised
-            line = _lost(logger, None)
-        self._output.write(self.stream, line)
+        self._output = structlog.BytesLogger(log_stream)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            entry: dict[str, Any] = {"event": record.getMessage()}
-            if record.exc_info:
-                entry["exc_info"] = record.exc_info
-            if record.stack_info:
-                entry["stack_info"] = record.stack_info
-            line = self._render(record.name, record.levelname.lower(), entry)
-        except Exception:  # such as a message that its arguments do not fit
+            line = self.format(record)
+        except Exception:  # for example, a message that its arguments do not fit
             self.handleError(record)
         else:
-            self._output.write(self.stream, line)
-
-    def _render(self, logger: str, level: str, entry: Any) -> bytes:
-        """A line of what happened, whose, how grave, when and about what, and nothing unfit in it."""
-        if "exc_info" in entry:
-            entry = structlog.processors.format_exc_info(None, level, entry)
-        fields = redact_fields(entry)
-        for name, value in bound_ids().items():
-            fields.setdefault(name, value)
-        fields["level"] = level
-        fields["logger"] = logger
-        fields["timestamp"] = datetime.now(UTC)
-        return self._rendering(fields)
+            self._output.msg(line.encode())
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's own name
-        """In place of logging's own report, which quotes the line whole, before anything was redacted."""
-        self._output.write(self.stream, _lost(record.name, record.lineno))
+        """Replaces logging's own report, which quotes the record before it is redacted."""
+        lost = {"event": LINE_LOST, "level": "error", "logger": record.name, "line": record.lineno}
+        self._output.msg(json.dumps(lost).encode())
 
 
-def _lost(logger: str, line: int | None) -> bytes:
-    lost = {"event": "log_line_lost", "level": "error", "logger": logger, "line": line}
-    return json.dumps(lost).encode() + b"\n"
+def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    try:
+        return redact_fields(event)
+    except Exception:  # the `repr` of a value can raise anything
+        return {"event": LINE_LOST, "level": event.get("level"), "logger": event.get("logger")}
+
+
+def _dump_json(fields: EventDict, **_options: Any) -> bytes:
+    try:
+        line = orjson.dumps(fields)
+    except TypeError:  # an integer of more than 64 bits, or a lone surrogate: valid in JSON, refused by orjson
+        return json.dumps(fields).encode()
+    if line.isascii():
+        return line
+    # Many readers take U+2028 and similar characters for the end of a line, so they are escaped.
+    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
+
+
+def _console_renderer() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        pad_event_to=24,
+        # The traceback is text already when it arrives here: it had to be redacted.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
+def _encode(_logger: WrappedLogger, _method: str, line: Any) -> bytes:
+    encoded: bytes = line.encode(errors="backslashreplace")
+    return encoded
+
+
+def _decode(_logger: WrappedLogger, _method: str, line: Any) -> str:
+    decoded: str = line.decode()
+    return decoded
 
 
 def _log_dead_thread(died: threading.ExceptHookArgs) -> None:
-    """In place of a traceback that is no line of the log and that nothing has redacted."""
+    """Replaces the plain traceback, which is neither a log line nor redacted."""
     if died.exc_type is SystemExit:
         return
     failure: tuple[type[BaseException], BaseException | None, TracebackType | None]
     failure = (died.exc_type, died.exc_value, died.exc_traceback)
     name = died.thread.name if died.thread is not None else None
     get_logger(__name__).error("thread_died", thread=name, exc_info=failure)
-
-
-def get_logger(name: str) -> FilteringBoundLogger:
-    logger: FilteringBoundLogger = structlog.get_logger(name)
-    return logger

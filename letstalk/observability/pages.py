@@ -10,10 +10,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 
 class MetricsServer:
-    """Answers `GET /metrics`, and nothing else, in threads of its own until `stop`."""
+    """Responds to `GET /metrics`, and to nothing else, in threads of its own until `stop`."""
 
     def __init__(self, host: str, port: int, render: Callable[[], bytes]) -> None:
-        """`port` 0 takes any that is free. Raises OSError where it can't listen."""
+        """`port` 0 takes any free port. Raises OSError if it cannot listen."""
 
         class Page(BaseHTTPRequestHandler):
             timeout = 5
@@ -30,7 +30,7 @@ class MetricsServer:
                 self.wfile.write(page)
 
             def log_message(self, *_: object) -> None:
-                """Nobody wants a line for each time that Prometheus looks."""
+                """Logs nothing: Prometheus asks every few seconds."""
 
         self._server = ThreadingHTTPServer((host, port), Page)
         self._server.daemon_threads = True

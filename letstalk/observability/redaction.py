@@ -1,4 +1,4 @@
-"""What no log may hold: codes, tokens, keys and passwords are blotted out, phones are masked, wherever they stand."""
+"""What no log may contain: codes, tokens, keys and passwords are removed, phone numbers masked, anywhere in a line."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 REDACTED = "[redacted]"
-_DEEPEST = 6  # of nested values; what lies deeper is left out
+_DEEPEST = 6  # levels of nested values; deeper ones are left out
 
-# A field of one of these names, or whose name ends so, is blotted out whatever it holds.
+# The value of a field with one of these names, or with one of these endings, is removed whatever it is.
 _SECRET_FIELDS = frozenset(
     {"authorization", "body", "code", "codes", "cookie", "digest", "digits", "message", "payload", "speech", "ssml"}
 )
@@ -21,7 +21,7 @@ _SECRET_ENDINGS = (
 )
 _PHONE_FIELDS = frozenset({"from_number", "phone", "phones", "to"})
 
-# What must not be read even in the middle of a sentence, as when an exception quotes it. The first that fits counts.
+# What is removed even from the middle of a sentence, such as an exception that quotes it. The first match counts.
 _PATTERNS: dict[str, str] = {
     "token": r"\blt_[0-9A-Za-z]{4,}_[0-9A-Za-z]{4,}",
     "refresh": r"\bltr_[0-9A-Za-z_\-]{8,}",
@@ -37,7 +37,7 @@ _PATTERNS: dict[str, str] = {
     "phone": r"(?<![\w.+\-])\d{9,15}(?![\w\-]|\.\d)",  # without its plus; ids have letters or hyphens about them
 }
 _NUMBERS = ("spoken", "e164", "phone")
-# Each of the others holds one of these; most texts hold none, and that spares the search for all.
+# Every other pattern contains one of these marks. Most texts contain none, which saves the full search.
 _MARK = re.compile(r"=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA|KEY")
 _DIGIT = re.compile(r"\d")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -45,52 +45,43 @@ _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATT
 _UNFIT_NUMBER = re.compile("|".join(f"(?P<{name}>{_PATTERNS[name]})" for name in _NUMBERS))
 _MASKED = re.compile(r"\+\d{4}…\d{2}")  # as `mask_phone` leaves a phone in E.164
 
-# The words that lines are made of, such as events, methods and routes: looked through once, then known to be harmless.
-_harmless: set[str] = set()
-_MOST_HARMLESS = 1024
-_LONGEST_HARMLESS = 64  # characters
-
 
 def mask_phone(phone: str) -> str:
-    """`+256700123456` as `+2567…56`: enough to recognise, too little to call."""
+    """`+256700123456` as `+2567…56`: enough to recognise, not enough to call."""
     return f"{phone[:5]}…{phone[-2:]}" if len(phone) > 7 else "…"
 
 
 def redact_text(text: str) -> str:
-    """`text` without what must not be read in it."""
-    if text in _harmless or (len(text) == 36 and _UUID.fullmatch(text)):
+    """`text` without its secrets, its phone numbers masked."""
+    if len(text) == 36 and _UUID.fullmatch(text):
         return text
     if _MARK.search(text):
         return _UNFIT.sub(_replace, text)
     if _DIGIT.search(text):
         return _UNFIT_NUMBER.sub(_replace, text)
-    if len(text) <= _LONGEST_HARMLESS:
-        if len(_harmless) >= _MOST_HARMLESS:
-            _harmless.clear()
-        _harmless.add(text)
     return text
 
 
 def redact_fields(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a line, their names redacted too."""
+    """The fields of a line, redacted, and their names too."""
     redacted = {}
     for name, value in entry.items():
         shown, is_secret, is_phone, _ = _field_of(name)
         if is_secret or is_phone:
             redacted[shown] = redact_field(name, value)
         elif type(value) is str:
-            redacted[shown] = value if value in _harmless else redact_text(value)
+            redacted[shown] = redact_text(value)
         else:
             redacted[shown] = value if type(value) is int else redact(value)
     return redacted
 
 
 def redact(value: Any, depth: int = 0) -> Any:
-    """`value` with every text in it redacted; what is no text, number or collection as its redacted `repr`."""
+    """`value` with every text in it redacted. What is no text, number or collection becomes its redacted `repr`."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)  # JSON knows no other
+        return value if math.isfinite(value) else str(value)  # JSON has no infinity and no NaN
     if isinstance(value, str):
         return redact_text(value)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -105,10 +96,10 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 
 def redact_field(name: str, value: Any, depth: int = 0) -> Any:
-    """The value of a field, which its name alone may forbid."""
+    """The value of a field. Its name alone can require that it is removed."""
     field = _field_of(name)
     if field.is_secret:
-        # How many there were is no secret.
+        # A count is not a secret.
         is_count = field.may_count and type(value) is int
         return value if value is None or isinstance(value, bool) or is_count else REDACTED
     if field.is_phone:
@@ -117,7 +108,7 @@ def redact_field(name: str, value: Any, depth: int = 0) -> Any:
 
 
 class _Field(NamedTuple):
-    """What its name says of a field: the name as it may be shown, and what may be shown of its value."""
+    """What a field's name decides: the name to show, and how much of the value to show."""
 
     shown: str
     is_secret: bool

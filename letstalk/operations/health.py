@@ -14,7 +14,7 @@ from letstalk.core.clock import Clock
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.observability import metrics
-from letstalk.worker import heartbeat as worker_storage
+from letstalk.worker import heartbeat_repository as worker_storage
 
 WORKER_PATIENCE = timedelta(seconds=15)
 EVENT_PATIENCE = timedelta(seconds=30)

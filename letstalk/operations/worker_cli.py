@@ -11,7 +11,6 @@ from flask import current_app
 
 from letstalk.command_context import services
 from letstalk.observability.pages import MetricsServer
-from letstalk.worker.background_work import share_heaps
 
 
 @click.command()
@@ -32,7 +31,6 @@ def worker() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    share_heaps()
     process.start()
     click.echo("The worker is at work.", err=True)
     stopping.wait()

@@ -1,4 +1,4 @@
-"""Issuers whose JWTs people sign in with (RFC 7519; how much to believe of one: RFC 8725, RFC 7523)."""
+"""Issuers whose JWTs people sign in with (RFC 7519; validated as RFC 8725 and RFC 7523 require)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from letstalk.sso.provider import IdentityRefused, JwtIssuerOptions
 from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, MAX_TOKEN_LENGTH, read_signed
 
 MAX_ID_LENGTH = 255
-# A token is remembered until it has expired: one that is good for years would be remembered for years.
+# A used token is stored until it expires, so one that is valid for years would be stored for years.
 LONGEST_LIFE_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class ForeignToken:
-    """A JWT that holds in every respect but one: whether it was used before. `expires_at` is in Unix seconds."""
+    """A valid JWT; whether it was used before is not checked yet. `expires_at` is in Unix seconds."""
 
     identity: Identity
     token_id: str
@@ -33,7 +33,7 @@ class ForeignToken:
 
 
 class JwtIssuers:
-    """Checks the tokens of some issuers. It may use the network: not within a database transaction."""
+    """Checks the tokens of some issuers. It may use the network, so never call it within a database transaction."""
 
     def __init__(
         self,
@@ -41,16 +41,16 @@ class JwtIssuers:
         clock: Clock,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises ValueError for an issuer that is named twice, or whose key or algorithms can't be used."""
+        """Raises ValueError for a duplicate issuer, or for a key or algorithms that cannot be used."""
         self._clock = clock
         self._issuers: dict[str, tuple[JwtIssuerOptions, KeyRing]] = {}
         for options in issuers:
             if options.issuer in self._issuers:
-                raise ValueError(f"{options.issuer} stands there twice")
+                raise ValueError(f"{options.issuer} is listed twice")
             self._issuers[options.issuer] = (options, _key_ring(options, monotonic))
 
     def read(self, text: str) -> ForeignToken:
-        """What `text` says, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
+        """The token in `text`, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
         found = self._issuers.get(_peek_at_issuer(text))
         if found is None:
             raise IdentityRefused("issuer")
@@ -104,7 +104,7 @@ def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> KeyR
 
 
 def _peek_at_issuer(text: str) -> str:
-    """The issuer that a token names, not yet to be believed: it says whose key decides that."""
+    """The issuer that a token names. It is not verified yet: it selects the key that verifies the token."""
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
         raise IdentityRefused("malformed")
     try:

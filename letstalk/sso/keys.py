@@ -1,4 +1,4 @@
-"""The public keys that an issuer signs with: one that is set here, or those that it publishes (RFC 7517)."""
+"""The public keys of an issuer: one from the settings, or those that it publishes (RFC 7517)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 
-from letstalk.sso.caches import Memory
+from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, get_json
 from letstalk.sso.provider import IdentityRefused
 
 PublicKey = RSAKey | ECKey | OKPKey
 
 KEY_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-# Which kind of key each algorithm takes. No HS256: its secret would be a public key; no `none` (RFC 8725, 3.1, 3.2).
+# The type of key for each algorithm. No HS256, whose secret would be a public key; no `none` (RFC 8725, 3.1, 3.2).
 KEY_TYPE_OF: dict[str, str] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
     **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
@@ -28,18 +28,18 @@ MAX_KEYS = 100
 
 
 class KeyRing(Protocol):
-    """Where the keys of an issuer are found."""
+    """Finds the keys of an issuer."""
 
     def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
-        """The key for a token's header. Raises IdentityRefused where there is none; ProviderUnavailable."""
+        """The key for a token's header. Raises IdentityRefused if there is none; ProviderUnavailable."""
         ...  # pragma: no cover (a protocol)
 
 
 class FixedKey:
-    """The one key that the settings hold."""
+    """The one key from the settings."""
 
     def __init__(self, pem: str, algorithms: Sequence[str]) -> None:
-        """Raises ValueError for what is no public key in PEM, is too short, or does not fit every algorithm."""
+        """Raises ValueError if `pem` is not a public key in PEM, is too short, or does not fit every algorithm."""
         if "PRIVATE" in pem:
             raise ValueError("public_key holds a private key")
         try:
@@ -59,17 +59,17 @@ class FixedKey:
 
 
 class PublishedKeys:
-    """The keys at an issuer's `jwks_uri`, read again when a token names one that is not among them."""
+    """The keys at an issuer's `jwks_uri`, read again when a token names an unknown key."""
 
     def __init__(self, url: Callable[[], str], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`url` says where they are now, and may have to ask for it."""
+        """`url` returns the current `jwks_uri`; it may use the network."""
         self._url = url
-        self._keys = Memory(self._read, monotonic)
+        self._keys = TtlCache(self._read, monotonic)
 
     def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
         found = _fitting(self._keys.get(), key_id, algorithm)
         if len(found) != 1:
-            found = _fitting(self._keys.get_newer(), key_id, algorithm)
+            found = _fitting(self._keys.refresh(), key_id, algorithm)
         if len(found) != 1:
             raise IdentityRefused("unknown key")
         return found[0]
@@ -82,7 +82,7 @@ class PublishedKeys:
 
 
 def _import(entry: Any) -> PublicKey | None:
-    """None for what we can't use: a set may hold keys for other uses, and of kinds to come (RFC 7517, section 5)."""
+    """None for a key that we cannot use: a set may hold keys for other uses and of new types (RFC 7517, section 5)."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     key_type = KEY_TYPES.get(str(entry.get("kty")))
@@ -95,7 +95,7 @@ def _import(entry: Any) -> PublicKey | None:
 
 
 def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[PublicKey]:
-    """The keys that a token of that header can be signed with. One that names no key takes the only one that fits."""
+    """The keys that can have signed a token with this header. Without a key id, all of the right type."""
     return [
         key
         for key in keys

@@ -1,8 +1,8 @@
 """An OpenID Connect provider: the authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 
-Authlib makes the requests and knows what an ID token must say; joserfc checks who signed it. Authlib's Flask client
-does not stand here: it keeps state, nonce and verifier in the browser's session, where a callback that is replayed
-finds them again, and it takes any algorithm that the provider names.
+Authlib makes the requests and validates the claims of an ID token; joserfc verifies its signature. Authlib's Flask
+client is not used: it keeps state, nonce and verifier in the browser's session, where a replayed callback finds them
+again, and it accepts any algorithm that the provider names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core.claims import CodeIDToken
 
 from letstalk.core.clock import Clock
-from letstalk.sso.caches import Memory
+from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, check_address, get_json
 from letstalk.sso.keys import KEY_TYPE_OF, PublishedKeys
 from letstalk.sso.models import Identity, is_subject, read_email
@@ -26,18 +26,18 @@ from letstalk.sso.provider import IdentityRefused, OpenIdOptions, ProviderUnavai
 from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, read_signed
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
-# Authlib knows no hash for Ed25519 by its new name, which an ID token's `at_hash` needs.
+# Authlib has no hash for Ed25519 under its new name, which an ID token's `at_hash` requires.
 ALGORITHMS = frozenset(KEY_TYPE_OF) - {"Ed25519"}
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class OpenIdProvider:
-    """Speaks with one provider. Every method may use the network: none belongs within a database transaction."""
+    """The client of one provider. Every method may use the network, so never call one within a database transaction."""
 
     def __init__(self, options: OpenIdOptions, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._options = options
         self._clock = clock
-        self._metadata = Memory(self._discover, monotonic)
+        self._metadata = TtlCache(self._discover, monotonic)
         self._keys = PublishedKeys(lambda: str(self._metadata.get()["jwks_uri"]), monotonic)
 
     @property
@@ -45,7 +45,7 @@ class OpenIdProvider:
         return self._options.issuer
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
-        """Where the browser is sent to sign in. Raises ProviderUnavailable."""
+        """The URL that the browser is redirected to, to sign in. Raises ProviderUnavailable."""
         options = self._options
         url, _ = self._client(None).create_authorization_url(
             self._metadata.get()["authorization_endpoint"],
@@ -64,13 +64,13 @@ class OpenIdProvider:
             raise IdentityRefused("issuer")
 
     def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
-        """Who the provider says has signed in. Raises IdentityRefused, ProviderUnavailable."""
+        """The person who has signed in, according to the provider. Raises IdentityRefused, ProviderUnavailable."""
         with ProviderClient() as connection:
             tokens = self._exchange(connection, code, verifier)
             claims = self._read_id_token(tokens, nonce)
             if "email" not in claims:
                 claims = {**self._more_claims(connection, tokens, claims["sub"]), **claims}
-        # Entra ID has no email_verified; its own claim says whether the address's domain is the tenant's.
+        # Entra ID has no email_verified; its own claim tells whether the email's domain belongs to the tenant.
         is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
         return Identity(
             issuer=self._options.issuer,
@@ -83,10 +83,10 @@ class OpenIdProvider:
         options, metadata = self._options, self._metadata.get()
         auth, in_body = None, {"client_id": options.client_id}
         if options.client_secret is not None:
-            if _wants_secret_in_body(metadata):
+            if _requires_secret_in_body(metadata):
                 in_body["client_secret"] = options.client_secret
             else:
-                # RFC 6749, section 2.3.1: each encoded on its own, before the two are joined by a colon.
+                # RFC 6749, section 2.3.1: each is encoded before the two are joined by a colon.
                 auth = httpx.BasicAuth(quote(options.client_id, safe=""), quote(options.client_secret, safe=""))
                 in_body = {}
         try:
@@ -100,12 +100,12 @@ class OpenIdProvider:
                 **in_body,
             )
         except AuthlibBaseError as error:
-            # `invalid_grant`: the code was used, is too old, or was given to another client.
+            # `invalid_grant`: the code was used before, has expired, or belongs to another client.
             raise IdentityRefused(f"code: {str(error.error)[:60]}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ProviderUnavailable(type(error).__name__) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
-            raise ProviderUnavailable("an answer that is no set of tokens") from None
+            raise ProviderUnavailable("a response without tokens") from None
         return dict(tokens)
 
     def _read_id_token(self, tokens: dict[str, Any], nonce: str) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class OpenIdProvider:
         return dict(claims)
 
     def _more_claims(self, connection: httpx.Client, tokens: dict[str, Any], subject: str) -> dict[str, Any]:
-        """What the provider says of the person at another address. Core 1.0, section 5.3.2: only of this very one."""
+        """Claims from the userinfo endpoint, which must be of the same subject (Core 1.0, section 5.3.2)."""
         url, access_token = self._metadata.get().get("userinfo_endpoint"), tokens.get("access_token")
         if not isinstance(url, str) or not isinstance(access_token, str) or not access_token.isascii():
             return {}
@@ -146,7 +146,7 @@ class OpenIdProvider:
     def _discover(self) -> dict[str, Any]:
         with ProviderClient() as client:
             metadata = get_json(client, self._options.issuer.rstrip("/") + DISCOVERY_PATH)
-        # Discovery 1.0, section 4.3: a provider that names itself otherwise is another one.
+        # Discovery 1.0, section 4.3: the issuer in the document must be the one that was asked.
         if metadata.get("issuer") != self._options.issuer:
             raise ProviderUnavailable("the discovery document names another issuer")
         for name in ENDPOINTS:
@@ -158,13 +158,13 @@ class OpenIdProvider:
 
 
 class _NoAuth(httpx.Auth):
-    """Nothing added: Authlib would take None for "choose something"."""
+    """Adds nothing to a request. Authlib takes None to mean its default method."""
 
 
 _NO_AUTH = _NoAuth()
 
 
-def _wants_secret_in_body(metadata: dict[str, Any]) -> bool:
-    """Discovery 1.0, section 3: where nothing is said, the secret goes into the header."""
+def _requires_secret_in_body(metadata: dict[str, Any]) -> bool:
+    """Discovery 1.0, section 3: the secret goes into the header unless the provider supports the body alone."""
     methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     return isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods

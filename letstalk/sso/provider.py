@@ -1,4 +1,4 @@
-"""What is agreed with those whose word we take on who a person is, and what can go wrong with it."""
+"""Options of identity providers, and the two ways in which one can fail."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 class IdentityRefused(Exception):
-    """What was presented proves nothing. `reason` is for the log and the audit trail, never for an answer."""
+    """The presented token or code is not valid. `reason` is for the log and the audit trail, never for a response."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -14,7 +14,7 @@ class IdentityRefused(Exception):
 
 
 class ProviderUnavailable(Exception):
-    """The provider did not answer, or with something that it should not: ask again later."""
+    """The provider did not respond, or its response was not valid: try again later."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -23,7 +23,7 @@ class ProviderUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class OpenIdOptions:
-    """One OpenID Connect provider. Without a secret we are a public client, whom PKCE alone protects."""
+    """One OpenID Connect provider. Without a secret we are a public client, protected by PKCE alone."""
 
     issuer: str
     client_id: str
@@ -34,8 +34,8 @@ class OpenIdOptions:
 
 @dataclass(frozen=True, slots=True)
 class JwtIssuerOptions:
-    """An issuer of JWTs to sign in with. `algorithms` are the only ones that count; the key is `public_key` (PEM), or
-    among those published at `jwks_url`.
+    """An issuer of JWTs to sign in with. Only `algorithms` are accepted; the key is `public_key` (PEM), or one of those
+    published at `jwks_url`.
     """
 
     issuer: str

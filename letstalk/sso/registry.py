@@ -1,4 +1,4 @@
-"""Builds what the settings name. What speaks HTTP takes a while to load: only where something is named is it."""
+"""Builds the providers in the settings. Their HTTP libraries are slow to import, so only then are they imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
-    """None where there is none."""
+    """None if no provider is set."""
     if options is None:
         return None
     from letstalk.sso.openid import OpenIdProvider
@@ -23,7 +23,7 @@ def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenId
 
 
 def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
-    """None where there is none. Raises ValueError for keys or algorithms that can't be used."""
+    """None if no issuer is set. Raises ValueError for keys or algorithms that cannot be used."""
     if not issuers:
         return None
     from letstalk.sso.jwt_issuers import JwtIssuers

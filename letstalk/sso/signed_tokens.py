@@ -1,4 +1,4 @@
-"""Reading what somebody else has signed: one rule for ID tokens and for JWTs that people sign in with (RFC 8725)."""
+"""Verification of signed tokens, the same for ID tokens and for JWTs that people sign in with (RFC 8725)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from letstalk.sso.keys import KeyRing, PublicKey
 from letstalk.sso.provider import IdentityRefused
 
 MAX_TOKEN_LENGTH = 16_384
-LEEWAY_SECONDS = 60  # by which the issuer's clock may differ from ours
-# What a stranger's text makes the library and Python's JSON reader raise.
+LEEWAY_SECONDS = 60  # how far the issuer's clock may be from ours
+# What the library and Python's JSON parser raise for malformed input.
 MALFORMED = (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 
 
 class _Algorithms(JWSRegistry):
-    """Exactly the algorithms that are allowed."""
+    """Only the allowed algorithms."""
 
-    max_header_length = 8192  # some put a chain of certificates there
+    max_header_length = 8192  # some issuers put a certificate chain there
 
     def get_alg(self, name: str) -> Any:
-        # The library's own look-up warns on each use of EdDSA, a name that most issuers still write.
+        # The library's own look-up warns for each use of EdDSA, the name that most issuers still use.
         if not self.allowed or name not in self.allowed:
             raise UnsupportedAlgorithmError(f"{name} is not allowed")
         return self.algorithms[name]
 
 
 def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
-    """The header and the claims of a token that one of `keys` has signed by one of `algorithms`, nothing yet said of
-    what the claims hold. Raises IdentityRefused, ProviderUnavailable.
+    """The header and the claims of a token that one of `keys` has signed with one of `algorithms`. The claims are not
+    validated here. Raises IdentityRefused, ProviderUnavailable.
     """
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii():
         raise IdentityRefused("malformed")
@@ -46,7 +46,7 @@ def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
         return keys.find_key(header.get("kid"), header["alg"])
 
     try:
-        # What a header says of itself beyond the RFC is no reason to refuse it; where its key lies is not believed.
+        # Unknown header fields are no reason to refuse a token. A key or a key URL in the header is never used.
         return jwt.decode(text, find_key, registry=_Algorithms(algorithms=allowed, strict_check_header=False))
     except UnsupportedAlgorithmError:
         raise IdentityRefused("algorithm") from None

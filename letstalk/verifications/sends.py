@@ -44,7 +44,8 @@ from letstalk.verifications.models import (
     refuse_unless_pending,
 )
 from letstalk.verifications.send_state import find_standing
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -91,12 +92,12 @@ class CallAccepted:
 
 class SendService:
     def __init__(
-        self, db: Database, vault: Vault, keys: DigestKeys, nudges: Nudges, clock: Clock, policy: SendPolicy
+        self, db: Database, vault: Vault, keys: DigestKeys, wakeups: Wakeups, clock: Clock, policy: SendPolicy
     ) -> None:
         self._db = db
         self._vault = vault
         self._keys = keys
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
         rates = (*policy.owner_rates, *policy.phone_rates)
@@ -115,7 +116,7 @@ class SendService:
         1. An idempotency key that was seen brings back its first answer.
         2. Cool-downs and limits are checked: TooManyRequests, Unavailable.
         3. An older pending verification of the same owner and phone is superseded and its calls are ended.
-        4. The verification and its call are written; after the commit a worker is nudged.
+        4. The verification and its call are written; after the commit a worker is woken.
 
         Raises InvalidPhone, DestinationBlocked, InvalidRequest, IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
@@ -162,8 +163,8 @@ class SendService:
             phone=mask_phone(accepted.phone),
         )
         for call_id in to_hang_up:
-            self._nudges.carry_out(call_id)
-        self._nudges.dispatch()
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
+        self._wakeups.wake(Topic.DISPATCH)
 
     def replay_verification(
         self, actor: Actor, target: Target, idempotency: IdempotencyKey | None = None
@@ -201,9 +202,9 @@ class SendService:
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
         if live is not None:
-            self._nudges.carry_out(call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
         else:
-            self._nudges.dispatch()
+            self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
     def _check_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:

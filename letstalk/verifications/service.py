@@ -33,7 +33,8 @@ from letstalk.verifications.models import (
     refuse_cancel_unless_pending,
     refuse_unless_pending,
 )
-from letstalk.worker.wakeups import Nudges
+from letstalk.worker.topics import Topic
+from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
@@ -70,11 +71,11 @@ class VerificationPage:
 
 class VerificationService:
     def __init__(
-        self, db: Database, keys: DigestKeys, nudges: Nudges, clock: Clock, *, default_region: str | None = None
+        self, db: Database, keys: DigestKeys, wakeups: Wakeups, clock: Clock, *, default_region: str | None = None
     ) -> None:
         self._db = db
         self._keys = keys
-        self._nudges = nudges
+        self._wakeups = wakeups
         self._clock = clock
         self._default_region = default_region
 
@@ -170,14 +171,14 @@ class VerificationService:
             canceled = self._find(connection, actor, verification_id)
             history = self._history(connection, canceled, now)
         for call_id in to_hang_up:
-            self._nudges.carry_out(call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
         return history
 
     def _follow_up(
         self, awaited: AwaitedCode, refusal: InvalidCode | None, to_hang_up: list[str], now: datetime
     ) -> None:
         for call_id in to_hang_up:
-            self._nudges.carry_out(call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, call_id)
         if refusal is None:
             code_checks_total.labels("right").inc()
             approval_seconds.observe((now - awaited.created_at).total_seconds())

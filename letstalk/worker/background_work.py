@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import os
-import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from letstalk.db.checkpoints import Checkpoints
 from letstalk.db.database import Database
@@ -16,31 +11,7 @@ from letstalk.services import Services
 from letstalk.telephony.provider import CallProvider
 from letstalk.worker.pool import Worker
 
-_M_ARENA_MAX = -8  # of glibc's <malloc.h>
-HEAPS = 2
-
 FLUSH_SECONDS = 1.5
-# Lower by so much than requests, for whom somebody waits. More helps them further, and has a call's steps wait; with as
-# much as Linux knows (`SCHED_IDLE`) another program may keep the core from a thread that all others wait for.
-NICENESS = 3
-
-
-def share_heaps() -> None:
-    """Let all threads share two heaps of the C library. Call it before threads are started.
-
-    Left alone, glibc gives each thread a heap of its own, most of which stays unused: 112 MB after 1,000 verifications
-    where two need 103. Other C libraries have no such setting, and no such habit.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, HEAPS)
-
-
-def _give_way() -> None:
-    """Lower the priority of this thread and of those that it will start (setpriority(2), NOTES), if that is allowed."""
-    thread = threading.get_native_id()
-    with suppress(OSError):  # a sandbox may forbid it
-        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
 
 
 class Process:
@@ -53,15 +24,8 @@ class Process:
         self._worker = worker
         self._checkpoints = Checkpoints(db)
 
-    def start(self, *, requests_first: bool = False) -> None:
-        """Begin what runs beside. With `requests_first` it gives way, on Linux, to the threads that there are now."""
-        if requests_first and sys.platform == "linux":
-            with ThreadPoolExecutor(1, initializer=_give_way) as low:  # whose threads' threads are as it is
-                low.submit(self._start).result()
-        else:
-            self._start()
-
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin the background work."""
         threading.Thread(target=self._load, name="provider-load", daemon=True).start()
         self._checkpoints.start()
         self._services.usage.start()

@@ -1,33 +1,29 @@
-"""When each worker was last seen at work."""
+"""The row by which others see that this worker is alive."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import timedelta
 
-from sqlalchemy import Column, Connection, String, Table, delete, func, select
+from letstalk.core.clock import Clock
+from letstalk.db.database import Database
+from letstalk.worker import heartbeat_repository as workers
 
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.insertions import insert_into
-
-workers = Table(
-    "workers",
-    metadata,
-    Column("worker_id", String(100), primary_key=True),
-    Column("seen_at", UtcDateTime, nullable=False),
-)
+BEAT_SECONDS = 2.0
+FORGOTTEN_AFTER = timedelta(minutes=10)
 
 
-def beat(connection: Connection, worker_id: str, now: datetime) -> None:
-    """Note that `worker_id` is at work."""
-    statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
-    connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
+class Heartbeat:
+    def __init__(self, db: Database, worker_id: str, clock: Clock) -> None:
+        self._db = db
+        self._worker_id = worker_id
+        self._clock = clock
 
+    def beat(self) -> None:
+        """Note that this worker is alive."""
+        with self._db.write() as connection:
+            workers.beat(connection, self._worker_id, self._clock())
 
-def last_seen(connection: Connection) -> datetime | None:
-    """When any worker was last seen; None when none ever was."""
-    seen_at: datetime | None = connection.execute(select(func.max(workers.c.seen_at))).scalar_one()
-    return seen_at
-
-
-def forget_silent(connection: Connection, before: datetime) -> None:
-    connection.execute(delete(workers).where(workers.c.seen_at < before))
+    def forget_silent(self) -> None:
+        """Delete the rows of workers that have been silent for ten minutes."""
+        with self._db.write() as connection:
+            workers.forget_silent(connection, self._clock() - FORGOTTEN_AFTER)

@@ -1,37 +1,47 @@
-"""What tells a worker that something waits. Losing every nudge loses nothing: the rows say it too, and sweeps look."""
+"""A wake-up tells a worker that something waits. It is only a hint: the rows hold the same, and the sweeps look there.
+
+A wake-up has a topic and a key, which is usually the id of a row. Nothing else travels through Redis.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Protocol
 
+MAX_MESSAGE_BYTES = 400
+MAX_KEY_LENGTH = 100
 
-class Nudges(Protocol):
-    def dispatch(self, *, is_channel_free: bool = False) -> None:
-        """Calls wait, or a channel came free, as is certain where `is_channel_free`."""
 
-    def dispatch_here(self) -> None:
-        """A channel came free: look at the queue in this very thread, if it is one that works in the background.
+class Wakeups(Protocol):
+    def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
+        """Have a worker handle `topic` for `key` soon, or after a delay. Raises nothing.
 
-        Raises nothing.
+        Two wake-ups alike that wait are one, due at the earlier time. It may get lost: nothing may depend on it.
         """
 
-    def dispatch_later(self, seconds: float) -> None:
-        """A call may be placed again after a pause."""
 
-    def dial(self, call_id: str) -> None:
-        """A call was claimed and waits to be dialed."""
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    topic: str
+    key: str = ""
 
-    def apply_event(self, event_id: str) -> None:
-        """An event was stored and waits to be applied."""
 
-    def carry_out(self, call_id: str) -> None:
-        """A call has a command that waits."""
+def write_message(wakeup: Wakeup) -> bytes:
+    """`wakeup` as it travels through Redis; always the same bytes for the same wake-up."""
+    return json.dumps([wakeup.topic, wakeup.key]).encode("ascii")
 
-    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
-        """A phone rings for a call that is over here."""
 
-    def offer_code(self, call_id: str) -> None:
-        """A call was answered, and detection has had its time."""
-
-    def offer_codes_later(self, seconds: float) -> None:
-        """A call was answered; see then about which calls detection has said nothing."""
+def read_message(message: bytes) -> Wakeup:
+    """The wake-up in `message`, which may come from anybody. Raises ValueError for anything else."""
+    if len(message) > MAX_MESSAGE_BYTES:
+        raise ValueError("too long")
+    try:
+        content = json.loads(message)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    match content:
+        case [str(topic), str(key)] if len(key) <= MAX_KEY_LENGTH and (topic + key).isascii():
+            if (topic + key).isprintable():
+                return Wakeup(topic, key)
+    raise ValueError("not a topic and a key")

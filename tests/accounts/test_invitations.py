@@ -53,7 +53,7 @@ def test_an_invited_person_chooses_name_and_password_and_is_signed_in(post: Post
 def test_the_link_is_mailed_at_once_where_mail_is_set_up(post: Post) -> None:
     invitation = invite(post)
     assert invitation.is_mailed
-    assert len(post.nudged) == 1
+    assert len(post.woken) == 1
     post.sweep()
     assert post.taken[0].to == EMAIL
     assert post.last_link() == invitation.link

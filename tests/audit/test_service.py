@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from letstalk.audit.service import AuditTrail
 from letstalk.core.errors import InvalidRequest
-from letstalk.observability.bindings import about
+from letstalk.observability.logs import bound_contextvars
 from letstalk.tokens.service import NewToken, TokenChanges
 from tests.support.token_parts import ADDRESS, NOON, OWNER, Parts, make_sqlite_parts
 
@@ -24,7 +24,7 @@ def parts(tmp_path: Path) -> Iterator[Parts]:
 
 
 def test_a_token_s_life_is_on_record(parts: Parts) -> None:
-    with about(request_id="request-1"):
+    with bound_contextvars(request_id="request-1"):
         token_id = parts.issue("read", user_id="acme", name="shop").record.token_id
     parts.clocks.move(1)
     parts.service.update_token(OWNER, token_id, TokenChanges(scopes=("read", "write"), name="shop"))

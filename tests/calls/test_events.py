@@ -17,6 +17,7 @@ from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
 from letstalk.telephony.provider import ProviderBusy, WebhookReader
 from letstalk.verifications.models import VerificationStatus
+from letstalk.worker.topics import Topic
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
@@ -55,13 +56,13 @@ class Telling(WebhookReader):
 
 def tell(world: World, event: CallEvent) -> None:
     """Send `event` as a webhook."""
-    service = EventService(world.db, world.commands, world.nudges, world.clock, world.policy, Telling(event))
+    service = EventService(world.db, world.commands, world.wakeups, world.clock, world.policy, Telling(event))
     service.receive_webhook({}, b"")
 
 
 def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
     assert world.call(call_id).status is CallStatus.ANSWERED
     assert waiting_events(world) == 0
@@ -122,12 +123,12 @@ def test_a_webhook_is_answered_before_the_provider_is_asked_for_anything(world: 
     assert world.call(call_id).command is None
 
 
-def test_what_a_webhook_asks_for_is_carried_out_also_when_its_nudge_was_lost(world: World) -> None:
+def test_what_a_webhook_asks_for_is_carried_out_also_when_its_wake_up_was_lost(world: World) -> None:
     call_id = ringing(world)
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     tell(world, event_of(world, call_id, EventType.HUMAN))
     world.crash()
-    world.nudges.is_deaf = False
+    world.wakeups.is_deaf = False
     world.sweeps.sweep()
     world.work()
     assert len(world.provider.speeches) == 1
@@ -381,3 +382,14 @@ def test_a_phone_that_rings_for_a_call_given_up_is_hung_up_on(world: World) -> N
     world.events.receive_event(CallEvent("again", EventType.HUMAN, world.clock(), accepted.call_id, "sim-stray"))
     world.work()
     assert len(world.provider.hang_ups) == 1
+
+
+def test_no_call_is_hung_up_on_because_a_wake_up_says_so(world: World) -> None:
+    live, waiting = world.send(), world.send(NO_ANSWER)
+    world.dispatch.dispatch()
+    for call_id in (live.call_id, waiting.call_id, "no call of ours"):
+        world.wakeups.wake(Topic.HANG_UP_STRAY, call_id)
+        world.commands.hang_up_stray(call_id)
+    assert world.provider.hang_ups == []
+    world.pass_time(30)
+    assert world.heard(), "the call went on"

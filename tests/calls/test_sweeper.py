@@ -1,4 +1,4 @@
-"""Finding what waits although nobody nudged, and ending what nobody ended."""
+"""Finding what waits although no wake-up told of it, and ending what nobody ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from letstalk.calls.sweeper import NO_EVENT_REASON
 from letstalk.db.database import Database
 from letstalk.telephony.provider import ProviderBusy
 from letstalk.verifications.models import VerificationStatus
-from letstalk.worker.heartbeat import workers
 from tests.support.world import NO_ANSWER, NOON, PHONE, PRESSES_1, World, fails, phone_number, refusal_of
 
 UNREACHABLE = ProviderBusy("It has a problem of its own.", disproved=False)
@@ -25,9 +24,9 @@ def world(db: Database) -> World:
 
 
 def test_a_call_that_nobody_was_told_of_is_placed_by_a_sweep(world: World) -> None:
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     world.send()
-    world.nudges.is_deaf = False
+    world.wakeups.is_deaf = False
     world.pass_time(0)
     assert len(world.provider.dials) == 1
 
@@ -96,7 +95,7 @@ def test_while_the_provider_cannot_be_asked_nothing_is_ended(world: World) -> No
 
 def test_a_ringing_call_without_the_providers_id_does_not_keep_its_channel_for_ever(world: World) -> None:
     accepted = world.send()
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     world.receive(accepted.call_id, EventType.INITIATED, provider_call_id=None)
     assert world.call(accepted.call_id).status is CallStatus.RINGING
     world.clock.move(41)
@@ -161,9 +160,9 @@ def test_what_expired_is_marked_and_its_code_erased(world: World) -> None:
 
 def test_a_call_whose_code_expires_while_it_rings_is_hung_up_on_in_silence(world: World) -> None:
     accepted = world.send(ttl_seconds=60)
-    world.nudges.is_deaf = True
+    world.wakeups.is_deaf = True
     world.clock.move(44)
-    world.nudges.is_deaf = False
+    world.wakeups.is_deaf = False
     world.provider.trouble("speak", fails(UNREACHABLE, lambda: world.clock.move(20)))
     world.pass_time(30)
     assert world.heard() == []
@@ -179,17 +178,6 @@ def test_wrong_codes_are_forgotten_once_they_no_longer_count(world: World) -> No
     world.clock.move(2)
     world.sweeps.sweep_slowly()
     assert rows_in(world, "wrong_codes") == 0
-
-
-def test_each_sweep_says_that_this_worker_lives_and_silent_ones_are_forgotten(world: World) -> None:
-    world.sweeps.sweep()
-    assert seen_at(world) == [world.clock()]
-    world.clock.move(5)
-    world.sweeps.sweep()
-    assert seen_at(world) == [world.clock()]
-    world.clock.move(601)
-    world.sweeps.sweep_slowly()
-    assert seen_at(world) == []
 
 
 def test_a_sweep_of_nothing_does_nothing(world: World) -> None:
@@ -218,8 +206,3 @@ def test_after_a_long_stop_what_waited_is_not_called_but_ended(world: World) -> 
 def rows_in(world: World, table: str) -> int:
     with world.db.read() as connection:
         return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # noqa: S608  # a test's own
-
-
-def seen_at(world: World) -> list[object]:
-    with world.db.read() as connection:
-        return [row.seen_at for row in connection.execute(workers.select())]

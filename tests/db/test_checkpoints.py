@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from letstalk.db.checkpoints import Checkpoints
 from letstalk.db.database import Database
-from letstalk.worker.heartbeat import beat
+from letstalk.worker.heartbeat_repository import beat
 
 PAGE_BYTES = 4096
 LONG_LOG_PAGES = 1_000  # fewer than in life, which would be hundreds of megabytes here

@@ -18,7 +18,7 @@ from letstalk.calls.repository import insert_call
 from letstalk.db.database import Database, UtcDateTime
 from letstalk.db.drivers import run_on_driver
 from letstalk.db.transactions import after_commit
-from letstalk.worker.heartbeat import beat, last_seen, workers
+from letstalk.worker.heartbeat_repository import beat, last_seen, workers
 from tests.support.world import at_once
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from letstalk.observability.bindings import about, bound_ids
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, SQLAlchemyError
 
 from letstalk.db.database import Database
 from letstalk.db.transactions import after_commit
-from letstalk.observability.bindings import about, bound_ids
 
 
 class Refused(Exception):

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from letstalk.calls.event_repository import webhook_events
 from letstalk.db.database import Database
 from letstalk.db.statements import Statement, first_of_each
-from letstalk.worker.heartbeat import workers
+from letstalk.worker.heartbeat_repository import workers
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 

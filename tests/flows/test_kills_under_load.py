@@ -1,4 +1,4 @@
-"""A server on SQLite that is killed while many requests share commits: what it has answered, and logged, is so."""
+"""A server on SQLite that is killed under load: what it has answered, and logged, is so."""
 
 from __future__ import annotations
 

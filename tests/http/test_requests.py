@@ -13,9 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from flask import Flask
-from waitress.server import create_server
 
-from letstalk.http.server import MAX_BODY_BYTES_RECEIVED
+from letstalk.http.production_server import ProductionServer
 from tests.support.apps import PHONE, Api, issue_token, make_app
 
 PHONE_JSON = json.dumps(PHONE).encode()
@@ -90,21 +89,14 @@ _OWNERS = iter(range(1_000_000))
 @pytest.fixture(scope="module")
 def base(app: Flask) -> Iterator[str]:
     """The address of the application behind Waitress, as production serves it."""
-    server: Any = create_server(
-        app, host="127.0.0.1", port=0, max_request_body_size=MAX_BODY_BYTES_RECEIVED, ident=None
-    )
-    stopping = threading.Event()
-
-    def serve() -> None:
-        while not stopping.is_set():
-            server.asyncore.loop(timeout=0.02, map=server._map, count=1)
-
-    thread = threading.Thread(target=serve)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = ProductionServer(app, listener, threads=4)
+    thread = threading.Thread(target=server.run)
     thread.start()
-    yield f"http://127.0.0.1:{server.effective_port}"
-    stopping.set()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
     thread.join()
-    server.close()
 
 
 def post(app: Flask, token: str, data: bytes, kind: str | None = "application/json", path: str = "/calls/otp") -> Any:

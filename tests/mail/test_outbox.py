@@ -194,7 +194,7 @@ def test_without_a_mail_server_nothing_is_written_and_whoever_asks_is_told(world
     with post.db.write() as connection:
         assert post.mails.send_mail(connection, MAIL) is None
         refusal_of(lambda: post.mails.leave_errand(connection, "reset", {}), "mail_not_set_up")
-    post.mails.nudge(None)
+    post.mails.wake(None)
     post.sweep()
     assert post.rows() == []
 
@@ -239,6 +239,6 @@ def test_an_errand_that_fails_is_tried_again(post: Post) -> None:
         post.mails.leave_errand(connection, "something", {})
     with pytest.raises(RuntimeError):
         post.sweep()
-    post.nudged.clear()
+    post.woken.clear()
     post.pass_time(30)
     assert post.taken == [MAIL]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import subprocess
@@ -15,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.contextvars import clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from letstalk.db.crypto import Vault, generate_key
-from letstalk.observability.bindings import _bound
-from letstalk.observability.logs import _Handler, about, configure_logs, get_logger, mask_phone
+from letstalk.observability.logs import StandardLogHandler, bound_contextvars, configure_logs, get_logger, mask_phone
 from letstalk.observability.request_log import RequestLog
 from letstalk.tokens.models import generate_token
 from tests.support.apps import ROOT, ServerProcess
 from tests.support.commands import eventually
+from tests.support.fixtures.logs import LogOutput
 
 PHONE, MASKED = "+256700123456", "+2567…56"
 TOKEN = f"lt_{'a1' * 6}_{'b2' * 18}"
@@ -34,7 +34,7 @@ CALL_ID = "48bf2213-3736-4c69-96d3-123456789012"
 
 @dataclass
 class Log:
-    stream: io.StringIO
+    stream: LogOutput
 
     @property
     def text(self) -> str:
@@ -63,14 +63,14 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
 
 
 def _configured(monkeypatch: pytest.MonkeyPatch, *, as_json: bool) -> Iterator[Log]:
-    stream, root = io.StringIO(), logging.getLogger()
+    stream, root = LogOutput(), logging.getLogger()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(root, "handlers", root.handlers)
     level, letstalk_level = root.level, logging.getLogger("letstalk").level
     configure_logs(as_json=as_json, level="DEBUG")
-    before = _bound.set({})  # a request of another test's may have been the last thing that this thread was about
+    clear_contextvars()  # another test in this thread may have left the id of its request
     yield Log(stream)
-    _bound.reset(before)
+    clear_contextvars()
     logging.captureWarnings(False)
     root.setLevel(level)
     logging.getLogger("letstalk").setLevel(letstalk_level)
@@ -232,7 +232,7 @@ def test_what_other_libraries_log_is_a_line_like_ours_and_redacted(log: Log) -> 
         raise ValueError(f"no such phone: {PHONE}")
     except ValueError:
         foreign.exception("it failed")
-    with about(call_id=CALL_ID):
+    with bound_contextvars(call_id=CALL_ID):
         foreign.error("within")
     foreign.info("not worth a line")
     first, second, third = log.entries
@@ -244,7 +244,7 @@ def test_what_other_libraries_log_is_a_line_like_ours_and_redacted(log: Log) -> 
 
 
 def test_a_line_that_cannot_be_written_is_not_quoted_by_logging_itself(log: Log) -> None:
-    (ours,) = [handler for handler in logging.getLogger().handlers if isinstance(handler, _Handler)]
+    (ours,) = [handler for handler in logging.getLogger().handlers if isinstance(handler, StandardLogHandler)]
     ours.handle(logging.LogRecord("some.library", logging.WARNING, "there.py", 7, "%d %s", ("none", PHONE), None))
     assert (log.entry["event"], log.entry["logger"]) == ("log_line_lost", "some.library")
     assert PHONE not in log.text
@@ -274,9 +274,9 @@ def test_whatever_is_logged_makes_valid_json(log: Log) -> None:
 
 
 def test_ids_that_are_bound_stand_in_every_line_until_the_end_of_the_block(log: Log) -> None:
-    with about(call_id=CALL_ID, verification_id="a verification"):
+    with bound_contextvars(call_id=CALL_ID, verification_id="a verification"):
         a_logger().info("within")
-        with about(call_id="another"):
+        with bound_contextvars(call_id="another"):
             a_logger().info("deeper")
         a_logger().info("back")
     a_logger().info("after")
@@ -285,7 +285,7 @@ def test_ids_that_are_bound_stand_in_every_line_until_the_end_of_the_block(log: 
 
 
 def test_ids_of_one_thread_are_not_in_the_lines_of_another(log: Log) -> None:
-    with about(call_id=CALL_ID):
+    with bound_contextvars(call_id=CALL_ID):
         thread = threading.Thread(target=lambda: a_logger().info("elsewhere"))
         thread.start()
         thread.join()
@@ -356,7 +356,7 @@ def test_what_cannot_be_rendered_is_said_to_be_lost_and_breaks_nothing(log: Log)
 def test_a_logger_that_was_used_follows_a_second_configuration(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     logger = a_logger()
     logger.info("before")
-    elsewhere = io.StringIO()
+    elsewhere = LogOutput()
     monkeypatch.setattr(sys, "stderr", elsewhere)
     configure_logs(as_json=True, level="DEBUG")
     logger.bind(call_id=CALL_ID).info("after", level="of its own", bound=1)
@@ -380,14 +380,10 @@ def test_a_requests_id_is_a_random_uuid_in_its_lines_and_in_those_of_no_other(lo
         return []
 
     ids = []
-    with about(call_id="of what came before"):
+    with bound_contextvars(call_id="of what came before"):
         for _ in range(200):
             environ = {"REQUEST_METHOD": "BREW"}
-            list(
-                RequestLog(answer, lambda action: action())(
-                    environ, lambda _status, headers, _info=None: ids.append(dict(headers))
-                )
-            )
+            list(RequestLog(answer)(environ, lambda _status, headers, _info=None: ids.append(dict(headers))))
     request_ids = [headers["X-Request-Id"] for headers in ids]
     parsed = [uuid.UUID(text) for text in request_ids]
     assert {(each.version, each.variant) for each in parsed} == {(4, uuid.RFC_4122)}

@@ -12,12 +12,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from letstalk.accounts.owner_sessions import SessionService
 from letstalk.calls.models import CallStatus, EventType
+from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.observability import metrics
 from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
+from letstalk.worker.heartbeat import Heartbeat
+from letstalk.worker.topics import Topic
 from tests.support.apps import PASSWORD, Api, issue_token, make_app, services_of, working
 from tests.support.commands import eventually
 from tests.support.token_parts import ADDRESS, Parts
@@ -167,7 +170,7 @@ def test_sweeps_are_timed_and_failed_ones_counted(tmp_path: Path, grown: Growth)
     broken = make_app(tmp_path / "broken")
     with working(broken):
         with broken.extensions["letstalk_db"].write() as connection:
-            connection.exec_driver_sql("DROP TABLE workers")
+            connection.exec_driver_sql("DROP TABLE webhook_events")
         eventually(lambda: grown("letstalk_sweep_failures_total", sweep="fast"), "no failure was counted")
 
 
@@ -176,7 +179,7 @@ def test_a_task_that_fails_is_counted(tmp_path: Path, grown: Growth) -> None:
     with working(app):
         with app.extensions["letstalk_db"].write() as connection:
             connection.exec_driver_sql("DROP TABLE webhook_events")
-        services_of(app).sweeps._nudges.apply_event("an event")
+        services_of(app).sweeps._wakeups.wake(Topic.APPLY_EVENT, "an event")
         eventually(lambda: grown("letstalk_task_failures_total"), "no failure was counted")
 
 
@@ -204,7 +207,7 @@ def test_the_page_says_what_waits_and_what_is_live(tmp_path: Path) -> None:
         api.post("/calls/otp", {"phone": phone_number(number)})
     services_of(app).dispatch.dispatch()
     try:
-        services_of(app).sweeps.sweep()
+        Heartbeat(app.extensions["letstalk_db"], "a worker", utc_now).beat()
         page = page_of(app)
     finally:
         app.extensions["letstalk_process"].stop()

@@ -1,4 +1,4 @@
-"""That what spares the search for secrets changes nothing of what it finds."""
+"""The shortcuts around the search for secrets change nothing in what it finds."""
 
 from __future__ import annotations
 
@@ -18,19 +18,7 @@ PIECES = st.sampled_from([
 
 @given(st.lists(PIECES, max_size=6).map("".join))
 def test_every_text_is_redacted_as_if_it_were_searched_for_all(text: str) -> None:
-    for _ in range(2):  # the second time from what is known to be harmless
-        assert redact_text(text) == redaction._UNFIT.sub(redaction._replace, text)
-
-
-def test_what_is_known_to_be_harmless_is_bounded_and_holds_nothing_that_was_redacted() -> None:
-    for number in range(2 * redaction._MOST_HARMLESS):
-        redact_text("".join(chr(ord("a") + int(digit)) for digit in str(number)))
-        redact_text("x" * (redaction._LONGEST_HARMLESS + 1 + number))
-    assert 0 < len(redaction._harmless) <= redaction._MOST_HARMLESS
-    assert max(map(len, redaction._harmless)) <= redaction._LONGEST_HARMLESS
-    for secret in [*SECRETS, "048213"]:
-        redact_text(secret)
-        assert secret not in redaction._harmless
+    assert redact_text(text) == redaction._UNFIT.sub(redaction._replace, text)
 
 
 def test_only_a_phone_that_was_masked_is_taken_for_masked() -> None:

@@ -235,6 +235,7 @@ def test_the_slow_sweep_forgets_each_kind_at_its_time(world: World) -> None:
     def left(after: timedelta) -> tuple[bool, ...]:
         world.clock.now = started + after
         world.sweeps.sweep_slowly()
+        world.heartbeat.forget_silent()
         counted = count_rows(world.db)
         return tuple(counted[name] > 0 for name in ("workers", "wrong_codes", "idempotency_keys", "webhook_events"))
 

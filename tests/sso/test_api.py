@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from letstalk.accounts.models import AccountState
 from letstalk.accounts.service import AccountChanges, NewAccount
 from letstalk.audit.repository import list_events
 from tests.support.apps import OWNER, TurnableClock, make_app, services_of
+from tests.support.fixtures.logs import LogOutput
 from tests.support.openid_provider import (
     CLIENT_ID,
     KEYS,
@@ -418,7 +418,7 @@ def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient,
 
 
 def test_neither_code_nor_state_nor_secret_is_logged(
-    client: FlaskClient, provider: StandInProvider, log_output: io.StringIO
+    client: FlaskClient, provider: StandInProvider, log_output: LogOutput
 ) -> None:
     url = start(client)
     brought = provider.sign_in(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import time
 import uuid
@@ -20,6 +19,7 @@ from letstalk.accounts.models import Role
 from letstalk.accounts.service import AccountChanges, NewAccount
 from letstalk.config.settings import SettingsError
 from tests.support.apps import OWNER, make_app, services_of
+from tests.support.fixtures.logs import LogOutput
 from tests.support.openid_provider import KEYS, Claims, StandInProvider, sign, signed_with_public_key, unsigned
 
 ISSUER = "https://app.example.com"
@@ -195,7 +195,7 @@ def test_a_key_that_can_not_be_used_stops_the_start(tmp_path: Path) -> None:
         make_app(tmp_path, JWT_ISSUERS=jwt_issuers(public_key="nothing"))
 
 
-def test_no_token_is_logged(client: FlaskClient, log_output: io.StringIO) -> None:
+def test_no_token_is_logged(client: FlaskClient, log_output: LogOutput) -> None:
     token = sign(KEYS[0], claims())
     present(client, token)
     present(client, token)

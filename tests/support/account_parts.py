@@ -35,7 +35,7 @@ def people_of(
     world: World,
     *,
     carrier: MailCarrier | None = None,
-    nudge_mail: Callable[[str], None] = lambda _mail_id: None,
+    wake_mail: Callable[[str], None] = lambda _mail_id: None,
     **options: Any,
 ) -> People:
     """The services about people, as one instance has them; call it again for another instance."""
@@ -48,7 +48,7 @@ def people_of(
         verifications=world.verifications,
         clock=world.clock,
         carrier=carrier,
-        nudge_mail=nudge_mail,
+        wake_mail=wake_mail,
     )
     defaults: dict[str, Any] = {
         "brand_name": "Let's Talk",

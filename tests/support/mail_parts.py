@@ -60,11 +60,11 @@ class Post:
         world = self.world
         self.db, self.clock, self.vault = world.db, world.clock, world.vault
         self.audit = AuditTrail(self.db, clock=self.clock)
-        self.nudged: list[str] = []
+        self.woken: list[str] = []
         self.people = people_of(
             world,
             carrier=self.carrier or self.postman,
-            nudge_mail=self.nudged.append,
+            wake_mail=self.woken.append,
             brand_name="Acme",
             registration_is_open=self.is_open,
         )
@@ -76,9 +76,9 @@ class Post:
         return self.postman.taken
 
     def sweep(self) -> None:
-        self.mails.nudge_due()
-        while self.nudged:
-            self.mails.deliver(self.nudged.pop(0))
+        self.mails.wake_due()
+        while self.woken:
+            self.mails.deliver(self.woken.pop(0))
 
     def pass_time(self, seconds: float) -> None:
         self.clock.move(seconds)

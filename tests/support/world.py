@@ -1,6 +1,6 @@
 """The services of verifications and calls on a real database, with a simulator and a time that tests move by hand.
 
-Nothing runs by itself: `World.work` does what nudges have asked for, `World.pass_time` lets time go by, with the
+Nothing runs by itself: `World.work` does what wake-ups have asked for, `World.pass_time` lets time go by, with the
 simulator's events and the sweeps at their moments.
 """
 
@@ -45,6 +45,8 @@ from letstalk.verifications.lookups import Target
 from letstalk.verifications.models import Verification
 from letstalk.verifications.sends import CallAccepted, NewVerification, SendPolicy, SendService
 from letstalk.verifications.service import Approval, VerificationService
+from letstalk.worker.heartbeat import Heartbeat
+from letstalk.worker.topics import Topic
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PHONE = "+256700123456"
@@ -208,44 +210,28 @@ def meanwhile(*actions: Callable[[], object]) -> Trouble:
     return trouble
 
 
-class WaitingNudges:
-    """Nudges that wait until a test has them worked off. `is_deaf` loses them all, as a crash does."""
+class WaitingWakeups:
+    """Wake-ups that wait until a test has them handled. `is_deaf` loses them all, as a crash does."""
 
     def __init__(self, world: World, agenda: Agenda) -> None:
-        self._world = world
         self._agenda = agenda
         self.is_deaf = False
+        self._handlers: dict[str, Callable[[str], None]] = {
+            Topic.DISPATCH: lambda _: world.dispatch.dispatch(),
+            Topic.PUT_BACK: lambda _: world.dispatch.dispatch(),
+            Topic.CHANNEL_FREE: lambda _: world.dispatch.dispatch(is_channel_free=True),
+            Topic.DIAL: lambda call_id: world.dispatch.dial(call_id),
+            Topic.APPLY_EVENT: lambda event_id: world.events.apply_event(event_id),
+            Topic.CARRY_OUT: lambda call_id: world.commands.carry_out(call_id),
+            Topic.HANG_UP_STRAY: lambda call_id: world.commands.hang_up_stray(call_id),
+            Topic.OFFER_CODE: lambda call_id: world.events.offer_code(call_id),
+            Topic.OFFER_CODES: lambda _: world.sweeps.offer_codes(),
+        }
 
-    def dispatch(self, *, is_channel_free: bool = False) -> None:
-        self._add(lambda: self._world.dispatch.dispatch(is_channel_free=is_channel_free))
-
-    def dispatch_here(self) -> None:
-        self.dispatch(is_channel_free=True)
-
-    def dispatch_later(self, seconds: float) -> None:
-        self._add(lambda: self._world.dispatch.dispatch(), seconds)
-
-    def dial(self, call_id: str) -> None:
-        self._add(lambda: self._world.dispatch.dial(call_id))
-
-    def apply_event(self, event_id: str) -> None:
-        self._add(lambda: self._world.events.apply_event(event_id))
-
-    def carry_out(self, call_id: str) -> None:
-        self._add(lambda: self._world.commands.carry_out(call_id))
-
-    def hang_up_stray(self, call_id: str, provider_call_id: str) -> None:
-        self._add(lambda: self._world.commands.hang_up_stray(call_id, provider_call_id))
-
-    def offer_code(self, call_id: str) -> None:
-        self._add(lambda: self._world.events.offer_code(call_id))
-
-    def offer_codes_later(self, seconds: float) -> None:
-        self._add(lambda: self._world.sweeps.offer_codes(), seconds)
-
-    def _add(self, action: Callable[[], None], in_seconds: float = 0.0) -> None:
+    def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
+        handle = self._handlers[topic]
         if not self.is_deaf:
-            self._agenda.add(action, in_seconds)
+            self._agenda.add(lambda: handle(key), delay_seconds)
 
 
 @dataclass
@@ -268,7 +254,7 @@ class World:
     def __post_init__(self) -> None:
         self._phones_agenda, self._work_agenda = Agenda(self.clock), Agenda(self.clock)
         self.vault = Vault(self.encryption_keys)
-        self.nudges = WaitingNudges(self, self._work_agenda)
+        self.wakeups = WaitingWakeups(self, self._work_agenda)
         self.provider = TroubledProvider(self._phones_agenda, self._hear_of, self.clock)
         self.policy = CallPolicy(
             channels=self.channels, detect_machines=self.detect_machines, speed=self.simulator_speed
@@ -288,19 +274,18 @@ class World:
             channels=self.channels,
             simulator_speed=self.simulator_speed,
         )
-        db, nudges, clock, provider = self.db, self.nudges, self.clock, self.provider
+        db, wakeups, clock, provider = self.db, self.wakeups, self.clock, self.provider
         self.keys = DigestKeys(db, self.vault, clock)
-        self.sends = SendService(db, self.vault, self.keys, nudges, clock, send_policy)
-        self.verifications = VerificationService(db, self.keys, nudges, clock)
-        self.commands = CommandService(db, self.vault, provider, nudges, clock, brand_name="Let's Talk")
-        self.dispatch = DispatchService(db, provider, nudges, clock, self.policy)
-        self.events = EventService(db, self.commands, nudges, clock, self.policy, None)
+        self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy)
+        self.verifications = VerificationService(db, self.keys, wakeups, clock)
+        self.commands = CommandService(db, self.vault, provider, wakeups, clock, brand_name="Let's Talk")
+        self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy)
+        self.events = EventService(db, self.commands, wakeups, clock, self.policy, None)
         audit = AuditTrail(db, clock=clock)
         usage = UsageCounter(db, clock=clock, audit=audit)
         retention = RetentionService(db, audit, usage, clock, days=90, audit_days=400)
-        self.sweeps = SweepService(
-            db, self.dispatch, provider, retention, nudges, clock, self.policy, worker_id="worker"
-        )
+        self.heartbeat = Heartbeat(db, "worker", clock)
+        self.sweeps = SweepService(db, self.dispatch, provider, retention, wakeups, clock, self.policy)
 
     def crash(self) -> None:
         """Lose what is in memory. The phones and the database know nothing of it."""
@@ -350,7 +335,7 @@ class World:
             pass
 
     def pass_time(self, seconds: float) -> None:
-        """Let `seconds` go by: phones ring, answer and speak, nudges are worked off, sweeps come."""
+        """Let `seconds` go by: phones ring, answer and speak, wake-ups are handled, sweeps come."""
         end = self.clock() + timedelta(seconds=seconds)
         self.work()
         while True:
@@ -359,6 +344,7 @@ class World:
             self.clock.now = max(moment, self.clock())
             self.work()
             if self.clock() >= self._next_sweep:
+                self.heartbeat.beat()
                 self.sweeps.sweep()
                 self._next_sweep = self.clock() + timedelta(seconds=self.sweep_seconds)
                 self.work()

@@ -1,259 +1,205 @@
-"""The queue of background work while Redis is away: nudges are carried out by the process that gave them."""
+"""The worker of one process without Redis."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from letstalk.observability.metrics import task_failures_total
-from letstalk.services import Services
-from letstalk.worker import pool as tasks
-from letstalk.worker import task_storage
-from letstalk.worker.pool import FULL_SECONDS, STOP_SECONDS, SpareHands, Worker, WorkQueue
-from letstalk.worker.task_storage import _say_once_in_a_while
-
-NOBODY = "redis://127.0.0.1:1/0"
-PATIENCE_SECONDS = 20.0
+from letstalk.worker import pool
+from letstalk.worker.pool import Worker
+from tests.worker.parts import PATIENCE_SECONDS, Held, count, eventually, waits_of, worker_with
 
 
-def eventually(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+@contextmanager
+def started(worker: Worker) -> Iterator[Worker]:
+    worker.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
 
 
-class Dispatching:
-    """Stands where the dispatcher stands, and notes what it is asked for."""
-
-    def __init__(self) -> None:
-        self.dialed: list[str] = []
-        self.done = threading.Event()
-        self.fails = False
-        self.failures = 0
-        self.looks: list[bool] = []
-        self.is_full = False
-
-    def dispatch(self, *, is_channel_free: bool, note_full: Callable[[], None]) -> None:
-        self.looks.append(is_channel_free)
-        if self.is_full:
-            note_full()
-        self.done.set()
-
-    def dial(self, call_id: str) -> None:
-        if self.fails:
-            self.failures += 1
-            raise RuntimeError("it did not work")
-        self.dialed.append(call_id)
-        self.done.set()
+def test_a_wake_up_is_handled_with_its_key() -> None:
+    handler = Held()
+    with started(worker_with(handler)) as worker:
+        worker.wake("dial", "a call")
+        eventually(lambda: handler.keys == ["a call"])
 
 
-class Everything:
-    def __init__(self, dispatch: Dispatching) -> None:
-        self.dispatch: Any = dispatch
+def test_an_idle_worker_is_woken_at_once() -> None:
+    handled_at: list[float] = []
+    with started(worker_with(lambda _: handled_at.append(time.monotonic()), threads=8)) as worker:
+        waits = waits_of(worker, handled_at)
+    assert waits[50] < 0.1  # on a busy machine; nothing in the queue looks by itself
 
 
-class Idle(Everything):
-    """Services whose sweeps find nothing."""
-
-    @property
-    def sweeps(self) -> Any:
-        return self
-
-    def sweep(self) -> None: ...
-
-    def sweep_slowly(self) -> None: ...
-
-
-@pytest.fixture
-def dispatching() -> Dispatching:
-    return Dispatching()
+def test_an_idle_worker_uses_no_processor_time() -> None:
+    worker = worker_with(Held(), threads=8)
+    worker.every(60, "fast", lambda: None)
+    with started(worker):
+        worker.wake("dial", "later", delay_seconds=60)
+        time.sleep(0.2)
+        before = time.process_time()
+        time.sleep(1)
+        assert time.process_time() - before < 0.02
 
 
-@pytest.fixture
-def queue(dispatching: Dispatching) -> WorkQueue:
-    made = WorkQueue(NOBODY)
-    made.bind(cast(Services, Everything(dispatching)))
-    return made
+def test_the_most_urgent_goes_first_and_then_the_oldest() -> None:
+    first, handled = Held(is_open=False), Held()
+    worker = worker_with(first, threads=1)
+    worker.handle("event", lambda key: handled(f"event {key}"), priority=2)
+    worker.handle("command", lambda key: handled(f"command {key}"), priority=1)
+    worker.handle("mail", lambda key: handled(f"mail {key}"), priority=-1)
+    with started(worker):
+        worker.wake("dial", "keeps the thread")
+        assert first.begun.wait(PATIENCE_SECONDS)
+        for topic, key in (("mail", "1"), ("command", "1"), ("event", "1"), ("command", "2")):
+            worker.wake(topic, key)
+        first.may_go_on.set()
+        eventually(lambda: len(handled.keys) == 4)
+    assert handled.keys == ["event 1", "command 1", "command 2", "mail 1"]
 
 
-@pytest.fixture
-def hands() -> Iterator[SpareHands]:
-    made = SpareHands(2)
-    yield made
-    made.stop(time.monotonic() + PATIENCE_SECONDS)
+def test_a_delayed_wake_up_comes_after_its_delay() -> None:
+    handled_at: list[float] = []
+    with started(worker_with(lambda _: handled_at.append(time.monotonic()))) as worker:
+        woken_at = time.monotonic()
+        worker.wake("dial", "later", delay_seconds=0.3)
+        eventually(lambda: handled_at)
+    assert handled_at[0] - woken_at >= 0.3
 
 
-def test_a_nudge_that_redis_does_not_take_is_carried_out_here(
-    queue: WorkQueue, dispatching: Dispatching, hands: SpareHands
-) -> None:
-    queue.lend(hands)
-    queue.dial("a call")
-    assert dispatching.done.wait(PATIENCE_SECONDS)
-    assert dispatching.dialed == ["a call"]
+def test_a_delayed_wake_up_comes_in_time_although_the_thread_that_watched_the_clock_is_busy() -> None:
+    busy, later = Held(is_open=False), Held()
+    worker = worker_with(busy, threads=3)
+    worker.handle("later", later)
+    with started(worker):
+        time.sleep(0.1)  # all threads wait, and none of them for a time
+        worker.wake("later", "a", delay_seconds=0.3)
+        worker.wake("dial", "1")
+        worker.wake("dial", "2")
+        eventually(lambda: later.keys == ["a"])
+        busy.may_go_on.set()
 
 
-def test_a_process_that_does_no_background_work_loses_it_and_says_nothing(
-    queue: WorkQueue, dispatching: Dispatching
-) -> None:
-    queue.dial("a call")
-    assert not dispatching.done.wait(0.2)
+def test_wake_ups_alike_that_wait_are_one_and_come_at_the_earlier_time() -> None:
+    busy, handled = Held(is_open=False), Held()
+    worker = worker_with(busy, threads=1)
+    worker.handle("dispatch", handled)
+    with started(worker):
+        worker.wake("dispatch", delay_seconds=PATIENCE_SECONDS)
+        worker.wake("dial", "keeps the thread")
+        assert busy.begun.wait(PATIENCE_SECONDS)
+        for _ in range(1_000):
+            worker.wake("dispatch")
+        worker.wake("dispatch", delay_seconds=PATIENCE_SECONDS)
+        worker.wake("dispatch", "another key")
+        busy.may_go_on.set()
+        eventually(lambda: len(handled.keys) == 2)
+        time.sleep(0.1)
+    assert handled.keys == ["", "another key"]
 
 
-def test_what_should_wait_is_left_to_the_sweeps(queue: WorkQueue, dispatching: Dispatching, hands: SpareHands) -> None:
-    queue.lend(hands)
-    queue.dispatch_later(0.01)
-    assert not dispatching.done.wait(0.2)
+def test_a_wake_up_that_comes_while_one_alike_is_handled_is_handled_too() -> None:
+    handler = Held(is_open=False)
+    with started(worker_with(handler, threads=1)) as worker:
+        worker.wake("dial", "a call")
+        assert handler.begun.wait(PATIENCE_SECONDS)
+        worker.wake("dial", "a call")
+        handler.may_go_on.set()
+        eventually(lambda: handler.keys == ["a call", "a call"])
 
 
-def test_a_task_that_fails_does_not_stop_the_next(
-    queue: WorkQueue, dispatching: Dispatching, hands: SpareHands
-) -> None:
-    queue.lend(hands)
-    dispatching.fails = True
-    for _ in range(4):
-        queue.dial("one that fails")
-    eventually(lambda: dispatching.failures == 4)
-    dispatching.fails = False
-    queue.dial("a call")
-    assert dispatching.done.wait(PATIENCE_SECONDS)
+def test_a_handler_that_fails_is_counted_and_does_not_end_its_thread() -> None:
+    failures, handler = count("task_failures"), Held()
+    with started(worker_with(handler, threads=1)) as worker:
+        worker.wake("dial", "fails")
+        worker.wake("dial", "a call")
+        eventually(lambda: handler.keys == ["fails", "a call"])
+    assert count("task_failures") == failures + 1
+
+
+def test_what_nobody_handles_is_counted_and_raises_nothing() -> None:
+    ignored = count("wakeups_ignored")
+    with started(worker_with(Held())) as worker:
+        worker.wake("unheard of", "a call")
+    assert count("wakeups_ignored") == ignored + 1
+
+
+def test_one_too_many_is_dropped_and_counted() -> None:
+    lost, handler = count("nudges_lost"), Held(is_open=False)
+    worker = Worker(threads=1, max_waiting=3)
+    worker.handle("dial", handler)
+    with started(worker):
+        worker.wake("dial", "first")
+        assert handler.begun.wait(PATIENCE_SECONDS)
+        for number in range(5):
+            worker.wake("dial", str(number))
+        assert count("nudges_lost") == lost + 2
+        handler.may_go_on.set()
+        eventually(lambda: handler.keys == ["first", "0", "1", "2"])
+
+
+def test_before_the_start_and_after_the_stop_nothing_is_kept() -> None:
+    handler = Held()
+    worker = worker_with(handler)
+    worker.wake("dial", "early")
+    worker.start()
+    worker.wake("dial", "in time")
+    eventually(lambda: handler.keys)
+    worker.stop()
+    worker.wake("dial", "late")
+    time.sleep(0.1)
+    assert handler.keys == ["in time"]
 
 
 def test_stopping_drops_what_has_not_begun_and_waits_for_what_has() -> None:
-    hands = SpareHands(1)
-    begun, may_end, ended, second = (threading.Event() for _ in range(4))
-
-    def work() -> None:
-        begun.set()
-        may_end.wait(PATIENCE_SECONDS)
-        ended.set()
-
-    hands.take(work)
-    assert begun.wait(PATIENCE_SECONDS)
-    hands.take(second.set)
-    stopping = threading.Thread(target=hands.stop, args=(time.monotonic() + PATIENCE_SECONDS,))
+    handler = Held(is_open=False)
+    worker = worker_with(handler, threads=1)
+    worker.start()
+    worker.wake("dial", "begun")
+    assert handler.begun.wait(PATIENCE_SECONDS)
+    worker.wake("dial", "waits")
+    worker.begin_stop()
+    stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    # From the stop on, a word to stop is all that waits for the thread.
-    eventually(lambda: not hands._threads and hands.waiting == 1 and hands._tasks.queue[0] is None)
-    may_end.set()
-    stopping.join()
-    assert ended.is_set()
-    assert not second.is_set()
+    stopping.join(0.1)
+    assert stopping.is_alive()
+    handler.may_go_on.set()
+    stopping.join(PATIENCE_SECONDS)
+    assert not stopping.is_alive()
+    assert handler.keys == ["begun"]
 
 
-def test_a_queue_that_is_away_does_not_fill_the_log() -> None:
-    def complaint() -> logging.LogRecord:
-        return logging.LogRecord(
-            "test.huey",
-            logging.ERROR,
-            __file__,
-            1,
-            "Error reading from queue",
-            None,
-            (RuntimeError, RuntimeError(), None),
-        )
-
-    first, second = complaint(), complaint()
-    assert _say_once_in_a_while(first)
-    assert (first.levelname, first.exc_info) == ("WARNING", None)
-    assert not _say_once_in_a_while(second)
-    other = logging.LogRecord("test.huey", logging.ERROR, __file__, 1, "Unhandled exception in task", None, None)
-    assert _say_once_in_a_while(other)
-    assert other.levelname == "ERROR"
-
-
-def test_a_worker_with_nothing_to_do_is_woken_by_a_task_and_by_a_stop(
-    dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(task_storage, "WAKING_SECONDS", 4 * STOP_SECONDS)  # nobody wakes by themselves
-    queue, services = WorkQueue(), cast(Services, Idle(dispatching))
-    queue.bind(services)
-    worker = Worker(queue, services, threads=8)
+def test_a_stop_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "STOP_SECONDS", 0.3)
+    handler = Held(is_open=False)
+    worker = worker_with(handler, threads=2)
+    worker.every(60, "fast", lambda: handler("sweep"))
     worker.start()
-    time.sleep(0.1)  # until all of them wait
-    dispatching.done.clear()
+    worker.wake("dial", "hangs")
+    eventually(lambda: len(handler.keys) == 2)
     asked_at = time.monotonic()
-    queue.dial("a call")
-    assert dispatching.done.wait(PATIENCE_SECONDS)
-    assert time.monotonic() - asked_at < STOP_SECONDS
     worker.stop()
-    assert not any(thread.is_alive() for _, thread in worker._consumer.worker_threads), "it gave some of them up"
+    assert 0.3 <= time.monotonic() - asked_at < 2
+    handler.may_go_on.set()
 
 
-@pytest.fixture
-def local(dispatching: Dispatching) -> Iterator[WorkQueue]:
-    """A queue in memory, with a worker."""
-    queue, services = WorkQueue(), cast(Services, Idle(dispatching))
-    queue.bind(services)
-    worker = Worker(queue, services, threads=1)
+def test_idle_threads_end_with_the_stop() -> None:
+    worker = worker_with(Held(), threads=8)
+    worker.every(60, "fast", lambda: None)
+    before = threading.active_count()
     worker.start()
-    yield queue
+    assert threading.active_count() == before + 9
+    asked_at = time.monotonic()
     worker.stop()
+    assert threading.active_count() == before
+    assert time.monotonic() - asked_at < pool.STOP_SECONDS / 2
 
 
-def looks_after(queue: WorkQueue, dispatching: Dispatching, *, is_channel_free: bool, wanted: int = 1) -> list[bool]:
-    """What was looked for, once there have been as many looks as are `wanted`, and a moment later."""
-    before = len(dispatching.looks)
-    queue.dispatch(is_channel_free=is_channel_free)
-    eventually(lambda: len(dispatching.looks) >= before + wanted)
-    time.sleep(0.1)
-    return dispatching.looks[before:]
-
-
-def test_while_all_channels_are_taken_nobody_looks_until_one_is_let_go(
-    local: WorkQueue, dispatching: Dispatching, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tasks, "FULL_SECONDS", PATIENCE_SECONDS)  # however long the machine pauses between two looks
-    assert looks_after(local, dispatching, is_channel_free=False) == [False]
-    dispatching.is_full = True
-    assert looks_after(local, dispatching, is_channel_free=False) == [False]
-    assert looks_after(local, dispatching, is_channel_free=False, wanted=0) == []
-    dispatching.is_full = False
-    assert looks_after(local, dispatching, is_channel_free=True) == [True]
-    assert looks_after(local, dispatching, is_channel_free=False) == [False]
-
-
-def test_that_all_channels_are_taken_is_not_believed_for_long(local: WorkQueue, dispatching: Dispatching) -> None:
-    dispatching.is_full = True
-    looks_after(local, dispatching, is_channel_free=False)
-    time.sleep(FULL_SECONDS)
-    assert looks_after(local, dispatching, is_channel_free=False) == [False]
-
-
-def test_a_channel_that_came_free_is_looked_at_in_the_thread_that_says_so(dispatching: Dispatching) -> None:
-    queue = WorkQueue()
-    queue.bind(cast(Services, Everything(dispatching)))
-    queue.lend(SpareHands(1))
-    queue.dispatch_here()
-    assert dispatching.looks == [True]
-    assert queue.huey.storage.queue_size() == 0
-
-
-def test_before_the_start_and_after_the_stop_it_is_left_to_others(dispatching: Dispatching) -> None:
-    queue = WorkQueue()
-    queue.bind(cast(Services, Idle(dispatching)))
-    queue.dispatch_here()
-    assert queue.huey.storage.queue_size() == 1
-    queue.huey.storage.flush_queue()
-    worker = Worker(queue, cast(Services, Idle(dispatching)), threads=1)
-    worker.start()
-    worker.stop()
-    queue._dispatch_asked_at = float("-inf")
-    queue.dispatch_here()
-    assert queue.huey.storage.queue_size() == 1
-    assert dispatching.looks == []
-
-
-def test_a_look_that_fails_spoils_nothing_for_who_said_that_a_channel_is_free(dispatching: Dispatching) -> None:
-    queue = WorkQueue()
-    queue.bind(cast(Services, Everything(dispatching)))
-    queue.lend(SpareHands(1))
-    failures = task_failures_total._value.get()
-    dispatching.looks = cast(Any, None)  # so that it raises
-    queue.dispatch_here()
-    assert task_failures_total._value.get() == failures + 1
+def test_a_worker_that_never_started_can_be_stopped() -> None:
+    worker_with(Held()).stop()
