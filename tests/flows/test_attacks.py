@@ -36,7 +36,7 @@ def weak_target() -> Iterator[Target]:
 
 def attack(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "attacks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, "-m", "tools.attacks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=200
     )
 
 
