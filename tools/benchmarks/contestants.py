@@ -59,13 +59,13 @@ def send_and_verify(installation: Installation, numbers: Iterator[str]) -> Excha
 
 @contextmanager
 def send(folder: Path, _requests: int, *, tree: Path = ROOT) -> Iterator[Contestant]:
-    with installed(folder, tree) as installation, _sending(installation, phones("77")) as contestant:
+    with installed(folder, tree=tree) as installation, _sending(installation, phones("77")) as contestant:
         yield contestant
 
 
 @contextmanager
 def verify(folder: Path, requests: int, *, tree: Path = ROOT) -> Iterator[Contestant]:
-    with installed(folder, tree) as installation, _verifying(installation, phones("77"), requests) as contestant:
+    with installed(folder, tree=tree) as installation, _verifying(installation, phones("77"), requests) as contestant:
         yield contestant
 
 

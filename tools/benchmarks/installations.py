@@ -71,7 +71,7 @@ class Installation:
 
 
 @contextmanager
-def installed(folder: Path, tree: Path = ROOT, **settings: str) -> Iterator[Installation]:
+def installed(folder: Path, *, tree: Path = ROOT, **settings: str) -> Iterator[Installation]:
     """A new installation in `folder`; its connections are closed at the end of the block."""
     installation = Installation(folder, settings, tree)
     try:
