@@ -33,9 +33,8 @@ from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
-from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
-from letstalk.http.rate_limits import RequestLimits, init_limits
+from letstalk.http.rate_limits import RequestLimits
 from letstalk.http.requests import ApiRequest, App
 from letstalk.http.server import ServerOptions
 from letstalk.observability.logs import configure_logs
@@ -44,9 +43,7 @@ from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
-from letstalk.telephony.provider import LateSink
-from letstalk.telephony.registry import TelephonyOptions, build_telephony
-from letstalk.telephony.simulator.terminal import print_what_a_phone_hears
+from letstalk.telephony.registry import build_telephony
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
@@ -98,13 +95,16 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     app.request_class = ApiRequest
     app.session_interface = SessionCookies()
     configure(app, settings, SESSION_LIFETIME)
-    _bind_services(app, settings, clock)
-    bind_web(app, settings)
+    services = _bind_services(app, settings, clock)
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    limiter = make_limiter(app, redis_url)
+    limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
+    bind_web(app, services, limits, settings)
     _add_commands(app)
     return app
 
 
-def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
+def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     is_simulated = settings.telephony_provider == "simulator"
     speed = settings.simulator_speed if is_simulated else 1.0
     db = Database(settings.database_url.get_secret_value(), sqlite_synchronous=settings.sqlite_synchronous)
@@ -119,25 +119,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
-    sink = LateSink()
-    is_own_terminal = settings.is_development and is_loopback(settings.host)
-    telephony = build_telephony(
-        settings.telephony_provider,
-        TelephonyOptions(
-            sink=sink,
-            clock=clock,
-            brand_name=settings.brand_name,
-            state_key=keys.derive("client_state"),
-            public_url=settings.public_url,
-            telnyx_api_key=None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value(),
-            telnyx_connection_id=settings.telnyx_connection_id,
-            telnyx_from_number=settings.telnyx_from_number,
-            telnyx_public_key=settings.telnyx_public_key,
-            telnyx_base_url=settings.telnyx_base_url,
-            simulator_speed=speed,
-            phone_speaker=print_what_a_phone_hears if is_own_terminal else None,
-        ),
-    )
+    telephony = build_telephony(settings, clock=clock, state_key=keys.derive("client_state"))
     provider = telephony.provider
     call_policy = CallPolicy(
         channels=settings.max_concurrent_calls,
@@ -201,7 +183,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
     )
-    sink.bind(services.events.receive_event)
+    provider.connect_events(services.events.receive_event)
     _register_handlers(worker, services)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     _register_sweeps(worker, services, Heartbeat(db, worker_id, clock))
@@ -220,8 +202,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> None:
         "letstalk_worker_metrics": settings.worker_metrics,
         "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
     }
-    limiter = make_limiter(app, redis_url)
-    init_limits(app, RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address))
+    return services
 
 
 def _connect_queue(redis_url: str | None) -> SharedQueue | None:

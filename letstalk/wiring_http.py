@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.accounts.api import accounts
 from letstalk.accounts.auth_api import auth
+from letstalk.accounts.authenticator import BearerAuthenticator
 from letstalk.accounts.invitation_api import invitations
 from letstalk.accounts.invitation_pages import invitation_pages
 from letstalk.accounts.link_pages import link_pages
@@ -28,25 +29,26 @@ from letstalk.http.cors import CrossOrigin
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
 from letstalk.http.extensions import csrf, login_manager
-from letstalk.http.guards import check_guard
+from letstalk.http.guards import Guards
 from letstalk.http.json_bodies import JsonBodies
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi import write_document
-from letstalk.http.rate_limits import FastPathLimits
+from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
 from letstalk.http.requests import MAX_BODY_BYTES
 from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
-from letstalk.operations.api import health
+from letstalk.operations import api as operations_api
+from letstalk.services import Services
 from letstalk.sso.api import single_sign_on
-from letstalk.telephony.telnyx.api import webhooks
-from letstalk.tokens.api import tokens
-from letstalk.tokens.pages import dashboard
-from letstalk.verifications.api import calls
+from letstalk.telephony.registry import make_webhook_blueprints
+from letstalk.tokens import api as token_api
+from letstalk.tokens import pages as token_pages
+from letstalk.verifications import api as verification_api
 from letstalk.verifications.fast_path import FastPath
 
 PAGES = (
     *(sign_in, sign_in_codes, link_pages, mail_pages),
-    *(dashboard, people_pages, invitation_pages, role_pages, profile, session_pages),
+    *(people_pages, invitation_pages, role_pages, profile, session_pages),
 )
 
 
@@ -70,26 +72,42 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
     app.json = JsonBodies(app)
 
 
-def bind_web(app: OpenAPI, settings: Settings) -> None:
-    """Register every route. The services must be bound already."""
-    init_errors(app)
+def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: Settings) -> None:
+    """Register every route and wrap the application in its middleware."""
+    authenticator = BearerAuthenticator(services.tokens, services.usage, services.people.access_tokens)
+    guards = Guards(authenticator)
+    init_limits(app, limits)
+    init_errors(app, services.audit.record_refusal)
     csrf.init_app(app)
     # Without its context processor, which would load the user, and so ask the database, for each page of an error too.
     login_manager.init_app(app, add_context_processor=False)
-    app.before_request(check_guard)
-    for api in (calls, tokens, auth, single_sign_on, registrations, invitations, accounts, webhooks, health, docs):
+    guards.init_app(app)
+    for api in (
+        verification_api.make_blueprint(services.sends, services.verifications),
+        token_api.make_blueprint(services.tokens),
+        auth,
+        single_sign_on,
+        registrations,
+        invitations,
+        accounts,
+        *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
+        operations_api.make_blueprint(services.health),
+        docs,
+    ):
         app.register_api(api)
-    for pages in PAGES:
+    for pages in (token_pages.make_blueprint(services.tokens, services.usage), *PAGES):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = write_document(app)
-    _wrap(app, settings)
-
-
-def _wrap(app: Flask, settings: Settings) -> None:
-    """Wrap Flask in the middleware, the innermost first."""
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
-        wsgi_app = FastPath(app, app.extensions["letstalk"], FastPathLimits(app, app.extensions["letstalk_limits"]))
+        wsgi_app = FastPath(
+            app, guards, authenticator, FastPathLimits(app, limits), services.sends, services.verifications
+        )
+    app.wsgi_app = _wrap(wsgi_app, settings)  # type: ignore[method-assign]  # Flask's own way
+
+
+def _wrap(wsgi_app: Any, settings: Settings) -> Any:
+    """The application in the middleware that every request passes, the innermost first."""
     wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
@@ -97,4 +115,4 @@ def _wrap(app: Flask, settings: Settings) -> None:
         wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=0)
     if settings.cors_origins:
         wsgi_app = CrossOrigin(wsgi_app, settings.cors_origins)
-    app.wsgi_app = wsgi_app  # type: ignore[method-assign]  # Flask's own way
+    return wsgi_app

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
 
 one_time_links = Table(
     "one_time_links",

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
 
 sessions = Table(
     "sessions",
@@ -77,6 +77,6 @@ def end_session(connection: Connection, id_hash: bytes, now: datetime) -> bool:
     return connection.execute(update(sessions).where(live).values(ended_at=now)).rowcount == 1
 
 
-def delete_sessions_expired_before(connection: Connection, moment: datetime) -> int:
+def delete_sessions_expired_before(connection: Connection, before: datetime) -> int:
     """How many rows were of no use any more."""
-    return connection.execute(delete(sessions).where(sessions.c.expires_at < moment)).rowcount
+    return connection.execute(delete(sessions).where(sessions.c.expires_at < before)).rowcount

@@ -31,7 +31,8 @@ from sqlalchemy import (
 )
 
 from letstalk.accounts.models import Account, AccountState, Role, name_key
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.sealed_values import sealed_as
 
 ROLES = "role IN ({})".format(", ".join(f"'{role.value}'" for role in Role))
 
@@ -49,7 +50,7 @@ accounts = Table(
     Column("phone", String(16)),
     Column("second_factor", Boolean, nullable=False),
     # Fernet over the scrypt hash: a copy of the database, without the keys, cannot even try passwords.
-    Column("password_sealed", Text),
+    Column("password_sealed", Text, info=sealed_as("passwords")),
     Column("password_changed_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_signed_in_at", UtcDateTime),
@@ -80,7 +81,7 @@ password_history = Table(
     metadata,
     Column("entry_id", String(36), primary_key=True),
     Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
-    Column("password_sealed", Text, nullable=False),
+    Column("password_sealed", Text, nullable=False, info=sealed_as("old passwords")),
     Column("created_at", UtcDateTime, nullable=False),
     Index(None, "account_id", "created_at"),
 )
@@ -174,8 +175,8 @@ def list_accounts(
         columns = (accounts.c.username, accounts.c.email)
         query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
-        moment, account_id = before
-        place = tuple_(bindparam("moment", moment, UtcDateTime), bindparam("place_id", account_id, String))
+        created_at, account_id = before
+        place = tuple_(bindparam("created_before", created_at, UtcDateTime), bindparam("place_id", account_id, String))
         query = query.where(tuple_(accounts.c.created_at, accounts.c.account_id) < place)
     rows = list(connection.execute(query))
     grants: dict[str, list[str]] = {row.account_id: [] for row in rows}

@@ -21,8 +21,8 @@ from sqlalchemy import (
 
 from letstalk.accounts.models import Role
 from letstalk.accounts.repository import ROLES
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 
 second_factor_challenges = Table(
     "second_factor_challenges",

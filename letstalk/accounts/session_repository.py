@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from letstalk.accounts.models import Account, AccountSession, AccountState, SessionKind
 from letstalk.accounts.repository import account_grants, accounts, to_account
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
 
 account_sessions = Table(
     "account_sessions",

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
 
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 
 sign_in_failures = Table(
     "sign_in_failures",

@@ -7,14 +7,15 @@ from datetime import datetime
 
 from sqlalchemy import Column, Connection, Index, String, Table, Text, insert, select, update
 
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.sealed_values import sealed_as
 
 signing_keys = Table(
     "signing_keys",
     metadata,
     Column("kid", String(36), primary_key=True),
     # Fernet over the 32 bytes of an Ed25519 private key.
-    Column("private_key_encrypted", Text, nullable=False),
+    Column("private_key_encrypted", Text, nullable=False, info=sealed_as("signing keys")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("retired_at", UtcDateTime),
     Index(None, "retired_at"),

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
 
-from letstalk.db.database import UtcDateTime, metadata
 from letstalk.db.deletions import delete_oldest
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 
 audit_events = Table(
     "audit_events",

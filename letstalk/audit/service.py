@@ -124,9 +124,9 @@ class AuditTrail:
                 return False
             return True
 
-    def erase_before(self, moment: datetime) -> int:
-        """Forget events older than `moment` (the retention sweep). Returns how many went."""
-        return delete_in_batches(self._db, lambda connection: audit_events.erase_events(connection, moment))
+    def erase_before(self, before: datetime) -> int:
+        """Forget events older than `before` (the retention sweep). Returns how many went."""
+        return delete_in_batches(self._db, lambda connection: audit_events.erase_events(connection, before))
 
     def _put_back(self, batch: list[AuditEvent], dropped: int) -> None:
         with self._lock:

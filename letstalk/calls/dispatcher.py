@@ -117,7 +117,7 @@ class DispatchService:
         lease: _Lease | None = None
         claimed: list[str] = []
         with self._db.write() as connection:
-            self._db.lock_with_next(connection, "dispatch")
+            self._db.lock(connection, "dispatch")
             now = self._clock()
             free = self._policy.channels - queue.count_live(connection)
             phones: set[str] = set()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, bindparam, func, select, update
 
-from letstalk.calls.models import CallEvent, CallStatus, EventType, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import calls
-from letstalk.db.database import UtcDateTime, metadata
 from letstalk.db.deletions import delete_oldest
-from letstalk.db.insertions import insert_into
-from letstalk.db.partial_indexes import partial_index
-from letstalk.db.statements import Statement
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
+from letstalk.db.statements import Statement, insert_into
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 webhook_events = Table(
     "webhook_events",
@@ -53,7 +52,7 @@ def _store_in(dialect_name: str, *seen: Column[Any]) -> Statement:
 _CLAIM = Statement(
     update(webhook_events)
     .where(webhook_events.c.event_id == bindparam("id"), webhook_events.c.applied_at.is_(None))
-    .values(applied_at=bindparam("moment", type_=UtcDateTime), tries=webhook_events.c.tries + 1)
+    .values(applied_at=bindparam("now", type_=UtcDateTime), tries=webhook_events.c.tries + 1)
     .returning(*(webhook_events.c[name] for name in ("type", "occurred_at", "call_id", "provider_call_id", "detail")))
 )
 
@@ -86,25 +85,24 @@ def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, A
         "occurred_at": event.occurred_at,
         "call_id": event.call_id,
         "provider_call_id": event.provider_call_id,
-        "detail": _written(event.command_seq, event.digits, event.gather_canceled, event.cause, event.detail),
+        "detail": json.dumps(
+            {
+                "command_seq": event.command_seq,
+                "digits": event.digits,
+                "gather_canceled": event.gather_canceled,
+                "cause": event.cause,
+                "detail": event.detail,
+            }
+        ),
         "received_at": now,
         "applied_at": now if is_applied else None,
         "tries": int(is_applied),
     }
 
 
-@lru_cache(maxsize=256)
-def _written(
-    command_seq: int | None, digits: str, gather_canceled: bool, cause: HangupCause | None, detail: str
-) -> str:
-    """The rest of an event as JSON. Few are not alike."""
-    rest = {"command_seq": command_seq, "digits": digits, "gather_canceled": gather_canceled}
-    return json.dumps(rest | {"cause": cause, "detail": detail})
-
-
 def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEvent | None:
     """The event, marked applied in this transaction; None when it is applied already, or unknown."""
-    row = _CLAIM.first(connection, {"id": event_id, "moment": now})
+    row = _CLAIM.first(connection, {"id": event_id, "now": now})
     if row is None:
         return None
     type_, occurred_at, call_id, provider_call_id, kept = row
@@ -158,5 +156,5 @@ def count_waiting_events(connection: Connection) -> int:
 
 
 def delete_old_events(connection: Connection, before: datetime) -> int:
-    """Delete some of the events that came before that moment. Returns how many went."""
+    """Delete some of the events that came before that time. Returns how many went."""
     return delete_oldest(connection, webhook_events.c.received_at, before)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from letstalk.calls import event_repository as storage
 from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import OVER_REASON, CommandService, Errand
 from letstalk.calls.lifecycle import command, end_call, fail_verification
-from letstalk.calls.models import ENDED, Call, CallEvent, CallStatus, Command, EventType
+from letstalk.calls.models import ENDED, Call, CallStatus, Command
 from letstalk.calls.policy import SILENCE, CallPolicy
 from letstalk.calls.state_machine import (
     DETECTION_SECONDS,
@@ -30,7 +29,8 @@ from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
-from letstalk.telephony.provider import WebhookReader
+from letstalk.telephony.events import CallEvent, EventType
+from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from letstalk.verifications.models import Verification, VerificationStatus
 from letstalk.worker.topics import Topic
 from letstalk.worker.wakeups import Wakeups
@@ -71,7 +71,7 @@ class EventService:
         self._policy = policy
         self._webhooks = webhooks
 
-    def receive_webhook(self, headers: Mapping[str, str], raw_body: bytes) -> None:
+    def receive_webhook(self, request: WebhookRequest) -> None:
         """Keep what a provider tells over HTTP, once its signature has been checked on the raw bytes.
 
         Raises InvalidSignature for what is unsigned, forged or stale, or can't be checked; InvalidRequest for what is
@@ -80,7 +80,7 @@ class EventService:
         if self._webhooks is None:
             raise InvalidSignature("No provider that signs webhooks is configured.")
         try:
-            event = self._webhooks.read(headers, raw_body, now=self._clock())
+            event = self._webhooks.read(request, now=self._clock())
         except ValueError:
             raise InvalidRequest("This is not an event.") from None
         if event is not None:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from letstalk.calls import repository as call_storage
 from letstalk.calls.models import Call, CallStatus, Command, Spoken
 from letstalk.calls.scheduling import LONGEST_CALL_SECONDS
-from letstalk.db.transactions import after_commit
+from letstalk.db.database import after_commit
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
 from letstalk.verifications import repository as verification_storage
-from letstalk.verifications.attempts import AwaitedCode, approve_unchanged, spend_attempt_and_approve
+from letstalk.verifications.attempts import spend_attempt_and_approve
 from letstalk.verifications.models import VerificationStatus
 
 log = get_logger(__name__)
@@ -94,17 +94,6 @@ def approve_awaited(connection: Connection, verification_id: str, now: datetime)
     """Approve a verification whose awaited code this transaction holds: somebody has said it."""
     spend_attempt_and_approve(connection, verification_id, now)
     after_commit(connection, lambda: _note_end(verification_id, VerificationStatus.APPROVED))
-
-
-def approve_if_unchanged(connection: Connection, awaited: AwaitedCode, now: datetime) -> bool:
-    """The same of one that was seen and is not held, by a statement that is a transaction of its own.
-
-    False, and nothing is done, where it has changed since.
-    """
-    is_approved = approve_unchanged(connection, awaited, now)
-    if is_approved:
-        _note_end(awaited.verification_id, VerificationStatus.APPROVED)
-    return is_approved
 
 
 def _note_end(verification_id: str, status: VerificationStatus) -> None:

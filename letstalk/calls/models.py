@@ -1,4 +1,4 @@
-"""A call and what happens to it: statuses, the events that a telephony provider reports, and nothing of a vendor."""
+"""A call: its statuses, the commands that it can be given, and its record. Nothing of a vendor."""
 
 from __future__ import annotations
 
@@ -37,21 +37,6 @@ ENDED = frozenset(
 )
 
 
-class EventType(StrEnum):
-    """What a provider can report, in our words."""
-
-    INITIATED = "initiated"  # the call is on its way
-    ANSWERED = "answered"  # something picked up
-    HUMAN = "human"  # detection: a person
-    MACHINE = "machine"  # detection: voicemail or fax
-    UNSURE = "unsure"  # detection: not sure, or silence
-    GREETING_ENDED = "greeting_ended"  # a machine's greeting is over
-    SPEECH_STARTED = "speech_started"
-    SPEECH_ENDED = "speech_ended"
-    GATHER_ENDED = "gather_ended"  # listening for a key is over; `digits` says what was pressed
-    HUNG_UP = "hung_up"  # the call is over; `cause` says why
-
-
 class Spoken(StrEnum):
     """What was last read into a call."""
 
@@ -66,39 +51,6 @@ class Command(StrEnum):
     SPEAK_CODE = "speak_code"
     SPEAK_OFFER = "speak_offer"
     HANG_UP = "hang_up"
-
-
-class HangupCause(StrEnum):
-    NORMAL = "normal"
-    BUSY = "busy"
-    NO_ANSWER = "no_answer"
-    REJECTED = "rejected"
-    NOT_FOUND = "not_found"  # the number is not in service
-    TIME_LIMIT = "time_limit"
-    CANCELED = "canceled"  # hung up by us
-    UNSPECIFIED = "unspecified"
-
-
-@dataclass(frozen=True, slots=True)
-class CallEvent:
-    """One report of a provider about one call.
-
-    `event_id` is unique per report and the same when it is sent again. `call_id` (ours) and `command_seq` (which
-    of our commands it follows) are None when the event carried no state that we signed. `digits` are the keys
-    pressed; `gather_canceled` says that listening ended because another command, or the end of the call, took
-    its place, not because the person was silent. `detail` is the vendor's own word for the outcome.
-    """
-
-    event_id: str
-    type: EventType
-    occurred_at: datetime
-    call_id: str | None
-    provider_call_id: str | None
-    command_seq: int | None = None
-    digits: str = ""
-    gather_canceled: bool = False
-    cause: HangupCause | None = None
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from letstalk.calls.models import Call, CallStatus, Spoken
 from letstalk.calls.repository import HOLDS_CHANNEL, IS_QUEUED, call_from, calls
-from letstalk.db.database import UtcDateTime
+from letstalk.db.schema import UtcDateTime
 from letstalk.db.statements import Statement
 from letstalk.verifications.repository import IS_PENDING, PENDING, verifications
 
@@ -66,7 +66,7 @@ _LIVE = Statement(select(func.count()).select_from(calls).where(HOLDS_CHANNEL))
 
 
 def _is_due(column: Column[datetime], now: Any = None, furthest: Any = None) -> ColumnElement[bool]:
-    """Whether the moment in `column` has come. Without arguments, for a `Statement` that is given `_due_at(now)`."""
+    """Whether the time in `column` has come. Without arguments, for a `Statement` that is given `_due_at(now)`."""
     if now is None:
         now, furthest = bindparam("now", type_=UtcDateTime), bindparam("furthest", type_=UtcDateTime)
     return or_(column <= now, column > (now + FURTHEST if furthest is None else furthest))
@@ -267,7 +267,7 @@ def take_question(connection: Connection, call_id: str, now: datetime, until: da
 
 
 def list_undecided(connection: Connection, answered_before: datetime, limit: int = 200) -> list[Call]:
-    """Calls answered before that moment with no word yet on who answered, and nothing said."""
+    """Calls answered before that time with no word yet on who answered, and nothing said."""
     statement = _SELECT.where(
         HOLDS_CHANNEL,
         calls.c.status == CallStatus.ANSWERED.value,

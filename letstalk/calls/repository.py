@@ -32,8 +32,7 @@ from sqlalchemy import (
 )
 
 from letstalk.calls.models import Call, CallStatus, Command, Spoken
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.partial_indexes import partial_index
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
 from letstalk.verifications.models import Verification
 from letstalk.verifications.repository import verification_from, verifications
@@ -174,7 +173,7 @@ def insert_call(
     now: datetime,
 ) -> None:
     """Put a new call into the queue."""
-    _INSERT.run_with_next(
+    _INSERT.execute(
         connection,
         {
             "call_id": call_id,
@@ -224,12 +223,12 @@ def list_unfinished(connection: Connection, verification_id: str) -> list[Call]:
 
 def list_accepted(connection: Connection, phone: str, since: datetime) -> list[tuple[datetime, str]]:
     """When calls to `phone` were accepted, and whose they were, newest first."""
-    return [(moment, owner) for moment, owner in _ACCEPTED.all(connection, {"phone": phone, "since": since})]
+    return [(created_at, owner) for created_at, owner in _ACCEPTED.all(connection, {"phone": phone, "since": since})]
 
 
 def update_call(connection: Connection, call_id: str, **values: Any) -> None:
     """Change a call that this transaction holds."""
-    _update_of(tuple(values), False, False).run_with_next(connection, _new(values) | {"id": call_id})
+    _update_of(tuple(values), False, False).execute(connection, _new(values) | {"id": call_id})
 
 
 def update_call_if(
@@ -272,7 +271,7 @@ def count_not_refused(connection: Connection, verification_id: str) -> int:
 
 
 def insert_call_event(connection: Connection, call_id: str, at: datetime, type_: str) -> None:
-    _INSERT_EVENT.run_with_next(connection, {"call_id": call_id, "at": at, "type": type_})
+    _INSERT_EVENT.execute(connection, {"call_id": call_id, "at": at, "type": type_})
 
 
 def list_call_events(connection: Connection, call_ids: list[str]) -> dict[str, list[tuple[datetime, str]]]:

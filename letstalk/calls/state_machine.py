@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from letstalk.calls.models import Call, CallEvent, CallStatus, Command, EventType, HangupCause, Spoken
+from letstalk.calls.models import Call, CallStatus, Command, Spoken
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 MAX_REPEATS = 3  # how often key 1 speaks the code again
 DETECTION_SECONDS = 6.0  # without a detection result for so long after the answer, the offer is spoken

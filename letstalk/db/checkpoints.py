@@ -1,16 +1,17 @@
-"""Copying SQLite's log into its file, in a thread of its own.
+"""A thread that copies SQLite's write-ahead log into its file.
 
-Left alone, SQLite does it in the commit that finds a thousand pages in the log (its documentation of WAL, section 2.1,
-"Checkpointing"): several times a second one request would wait for all that, and those behind it with it.
+Without it SQLite does so in the commit that finds a thousand pages in the log (SQLite's documentation of WAL, section
+2.1, "Checkpointing"). Several times a second a request, and those behind it, would wait for the copy.
 """
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from letstalk.db.database import LONG_LOG_PAGES, Database
+from letstalk.db.database import MAX_LOG_PAGES, Database
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -21,22 +22,22 @@ STOP_SECONDS = 1.0
 
 class Checkpoints:
     def __init__(
-        self, db: Database, *, interval_seconds: float = INTERVAL_SECONDS, long_log_pages: int = LONG_LOG_PAGES
+        self, db: Database, *, interval_seconds: float = INTERVAL_SECONDS, max_log_pages: int = MAX_LOG_PAGES
     ) -> None:
         self._db = db
-        self._long_log_pages = long_log_pages
+        self._max_log_pages = max_log_pages
         self._interval_seconds = interval_seconds
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, where there is a log to copy: PostgreSQL sees to its own."""
+        """Start the thread. On PostgreSQL this does nothing, because the server copies its own log."""
         if self._db.is_sqlite and self._thread is None:
             self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread once it has done what it is doing, unless the disk hangs. Safe without `start`."""
+        """Stop the thread and wait for it, for STOP_SECONDS at most. Does nothing without `start`."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
@@ -44,6 +45,6 @@ class Checkpoints:
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_seconds):
             try:
-                self._db.checkpoint(long_log_pages=self._long_log_pages)
-            except SQLAlchemyError as error:  # a disk that is full, for one: the log keeps everything meanwhile
+                self._db.checkpoint(max_log_pages=self._max_log_pages)
+            except (SQLAlchemyError, sqlite3.Error) as error:  # a full disk, for example: nothing is lost from the log
                 log.warning("checkpoint_failed", error=type(error).__name__)

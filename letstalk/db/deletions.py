@@ -1,4 +1,4 @@
-"""Deleting by age, a little at a time, so that nobody waits behind it."""
+"""Deleting rows by age, in batches, so that other writers do not wait for long."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sqlalchemy import Column, Connection, delete, select, tuple_
 
 from letstalk.db.database import Database
 
-BATCH = 500  # rows a transaction: some 10 ms in which other writers wait
-MAX_BATCHES = 50  # a run, so that a first clean-up of years does not keep its caller, or its sweeps, waiting
+BATCH = 500  # rows in a transaction: other writers wait for some 10 ms
+MAX_BATCHES = 50  # in one run, so that the first clean-up after years does not hold up its caller
 
 
 def delete_oldest(connection: Connection, age: Column[Any], before: date, limit: int = BATCH) -> int:
-    """Delete up to `limit` rows whose `age` is before that moment, or day; the oldest first. Returns how many went."""
+    """Delete up to `limit` rows whose `age` is before that time or day, oldest first. Returns how many it deleted."""
     key = list(age.table.primary_key.columns)
-    # Rows that another worker is deleting are left to it.
+    # Rows that another worker is deleting are skipped.
     oldest = select(*key).where(age < before).order_by(age).limit(limit).with_for_update(skip_locked=True)
     return connection.execute(delete(age.table).where(tuple_(*key).in_(oldest))).rowcount
 
 
 def delete_in_batches(db: Database, delete_batch: Callable[[Connection], int]) -> int:
-    """Call `delete_batch`, each time in a transaction of its own, until it finds nothing. Returns how many went."""
+    """Call `delete_batch`, each time in its own transaction, until it deletes nothing. Returns how many it deleted."""
     total = 0
     for _ in range(MAX_BATCHES):
         with db.write() as connection:

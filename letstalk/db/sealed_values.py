@@ -1,43 +1,47 @@
-"""Everything that stands in the database under Fernet, for whoever changes the keys."""
+"""The columns that hold values encrypted with Fernet, for the rotation of keys.
+
+A table declares such a column with `Column("secret", Text, info=sealed_as("secrets"))`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Column, Connection, select, update
 
-from letstalk.accounts.repository import accounts, password_history
-from letstalk.accounts.signing_keys import signing_keys
-from letstalk.mail.repository import mails
-from letstalk.sso.repository import sso_attempts
-from letstalk.tokens.repository import tokens
-from letstalk.verifications.repository import digest_keys, verifications
+from letstalk.db.schema import metadata
+
+_SEALED_AS = "sealed_as"
 
 
 @dataclass(frozen=True, slots=True)
 class SealedColumn:
-    """A column of encrypted values, and the key by which its rows are found."""
+    """A column of encrypted values, and the primary key of its rows. `name` says in the plural what the values are."""
 
     name: str
     key: Column[str]
     value: Column[str]
 
 
-SEALED_COLUMNS = (
-    SealedColumn("digest keys", digest_keys.c.key_id, digest_keys.c.key_encrypted),
-    SealedColumn("tokens", tokens.c.token_id, tokens.c.secret_hash_encrypted),
-    SealedColumn("waiting codes", verifications.c.verification_id, verifications.c.speech_sealed),
-    SealedColumn("passwords", accounts.c.account_id, accounts.c.password_sealed),
-    SealedColumn("old passwords", password_history.c.entry_id, password_history.c.password_sealed),
-    SealedColumn("signing keys", signing_keys.c.kid, signing_keys.c.private_key_encrypted),
-    SealedColumn("mails", mails.c.mail_id, mails.c.sealed),
-    SealedColumn("sign-ins elsewhere", sso_attempts.c.state_hash, sso_attempts.c.verifier_sealed),
-)
+def sealed_as(name: str) -> dict[str, Any]:
+    """The `info` of a column of encrypted values, in a table whose primary key is one column of text."""
+    return {_SEALED_AS: name}
+
+
+def list_sealed_columns() -> list[SealedColumn]:
+    """The encrypted columns of every table that has been imported."""
+    return [
+        SealedColumn(column.info[_SEALED_AS], table.primary_key.columns[0], column)
+        for table in metadata.tables.values()
+        for column in table.columns
+        if _SEALED_AS in column.info
+    ]
 
 
 def list_sealed(connection: Connection, column: SealedColumn, after: str, limit: int) -> Sequence[tuple[str, str]]:
-    """(key, encrypted value) of the rows after the key `after`, in order of their keys."""
+    """(key, encrypted value) of the rows after the key `after`, in the order of their keys."""
     statement = (
         select(column.key, column.value)
         .where(column.key > after, column.value.is_not(None))
@@ -48,6 +52,6 @@ def list_sealed(connection: Connection, column: SealedColumn, after: str, limit:
 
 
 def replace_sealed(connection: Connection, column: SealedColumn, key: str, old: str, new: str) -> bool:
-    """Put `new` where `old` stands. False when something else has taken its place meanwhile."""
+    """Replace `old` with `new`. Returns False when the value has changed since it was read."""
     statement = update(column.key.table).where(column.key == key, column.value == old).values({column.value: new})
     return connection.execute(statement).rowcount == 1

@@ -1,152 +1,151 @@
-"""Statements of the two hot paths, compiled once and run on the driver's own connection.
+"""Statements that are compiled once, for the requests that are made most often.
 
-SQLAlchemy compiles or looks up, binds, wraps and fetches a statement anew each time. On the paths of /calls/otp and
-/calls/verify that costs several times what the database itself does; elsewhere its ease is worth it.
+SQLAlchemy looks a statement up, binds it and wraps its result each time. For sending and checking a code that costs
+several times what the database does. Other queries use SQLAlchemy as usual.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect
+from sqlalchemy import ClauseElement, Connection, Dialect, Table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from letstalk.db.drivers import run_prepared, run_with_next
-
-Convert = Callable[[Any], Any]
-
-_NAMED = re.compile(r"%\((\w+)\)s")
+Parameters = Mapping[str, Any]
+Converter = Callable[[Any], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A statement in the words of one dialect. `given` is what the driver gets with it, save at the places that a
-    parameter takes: which one, and what that goes through.
+def execute_on_driver(connection: Connection, sql: str, parameters: Any = ()) -> Any:
+    """Run SQL in the dialect's own words. Returns its cursor or result. Raises DBAPIError.
+
+    SQLite answers in microseconds, of which SQLAlchemy's wrapping of the cursor would be most, so there the driver's
+    connection is used directly. On PostgreSQL SQLAlchemy also handles lost connections.
     """
+    if connection.dialect.name != "sqlite":
+        return connection.exec_driver_sql(sql, parameters or None)
+    try:
+        return cast(sqlite3.Connection, connection.connection.driver_connection).execute(sql, parameters)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(
+            sql, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
+        ) from error
 
-    words: str
-    given: list[Any]
-    taken: tuple[tuple[int, str, Convert | None], ...]
 
-    def bind(self, parameters: dict[str, Any]) -> list[Any]:
-        """What the driver is given for them."""
-        given = self.given.copy()
-        for place, name, convert in self.taken:
-            value = parameters[name]
-            given[place] = value if convert is None else convert(value)
-        return given
+def insert_into(table: Table, dialect_name: str) -> Any:
+    """An INSERT of that dialect, with `on_conflict_do_nothing` and `on_conflict_do_update`."""
+    # Both dialects have a class of their own for it. PostgreSQL's takes 2 MB, so it is imported only where it is used.
+    return import_module(f"sqlalchemy.dialects.{dialect_name}").insert(table)
 
 
 class Statement:
-    """A Core statement with named `bindparam`s, for both of our databases."""
+    """A Core statement with named `bindparam`s, for both databases."""
 
     def __init__(self, statement: ClauseElement) -> None:
         self._statement = statement
-        self._prepared: dict[str, _Prepared] = {}
-        self._from_driver: dict[str, tuple[tuple[int, Convert], ...]] = {}
+        self._compiled: dict[str, _Compiled] = {}
+        self._converters: dict[str, tuple[tuple[int, Converter], ...]] = {}
 
-    def execute(self, connection: Connection, parameters: dict[str, Any]) -> int:
-        """Returns how many rows it changed."""
+    def execute(self, connection: Connection, parameters: Parameters) -> int:
+        """Returns how many rows it changed. Raises DBAPIError, as the others do."""
         count: int = self._run(connection, parameters).rowcount
         return count
 
-    def run_with_next(self, connection: Connection, parameters: dict[str, Any]) -> None:
-        """Run it no later than the next statement of the transaction or its commit, which raises what this would have.
+    def first(self, connection: Connection, parameters: Parameters) -> Sequence[Any] | None:
+        """The first row, or None."""
+        result = self._run(connection, parameters)
+        converters = self._converters_of(connection.dialect, result)
+        row = result.fetchone()
+        return None if row is None else _convert(row, converters)
 
-        PostgreSQL gets both together: one way there and back less.
-        """
-        run_with_next(connection, *self._ready(connection, parameters))
-
-    def first(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any] | None:
-        """The first row, None without one."""
-        return self._first(connection, self._run(connection, parameters))
-
-    def one(self, connection: Connection, parameters: dict[str, Any]) -> Sequence[Any]:
-        """The first row of a statement that always has one."""
+    def one(self, connection: Connection, parameters: Parameters) -> Sequence[Any]:
+        """The first row of a statement that always has one. Raises LookupError when it has none."""
         row = self.first(connection, parameters)
         if row is None:
             raise LookupError("a statement that always has a row had none")
         return row
 
-    def all(self, connection: Connection, parameters: dict[str, Any]) -> list[Sequence[Any]]:
-        cursor = self._run(connection, parameters)
-        rows = cursor.fetchall()
-        converters = self._converters(connection.dialect, cursor) if rows else ()
-        return [_convert(row, converters) for row in rows]
+    def all(self, connection: Connection, parameters: Parameters) -> list[Sequence[Any]]:
+        """All rows."""
+        result = self._run(connection, parameters)
+        converters = self._converters_of(connection.dialect, result)
+        return [_convert(row, converters) for row in result.fetchall()]
 
-    def _run(self, connection: Connection, parameters: dict[str, Any]) -> Any:
-        return run_prepared(connection, self._ready(connection, parameters))[0]
-
-    def _first(self, connection: Connection, cursor: Any) -> Sequence[Any] | None:
-        row = cursor.fetchone()
-        return None if row is None else _convert(row, self._converters(connection.dialect, cursor))
-
-    def _ready(self, connection: Connection, parameters: dict[str, Any]) -> tuple[str, list[Any]]:
+    def _run(self, connection: Connection, parameters: Parameters) -> Any:
         dialect = connection.dialect
-        prepared = self._prepared.get(dialect.name) or self._prepare(dialect)
-        return prepared.words, prepared.bind(parameters)
+        compiled = self._compiled.get(dialect.name)
+        if compiled is None:
+            compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
+        return execute_on_driver(connection, compiled.sql, compiled.bind(parameters))
 
-    def _prepare(self, dialect: Dialect) -> _Prepared:
-        compiled = self._statement.compile(dialect=dialect)
-        if not isinstance(compiled, SQLCompiler):
-            raise TypeError("only statements that SQLAlchemy compiles to SQL can be prepared")
-        binds = {name: bind for bind, name in compiled.bind_names.items()}
-        to_driver = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
-        if compiled.positiontup is None:
-            words, order = _number(compiled.string)
-        else:
-            words, order = compiled.string, tuple(compiled.positiontup)
-        fixed = {name: _convert_one(bind.value, to_driver[name]) for name, bind in binds.items() if not bind.required}
-        prepared = self._prepared[dialect.name] = _Prepared(
-            words=words,
-            given=[fixed.get(name) for name in order],
-            taken=tuple((place, name, to_driver[name]) for place, name in enumerate(order) if name not in fixed),
-        )
-        return prepared
-
-    def _converters(self, dialect: Dialect, cursor: Any) -> tuple[tuple[int, Convert], ...]:
-        known = self._from_driver.get(dialect.name)
+    def _converters_of(self, dialect: Dialect, result: Any) -> tuple[tuple[int, Converter], ...]:
+        """(column, function) for each column whose values the driver does not return as they should be."""
+        known = self._converters.get(dialect.name)
         if known is None:
             columns = cast(ReturnsRows, self._statement).exported_columns
-            processors = [
+            description = result.description if dialect.name == "sqlite" else result.cursor.description
+            converters = [
                 column.type.dialect_impl(dialect).result_processor(dialect, described[1])
-                for column, described in zip(columns, cursor.description, strict=True)
+                for column, described in zip(columns, description, strict=True)
             ]
-            known = tuple((place, convert) for place, convert in enumerate(processors) if convert is not None)
-            self._from_driver[dialect.name] = known
+            known = tuple((index, convert) for index, convert in enumerate(converters) if convert is not None)
+            self._converters[dialect.name] = known
         return known
 
 
-def first_of_each(
-    connection: Connection, parameters: dict[str, Any], *statements: Statement
-) -> list[Sequence[Any] | None]:
-    """The first row of each statement, None without one; `parameters` are those of all.
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A statement in the SQL of one dialect.
 
-    They go to PostgreSQL together, and are run one after the other.
+    `given` is what the driver is given with it: a list where the dialect takes parameters by position, else a
+    dictionary. Its values are those that are part of the statement. `parameters` holds, for each other one, its key in
+    `given`, its name, and the function that its value passes through.
     """
-    cursors = run_prepared(connection, *(statement._ready(connection, parameters) for statement in statements))
-    return [statement._first(connection, cursor) for statement, cursor in zip(statements, cursors, strict=True)]
+
+    sql: str
+    given: Any
+    parameters: tuple[tuple[Any, str, Converter | None], ...]
+
+    def bind(self, parameters: Parameters) -> Any:
+        """What the driver is given with the SQL."""
+        given = self.given.copy()
+        for key, name, convert in self.parameters:
+            value = parameters[name]
+            given[key] = value if convert is None else convert(value)
+        return given
 
 
-def _number(words: str) -> tuple[str, tuple[str, ...]]:
-    """`%(name)s` as $1, $2: the words for PostgreSQL itself, and the names in that order."""
-    names: dict[str, str] = {}
-    numbered = _NAMED.sub(lambda found: names.setdefault(found[1], f"${len(names) + 1}"), words)
-    return numbered.replace("%%", "%"), tuple(names)
+def _compile(statement: ClauseElement, dialect: Dialect) -> _Compiled:
+    compiled = statement.compile(dialect=dialect)
+    if not isinstance(compiled, SQLCompiler):
+        raise TypeError("only statements that SQLAlchemy compiles to SQL can be compiled once")
+    binds = {name: bind for bind, name in compiled.bind_names.items()}
+    converters = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+    given = {name: None if bind.required else _apply(converters[name], bind.value) for name, bind in binds.items()}
+    if compiled.positiontup is None:
+        keys: list[tuple[Any, str]] = [(name, name) for name in binds]
+    else:
+        keys = list(enumerate(compiled.positiontup))
+    return _Compiled(
+        sql=compiled.string,
+        given=given if compiled.positiontup is None else [given[name] for name in compiled.positiontup],
+        parameters=tuple((key, name, converters[name]) for key, name in keys if binds[name].required),
+    )
 
 
-def _convert_one(value: Any, convert: Convert | None) -> Any:
+def _apply(convert: Converter | None, value: Any) -> Any:
     return value if convert is None else convert(value)
 
 
-def _convert(row: Sequence[Any], converters: tuple[tuple[int, Convert], ...]) -> Sequence[Any]:
+def _convert(row: Sequence[Any], converters: tuple[tuple[int, Converter], ...]) -> Sequence[Any]:
     if not converters:
         return row
     values = list(row)
-    for place, convert in converters:
-        values[place] = convert(values[place])
+    for index, convert in converters:
+        values[index] = convert(values[index])
     return values

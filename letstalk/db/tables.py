@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 import letstalk
-from letstalk.db.database import metadata
+from letstalk.db.schema import metadata
 
 __all__ = ["import_tables", "metadata"]
 

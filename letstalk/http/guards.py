@@ -41,6 +41,9 @@ class Authenticator(Protocol):
     def authenticate(self, presented: str, address: str) -> Actor:
         """The actor whose token this is. Raises InvalidToken and AddressNotAllowed."""
 
+    def recall(self, presented: str, address: str) -> Actor | None:
+        """The same for an API token that was seen a moment ago, without a database read; None for every other."""
+
     def count_request(self, token_id: str) -> None:
         """Add one to the requests of an API token."""
 
@@ -173,10 +176,6 @@ class Guards:
             limits.check_token(environ, actor.account_id, None)
         _check_rights(actor, guard)
 
-    def authenticate_token(self, presented: str, address: str) -> Actor:
-        """The actor of a bearer token. Raises InvalidToken and AddressNotAllowed."""
-        return self._authenticator.authenticate(presented, address)
-
     def _admit_request(self, guard: Guard) -> None:
         g.actor = actor = self._authenticate(guard)
         self.admit(request.environ, actor, guard, request_limits())
@@ -186,7 +185,7 @@ class Guards:
     def _authenticate(self, guard: Guard) -> Actor:
         presented = _presented()
         if presented is not None:
-            return self.authenticate_token(presented, remote_address())
+            return self._authenticator.authenticate(presented, remote_address())
         if guard.takes_cookies and current_user.is_authenticated:
             _check_csrf()
             actor: Actor = current_user.actor_at(remote_address())
@@ -203,7 +202,7 @@ class Guards:
         presented = _presented()
         if presented is None:
             raise MissingAuthorization
-        g.actor = self.authenticate_token(presented, remote_address())
+        g.actor = self._authenticator.authenticate(presented, remote_address())
         if not g.actor.is_admin:
             raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
 

@@ -53,7 +53,7 @@ def find_first_answer(
     """
     if wanted is None:
         return None
-    db.lock_with_next(connection, "idempotency", f"{user_id}\0{wanted.path}\0{wanted.key}")
+    db.lock(connection, "idempotency", f"{user_id}\0{wanted.path}\0{wanted.key}")
     first = storage.find_first_answer(connection, user_id, wanted.path, wanted.key, now - KEPT_FOR)
     if first is None:
         return None

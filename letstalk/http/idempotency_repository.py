@@ -19,8 +19,8 @@ from sqlalchemy import (
     select,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
 from letstalk.db.deletions import delete_oldest
+from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import Statement
 
 idempotency_keys = Table(
@@ -66,10 +66,10 @@ def insert_first_answer(
 ) -> None:
     """Keep the answer, in place of one that is too old to count."""
     named = {"user_id": user_id, "path": path, "key": key}
-    _DELETE.run_with_next(connection, named)
-    _INSERT.run_with_next(connection, named | {"created_at": now, "body_hash": first.body_hash, "answer": first.answer})
+    _DELETE.execute(connection, named)
+    _INSERT.execute(connection, named | {"created_at": now, "body_hash": first.body_hash, "answer": first.answer})
 
 
 def delete_old_answers(connection: Connection, before: datetime) -> int:
-    """Delete some of the answers that were given before that moment. Returns how many went."""
+    """Delete some of the answers that were given before that time. Returns how many went."""
     return delete_oldest(connection, idempotency_keys.c.created_at, before)

@@ -20,15 +20,15 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.partial_indexes import partial_index
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
+from letstalk.db.sealed_values import sealed_as
 
 mails = Table(
     "mails",
     metadata,
     Column("mail_id", String(36), primary_key=True),
     # Fernet over recipient, subject and body: a body holds a link.
-    Column("sealed", Text),
+    Column("sealed", Text, info=sealed_as("mails")),
     Column("attempts", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("next_attempt_at", UtcDateTime, nullable=False),

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from letstalk.db.database import Database, metadata
+from letstalk.db.database import Database
 from letstalk.db.migrations import HEAD
+from letstalk.db.schema import metadata
 from letstalk.db.tables import import_tables
 
 _REVISION = re.compile(r"^COPY \S*alembic_version \(version_num\) FROM stdin;\n(\S+)$", re.MULTILINE)

@@ -14,7 +14,7 @@ from letstalk.core.clock import Clock
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.observability import metrics
-from letstalk.worker import heartbeat_repository as worker_storage
+from letstalk.worker import heartbeat as worker_storage
 
 WORKER_PATIENCE = timedelta(seconds=15)
 EVENT_PATIENCE = timedelta(seconds=30)
@@ -107,6 +107,6 @@ class HealthService:
             )
 
 
-def _seconds_since(moment: datetime, now: datetime) -> float:
+def _seconds_since(time: datetime, now: datetime) -> float:
     # Clocks of several machines are not one.
-    return max(0.0, (now - moment).total_seconds())
+    return max(0.0, (now - time).total_seconds())

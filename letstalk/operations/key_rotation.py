@@ -5,7 +5,7 @@ from __future__ import annotations
 from letstalk.db.crypto import LostKey as LostKey  # raised here, so named here for callers
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import SEALED_COLUMNS, SealedColumn, list_sealed, replace_sealed
+from letstalk.db.sealed_values import SealedColumn, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -27,7 +27,7 @@ class KeyRotation:
         changed meanwhile was encrypted by an instance that knows the new key, or is erased; it is left alone.
         Raises LostKey, having rotated the batches before it, for a value that no key opens.
         """
-        counts = {column.name: self._rotate_column(column) for column in SEALED_COLUMNS}
+        counts = {column.name: self._rotate_column(column) for column in list_sealed_columns()}
         log.info("keys_rotated", **{name.replace(" ", "_"): count for name, count in counts.items()})
         return counts
 
@@ -38,7 +38,7 @@ class KeyRotation:
         would take fewer than one lost value in a thousand to slip through; `rotate_keys` opens every one.
         """
         with self._db.read() as connection:
-            for column in SEALED_COLUMNS:
+            for column in list_sealed_columns():
                 for _, sealed in list_sealed(connection, column, "", CHECKED):
                     try:
                         self._vault.decrypt(sealed)

@@ -51,7 +51,7 @@ class PrivacyService:
             "exported_at": iso_utc(now),
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
-            "wrong_codes_at": [iso_utc(moment) for moment in wrong_codes],
+            "wrong_codes_at": [iso_utc(judged_at) for judged_at in wrong_codes],
             "idempotent_requests": [
                 {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_answers
             ],

@@ -13,7 +13,7 @@ from letstalk.verifications.repository import PENDING, verifications
 
 
 def delete_old_verifications(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete verifications made before that moment, with their calls, up to `limit` of these. Returns how many went.
+    """Delete verifications made before that time, with their calls, up to `limit` of these. Returns how many went.
 
     What is still awaited, or has a call that holds a channel, stays until it is over.
     """
@@ -45,7 +45,7 @@ def delete_verifications(connection: Connection, verification_ids: list[str]) ->
 
 
 def delete_unverified_accounts(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete up to `limit` accounts that were registered before that moment and whose address nobody has proven."""
+    """Delete up to `limit` accounts that were registered before that time and whose address nobody has proven."""
     old = (
         select(accounts.c.account_id)
         .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)

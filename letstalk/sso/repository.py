@@ -21,8 +21,9 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.sealed_values import sealed_as
+from letstalk.db.statements import insert_into
 
 sso_attempts = Table(
     "sso_attempts",
@@ -30,7 +31,7 @@ sso_attempts = Table(
     # Hex: sealed columns are walked through in order of a text.
     Column("state_hash", String(64), primary_key=True),
     Column("nonce", String(100), nullable=False),
-    Column("verifier_sealed", Text),
+    Column("verifier_sealed", Text, info=sealed_as("sign-ins elsewhere")),
     Column("next_path", String(2000)),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),

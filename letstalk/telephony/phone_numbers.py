@@ -1,4 +1,4 @@
-"""Phone numbers: read leniently, kept as E.164, refused where nobody should be called."""
+"""Phone numbers: lenient parsing, storage as E.164, and destinations that are not called."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from letstalk.core.errors import DestinationBlocked, Detail, InvalidPhone
 
 MAX_PHONE_CHARACTERS = 40
 
-# Never called, whatever the settings say: the called party earns from the call, so a stranger's request must not
-# be able to start one (International Revenue Share Fraud).
+# Never called, whatever the settings are: the called party earns money from the call, so a caller could profit from
+# requests (International Revenue Share Fraud).
 COSTLY_TYPES = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
 
-# Most numbers are written so, and need not be looked at character by character.
+# Most numbers match this, which is faster than a check of each character.
 _USUAL = re.compile(r"[+()\-./ 0-9]*")
-# As programs write them. A country code does not begin with 0.
+# A country code does not begin with 0.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LONGEST_COUNTRY_CODE = 3
-# As people write the others, the typographic spaces, hyphens and the full-width plus of other keyboards included.
+# What people write between digits, including typographic spaces and hyphens, and the full-width plus sign.
 _PUNCTUATION = frozenset("+()[]-./ \uff0b\u00a0\u2007\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u3000\u2060")
 
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """`e164` is `+` and digits; `region` is the ISO 3166 code of its country, or `001` for a global network."""
+    """`e164` is `+` and digits. `region` is the ISO 3166 code of the country, or `001` for a global network."""
 
     e164: str
     region: str
@@ -44,32 +44,32 @@ class Phone:
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:
-    """The number that a person wrote as `text`.
+    """The phone number in `text`.
 
-    National form is understood only with `default_region`. Raises InvalidPhone for what is no dialable number,
-    extensions and letters included.
+    The national form is only accepted with `default_region`. Raises InvalidPhone for text that is not a valid number,
+    and for a number with letters or an extension.
     """
-    is_readable = _USUAL.fullmatch(text) or all(_may_stand_in_a_phone(character) for character in text)
+    is_readable = _USUAL.fullmatch(text) or all(_is_phone_character(character) for character in text)
     if len(text) > MAX_PHONE_CHARACTERS or not is_readable:
         raise _invalid()
     return _parse(text, default_region)
 
 
 def region_of(e164: str) -> str:
-    """The `region` of a number that `parse_phone` has passed before, without asking again of which kind it is."""
+    """The `region` of a number that `parse_phone` returned. Faster, because the type of number is not determined."""
     number = _read_e164(e164)
     return parse_phone(e164).region if number is None else _region_of(number)
 
 
 def as_e164(text: str, default_region: str | None = None) -> str:
-    """`text` itself where it is written as E.164, be it a number or not; else what `parse_phone` makes of it.
+    """`text` itself if it has the form of E.164, else the result of `parse_phone`.
 
-    For what is only looked up: what was stored is a number, and what is not found can still be refused.
+    Only for look-ups, where the number does not have to be valid: only valid numbers are stored.
     """
     return text if _E164.fullmatch(text) else parse_phone(text, default_region).e164
 
 
-# Whoever sends a code to a number soon names it again, to verify what was heard.
+# A number that a code is sent to is soon requested again, to check the code.
 @lru_cache(maxsize=1024)
 def _parse(text: str, default_region: str | None) -> Phone:
     number = _read_e164(text)
@@ -78,7 +78,7 @@ def _parse(text: str, default_region: str | None) -> Phone:
         number = _read(text, default_region)
         e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     kind = phonenumbers.number_type(number)
-    if kind == PhoneNumberType.UNKNOWN:  # of no valid number
+    if kind == PhoneNumberType.UNKNOWN:  # the number is not valid
         raise _invalid()
     return Phone(e164, _region_of(number), is_costly=kind in COSTLY_TYPES)
 
@@ -88,7 +88,7 @@ def _region_of(number: PhoneNumber) -> str:
 
 
 def _read(text: str, default_region: str | None) -> PhoneNumber:
-    """Raises InvalidPhone for what is no number, or has an extension."""
+    """Raises InvalidPhone for text that is not a number, and for a number with an extension."""
     try:
         number = phonenumbers.parse(text, default_region)
     except NumberParseException:
@@ -99,9 +99,10 @@ def _read(text: str, default_region: str | None) -> PhoneNumber:
 
 
 def _read_e164(text: str) -> PhoneNumber | None:
-    """What `phonenumbers.parse` makes of E.164, at a tenth of the cost; None for what it must read itself.
+    """The same as `phonenumbers.parse` for E.164, in a tenth of the time. None if `phonenumbers.parse` must be used.
 
-    That is all that is not E.164 by shape, and what may have a national prefix behind its country code.
+    That is necessary for text that does not have the form of E.164, and for a number that may have a national prefix
+    after its country code.
     """
     if not _E164.fullmatch(text):
         return None
@@ -116,11 +117,11 @@ def _read_e164(text: str) -> PhoneNumber | None:
     return None
 
 
-@lru_cache(maxsize=1024)  # there are not as many
+@lru_cache(maxsize=1024)  # there are fewer codes than that
 def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
-    """The country code that `code` is, and what national prefixes begin with behind it; None when it is none.
+    """`code` as a country code, and a pattern for the start of its national prefixes. None if it is no country code.
 
-    A zero counts among them: where it belongs to the number, as in Italy, the parser has to count it.
+    The pattern includes a zero, because the parser has to handle a zero that belongs to the number, as in Italy.
     """
     country_code = int(code)
     regions = COUNTRY_CODE_TO_REGION_CODE.get(country_code)
@@ -132,17 +133,17 @@ def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
 
 
 def check_destination(phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str]) -> None:
-    """Raises DestinationBlocked for a premium or shared-cost number, and for a country that the settings rule out.
+    """Raises DestinationBlocked for a premium-rate or shared-cost number, and for a country that is not permitted.
 
-    `allowed` empty means every country.
+    An empty `allowed` permits every country.
     """
     if phone.is_costly:
         raise DestinationBlocked("Premium-rate and shared-cost numbers are never called.")
     if phone.region in blocked or (allowed and phone.region not in allowed):
-        raise DestinationBlocked("Calls to this country are switched off.")
+        raise DestinationBlocked("Calls to this country are not permitted.")
 
 
-def _may_stand_in_a_phone(character: str) -> bool:
+def _is_phone_character(character: str) -> bool:
     return character in _PUNCTUATION or unicodedata.category(character) == "Nd"
 
 

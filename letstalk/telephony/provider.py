@@ -1,33 +1,36 @@
-"""What a telephony provider is: four commands out (`CallProvider`), events in (`EventSink`, or `WebhookReader`).
+"""The interface of a telephony provider: it takes four commands (`CallProvider`) and reports events.
+
+A provider that runs in this process reports events to a function (`connect_events`). Any other one sends webhooks
+(`webhooks.WebhookReader`).
 
 ProviderError
-├── CallRefused       the provider will never place this call (a wrong number, wrong credentials)
-├── ProviderBusy      not placed and may be asked again (channel limit, rate limit, a 5xx)
-├── OutcomeUnknown    the command may or may not have been carried out (time-out, lost or garbled answer)
-└── CallGone          the call that the command speaks of has ended
+├── CallRefused       the provider will never place this call (an invalid number, invalid credentials)
+├── ProviderBusy      the call was not placed, and a retry may succeed (channel limit, rate limit, a 5xx)
+├── OutcomeUnknown    the command may or may not have been executed (time-out, lost or unreadable response)
+└── CallGone          the call that the command is for has ended
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
-from letstalk.calls.models import CallEvent
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import provider_command_seconds
+from letstalk.telephony.events import CallEvent
 from letstalk.telephony.speech.scripts import Speech
+from letstalk.telephony.webhooks import WebhookReader
 
 log = get_logger(__name__)
 
-EventSink = Callable[[CallEvent], None]
+ReceiveEvent = Callable[[CallEvent], None]
 
 
 class ProviderError(Exception):
-    """`reason` is a sentence that a developer understands, without vendor codes."""
+    """`reason` is a sentence for a developer, without vendor codes."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +42,7 @@ class CallRefused(ProviderError):
 
 
 class ProviderBusy(ProviderError):
-    """`disproved` says that the provider told us that it placed nothing (a limit), not just that it failed (a 5xx)."""
+    """`disproved` is true if the provider said that it placed no call (a limit), and false after a failure (a 5xx)."""
 
     def __init__(self, reason: str, *, disproved: bool = True, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -57,7 +60,7 @@ class CallGone(ProviderError):
 
 @dataclass(frozen=True, slots=True)
 class DialCommand:
-    """`command_id` makes a repeat harmless for as long as the provider remembers it (Telnyx: 60 s)."""
+    """A repeat with the same `command_id` places no second call while the provider remembers it (Telnyx: 60 s)."""
 
     call_id: str
     phone: str
@@ -69,7 +72,7 @@ class DialCommand:
 
 @dataclass(frozen=True, slots=True)
 class SpeakCommand:
-    """Speak, then listen for `valid_digits` for `listen_seconds`; events that follow carry `command_seq`."""
+    """Speak, then listen for `valid_digits` for `listen_seconds`. The events that follow carry `command_seq`."""
 
     call_id: str
     provider_call_id: str
@@ -88,12 +91,12 @@ class HangUpCommand:
 
 
 class CallProvider(ABC):
-    """A vendor, or the simulator. This class times, logs and counts; a subclass only talks to its vendor."""
+    """A vendor, or the simulator. This class measures, logs and counts commands. A subclass executes them."""
 
     name: str
 
     def dial(self, command: DialCommand) -> str:
-        """Ask for the call. Returns the provider's own id of it.
+        """Place a call. Returns the provider's id of the call.
 
         Raises CallRefused, ProviderBusy or OutcomeUnknown.
         """
@@ -111,18 +114,25 @@ class CallProvider(ABC):
             self._hang_up(command)
 
     def is_alive(self, provider_call_id: str) -> bool:
-        """Whether the call is still on the line.
+        """Whether the call is still active.
 
-        Raises ProviderBusy, CallRefused or OutcomeUnknown when it can't be told.
+        Raises ProviderBusy, CallRefused or OutcomeUnknown if the provider does not say.
         """
         with self._observed("is_alive", provider_call_id):
             return self._is_alive(provider_call_id)
 
-    def load(self) -> None:  # noqa: B027  # most providers have nothing slow to do
-        """Do what is slow the first time (imports, connections). Safe to call more than once, from any thread."""
+    def connect_events(self, receive: ReceiveEvent) -> None:  # noqa: B027  # not for a provider that sends webhooks
+        """Report every event to `receive`, which is called from a thread of the provider.
 
-    def stop(self) -> None:  # noqa: B027  # and some nothing to let go of
-        """Let go of threads and connections."""
+        A provider that runs in this process must be connected before the first dial. `receive` is called again with
+        the same event if it raises an exception.
+        """
+
+    def load(self) -> None:  # noqa: B027  # most providers have nothing slow to do
+        """Do what is slow the first time (imports, connections). Can be called more than once, from any thread."""
+
+    def stop(self) -> None:  # noqa: B027  # some providers hold no resources
+        """Stop threads and close connections."""
 
     @abstractmethod
     def _dial(self, command: DialCommand) -> str: ...
@@ -154,28 +164,9 @@ class CallProvider(ABC):
             log.debug("provider_command", command=command, call_id=call_id, outcome=outcome, seconds=elapsed_seconds)
 
 
-class WebhookReader(ABC):
-    """Turns a vendor's webhook into an event. A provider that tells its events to an `EventSink` has none."""
+@dataclass(frozen=True, slots=True)
+class Telephony:
+    """A provider, and the reader of its webhooks if it sends any."""
 
-    @abstractmethod
-    def read(self, headers: Mapping[str, str], raw_body: bytes, *, now: datetime) -> CallEvent | None:
-        """The event, or None for one that we have no use for.
-
-        Raises `core.errors.InvalidSignature` for a webhook that is unsigned, forged or too old, and ValueError for
-        one that is signed but is no event; nothing else, whatever the body is.
-        """
-
-
-class LateSink:
-    """Where a provider in this process leaves its events: with a service that is built after the provider."""
-
-    def __init__(self) -> None:
-        self._receive: EventSink | None = None
-
-    def bind(self, receive: EventSink) -> None:
-        self._receive = receive
-
-    def __call__(self, event: CallEvent) -> None:
-        if self._receive is None:
-            raise RuntimeError("an event came before the services were built")
-        self._receive(event)
+    provider: CallProvider
+    webhooks: WebhookReader | None

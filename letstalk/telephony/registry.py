@@ -1,83 +1,62 @@
-"""Which providers there are, by the names that `TELEPHONY_PROVIDER` may have."""
+"""The telephony providers, by the values of TELEPHONY_PROVIDER. To add one, write its folder and a line here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from flask_openapi3 import APIBlueprint
+
+from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock
-from letstalk.telephony.provider import CallProvider, EventSink, WebhookReader
-from letstalk.telephony.simulator.provider import PhoneSpeaker, SimulatorProvider
-from letstalk.telephony.telnyx.provider import TelnyxProvider
-from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
+from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.provider import Telephony
+from letstalk.telephony.simulator.factory import build_simulator
+from letstalk.telephony.telnyx.api import make_blueprint as make_telnyx_blueprint
+from letstalk.telephony.telnyx.factory import build_telnyx
+from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TelephonyOptions:
-    """All that any provider may want to know; each takes its own."""
-
-    sink: EventSink
-    clock: Clock
-    brand_name: str
-    state_key: bytes
-    public_url: str | None = None
-    telnyx_api_key: str | None = None
-    telnyx_connection_id: str | None = None
-    telnyx_from_number: str | None = None
-    telnyx_public_key: str | None = None
-    telnyx_base_url: str | None = None
-    simulator_speed: float = 1.0
-    phone_speaker: PhoneSpeaker | None = None
+class BuildTelephony(Protocol):
+    def __call__(self, settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Telephony:
-    """A provider, and the reader of its webhooks where it sends any."""
+class RegisteredProvider(NamedTuple):
+    """`make_blueprint` makes the route of the provider's webhooks. It is None for a provider that sends none."""
 
-    provider: CallProvider
-    webhooks: WebhookReader | None
-
-
-def build_telephony(name: str, options: TelephonyOptions) -> Telephony:
-    """Raises ValueError for an unknown name, or for an option that the provider needs and did not get."""
-    builder = _BUILDERS.get(name)
-    if builder is None:
-        raise ValueError(f"there is no telephony provider {name!r}; there are: {', '.join(sorted(_BUILDERS))}")
-    return builder(options)
+    build: BuildTelephony
+    make_blueprint: Callable[[ReceiveWebhook], APIBlueprint] | None = None
 
 
-def _build_telnyx(options: TelephonyOptions) -> Telephony:
-    provider = TelnyxProvider(
-        api_key=_given(options.telnyx_api_key, "TELNYX_API_KEY"),
-        connection_id=_given(options.telnyx_connection_id, "TELNYX_CONNECTION_ID"),
-        from_number=_given(options.telnyx_from_number, "TELNYX_FROM_NUMBER"),
-        public_url=_given(options.public_url, "PUBLIC_URL"),
-        brand_name=options.brand_name,
-        state_key=options.state_key,
-        base_url=options.telnyx_base_url,
-        clock=options.clock,
-    )
-    public_key = _given(options.telnyx_public_key, "TELNYX_PUBLIC_KEY")
-    return Telephony(provider, TelnyxWebhooks(public_key=public_key, state_key=options.state_key))
-
-
-def _build_simulator(options: TelephonyOptions) -> Telephony:
-    provider = SimulatorProvider(
-        sink=options.sink,
-        speed=options.simulator_speed,
-        clock=options.clock,
-        phone_speaker=options.phone_speaker,
-    )
-    return Telephony(provider, webhooks=None)
-
-
-def _given(value: str | None, name: str) -> str:
-    if not value:
-        raise ValueError(f"{name} is needed with the provider telnyx")
-    return value
-
-
-_BUILDERS: dict[str, Callable[[TelephonyOptions], Telephony]] = {
-    "telnyx": _build_telnyx,
-    "simulator": _build_simulator,
+PROVIDERS: dict[str, RegisteredProvider] = {
+    "telnyx": RegisteredProvider(build_telnyx, make_telnyx_blueprint),
+    "simulator": RegisteredProvider(build_simulator),
 }
+
+
+def build_telephony(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:
+    """The provider that the settings name. `state_key` is a secret of 16 bytes or more that signs a call's state.
+
+    Raises ValueError for an unknown name, and for a setting that the provider requires and that is not set.
+    """
+    name: str = settings.telephony_provider
+    registered = PROVIDERS.get(name)
+    if registered is None:
+        raise ValueError(f"unknown telephony provider {name!r}; the providers are: {', '.join(sorted(PROVIDERS))}")
+    return registered.build(settings, clock=clock, state_key=state_key)
+
+
+def make_webhook_blueprints(provider_name: str, receive: ReceiveWebhook) -> list[APIBlueprint]:
+    """The webhook routes of all providers, so that the API is the same with each of them.
+
+    Only the routes of `provider_name` hand their requests to `receive`. The others reject every request.
+    """
+    return [
+        registered.make_blueprint(receive if name == provider_name else _reject_webhook)
+        for name, registered in PROVIDERS.items()
+        if registered.make_blueprint is not None
+    ]
+
+
+def _reject_webhook(_request: WebhookRequest) -> None:
+    raise InvalidSignature("This service does not use this telephony provider.")

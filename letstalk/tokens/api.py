@@ -28,8 +28,9 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     @blueprint.post(
         "/api/tokens",
         summary="Create a token",
-        description="The token is shown only in this response. Without the scope `admin`, a caller can't give a token more "
-        "than it has itself. Without `expires_in` the token never expires; without `allowed_ips` it works anywhere.",
+        description="The token is shown only in this response. Without the scope `admin`, a caller can't give a "
+        "token more than it has itself. Without `expires_in` the token never expires; without `allowed_ips` it works "
+        "anywhere.",
         responses={201: IssuedTokenAnswer},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
@@ -48,8 +49,9 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     @blueprint.get(
         "/api/tokens",
         summary="List tokens",
-        description="Newest first. Revoked and expired tokens are left out unless `include_revoked` is true. Without the "
-        "scope `admin`, the list holds only tokens of the caller's own `user_id` with no scope that the caller lacks.",
+        description="Newest first. Revoked and expired tokens are left out unless `include_revoked` is true. "
+        "Without the scope `admin`, the list holds only tokens of the caller's own `user_id` with no scope that the "
+        "caller lacks.",
         responses={200: TokenList},
     )
     @require(Scope.TOKENS_READ, trusted=True)
@@ -98,8 +100,8 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     @blueprint.post(
         "/api/tokens/<uuid:token_id>/rotate",
         summary="Rotate a token",
-        description="Makes a new token with its own id and the same scopes, addresses, rate limit, owner and expiry. The "
-        "old token works until the grace period ends. Revoking the new token ends the grace period too.",
+        description="Makes a new token with its own id and the same scopes, addresses, rate limit, owner and expiry. "
+        "The old token works until the grace period ends. Revoking the new token ends the grace period too.",
         responses={201: IssuedTokenAnswer},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)

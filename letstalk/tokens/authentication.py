@@ -159,8 +159,8 @@ class TokenAuthenticator:
         self._memory.keep(key, verified, generation)
         return verified
 
-    def _has_passed(self, moment: datetime | None) -> bool:
-        return moment is not None and moment <= self._clock()
+    def _has_passed(self, time: datetime | None) -> bool:
+        return time is not None and time <= self._clock()
 
     def _open(self, sealed: str) -> bytes:
         try:

@@ -29,7 +29,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.sealed_values import sealed_as
 from letstalk.tokens.models import Token
 
 tokens = Table(
@@ -38,7 +39,7 @@ tokens = Table(
     Column("token_id", String(36), primary_key=True),
     Column("lookup_id", String(12), nullable=False),
     # Fernet over the SHA-256 of the token: a copy of the database, without the keys, cannot even check a guess.
-    Column("secret_hash_encrypted", Text, nullable=False),
+    Column("secret_hash_encrypted", Text, nullable=False, info=sealed_as("tokens")),
     Column("user_id", String(128), nullable=False),
     Column("name", String(100)),
     Column("scopes", Text, nullable=False),
@@ -136,27 +137,27 @@ def list_tokens(
         columns = (tokens.c.name, tokens.c.user_id, tokens.c.lookup_id)
         query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
-        moment, token_id = before
-        place = tuple_(bindparam("moment", moment, UtcDateTime), bindparam("place_id", token_id, String))
+        created_at, token_id = before
+        place = tuple_(bindparam("created_before", created_at, UtcDateTime), bindparam("place_id", token_id, String))
         query = query.where(tuple_(tokens.c.created_at, tokens.c.token_id) < place)
     return [to_token(row) for row in connection.execute(query)]
 
 
 def add_requests(connection: Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:
     """Add to tokens' request counts: (token_id, requests, when the last one came) each, in one statement."""
-    moment = bindparam("moment", type_=UtcDateTime)
-    is_later = or_(tokens.c.last_used.is_(None), tokens.c.last_used < moment)
+    used_at = bindparam("used_at", type_=UtcDateTime)
+    is_later = or_(tokens.c.last_used.is_(None), tokens.c.last_used < used_at)
     statement = (
         tokens.update()
         .where(tokens.c.token_id == bindparam("counted_id"))
         .values(
             requests_total=tokens.c.requests_total + bindparam("requests", type_=Integer),
-            last_used=case((is_later, moment), else_=tokens.c.last_used),
+            last_used=case((is_later, used_at), else_=tokens.c.last_used),
         )
     )
     connection.execute(
         statement,
-        [{"counted_id": token_id, "requests": requests, "moment": last} for token_id, requests, last in counts],
+        [{"counted_id": token_id, "requests": requests, "used_at": last} for token_id, requests, last in counts],
     )
 
 

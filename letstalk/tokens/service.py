@@ -262,9 +262,9 @@ def _refuse_inactive(token: Token, now: datetime) -> None:
         raise Conflict("The token is revoked or expired.", code="token_inactive")
 
 
-def _earlier_end(token: Token, moment: datetime) -> datetime:
-    """When `token` ends if it must by `moment`: never later than before, nor before it was made (clocks can differ)."""
-    ending = moment if token.expires_at is None else min(token.expires_at, moment)
+def _earlier_end(token: Token, limit: datetime) -> datetime:
+    """When `token` ends if it must by `limit`: never later than before, nor before it was made (clocks can differ)."""
+    ending = limit if token.expires_at is None else min(token.expires_at, limit)
     return max(ending, token.created_at)
 
 

@@ -7,9 +7,9 @@ from datetime import date
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Date, ForeignKey, Index, String, Table, select
 
-from letstalk.db.database import metadata
 from letstalk.db.deletions import delete_oldest
-from letstalk.db.insertions import insert_into
+from letstalk.db.schema import metadata
+from letstalk.db.statements import insert_into
 
 token_usage = Table(
     "token_usage",

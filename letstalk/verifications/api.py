@@ -11,11 +11,9 @@ from flask_openapi3 import APIBlueprint, Tag
 from letstalk.core.actors import Actor
 from letstalk.core.clock import iso_utc
 from letstalk.core.scopes import Scope
-from letstalk.http.container import services
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
 from letstalk.http.openapi import idempotent, refuses
-from letstalk.services import Services
 from letstalk.verifications.models import Verification, VerificationStatus
 from letstalk.verifications.schemas import (
     CallPath,
@@ -28,18 +26,87 @@ from letstalk.verifications.schemas import (
     VerifyAnswer,
     VerifyRequest,
 )
-from letstalk.verifications.sends import CallAccepted, NewVerification
-from letstalk.verifications.service import CallHistory, VerificationHistory
+from letstalk.verifications.sends import CallAccepted, NewVerification, SendService
+from letstalk.verifications.service import CallHistory, VerificationHistory, VerificationService
 
 TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
 
 IS_REPLAYED = ("Idempotent-Replayed", "true")
 
-calls = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+
+def make_blueprint(sends: SendService, verifications: VerificationService) -> APIBlueprint:
+    blueprint = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+
+    @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendAnswer})
+    @require(Scope.OTP_SEND)
+    @idempotent
+    @refuses(
+        "invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full"
+    )
+    def send_otp(body: SendRequest) -> Response:
+        """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
+        return _respond(send(sends, current_actor(), body, _idempotency_key()))
+
+    @blueprint.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
+    @require(Scope.OTP_VERIFY)
+    @refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
+    def verify_code(body: VerifyRequest) -> Response:
+        """A code is accepted once. Five wrong codes end the verification. Ten within an hour block the phone."""
+        return _respond(check(verifications, current_actor(), body))
+
+    @blueprint.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
+    @require(Scope.OTP_REPLAY)
+    @idempotent
+    @refuses(
+        "invalid_phone",
+        "no_pending_verification",
+        "replays_exhausted",
+        *OVER,
+        "replay_too_soon",
+        "phone_limit",
+        "too_many_failures",
+        "queue_full",
+    )
+    def replay_otp(body: ReplayRequest) -> Response:
+        """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
+        target = verifications.target(phone=body.phone, verification_id=body.verification_id)
+        accepted = sends.replay_verification(current_actor(), target, _idempotency_key())
+        return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
+
+    @blueprint.get("", summary="List verifications", responses={200: VerificationListAnswer})
+    @require(Scope.CALLS_READ)
+    @refuses("invalid_phone")
+    def list_verifications(query: ListQuery) -> Response:
+        """Newest first, your own `user_id`'s only."""
+        page = verifications.list_verifications(
+            current_actor(), phone=query.phone, status=query.status, limit=query.limit, cursor=query.cursor
+        )
+        summaries = [_render_summary(verification, status) for verification, status in page.verifications]
+        return jsonify(verifications=summaries, next_cursor=page.next_cursor)
+
+    @blueprint.get(
+        "/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationAnswer}
+    )
+    @require(Scope.CALLS_READ)
+    @refuses("not_found")
+    def get_verification(path: CallPath) -> Response:
+        """With every call, what happened in it, and why it ended."""
+        return _render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
+
+    @blueprint.post(
+        "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationAnswer}
+    )
+    @require(Scope.CALLS_CANCEL)
+    @refuses("not_found", "not_pending")
+    def cancel_verification(path: CallPath) -> Response:
+        """Its code is dead at once; a waiting call is dropped, a live one hung up."""
+        return _render_history(verifications.cancel_verification(current_actor(), str(path.verification_id)))
+
+    return blueprint
 
 
 class Reply(NamedTuple):
-    """An answer before it is one of Flask's."""
+    """A response that is not yet a Flask response."""
 
     status: HTTPStatus
     content: dict[str, Any]
@@ -56,73 +123,8 @@ OVER = (
 )
 
 
-@calls.post("/otp", summary="Call a phone and read it a code", responses={202: SendAnswer})
-@require(Scope.OTP_SEND)
-@idempotent
-@refuses("invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full")
-def send_otp(body: SendRequest) -> Response:
-    """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
-    return _respond(answer_send(services(), current_actor(), body, _idempotency_key()))
-
-
-@calls.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
-@require(Scope.OTP_VERIFY)
-@refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
-def verify_code(body: VerifyRequest) -> Response:
-    """A code is accepted once. Five wrong ones end the verification; ten within an hour close the phone for a while."""
-    return _respond(answer_check(services(), current_actor(), body))
-
-
-@calls.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
-@require(Scope.OTP_REPLAY)
-@idempotent
-@refuses(
-    "invalid_phone",
-    "no_pending_verification",
-    "replays_exhausted",
-    *OVER,
-    "replay_too_soon",
-    "phone_limit",
-    "too_many_failures",
-    "queue_full",
-)
-def replay_otp(body: ReplayRequest) -> Response:
-    """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
-    target = services().verifications.target(phone=body.phone, verification_id=body.verification_id)
-    accepted = services().sends.replay_verification(current_actor(), target, _idempotency_key())
-    return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
-
-
-@calls.get("", summary="List verifications", responses={200: VerificationListAnswer})
-@require(Scope.CALLS_READ)
-@refuses("invalid_phone")
-def list_verifications(query: ListQuery) -> Response:
-    """Newest first, your own `user_id`'s only."""
-    page = services().verifications.list_verifications(
-        current_actor(), phone=query.phone, status=query.status, limit=query.limit, cursor=query.cursor
-    )
-    summaries = [_render_summary(verification, status) for verification, status in page.verifications]
-    return jsonify(verifications=summaries, next_cursor=page.next_cursor)
-
-
-@calls.get("/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationAnswer})
-@require(Scope.CALLS_READ)
-@refuses("not_found")
-def get_verification(path: CallPath) -> Response:
-    """With every call, what happened in it, and why it ended."""
-    return _render_history(services().verifications.get_verification(current_actor(), str(path.verification_id)))
-
-
-@calls.post("/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationAnswer})
-@require(Scope.CALLS_CANCEL)
-@refuses("not_found", "not_pending")
-def cancel_verification(path: CallPath) -> Response:
-    """Its code is dead at once; a waiting call is dropped, a live one hung up."""
-    return _render_history(services().verifications.cancel_verification(current_actor(), str(path.verification_id)))
-
-
-def answer_send(services: Services, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
-    """What `POST /calls/otp` answers. Raises whatever `start_verification` raises."""
+def send(service: SendService, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
+    """The response to `POST /calls/otp`. Raises what `start_verification` raises."""
     wanted = NewVerification(
         phone=body.phone,
         message=body.message,
@@ -130,13 +132,12 @@ def answer_send(services: Services, actor: Actor, body: SendRequest, idempotency
         code_length=body.code_length,
         ttl_seconds=body.expires_in,
     )
-    accepted = services.sends.start_verification(actor, wanted, idempotency)
+    accepted = service.start_verification(actor, wanted, idempotency)
     return _accepted(accepted, f"{accepted.phone} is being called.")
 
 
-def answer_check(services: Services, actor: Actor, body: VerifyRequest) -> Reply:
-    """What `POST /calls/verify` answers. Raises whatever `check_code` raises."""
-    service = services.verifications
+def check(service: VerificationService, actor: Actor, body: VerifyRequest) -> Reply:
+    """The response to `POST /calls/verify`. Raises what `check_code` raises."""
     target = service.target(phone=body.phone, verification_id=body.verification_id)
     approval = service.check_code(actor, target, body.code)
     return Reply(

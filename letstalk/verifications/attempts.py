@@ -1,4 +1,4 @@
-"""Attempts at codes: what is still awaited is held, with all that decides about a guess, and each guess spends one."""
+"""Attempts at codes: locking a pending verification with all that decides about a guess, and spending an attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Connection,
-    Integer,
     and_,
     bindparam,
     exists,
@@ -22,17 +21,17 @@ from sqlalchemy import (
 )
 
 from letstalk.calls.repository import calls
-from letstalk.db.database import UtcDateTime
-from letstalk.db.statements import Statement, first_of_each
+from letstalk.db.schema import UtcDateTime
+from letstalk.db.statements import Statement
 from letstalk.verifications.models import MAX_ATTEMPTS, VerificationStatus
 from letstalk.verifications.repository import IS_PENDING, verifications, wrong_codes
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitedCode:
-    """A code that is still awaited and has an attempt left.
+    """The code of a pending verification that has an attempt left.
 
-    `last_wrong_code_at` is the newest that counts against its owner and phone, None without any.
+    `last_wrong_code_at` is the time of the newest wrong code that counts against its owner and phone, or None.
     """
 
     verification_id: str
@@ -77,33 +76,28 @@ _STANDING = (
 
 
 class _Finding:
-    """Finding the verification that `conditions` name."""
+    """Queries for the pending verification that `conditions` select."""
 
     def __init__(self, *conditions: ColumnElement[bool]) -> None:
         has_attempts = verifications.c.attempts_used < literal_column(str(MAX_ATTEMPTS))
         is_alive = verifications.c.expires_at > bindparam("now", type_=UtcDateTime)
         is_awaited = and_(*conditions, IS_PENDING, has_attempts, is_alive)
-        # As an UPDATE of the row would hold it: whoever adds a call to it need not wait.
+        # The lock that an UPDATE of the row takes. A transaction that adds a call to the verification need not wait.
         self._hold = Statement(select(*_DECISIVE).where(is_awaited).with_for_update(key_share=True))
         self._look = Statement(select(*_STANDING).select_from(verifications).where(*conditions))
         self._see = Statement(select(*_DECISIVE, *_STANDING).where(is_awaited))
 
-    def see(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
-        row = self._see.first(connection, parameters)
-        return None if row is None else AwaitedCode(*row)
-
     def hold(self, connection: Connection, parameters: dict[str, Any]) -> AwaitedCode | None:
-        if connection.dialect.name == "sqlite":  # whose writer is alone
-            return self.see(connection, parameters)
-        # A statement that had to wait for the row does not see what was committed meanwhile; the next one does. Of
-        # parallel guesses, the tenth wrong one must be the last. Both find the same: no newer verification comes while
-        # this one, still awaited, is held.
-        row, standing = first_of_each(connection, parameters, self._hold, self._look)
+        if connection.dialect.name == "sqlite":  # its writer is the only one
+            row = self._see.first(connection, parameters)
+            return None if row is None else AwaitedCode(*row)
+        # A statement that had to wait for the row does not see what was committed meanwhile. The next one does: of
+        # parallel guesses, the tenth wrong one must be the last. Both find the same verification, because no newer one
+        # can be added while this one is pending and held.
+        row = self._hold.first(connection, parameters)
         if row is None:
             return None
-        if standing is None:
-            raise LookupError("a verification that is held was not found")
-        return AwaitedCode(*row, *standing)
+        return AwaitedCode(*row, *self._look.one(connection, parameters))
 
 
 _BY_ID = _Finding(_IS_IT, _OWN)
@@ -114,51 +108,33 @@ _SPEND = (
     .values(attempts_used=verifications.c.attempts_used + _ONE)
 )
 _SPEND_ON_WRONG = Statement(_SPEND)
-_APPROVE = _SPEND.values(
-    status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
-    speech_sealed=null(),
-    approved_at=bindparam("now", type_=UtcDateTime),
-)
-_SPEND_ON_RIGHT = Statement(_APPROVE)
-# Every guess that is judged spends an attempt, and every call that is added a replay.
-_APPROVE_UNCHANGED = Statement(
-    _APPROVE.where(
-        verifications.c.attempts_used == bindparam("attempts", type_=Integer),
-        verifications.c.replays_used == bindparam("replays", type_=Integer),
+_SPEND_ON_RIGHT = Statement(
+    _SPEND.values(
+        status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
+        speech_sealed=null(),
+        approved_at=bindparam("now", type_=UtcDateTime),
     )
 )
 
 
-def find_awaited_code(
-    connection: Connection, user_id: str, verification_id: str, now: datetime, *, hold: bool = True
-) -> AwaitedCode | None:
-    """The code of an owner's verification. None where none is awaited, or no attempt is left.
+def find_awaited_code(connection: Connection, user_id: str, verification_id: str, now: datetime) -> AwaitedCode | None:
+    """The code of an owner's verification, or None when none is awaited or no attempt is left.
 
-    To `hold` it keeps its verification as it is until the transaction ends.
+    The verification is locked until the transaction ends.
     """
-    finding = _BY_ID.hold if hold else _BY_ID.see
-    return finding(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
+    return _BY_ID.hold(connection, {"user_id": user_id, "verification_id": verification_id, "now": now})
 
 
-def find_newest_awaited_code(
-    connection: Connection, user_id: str, phone: str, now: datetime, *, hold: bool = True
-) -> AwaitedCode | None:
-    """The same of the newest verification of an owner and phone, if it is that one that is still awaited."""
-    finding = _NEWEST.hold if hold else _NEWEST.see
-    return finding(connection, {"user_id": user_id, "phone": phone, "now": now})
+def find_newest_awaited_code(connection: Connection, user_id: str, phone: str, now: datetime) -> AwaitedCode | None:
+    """The same for the newest verification of an owner and phone, or None when that one is no longer awaited."""
+    return _NEWEST.hold(connection, {"user_id": user_id, "phone": phone, "now": now})
 
 
 def spend_attempt(connection: Connection, verification_id: str) -> None:
-    """Note a wrong guess at an awaited code that this transaction holds."""
-    _SPEND_ON_WRONG.run_with_next(connection, {"id": verification_id})
+    """Count a wrong guess at a code whose verification this transaction has locked."""
+    _SPEND_ON_WRONG.execute(connection, {"id": verification_id})
 
 
 def spend_attempt_and_approve(connection: Connection, verification_id: str, now: datetime) -> None:
-    """Note the right guess at an awaited code that this transaction holds: it is approved, and the code erased."""
-    _SPEND_ON_RIGHT.run_with_next(connection, {"id": verification_id, "now": now})
-
-
-def approve_unchanged(connection: Connection, awaited: AwaitedCode, now: datetime) -> bool:
-    """The same of one that was seen and is not held. False, and nothing is done, where it is no longer as it was."""
-    seen = {"attempts": awaited.attempts_used, "replays": awaited.replays_used}
-    return _APPROVE_UNCHANGED.execute(connection, {"id": awaited.verification_id, "now": now, **seen}) == 1
+    """Count the right guess at a code whose verification this transaction has locked: approve it and erase the code."""
+    _SPEND_ON_RIGHT.execute(connection, {"id": verification_id, "now": now})

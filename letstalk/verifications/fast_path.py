@@ -18,26 +18,28 @@ from werkzeug.exceptions import ClientDisconnected
 
 from letstalk.core.actors import Actor
 from letstalk.http.errors import invalid_request_from
-from letstalk.http.guards import API_TOKEN_START, Guard, admit, guard_of
+from letstalk.http.guards import Authenticator, Guard, Guards, guard_of
 from letstalk.http.idempotency import read_idempotency_key
 from letstalk.http.json_bodies import MIMETYPE, to_body
 from letstalk.http.rate_limits import Environ, FastPathLimits, address_of
 from letstalk.http.requests import MAX_BODY_BYTES, parse_object
 from letstalk.observability.request_log import ROUTE
-from letstalk.services import Services
-from letstalk.verifications.api import Reply, answer_check, answer_send
+from letstalk.tokens.models import PREFIX
+from letstalk.verifications.api import Reply, check, send
 from letstalk.verifications.schemas import SendRequest, VerifyRequest
+from letstalk.verifications.sends import SendService
+from letstalk.verifications.service import VerificationService
 
 SEND_PATH = "/calls/otp"
 CHECK_PATH = "/calls/verify"
 
 BEARER = "Bearer "
-USUAL_AUTHORIZATION = BEARER + API_TOKEN_START
+USUAL_AUTHORIZATION = f"{BEARER}{PREFIX}_"
 MAX_LENGTH_DIGITS = len(str(MAX_BODY_BYTES))
 
 STATUS_LINES = {status: f"{status.value} {status.phrase.upper()}" for status in HTTPStatus}
 
-Respond = Callable[[Services, Actor, dict[str, Any], Environ], Reply]
+Respond = Callable[[Actor, dict[str, Any], Environ], Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,26 @@ class FastRoute:
 class FastPath:
     """The innermost middleware around Flask."""
 
-    def __init__(self, app: Flask, services: Services, limits: FastPathLimits) -> None:
+    def __init__(
+        self,
+        app: Flask,
+        guards: Guards,
+        authenticator: Authenticator,
+        limits: FastPathLimits,
+        sends: SendService,
+        verifications: VerificationService,
+    ) -> None:
         """Wrap `app`, whose views must be registered. Raises LookupError when one of the two views has no guard."""
         self._app = app
         self._flask = app.wsgi_app
-        self._services = services
+        self._guards = guards
+        self._authenticator = authenticator
+        self._sends = sends
+        self._verifications = verifications
         self._limits = limits
         self._routes = {
-            SEND_PATH: FastRoute(_guard_of(app, "calls.send_otp"), _send),
-            CHECK_PATH: FastRoute(_guard_of(app, "calls.verify_code"), _check),
+            SEND_PATH: FastRoute(_guard_of(app, "calls.send_otp"), self._send),
+            CHECK_PATH: FastRoute(_guard_of(app, "calls.verify_code"), self._check),
         }
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -69,24 +82,32 @@ class FastPath:
         actor: Actor | None = None
         try:
             presented = environ["HTTP_AUTHORIZATION"][len(BEARER) :].strip()
-            actor = self._services.tokens.recall(presented, address_of(environ))
+            actor = self._authenticator.recall(presented, address_of(environ))
             if actor is not None:
                 # An unknown token may be a guess, so the address is counted before it is looked up; this one is known.
-                admit(environ, actor, route.guard, self._services, self._limits, is_address_counted=False)
+                self._guards.admit(environ, actor, route.guard, self._limits, count_address=True)
             else:
                 self._limits.check_address(environ)
-                actor = self._services.tokens.authenticate(presented, address_of(environ))
-                admit(environ, actor, route.guard, self._services, self._limits)
+                actor = self._authenticator.authenticate(presented, address_of(environ))
+                self._guards.admit(environ, actor, route.guard, self._limits)
             raw = environ["wsgi.input"].read(length)
             if len(raw) != length:
                 raise ClientDisconnected
-            reply = route.respond(self._services, actor, parse_object(raw), environ)
+            reply = route.respond(actor, parse_object(raw), environ)
             body = to_body(reply.content)
         except Exception as error:
             return self._respond_to_error(environ, actor, error)(environ, start_response)
         headers = [("Content-Type", MIMETYPE), ("Content-Length", str(len(body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], headers)
         return (body,)
+
+    def _send(self, actor: Actor, content: dict[str, Any], environ: Environ) -> Reply:
+        body = SendRequest.model_validate(content)
+        key = read_idempotency_key(environ["PATH_INFO"], environ.get("HTTP_IDEMPOTENCY_KEY"), content)
+        return send(self._sends, actor, body, key)
+
+    def _check(self, actor: Actor, content: dict[str, Any], _environ: Environ) -> Reply:
+        return check(self._verifications, actor, VerifyRequest.model_validate(content))
 
     def _respond_to_error(self, environ: Environ, actor: Actor | None, error: Exception) -> Response:
         """The response that Flask would give if the view had raised `error`."""
@@ -118,13 +139,3 @@ def _guard_of(app: Flask, endpoint: str) -> Guard:
     if guard is None:
         raise LookupError(f"{endpoint} declares no guard")
     return guard
-
-
-def _send(services: Services, actor: Actor, content: dict[str, Any], environ: Environ) -> Reply:
-    body = SendRequest.model_validate(content)
-    key = read_idempotency_key(environ["PATH_INFO"], environ.get("HTTP_IDEMPOTENCY_KEY"), content)
-    return answer_send(services, actor, body, key)
-
-
-def _check(services: Services, actor: Actor, content: dict[str, Any], _environ: Environ) -> Reply:
-    return answer_check(services, actor, VerifyRequest.model_validate(content))

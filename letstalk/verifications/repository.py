@@ -28,9 +28,9 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.database import UtcDateTime, metadata
 from letstalk.db.deletions import delete_oldest
-from letstalk.db.partial_indexes import partial_index
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
+from letstalk.db.sealed_values import sealed_as
 from letstalk.db.statements import Statement
 from letstalk.verifications.models import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
 
@@ -51,7 +51,7 @@ verifications = Table(
     Column("locale", String(35)),
     Column("code_digest", String(64), nullable=False),
     Column("digest_key_id", String(36), nullable=False),
-    Column("speech_sealed", Text),
+    Column("speech_sealed", Text, info=sealed_as("waiting codes")),
     Column("approved_at", UtcDateTime),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
@@ -83,7 +83,7 @@ digest_keys = Table(
     "digest_keys",
     metadata,
     Column("key_id", String(36), primary_key=True),
-    Column("key_encrypted", Text, nullable=False),
+    Column("key_encrypted", Text, nullable=False, info=sealed_as("digest keys")),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -129,8 +129,8 @@ def verification_from(row: Sequence[Any]) -> Verification:
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
-    """Write a new one. The next statement raises IntegrityError where the owner has another pending for this phone."""
-    _INSERT.run_with_next(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
+    """Write a new one. Raises IntegrityError when the owner has another pending one for this phone."""
+    _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
 def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
@@ -163,7 +163,7 @@ def list_verifications(
     limit: int,
     now: datetime,
 ) -> list[Verification]:
-    """Newest first; `after` is the moment and id of the last one that was seen."""
+    """Newest first; `after` is the timestamp and id of the last one that was seen."""
     table = verifications.c
     statement = _SELECT.where(table.user_id == user_id)
     if phone is not None:
@@ -176,9 +176,10 @@ def list_verifications(
     elif status is not None:
         statement = statement.where(table.status == status.value)
     if after is not None:
-        moment, verification_id = after
+        created_at, verification_id = after
         earlier = or_(
-            table.created_at < moment, and_(table.created_at == moment, table.verification_id < verification_id)
+            table.created_at < created_at,
+            and_(table.created_at == created_at, table.verification_id < verification_id),
         )
         statement = statement.where(earlier)
     statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)
@@ -220,7 +221,7 @@ def clear_wrong_codes(connection: Connection, user_id: str, phone: str) -> None:
 
 
 def delete_old_wrong_codes(connection: Connection, before: datetime) -> int:
-    """Delete some of the wrong codes that were judged before that moment. Returns how many went."""
+    """Delete some of the wrong codes that were judged before that time. Returns how many went."""
     return delete_oldest(connection, wrong_codes.c.judged_at, before)
 
 

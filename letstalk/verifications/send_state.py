@@ -9,7 +9,7 @@ from sqlalchemy import BindParameter, Connection, Integer, bindparam, func, lite
 
 from letstalk.calls.queue import FIRST_WAITING_TURN, own_last_turn
 from letstalk.calls.repository import calls
-from letstalk.db.database import UtcDateTime
+from letstalk.db.schema import UtcDateTime
 from letstalk.db.statements import Statement
 from letstalk.verifications.repository import IS_PENDING, verifications, wrong_codes
 

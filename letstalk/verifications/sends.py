@@ -23,8 +23,7 @@ from letstalk.core.errors import Unavailable
 from letstalk.core.ids import new_id
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
-from letstalk.db.database import Database
-from letstalk.db.transactions import after_commit
+from letstalk.db.database import Database, after_commit
 from letstalk.http.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
 from letstalk.observability.logs import get_logger, mask_phone
 from letstalk.observability.metrics import replays_total, verifications_started_total
@@ -128,12 +127,12 @@ class SendService:
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
         key_id, key = self._keys.current()  # may write, which no open transaction must wait for
-        with self._db.write_together() as connection:
+        with self._db.write() as connection:
             now = self._clock()
             first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_answer=False)
-            self._db.lock_with_next(connection, "phone", phone.e164)
+            self._db.lock(connection, "phone", phone.e164)
             standing = find_standing(
                 connection, actor.user_id, phone.e164, now - self._longest_window, self._fewest_to_look_at
             )
@@ -209,8 +208,8 @@ class SendService:
 
     def _check_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:
         accepted = call_storage.list_accepted(connection, phone, now - self._longest_window)
-        check_phone_rates(self._policy.phone_rates, [moment for moment, _ in accepted], now)
-        own = [moment for moment, owner in accepted if owner == user_id]
+        check_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
+        own = [accepted_at for accepted_at, owner in accepted if owner == user_id]
         check_phone_rates(self._policy.owner_rates, own, now)
 
     def _refuse_if_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:

@@ -8,14 +8,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from letstalk.calls import repository as call_storage
-from letstalk.calls.lifecycle import approve_awaited, approve_if_unchanged, end_verification, retire_calls
+from letstalk.calls.lifecycle import approve_awaited, end_verification, retire_calls
 from letstalk.calls.models import Call
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCode, LetsTalkError, NotFound
 from letstalk.core.pagination import decode_cursor, encode_cursor
-from letstalk.db.database import Database
-from letstalk.db.transactions import after_commit
+from letstalk.db.database import Database, after_commit
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone
@@ -88,40 +87,14 @@ class VerificationService:
     def check_code(self, actor: Actor, target: Target, code: str) -> Approval:
         """Judge a code.
 
-        1. The verification is held until the end, so that parallel guesses are judged one after the other, each with an
-           attempt of its own. One that is over, or too many wrong codes before, refuses without spending any.
-        2. The right code spends one and approves, clears the wrong ones and ends the call.
-        3. A wrong one spends one and is counted; the fifth ends the verification.
-
-        On PostgreSQL a right code that nothing else hangs on is approved without that: see `_approve_at_once`.
+        1. The verification is locked until the end, so that parallel guesses are judged one after the other, and each
+           spends an attempt. One that has ended, or too many earlier wrong codes, refuses without spending any.
+        2. The right code spends an attempt, approves the verification, clears the wrong codes and ends the call.
+        3. A wrong code spends an attempt and is counted. The fifth ends the verification.
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
-        approval = None if self._db.is_sqlite else self._approve_at_once(actor, target, code)
-        return approval or self._judge(actor, target, code)
-
-    def _approve_at_once(self, actor: Actor, target: Target, code: str) -> Approval | None:
-        """Approve by one look and one change, each a transaction of its own, where that is all there is to do.
-
-        None where the code is to be judged: nothing is told of one that is wrong before an attempt is spent on it. The
-        change is made only if no guess was judged since the look, nothing has ended the verification, and no call was
-        added to it: all is as if both had been one.
-        """
-        with self._db.each_alone() as connection:
-            now = self._clock()
-            awaited = self._find_awaited(connection, actor, target, now, hold=False)
-            if awaited is None or awaited.last_wrong_code_at is not None or awaited.has_unfinished_calls:
-                return None
-            key = self._keys.find(awaited.digest_key_id)
-            if not is_code(key, awaited.verification_id, code, awaited.code_digest):
-                return None
-            if not approve_if_unchanged(connection, awaited, now):
-                return None
-        self._follow_up(awaited, None, [], now)
-        return Approval(awaited.verification_id, awaited.phone, now)
-
-    def _judge(self, actor: Actor, target: Target, code: str) -> Approval:
-        with self._db.write_together() as connection:
+        with self._db.write() as connection:
             now = self._clock()
             awaited = self._hold_awaited(connection, actor, target, now)
             key = self._keys.find(awaited.digest_key_id)
@@ -131,7 +104,7 @@ class VerificationService:
             else:
                 refusal, to_hang_up = self._count_wrong_code(connection, actor, awaited, now)
             after_commit(connection, lambda: self._follow_up(awaited, refusal, to_hang_up, now))
-        # Raised only now: within the transaction it would take the spent attempt back.
+        # Raised only here: inside the transaction it would roll back the spent attempt.
         if refusal is not None:
             raise refusal
         return Approval(awaited.verification_id, awaited.phone, now)
@@ -208,16 +181,14 @@ class VerificationService:
             raise LetsTalkError("a pending verification had no attempt to spend")
         return awaited
 
-    def _find_awaited(
-        self, connection: Connection, actor: Actor, target: Target, now: datetime, *, hold: bool = True
-    ) -> AwaitedCode | None:
+    def _find_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode | None:
         # What is still awaited is younger than the time in which a phone alone finds it.
         if target.phone is not None:
-            return attempts.find_newest_awaited_code(connection, actor.user_id, target.phone, now, hold=hold)
+            return attempts.find_newest_awaited_code(connection, actor.user_id, target.phone, now)
         verification_id = canonical_id(target.verification_id or "")
         if verification_id is None:
             return None
-        return attempts.find_awaited_code(connection, actor.user_id, verification_id, now, hold=hold)
+        return attempts.find_awaited_code(connection, actor.user_id, verification_id, now)
 
     def _check_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
         # Counted only while our row keeps other guesses back: of parallel ones, the tenth must be the last.

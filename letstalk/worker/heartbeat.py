@@ -1,15 +1,25 @@
-"""The row by which others see that this worker is alive."""
+"""The row by which other processes see that a worker is alive."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+from sqlalchemy import Column, Connection, String, Table, delete, func, select
 
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
-from letstalk.worker import heartbeat_repository as workers
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 
 BEAT_SECONDS = 2.0
 FORGOTTEN_AFTER = timedelta(minutes=10)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker_id", String(100), primary_key=True),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
 
 
 class Heartbeat:
@@ -19,11 +29,28 @@ class Heartbeat:
         self._clock = clock
 
     def beat(self) -> None:
-        """Note that this worker is alive."""
+        """Record that this worker is alive."""
         with self._db.write() as connection:
-            workers.beat(connection, self._worker_id, self._clock())
+            beat(connection, self._worker_id, self._clock())
 
     def forget_silent(self) -> None:
         """Delete the rows of workers that have been silent for ten minutes."""
         with self._db.write() as connection:
-            workers.forget_silent(connection, self._clock() - FORGOTTEN_AFTER)
+            forget_silent(connection, self._clock() - FORGOTTEN_AFTER)
+
+
+def beat(connection: Connection, worker_id: str, now: datetime) -> None:
+    """Record that `worker_id` is alive."""
+    statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
+    connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
+
+
+def last_seen(connection: Connection) -> datetime | None:
+    """When any worker was last seen; None when none ever was."""
+    seen_at: datetime | None = connection.execute(select(func.max(workers.c.seen_at))).scalar_one()
+    return seen_at
+
+
+def forget_silent(connection: Connection, before: datetime) -> None:
+    """Delete the rows of workers that were last seen before that time."""
+    connection.execute(delete(workers).where(workers.c.seen_at < before))

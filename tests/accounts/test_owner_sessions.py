@@ -12,7 +12,8 @@ from sqlalchemy import select
 from letstalk.accounts.owner_session_repository import sessions
 from letstalk.accounts.owner_sessions import SessionService
 from letstalk.core.errors import NotAuthenticated
-from letstalk.db.database import Database, metadata
+from letstalk.db.database import Database
+from letstalk.db.schema import metadata
 
 PASSWORD = "correct horse battery staple"
 START = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

@@ -10,8 +10,9 @@ import pytest
 
 from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import SPEECHLESS_REASON
-from letstalk.calls.models import CallStatus, Command, EventType, Spoken
+from letstalk.calls.models import CallStatus, Command, Spoken
 from letstalk.db.database import Database
+from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import CallGone, OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, PHONE, PRESSES_1, World, at_once, fails, loses_the_answer, meanwhile

@@ -10,8 +10,9 @@ import pytest
 
 from letstalk.calls.dispatcher import TOO_LATE_REASON
 from letstalk.calls.lifecycle import LOST_REASON
-from letstalk.calls.models import CallStatus, EventType, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.db.database import Database
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallRefused, OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.sends import CallAccepted

@@ -12,10 +12,12 @@ from sqlalchemy import text
 from letstalk.calls import event_repository as storage
 from letstalk.calls import repository as call_storage
 from letstalk.calls.events import EventService
-from letstalk.calls.models import CallEvent, CallStatus, Command, EventType, HangupCause
+from letstalk.calls.models import CallStatus, Command
 from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
-from letstalk.telephony.provider import ProviderBusy, WebhookReader
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
+from letstalk.telephony.provider import ProviderBusy
+from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from letstalk.verifications.models import VerificationStatus
 from letstalk.worker.topics import Topic
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
@@ -57,7 +59,7 @@ class Telling(WebhookReader):
 def tell(world: World, event: CallEvent) -> None:
     """Send `event` as a webhook."""
     service = EventService(world.db, world.commands, world.wakeups, world.clock, world.policy, Telling(event))
-    service.receive_webhook({}, b"")
+    service.receive_webhook(WebhookRequest("POST", "https://calls.example.com/", {}, b""))
 
 
 def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
@@ -307,7 +309,7 @@ def test_a_number_out_of_service_fails_the_verification_once_no_call_could_be_pl
 
 def test_no_webhook_is_believed_where_no_provider_sends_any(sqlite_db: Database) -> None:
     with pytest.raises(InvalidSignature):
-        World(sqlite_db).events.receive_webhook({}, b"{}")
+        World(sqlite_db).events.receive_webhook(WebhookRequest("POST", "https://calls.example.com/", {}, b"{}"))
 
 
 def test_the_phone_hears_only_the_offer_when_detection_is_unsure_and_the_code_after_key_1(world: World) -> None:

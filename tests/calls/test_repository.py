@@ -13,8 +13,9 @@ from sqlalchemy.exc import IntegrityError
 from letstalk.calls import event_repository as webhook_events
 from letstalk.calls import queue as queue
 from letstalk.calls import repository as rows
-from letstalk.calls.models import Call, CallEvent, CallStatus, Command, EventType, HangupCause, Spoken
+from letstalk.calls.models import Call, CallStatus, Command, Spoken
 from letstalk.db.database import Database
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import end_verification, insert_verification
 from tests.support.world import at_once

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from letstalk.calls.models import ENDED, Call, CallEvent, CallStatus, Command, EventType, HangupCause, Spoken
+from letstalk.calls.models import ENDED, Call, CallStatus, Command, Spoken
 from letstalk.calls.state_machine import (
     MAX_REPEATS,
     OFTEN_NO_NEWS,
@@ -21,6 +21,7 @@ from letstalk.calls.state_machine import (
     offer_code,
     react,
 )
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WAITING = Call(

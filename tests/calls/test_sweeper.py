@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import text
 
-from letstalk.calls.models import CallStatus, EventType
+from letstalk.calls.models import CallStatus
 from letstalk.calls.sweeper import NO_EVENT_REASON
 from letstalk.db.database import Database
+from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, NOON, PHONE, PRESSES_1, World, fails, phone_number, refusal_of

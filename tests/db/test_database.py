@@ -1,4 +1,4 @@
-"""Transactions, moments and the settings of connections, on both databases."""
+"""Transactions, timestamps and the settings of connections, on both databases."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Integer, column, insert, literal, select, tab
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, StatementError
 
 from letstalk.calls.repository import insert_call
-from letstalk.db.database import Database, UtcDateTime
-from letstalk.db.drivers import run_on_driver
-from letstalk.db.transactions import after_commit
-from letstalk.worker.heartbeat_repository import beat, last_seen, workers
+from letstalk.db.database import Database, after_commit
+from letstalk.db.schema import UtcDateTime
+from letstalk.db.statements import execute_on_driver
+from letstalk.worker.heartbeat import beat, last_seen, workers
 from tests.support.world import at_once
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -50,18 +50,18 @@ def count(db: Database) -> int:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2200, 1, 1)), st.integers(-720, 720))  # noqa: DTZ001
-def test_a_moment_comes_back_as_it_went_in_whatever_its_zone(db: Database, naive: datetime, minutes: int) -> None:
-    moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+def test_a_timestamp_comes_back_as_it_went_in_whatever_its_zone(db: Database, naive: datetime, minutes: int) -> None:
+    timestamp = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     with db.write() as connection:
         connection.execute(workers.delete())
-        beat(connection, "one", moment)
+        beat(connection, "one", timestamp)
         found = last_seen(connection)
-    assert found == moment
+    assert found == timestamp
     assert found is not None
     assert found.utcoffset() == timedelta(0)
 
 
-def test_a_naive_moment_does_not_reach_the_database(db: Database) -> None:
+def test_a_naive_timestamp_does_not_reach_the_database(db: Database) -> None:
     naive = datetime(2026, 11, 20, 12, 0)  # noqa: DTZ001  # the very thing that must be refused
     with pytest.raises(StatementError, match="naive"), db.write() as connection:
         beat(connection, "one", naive)
@@ -69,7 +69,7 @@ def test_a_naive_moment_does_not_reach_the_database(db: Database) -> None:
         connection.execute(select(workers).where(workers.c.seen_at > naive))
 
 
-def test_moments_of_different_zones_are_compared_as_moments(db: Database) -> None:
+def test_timestamps_of_different_zones_are_compared_in_utc(db: Database) -> None:
     east = timezone(timedelta(hours=3))
     with db.write() as connection:
         beat(connection, "one", NOON)
@@ -77,7 +77,7 @@ def test_moments_of_different_zones_are_compared_as_moments(db: Database) -> Non
         assert connection.execute(statement).scalars().all() == ["one"]
 
 
-def test_no_moment_is_no_moment(db: Database) -> None:
+def test_no_timestamp_is_read_as_none(db: Database) -> None:
     with db.read() as connection:
         assert connection.execute(select(literal(None, UtcDateTime))).scalar_one() is None
 
@@ -151,29 +151,17 @@ def test_locks_of_different_things_do_not_wait_for_each_other(postgresql_db: Dat
         assert done.wait(30)
 
 
-def lock_with_next(db: Database, connection: Connection) -> None:
-    db.lock_with_next(connection, "phone", "one")
-    beat(connection, f"{threading.get_ident()}", NOON)
-
-
-@pytest.mark.parametrize(
-    "lock",
-    [lambda db, connection: db.lock(connection, "phone", "one"), lock_with_next],
-    ids=["at once", "with the next statement"],
-)
-def test_locks_of_the_same_thing_wait_for_each_other(
-    lock: Callable[[Database, Connection], None], postgresql_db: Database
-) -> None:
+def test_locks_of_the_same_thing_wait_for_each_other(postgresql_db: Database) -> None:
     db = postgresql_db
     done = threading.Event()
 
     def lock_it_too() -> None:
         with db.write() as other:
-            lock(db, other)
+            db.lock(other, "phone", "one")
         done.set()
 
     with db.write() as connection:
-        lock(db, connection)
+        db.lock(connection, "phone", "one")
         thread = threading.Thread(target=lock_it_too, daemon=True)
         thread.start()
         assert not done.wait(0.3)
@@ -227,13 +215,13 @@ def test_on_sqlite_readers_do_not_wait_for_a_writer(sqlite_db: Database) -> None
 ORPHAN = "INSERT INTO call_events (call_id, at, type) VALUES ('none', '2026-11-20 12:00:00.000000', 'dialing')"
 
 
-@pytest.mark.parametrize("insert_orphan", [lambda c: c.exec_driver_sql(ORPHAN), lambda c: run_on_driver(c, ORPHAN)])
+@pytest.mark.parametrize("insert_orphan", [lambda c: c.exec_driver_sql(ORPHAN), lambda c: execute_on_driver(c, ORPHAN)])
 def test_a_commit_that_fails_takes_everything_back(
     sqlite_db: Database, insert_orphan: Callable[[Connection], object]
 ) -> None:
     def write_what_cannot_be_committed() -> None:
         with sqlite_db.write() as connection:
-            run_on_driver(connection, "PRAGMA defer_foreign_keys = ON")
+            execute_on_driver(connection, "PRAGMA defer_foreign_keys = ON")
             beat(connection, "one", NOON)
             insert_orphan(connection)
 
@@ -242,20 +230,20 @@ def test_a_commit_that_fails_takes_everything_back(
             write_what_cannot_be_committed()
     with sqlite_db.write() as connection:
         assert last_seen(connection) is None
-        assert run_on_driver(connection, "SELECT count(*) FROM call_events").fetchone() == (0,)
+        assert execute_on_driver(connection, "SELECT count(*) FROM call_events").fetchone() == (0,)
 
 
 def test_of_a_transaction_whose_connection_went_nothing_is_done_on_another(postgresql_db: Database) -> None:
     def end_connection(connection: Connection) -> None:
-        pid = run_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
+        pid = execute_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
         with postgresql_db.read() as other:
-            run_on_driver(other, "SELECT pg_terminate_backend(%s)", [pid])
+            execute_on_driver(other, "SELECT pg_terminate_backend(%s)", (pid,))
 
     def write_in_two_parts() -> None:
         with postgresql_db.write() as connection:
             end_connection(connection)
             with pytest.raises(OperationalError):
-                run_on_driver(connection, "SELECT 1")
+                execute_on_driver(connection, "SELECT 1")
             beat(connection, "one", NOON)
 
     with pytest.raises(PendingRollbackError):
@@ -267,9 +255,9 @@ def test_of_a_transaction_whose_connection_went_nothing_is_done_on_another(postg
 def test_a_connection_that_goes_before_the_commit_is_replaced(postgresql_db: Database) -> None:
     def lose_connection() -> None:
         with postgresql_db.write() as connection:
-            pid = run_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
+            pid = execute_on_driver(connection, "SELECT pg_backend_pid()").fetchone()[0]
             with postgresql_db.read() as other:
-                run_on_driver(other, "SELECT pg_terminate_backend(%s)", [pid])
+                execute_on_driver(other, "SELECT pg_terminate_backend(%s)", (pid,))
 
     with pytest.raises(OperationalError):
         lose_connection()

@@ -15,7 +15,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from letstalk.db import migrations
-from letstalk.db.database import Database, metadata
+from letstalk.db.database import Database
+from letstalk.db.schema import metadata
 from tests.support.fixtures.databases import all_tables
 from tests.support.world import at_once
 

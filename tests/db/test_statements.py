@@ -1,19 +1,22 @@
-"""Statements that are prepared once, on both databases, and what becomes of them when something goes wrong."""
+"""Statements that are compiled once, on both databases, and what becomes of them when something goes wrong."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Text, bindparam, column, delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from letstalk.calls.event_repository import webhook_events
+from letstalk.db import engines
 from letstalk.db.database import Database
-from letstalk.db.statements import Statement, first_of_each
-from letstalk.worker.heartbeat_repository import workers
+from letstalk.db.statements import Statement
+from letstalk.worker.heartbeat import workers
 
 NOON = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -75,15 +78,6 @@ def test_nothing_truth_and_numbers_keep_their_types(db: Database) -> None:
     with db.write() as connection:
         put.execute(connection, {**values, "applied_at": None})
         assert [*look.one(connection, {"least": 2})] == [3, None, True]
-
-
-def test_several_at_once_run_one_after_the_other(db: Database) -> None:
-    with db.write() as connection:
-        add(connection, "a")
-        later = NOON.replace(hour=13)
-        rows = first_of_each(connection, {"name": "a", "at": later}, MOVE, SEEN)
-        assert [[*row] for row in rows if row is not None] == [["a", later], [later]]
-        assert first_of_each(connection, {"name": "b", "at": later}, MOVE, SEEN) == [None, None]
 
 
 def test_what_fails_leaves_nothing_behind_and_the_next_transaction_works(db: Database) -> None:
@@ -149,111 +143,47 @@ def test_who_waits_for_postgresql_keeps_no_thread_from_its_work(postgresql_db: D
         sleep.first(connection, {"seconds": 0.0})
         thread = threading.Thread(target=work)
         thread.start()
-        sleep.first(connection, {"seconds": 0.5})  # by itself
-        first_of_each(connection, {"seconds": 0.5}, sleep, PID)  # with another
+        sleep.first(connection, {"seconds": 0.5})
         is_over.set()
         thread.join()
     assert turns > 50
 
 
-def add_with_next(connection: Connection, name: str) -> None:
-    ADD.run_with_next(connection, {"name": name, "at": NOON})
-
-
-def test_what_runs_with_the_next_statement_is_seen_by_it_whichever_way_it_comes(db: Database) -> None:
-    with db.write() as connection:
-        add_with_next(connection, "a")
-        assert SEEN.first(connection, {"name": "a"}) is not None
-        add_with_next(connection, "b")
-        assert len(connection.execute(select(workers)).all()) == 2
-        add_with_next(connection, "c")
-    assert names(db) == ["a", "b", "c"]
-
-
-def test_a_transaction_of_nothing_else_is_committed(db: Database) -> None:
-    with db.write() as connection:
-        add_with_next(connection, "a")
-        add_with_next(connection, "b")
-    assert names(db) == ["a", "b"]
-
-
-def test_what_fails_with_the_commit_fails_the_transaction(db: Database) -> None:
-    def fail() -> None:
-        with db.write() as connection:
-            add(connection, "a")
-            add_with_next(connection, "b")
-            add_with_next(connection, "a")
-
-    with pytest.raises(IntegrityError):
-        fail()
-    assert names(db) == []
-
-
-def test_what_was_to_run_with_the_next_goes_with_its_transaction(db: Database) -> None:
-    def fail() -> None:
-        with db.write() as connection:
-            add_with_next(connection, "a")
-            raise LookupError
-
-    for _ in range(2):
-        with pytest.raises(LookupError):
-            fail()
-    with db.write() as connection:
-        add(connection, "b")
-    assert names(db) == ["b"]
-
-
 def test_a_statement_that_is_longer_than_the_system_takes_at_once_arrives_whole(postgresql_db: Database) -> None:
     measure = Statement(select(func.length(bindparam("text", type_=Text)).label("characters")))
-    with postgresql_db.read() as connection:  # together with the transaction's beginning, then by itself
+    with postgresql_db.read() as connection:
         assert [measure.one(connection, {"text": "x" * 5_000_000})[0] for _ in range(2)] == [5_000_000] * 2
 
 
-def test_a_server_that_went_costs_one_transaction_however_many_connections_were_idle(postgresql_db: Database) -> None:
+@pytest.fixture
+def killed_idle(postgresql_db: Database) -> Database:
+    """A database whose pool holds three idle connections that the server has closed."""
     with postgresql_db.read() as first, postgresql_db.read() as second, postgresql_db.read() as third:
         pids = [PID.one(connection, {})[0] for connection in (first, second, third)]
-    with postgresql_db.engine.connect() as other:
+    other = Database(postgresql_db.engine.url.render_as_string(hide_password=False).replace("+psycopg", ""))
+    with other.read() as connection:
         for pid in pids:
-            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
-        other.rollback()
+            connection.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    other.close()
+    return postgresql_db
+
+
+def read_three_times_at_once(db: Database) -> list[list[Sequence[Any]]]:
+    with db.read() as first, db.read() as second, db.read() as third:
+        return [ALL.all(connection, {}) for connection in (first, second, third)]
+
+
+def test_closed_connections_that_were_just_used_cost_one_transaction(
+    killed_idle: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "TRUSTED_SECONDS", 600.0)
     with pytest.raises(DBAPIError):
-        names(postgresql_db)
-    with postgresql_db.read() as first, postgresql_db.read() as second, postgresql_db.read() as third:
-        assert [ALL.all(connection, {}) for connection in (first, second, third)] == [[], [], []]
+        names(killed_idle)
+    assert read_three_times_at_once(killed_idle) == [[], [], []]
 
 
-def test_a_statement_alone_is_committed_at_once(postgresql_db: Database) -> None:
-    with postgresql_db.each_alone() as connection:
-        add(connection, "a")
-        assert names(postgresql_db) == ["a"]
-        with pytest.raises(IntegrityError):
-            add(connection, "a")
-        assert FORGET.execute(connection, {"name": "a"}) == 1  # no transaction is open that has failed
-        assert names(postgresql_db) == []
-
-
-def test_after_statements_alone_a_transaction_is_one_again(postgresql_db: Database) -> None:
-    def fail() -> None:
-        with postgresql_db.write() as connection:
-            add(connection, "b")
-            raise LookupError
-
-    with postgresql_db.each_alone() as connection:
-        add(connection, "a")
-    with pytest.raises(LookupError):
-        fail()
-    assert names(postgresql_db) == ["a"]
-
-
-def test_a_statement_alone_whose_connection_goes_fails_and_the_next_has_another(postgresql_db: Database) -> None:
-    def lose_it() -> None:
-        with postgresql_db.each_alone() as connection:
-            end_backend_of(connection, postgresql_db)
-            add(connection, "a")
-
-    with pytest.raises(DBAPIError) as caught:
-        lose_it()
-    assert caught.value.connection_invalidated
-    with postgresql_db.each_alone() as connection:
-        add(connection, "b")
-    assert names(postgresql_db) == ["b"]
+def test_closed_connections_that_were_idle_for_long_cost_nothing(
+    killed_idle: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "TRUSTED_SECONDS", 0.0)
+    assert read_three_times_at_once(killed_idle) == [[], [], []]

@@ -11,12 +11,13 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from letstalk.accounts.owner_sessions import SessionService
-from letstalk.calls.models import CallStatus, EventType
+from letstalk.calls.models import CallStatus
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.observability import metrics
+from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from letstalk.worker.heartbeat import Heartbeat

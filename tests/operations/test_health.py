@@ -11,7 +11,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from letstalk.core.clock import utc_now
-from letstalk.worker import heartbeat_repository as workers
+from letstalk.worker import heartbeat as workers
 from tests.support.apps import TurnableClock, make_app, working
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -13,16 +14,19 @@ from sqlalchemy import event, update
 from letstalk.core.errors import InvalidToken
 from letstalk.db.crypto import LostKey, Vault, generate_key
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import SEALED_COLUMNS, list_sealed, replace_sealed
+from letstalk.db.sealed_values import list_sealed, list_sealed_columns, replace_sealed
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
 from tests.support.documents import ROOT, read
+from tests.support.fixtures.databases import all_tables
 from tests.support.token_parts import ADDRESS, Parts
 from tests.support.world import World, phone_number
 
 OLD, NEW = generate_key(), generate_key()
-DIGEST_KEYS, TOKENS, CODES, *_ = SEALED_COLUMNS
+SEALED_NAME = re.compile("(^|_)(sealed|encrypted)$")
+COLUMNS = {column.name: column for column in list_sealed_columns()}
+DIGEST_KEYS, TOKENS, CODES = (COLUMNS[name] for name in ("digest keys", "tokens", "waiting codes"))
 
 
 @dataclass
@@ -60,7 +64,7 @@ def sealed_under(db: Database, key: str) -> list[str]:
     """What of the database this key opens by itself, by the names of the columns."""
     vault, found = Vault((key,)), []
     with db.read() as connection:
-        for column in SEALED_COLUMNS:
+        for column in list_sealed_columns():
             for _, sealed in list_sealed(connection, column, "", 10_000):
                 try:
                     vault.decrypt(sealed)
@@ -163,6 +167,12 @@ def test_what_an_instance_still_encrypts_under_the_old_first_key_waits_for_the_n
     last.approve(verification_id)
 
 
+def test_every_column_of_encrypted_values_is_rotated() -> None:
+    named = {column for table in all_tables() for column in table.c if SEALED_NAME.search(column.name)}
+    assert {sealed.value for sealed in list_sealed_columns()} == named
+    assert len(named) == 8
+
+
 def test_it_goes_in_batches_that_leave_room_for_others(sqlite_db: Database) -> None:
     before = Instance(sqlite_db, (OLD,))
     for _ in range(20):
@@ -171,7 +181,7 @@ def test_it_goes_in_batches_that_leave_room_for_others(sqlite_db: Database) -> N
     event.listen(sqlite_db.engine, "commit", lambda _connection: commits.append(1))
     assert Instance(sqlite_db, (NEW, OLD)).rotation(batch=7).rotate_keys()["tokens"] == 20
     # 7 + 7 + 6 tokens, and one look at each other kind.
-    assert len(commits) == 3 + len(SEALED_COLUMNS) - 1
+    assert len(commits) == 3 + len(list_sealed_columns()) - 1
 
 
 @pytest.mark.parametrize("batch", [1, 4, 5, 100])
@@ -246,7 +256,7 @@ def test_one_lost_value_among_many_is_noticed_at_the_start(sqlite_db: Database, 
     for number in range(10):
         instance.new_token()
         instance.world.send(phone_number(number))
-    column = next(column for column in SEALED_COLUMNS if column.name == kind)
+    column = COLUMNS[kind]
     with sqlite_db.write() as connection:
         key, sealed = list_sealed(connection, column, "", 100)[-1]
         assert instance.rotation().check_keys() is None

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from letstalk.calls.models import CallStatus, EventType, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.db.database import Database
 from letstalk.http.idempotency import read_idempotency_key
 from letstalk.operations.privacy import PrivacyService
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.verifications.models import VerificationStatus
 from tests.support.fixtures.databases import all_tables
 from tests.support.world import PHONE, SEND_PATH, World, at_once, outcome_of, phone_number, refusal_of

@@ -24,7 +24,7 @@ from letstalk.db.database import Database
 from letstalk.tokens.service import NewToken
 from letstalk.verifications.repository import verifications
 from letstalk.verifications.sends import NewVerification
-from letstalk.worker import heartbeat_repository as workers
+from letstalk.worker import heartbeat as workers
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.seeded_accounts import LivedInPeople
 

@@ -1,8 +1,7 @@
-"""`python -m tests.support.telnyx_stub`: the stand-in as `python -m tests.support.fake_telnyx` starts it, a second
-sooner.
+"""`python -m tests.support.telnyx_stub`: the same as `python -m tests.support.fake_telnyx`, a second faster to start.
 
-It reads the types of three commands, for which Telnyx's SDK imports those of all its hundreds of calls. Its packages
-are laid out empty here, so that of their modules those alone are imported that are asked for.
+The fake needs the types of a few commands, but importing them from Telnyx's SDK imports the types of hundreds of
+others. Empty packages in place of the SDK's own prevent that.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 
-def lay_out(name: str, folder: Path) -> None:
+def add_empty_package(name: str, folder: Path) -> None:
     package = ModuleType(name)
     package.__path__ = [str(folder)]
     sys.modules[name] = package
@@ -24,7 +23,7 @@ found = find_spec("telnyx")
 assert found is not None
 assert found.submodule_search_locations is not None
 sdk = Path(found.submodule_search_locations[0])
-lay_out("telnyx", sdk)
-lay_out("telnyx.types", sdk / "types")
-lay_out("telnyx.types.calls", sdk / "types" / "calls")
+add_empty_package("telnyx", sdk)
+add_empty_package("telnyx.types", sdk / "types")
+add_empty_package("telnyx.types.calls", sdk / "types" / "calls")
 runpy.run_module("tests.support.fake_telnyx", run_name="__main__", alter_sys=True)

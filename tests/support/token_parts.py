@@ -11,7 +11,8 @@ from letstalk.audit.repository import AuditEvent
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.db.crypto import Vault, generate_key
-from letstalk.db.database import Database, metadata
+from letstalk.db.database import Database
+from letstalk.db.schema import metadata
 from letstalk.tokens.service import IssuedToken, NewToken, TokenService
 from letstalk.tokens.usage import UsageCounter
 

@@ -24,7 +24,7 @@ from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
-from letstalk.calls.models import Call, CallEvent, EventType, HangupCause
+from letstalk.calls.models import Call
 from letstalk.calls.policy import CallPolicy
 from letstalk.calls.sweeper import SweepService
 from letstalk.core.actors import Actor, ActorKind
@@ -35,6 +35,7 @@ from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.http.idempotency import IdempotencyKey
 from letstalk.operations.retention import RetentionService
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
@@ -138,10 +139,14 @@ class TurnedTimers(Timers):
 class TroubledProvider(SimulatorProvider):
     """The simulator, save that the next commands can be given trouble. Keeps what it was asked."""
 
-    def __init__(self, agenda: Agenda, sink: Callable[[CallEvent], None], clock: StandingClock) -> None:
+    def __init__(self, agenda: Agenda, receive: Callable[[CallEvent], None], clock: StandingClock) -> None:
         self.heard: list[tuple[str, str]] = []
-        super().__init__(sink=sink, clock=clock, phone_speaker=lambda phone, text: self.heard.append((phone, text)))
-        self._timers = TurnedTimers(agenda)
+        super().__init__(
+            clock=clock,
+            phone_speaker=lambda phone, text: self.heard.append((phone, text)),
+            timers=TurnedTimers(agenda),
+        )
+        self.connect_events(receive)
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
         self.dials: list[DialCommand] = []
         self.speeches: list[SpeakCommand] = []

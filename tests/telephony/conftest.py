@@ -10,7 +10,7 @@ from tests.telephony.lines import Line, simulator_line, telnyx_line
 
 @pytest.fixture
 def telnyx() -> Iterator[FakeTelnyx]:
-    """A Telnyx that finds nothing wrong with what it was told."""
+    """A fake Telnyx. The test fails if a command was invalid."""
     with FakeTelnyx(speed=50, answer_seconds=1.0) as telnyx:
         yield telnyx
         assert telnyx.violations == []

@@ -1,4 +1,4 @@
-"""A provider under test together with the events it reports, whichever way they come."""
+"""A provider under test and the events that it reports, by webhook or in this process."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from letstalk.calls.models import CallEvent, EventType
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
-from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand, WebhookReader
+from letstalk.telephony.events import CallEvent, EventType
+from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import Speech
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
-from letstalk.telephony.telnyx.webhooks import TelnyxWebhooks
+from letstalk.telephony.telnyx.webhooks import TelnyxWebhookReader
+from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from tests.support.fake_telnyx import FakeTelnyx
 from tests.support.world import Agenda, StandingClock, TurnedTimers
 
 STATE_KEY = b"a key for the state of test calls"
-SPEECH = Speech(ssml="<speak>Zero, 1, 2.</speak>", voice="AWS.Polly.Joanna-Neural", language="en-US", text="0 1 2")
+SPEECH = Speech(ssml="Zero, 1, 2.", language="en-US", text="0 1 2")
 PERSON, BUSY, NO_ANSWER, REJECTED, MACHINE, SLOW, PRESSES_1 = (
     f"+25670000{ending}" for ending in ("0000", "9901", "9902", "9903", "9904", "9905", "9906")
 )
@@ -39,7 +40,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = 30.0) -> bool:
 
 @dataclass
 class Line:
-    """`events` grows while calls run, in the order of arrival."""
+    """`events` holds what the provider has reported, in the order of arrival."""
 
     provider: CallProvider
     events: list[CallEvent] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Line:
         return [event for event in list(self.events) if event.call_id == call_id]
 
     def wait_for(self, call_id: str, kind: EventType, *, seq: int | None = None) -> CallEvent:
-        """The first such event of the call, waited for."""
+        """Wait for the first such event of the call, and return it."""
 
         def found() -> list[CallEvent]:
             return [e for e in self.of(call_id) if e.type is kind and seq in (None, e.command_seq)]
@@ -76,31 +77,39 @@ class Line:
         return found()[0]
 
 
+def connected_line(provider: CallProvider) -> Line:
+    """A line whose `events` are what `provider` reports from now on."""
+    line = Line(provider)
+    provider.connect_events(line.events.append)
+    return line
+
+
 @contextmanager
 def simulator_line(speed: float = 50.0, least_wait_seconds: float = 5.0) -> Iterator[Line]:
-    events: list[CallEvent] = []
-    provider = SimulatorProvider(sink=events.append, speed=speed, least_wait_seconds=least_wait_seconds)
+    provider = SimulatorProvider(speed=speed, least_wait_seconds=least_wait_seconds)
     try:
-        yield Line(provider, events)
+        yield connected_line(provider)
     finally:
         provider.stop()
 
 
 class TurnedLine(Line):
-    """A line of the simulator's on which time passes only where a test lets it: no pause of the machine counts."""
+    """A line of the simulator whose clock the test moves, so that a slow machine does not matter."""
 
     def __init__(self, speed: float = 1.0, least_wait_seconds: float = 5.0) -> None:
-        events: list[CallEvent] = []
         self._clock = StandingClock()
         self._agenda = Agenda(self._clock)
         provider = SimulatorProvider(
-            sink=events.append, speed=speed, clock=self._clock, least_wait_seconds=least_wait_seconds
+            speed=speed,
+            clock=self._clock,
+            least_wait_seconds=least_wait_seconds,
+            timers=TurnedTimers(self._agenda),
         )
-        provider._timers = TurnedTimers(self._agenda)
-        super().__init__(provider, events)
+        super().__init__(provider)
+        provider.connect_events(self.events.append)
 
     def seconds_until(self, call_id: str, kind: EventType) -> float:
-        """Let time pass until the call's first event of that kind comes. Returns how long that took."""
+        """Move the clock to the call's first event of that kind. Returns the seconds that passed."""
         started = self._clock()
         self._agenda.run_due()
         while kind not in {event.type for event in self.of(call_id)}:
@@ -114,7 +123,7 @@ class TurnedLine(Line):
 @contextmanager
 def telnyx_line(telnyx: FakeTelnyx, *, timeout_seconds: float = 5.0) -> Iterator[Line]:
     events: list[CallEvent] = []
-    webhooks = TelnyxWebhooks(public_key=telnyx.public_key, state_key=STATE_KEY)
+    webhooks = TelnyxWebhookReader(public_key=telnyx.public_key, state_key=STATE_KEY)
     with webhook_server(webhooks, events) as public_url:
         provider = TelnyxProvider(
             api_key=telnyx.api_key,
@@ -134,14 +143,15 @@ def telnyx_line(telnyx: FakeTelnyx, *, timeout_seconds: float = 5.0) -> Iterator
 
 @contextmanager
 def webhook_server(webhooks: WebhookReader, events: list[CallEvent]) -> Iterator[str]:
-    """A server as Telnyx reaches ours: each event once, 403 for what is not signed."""
+    """A server that receives webhooks as ours does: each event once, and 403 for an unsigned one."""
     seen: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            raw_body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): value for name, value in self.headers.items()}
             try:
-                event = webhooks.read(dict(self.headers.items()), raw_body, now=utc_now())
+                event = webhooks.read(WebhookRequest("POST", self.path, headers, body), now=utc_now())
             except InvalidSignature:
                 self.send_error(403)
                 return

@@ -1,4 +1,4 @@
-"""What the services rely on, whoever places the calls."""
+"""What the services require of every provider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallGone
 from tests.telephony.lines import BUSY, MACHINE, NO_ANSWER, PERSON, PRESSES_1, REJECTED, SLOW, Line
 

@@ -1,4 +1,4 @@
-"""The stand-in must be as strict as what it stands for, or the tests that lean on it prove nothing."""
+"""The fake must be as strict as Telnyx, or the tests that use it prove nothing."""
 
 from __future__ import annotations
 

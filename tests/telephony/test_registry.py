@@ -1,56 +1,115 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flask_openapi3 import APIBlueprint
 
+from letstalk.config.settings import Settings, load_settings
 from letstalk.core.clock import utc_now
-from letstalk.telephony.registry import TelephonyOptions, build_telephony
+from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.provider import Telephony
+from letstalk.telephony.registry import PROVIDERS, RegisteredProvider, build_telephony, make_webhook_blueprints
+from letstalk.telephony.simulator.provider import SimulatorProvider
+from letstalk.telephony.simulator.terminal import print_speech
+from letstalk.telephony.telnyx.factory import build_telnyx
+from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
 PUBLIC_KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
-OPTIONS = TelephonyOptions(
-    sink=lambda _: None,
-    clock=utc_now,
-    brand_name="Let's Talk",
-    state_key=b"k" * 32,
-    public_url="https://example.org",
-    telnyx_api_key="KEY0",
-    telnyx_connection_id="1",
-    telnyx_from_number="+12025550123",
-    telnyx_public_key=PUBLIC_KEY,
-)
+TELNYX = {
+    "TELEPHONY_PROVIDER": "telnyx",
+    "PUBLIC_URL": "https://example.org",
+    "TELNYX_API_KEY": "KEY0",
+    "TELNYX_CONNECTION_ID": "1",
+    "TELNYX_FROM_NUMBER": "+12025550123",
+    "TELNYX_PUBLIC_KEY": PUBLIC_KEY,
+}
+REQUEST = WebhookRequest("POST", "https://example.org/api/webhooks/telnyx", {}, b"{}")
 
 
-def test_a_provider_is_built_by_its_name() -> None:
-    assert build_telephony("simulator", OPTIONS).provider.name == "simulator"
-    assert build_telephony("telnyx", OPTIONS).provider.name == "telnyx"
+@pytest.fixture
+def telnyx_settings(tmp_path: Path) -> Settings:
+    return load_settings({"FLASK_ENV": "development", **TELNYX}, None, root=tmp_path)
 
 
-def test_only_a_provider_that_sends_webhooks_has_a_reader() -> None:
-    assert build_telephony("simulator", OPTIONS).webhooks is None
-    assert build_telephony("telnyx", OPTIONS).webhooks is not None
+@pytest.fixture
+def simulator_settings(tmp_path: Path) -> Settings:
+    return load_settings({"FLASK_ENV": "development"}, None, root=tmp_path)
 
 
-def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(ValueError, match="there are: simulator, telnyx"):
-        build_telephony("carrier-pigeon", OPTIONS)
+def build(settings: Settings) -> Telephony:
+    return build_telephony(settings, clock=utc_now, state_key=b"k" * 32)
 
 
-@pytest.mark.parametrize(
-    ("option", "setting"),
-    [
-        ("telnyx_api_key", "TELNYX_API_KEY"),
-        ("telnyx_connection_id", "TELNYX_CONNECTION_ID"),
-        ("telnyx_from_number", "TELNYX_FROM_NUMBER"),
-        ("telnyx_public_key", "TELNYX_PUBLIC_KEY"),
-        ("public_url", "PUBLIC_URL"),
-    ],
-)
-def test_telnyx_says_what_it_misses(option: str, setting: str) -> None:
-    changes: dict[str, Any] = {option: None}
+def test_a_provider_is_built_by_its_name(simulator_settings: Settings, telnyx_settings: Settings) -> None:
+    assert build(simulator_settings).provider.name == "simulator"
+    assert build(telnyx_settings).provider.name == "telnyx"
 
-    with pytest.raises(ValueError, match=setting):
-        build_telephony("telnyx", replace(OPTIONS, **changes))
+
+def test_only_a_provider_that_sends_webhooks_has_a_reader(
+    simulator_settings: Settings, telnyx_settings: Settings
+) -> None:
+    assert build(simulator_settings).webhooks is None
+    assert build(telnyx_settings).webhooks is not None
+
+
+def test_the_setting_accepts_exactly_the_registered_providers() -> None:
+    accepted = get_args(Settings.model_fields["telephony_provider"].annotation)
+
+    assert set(accepted) == set(PROVIDERS), "Add the provider to TELEPHONY_PROVIDER in letstalk/config/settings.py."
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known(simulator_settings: Settings) -> None:
+    with pytest.raises(ValueError, match="the providers are: simulator, telnyx"):
+        build(simulator_settings.model_copy(update={"telephony_provider": "carrier-pigeon"}))
+
+
+@pytest.mark.parametrize("name", [name for name in TELNYX if name != "TELEPHONY_PROVIDER"])
+def test_telnyx_says_what_it_misses(telnyx_settings: Settings, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        build(telnyx_settings.model_copy(update={name.lower(): None}))
+
+
+@pytest.mark.parametrize(("flask_env", "is_shown"), [("development", True), ("production", False)])
+def test_only_a_developers_own_terminal_shows_what_a_phone_hears(
+    simulator_settings: Settings, monkeypatch: pytest.MonkeyPatch, flask_env: str, is_shown: bool
+) -> None:
+    given: list[object] = []
+
+    class RecordingSimulator(SimulatorProvider):
+        def __init__(self, **options: object) -> None:
+            given.append(options["phone_speaker"])
+
+    monkeypatch.setattr("letstalk.telephony.simulator.factory.SimulatorProvider", RecordingSimulator)
+    build(simulator_settings.model_copy(update={"flask_env": flask_env}))
+
+    assert given == [print_speech if is_shown else None]
+
+
+@pytest.mark.parametrize("provider_name", list(PROVIDERS))
+def test_every_webhook_route_exists_whichever_provider_is_used(provider_name: str) -> None:
+    names = [blueprint.name for blueprint in make_webhook_blueprints(provider_name, lambda _: None)]
+
+    assert names == ["telnyx_webhooks"]
+
+
+def test_only_the_routes_of_the_provider_in_use_receive_webhooks(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[WebhookRequest] = []
+    given: list[ReceiveWebhook] = []
+
+    def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
+        given.append(receive)
+        return APIBlueprint("telnyx_webhooks", __name__)
+
+    monkeypatch.setitem(PROVIDERS, "telnyx", RegisteredProvider(build_telnyx, make_blueprint))
+    make_webhook_blueprints("telnyx", received.append)
+    make_webhook_blueprints("simulator", received.append)
+
+    in_use, not_in_use = given
+    in_use(REQUEST)
+    with pytest.raises(InvalidSignature):
+        not_in_use(REQUEST)
+    assert received == [REQUEST]

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import CallGone, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
-from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
+from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
+from letstalk.telephony.simulator.timers import Timers
 from letstalk.telephony.speech.scripts import render_code
 from tests.telephony.lines import (
     BUSY,
@@ -21,6 +22,7 @@ from tests.telephony.lines import (
     SPEECH,
     Line,
     TurnedLine,
+    connected_line,
     simulator_line,
     wait_until,
 )
@@ -29,12 +31,13 @@ LONG_SPEECH = render_code("0123456789", brand="Let's Talk", locale="en", region=
 
 
 class PairedProcesses:
-    """Two simulators that share nothing but the sink, as two processes share nothing but the database."""
+    """Two simulators that share only the receiver of events, as two processes share only the database."""
 
     def __init__(self, speed: float = 100.0) -> None:
         self.events: list[CallEvent] = []
-        self.first = SimulatorProvider(sink=self.events.append, speed=speed)
-        self.second = SimulatorProvider(sink=self.events.append, speed=speed)
+        self.first, self.second = SimulatorProvider(speed=speed), SimulatorProvider(speed=speed)
+        self.first.connect_events(self.events.append)
+        self.second.connect_events(self.events.append)
         self.dialing, self.speaking = Line(self.first, self.events), Line(self.second, self.events)
 
     def stop(self) -> None:
@@ -43,15 +46,15 @@ class PairedProcesses:
 
 
 @pytest.mark.parametrize(
-    ("phone", "fate"),
-    [(PERSON, Fate.LISTENS), (BUSY, Fate.BUSY), (MACHINE, Fate.MACHINE), (PRESSES_1, Fate.PRESSES_1)],
+    ("phone", "scenario"),
+    [(PERSON, Scenario.LISTENS), (BUSY, Scenario.BUSY), (MACHINE, Scenario.MACHINE), (PRESSES_1, Scenario.PRESSES_1)],
 )
-def test_the_last_four_digits_are_the_fate(phone: str, fate: Fate) -> None:
-    assert fate_of(phone) is fate
+def test_the_last_four_digits_select_the_scenario(phone: str, scenario: Scenario) -> None:
+    assert scenario_for(phone) is scenario
 
 
 def test_an_id_says_what_another_process_needs_and_no_phone() -> None:
-    call = SimulatedCall(Fate.PRESSES_1, 1_763_640_000_000, 150, str(uuid.uuid4()))
+    call = SimulatedCall(Scenario.PRESSES_1, 1_763_640_000_000, 150, str(uuid.uuid4()))
 
     assert SimulatedCall.from_id(call.to_id()) == call
     with simulator_line() as line:
@@ -143,10 +146,10 @@ def test_another_process_may_hang_up_and_ask() -> None:
 
 def test_a_call_of_a_process_that_died_is_over_when_its_longest_time_is() -> None:
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    survivor = SimulatorProvider(sink=lambda _: None, clock=lambda: now)
+    survivor = SimulatorProvider(clock=lambda: now)
     placed_at_ms = int((now - timedelta(seconds=150)).timestamp() * 1000)
-    call = SimulatedCall(Fate.LISTENS, placed_at_ms, 150, "call")
-    old = SimulatedCall(Fate.LISTENS, placed_at_ms, 139, "call")
+    call = SimulatedCall(Scenario.LISTENS, placed_at_ms, 150, "call")
+    old = SimulatedCall(Scenario.LISTENS, placed_at_ms, 139, "call")
 
     assert survivor.is_alive(call.to_id())
     assert not survivor.is_alive(old.to_id())
@@ -157,11 +160,8 @@ def test_a_call_of_a_process_that_died_is_over_when_its_longest_time_is() -> Non
 
 def test_the_phone_hears_the_text_when_the_speech_starts() -> None:
     heard: list[tuple[str, str]] = []
-    events: list[CallEvent] = []
-    provider = SimulatorProvider(
-        sink=events.append, speed=50, phone_speaker=lambda phone, text: heard.append((phone, text))
-    )
-    line = Line(provider, events)
+    provider = SimulatorProvider(speed=50, phone_speaker=lambda phone, text: heard.append((phone, text)))
+    line = connected_line(provider)
     call_id, provider_call_id = line.dial_and_reach()
     assert heard == []
     line.speak(call_id, provider_call_id)
@@ -174,7 +174,8 @@ def test_the_phone_hears_the_text_when_the_speech_starts() -> None:
 def test_where_the_call_was_dialed_elsewhere_the_phone_is_named_by_its_call() -> None:
     pair = PairedProcesses()
     heard: list[tuple[str, str]] = []
-    other = SimulatorProvider(sink=pair.events.append, speed=100, phone_speaker=lambda *told: heard.append(told))
+    other = SimulatorProvider(speed=100, phone_speaker=lambda *told: heard.append(told))
+    other.connect_events(pair.events.append)
     call_id, provider_call_id = pair.dialing.dial_and_reach()
     Line(other, pair.events).speak(call_id, provider_call_id)
     assert wait_until(lambda: bool(heard))
@@ -188,16 +189,15 @@ def test_a_phone_speaker_that_fails_stops_no_call() -> None:
     def fail(_phone: str, _text: str) -> None:
         raise OSError("the terminal is gone")
 
-    events: list[CallEvent] = []
-    provider = SimulatorProvider(sink=events.append, speed=100, phone_speaker=fail)
-    line = Line(provider, events)
+    provider = SimulatorProvider(speed=100, phone_speaker=fail)
+    line = connected_line(provider)
     call_id, provider_call_id = line.dial_and_reach()
     line.speak(call_id, provider_call_id)
     line.wait_for(call_id, EventType.GATHER_ENDED)
     provider.stop()
 
 
-def test_a_sink_that_fails_is_given_the_same_event_again() -> None:
+def test_a_receiver_that_fails_is_given_the_same_event_again() -> None:
     given: list[CallEvent] = []
 
     def fail_twice(event: CallEvent) -> None:
@@ -205,7 +205,8 @@ def test_a_sink_that_fails_is_given_the_same_event_again() -> None:
         if len(given) <= 2:
             raise OSError("the database is locked")
 
-    provider = SimulatorProvider(sink=fail_twice, speed=1000)
+    provider = SimulatorProvider(speed=1000)
+    provider.connect_events(fail_twice)
     Line(provider, given).dial(BUSY)
     assert wait_until(lambda: EventType.INITIATED in {event.type for event in given[2:]} and len(given) >= 4)
     provider.stop()
@@ -218,7 +219,7 @@ def test_a_sink_that_fails_is_given_the_same_event_again() -> None:
 @pytest.mark.parametrize("speed", [0.0, -1.0])
 def test_time_can_not_stand_still(speed: float) -> None:
     with pytest.raises(ValueError, match="more than 0"):
-        SimulatorProvider(sink=lambda _: None, speed=speed)
+        SimulatorProvider(speed=speed)
 
 
 def test_no_thread_runs_before_the_first_call_and_none_after_the_last() -> None:
@@ -227,9 +228,10 @@ def test_no_thread_runs_before_the_first_call_and_none_after_the_last() -> None:
     def threads() -> int:
         return len(set(threading.enumerate()) - before)
 
-    provider = SimulatorProvider(sink=lambda _: None)
+    provider = SimulatorProvider()
+    line = connected_line(provider)
     assert threads() == 0
-    Line(provider).dial(NO_ANSWER)
+    line.dial(NO_ANSWER)
     assert threads() == 1
     provider.stop()
     assert threads() == 0
@@ -258,7 +260,9 @@ def test_thousands_of_calls_leave_nothing_behind_and_cost_little() -> None:
         elif event.type is EventType.HUNG_UP:
             ended.append(event.event_id)
 
-    provider = SimulatorProvider(sink=play, speed=1000, least_wait_seconds=0.5)
+    timers = Timers("thousands-of-calls")
+    provider = SimulatorProvider(speed=1000, least_wait_seconds=0.5, timers=timers)
+    provider.connect_events(play)
     started_cpu = time.process_time()
     for round_number in range(1, 6):
         for _ in range(1000):
@@ -266,7 +270,7 @@ def test_thousands_of_calls_leave_nothing_behind_and_cost_little() -> None:
         assert wait_until(lambda: len(ended) == 1000 * round_number, seconds=60)  # noqa: B023  # used within the round
     cpu_seconds = time.process_time() - started_cpu
 
-    assert wait_until(lambda: len(provider._timers) == 0)
+    assert wait_until(lambda: len(timers) == 0)
     assert provider._lines == {}
     assert max(len(provider._ended), len(provider._dials)) <= 4096
     # 40 calls a second must leave a core all but free.

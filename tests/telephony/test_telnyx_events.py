@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.telnyx.events import parse_event
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES
 from letstalk.telephony.telnyx.states import CallState, ClientStates

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import (
     CallRefused,
     DialCommand,
@@ -25,11 +25,12 @@ from letstalk.telephony.provider import (
 )
 from letstalk.telephony.speech.scripts import render_code
 from letstalk.telephony.telnyx.provider import TelnyxProvider, display_name
+from letstalk.telephony.telnyx.voices import voice_for
 from tests.support.fake_telnyx import FakeTelnyx, Phone
 from tests.telephony.lines import PERSON, SPEECH, STATE_KEY, Line, telnyx_line, wait_until
 
 OPTIONS: dict[str, Any] = {
-    "api_key": "KEY-of-the-stand-in",
+    "api_key": "KEY-of-the-fake",
     "connection_id": "1684641123236054244",
     "from_number": "+12025550123",
     "public_url": "http://127.0.0.1:9",
@@ -79,10 +80,11 @@ def test_a_speech_is_one_gather_with_its_payload(telnyx: FakeTelnyx, telnyx_only
     command, body = telnyx.requests[-1]
 
     assert command == "gather_using_speak"
-    assert (body["payload"], body["voice"], body["language"]) == (SPEECH.ssml, SPEECH.voice, "en-US")
+    assert body["payload"] == "<speak>Zero, 1, 2.</speak>"
+    assert (body["voice"], body["language"]) == ("AWS.Polly.Joanna-Neural", "en-US")
     assert (body["valid_digits"], body["maximum_digits"], body["maximum_tries"]) == ("1", 1, 1)
     assert body["timeout_millis"] == 4000
-    assert telnyx.state()["calls"][0]["heard"] == [SPEECH.ssml]
+    assert telnyx.state()["calls"][0]["heard"] == [body["payload"]]
 
 
 @pytest.mark.parametrize("locale", ["en", "fr", "es", "pt", "de", "ar", "hi", "sw"])
@@ -91,7 +93,7 @@ def test_every_language_is_one_that_telnyx_takes(telnyx: FakeTelnyx, telnyx_only
     speech = render_code("012345", brand="Let's <Talk> & Co", locale=locale, region=None)
     telnyx_only_line.provider.speak(SpeakCommand(call_id, provider_call_id, "command", 1, speech, "1", 4))
 
-    assert telnyx.state()["calls"][0]["heard"] == [speech.ssml]
+    assert telnyx.state()["calls"][0]["heard"] == [voice_for(speech.language).payload_of(speech)]
 
 
 def test_a_language_that_telnyx_does_not_know_is_left_out(telnyx: FakeTelnyx, telnyx_only_line: Line) -> None:

@@ -12,7 +12,7 @@ from tests.telephony.lines import wait_until
 
 def test_actions_run_in_the_order_of_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
     timers, done = Timers("test-timers"), []
-    # Time stands still until all three are asked for: a machine that pauses between two of them swaps no times.
+    # The clock does not move until all three are scheduled, so that a pause between two of them changes no order.
     now = [0.0]
     monkeypatch.setattr("letstalk.telephony.simulator.timers.time", SimpleNamespace(monotonic=lambda: now[0]))
     for seconds, name in [(0.2, "third"), (0.05, "first"), (0.1, "second")]:

@@ -17,7 +17,8 @@ from sqlalchemy.exc import IntegrityError
 
 from letstalk.audit import repository as audit_events
 from letstalk.db import migrations
-from letstalk.db.database import Database, metadata
+from letstalk.db.database import Database
+from letstalk.db.schema import metadata
 from letstalk.tokens import repository as rows
 from letstalk.tokens import usage_repository as token_usage
 from letstalk.tokens.models import Token

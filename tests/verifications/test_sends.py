@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from letstalk.calls.models import CallStatus, HangupCause
+from letstalk.calls.models import CallStatus
 from letstalk.core.errors import Conflict, DestinationBlocked, InvalidPhone, InvalidRequest
 from letstalk.core.rates import Rate
 from letstalk.db.database import Database
+from letstalk.telephony.events import HangupCause
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import (
     NO_ANSWER,

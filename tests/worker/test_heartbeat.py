@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from letstalk.db.database import Database
-from letstalk.worker.heartbeat import Heartbeat
-from letstalk.worker.heartbeat_repository import last_seen
+from letstalk.worker.heartbeat import Heartbeat, last_seen
 from tests.support.world import StandingClock
 
 

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import Any
 
 from tests.support.fake_telnyx.phones import DETECTION_SECONDS, RING_SECONDS, SPEECH_SECONDS
-from tests.support.fake_telnyx.servers import Answer, FakeTelnyx
+from tests.support.fake_telnyx.servers import FakeTelnyx
+from tests.support.fake_telnyx.servers import Response as TelnyxResponse
 from tools.benchmarks.figures import Goal, Section, percentile
 from tools.benchmarks.installations import Installation, installed, phones
 from tools.benchmarks.loads import Response, expect
@@ -61,14 +62,14 @@ class TimedTelnyx(FakeTelnyx):
             "TELNYX_BASE_URL": self.base_url,
         }
 
-    def answer(self, method: str, path: str, api_key: str | None, body: object) -> Answer | None:
+    def respond(self, method: str, path: str, api_key: str | None, body: object) -> TelnyxResponse | None:
         moment = time.time()
         match path.split("/")[2:]:
             case ["calls"] if isinstance(body, dict):
                 self.dialed_at.setdefault(body["to"], moment)
             case ["calls", call_id, "actions", "gather_using_speak"]:
                 self.speech_asked_at.setdefault(call_id, moment)
-        return super().answer(method, path, api_key, body)
+        return super().respond(method, path, api_key, body)
 
     def _note_and_post(self, url: str, body: bytes, headers: dict[str, str]) -> int | None:
         data = json.loads(body)["data"]

@@ -48,6 +48,4 @@ def _run(connection: Connection, direction: str, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["connection"] = connection
-    if not connection.in_transaction():
-        connection.begin()  # or Alembic would commit when it has done its part, before others are to be let in
     getattr(command, direction)(config, revision)

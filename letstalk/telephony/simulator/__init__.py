@@ -1,1 +1,1 @@
-"""Calls that cost nothing: phones that ring, answer, listen and hang up, all inside this process."""
+"""Simulated calls without cost: phones that ring, answer, listen and hang up inside this process."""

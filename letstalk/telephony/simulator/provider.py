@@ -1,4 +1,4 @@
-"""The provider that calls nobody: the same commands, the same events, in the time that real calls take."""
+"""A provider that places no real calls. It takes the same commands and reports the same events at the same pace."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
-from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, EventSink, HangUpCommand, SpeakCommand
-from letstalk.telephony.simulator import scenarios as fates
-from letstalk.telephony.simulator.scenarios import Fate, SimulatedCall, fate_of
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
+from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, HangUpCommand, ReceiveEvent, SpeakCommand
+from letstalk.telephony.simulator import scenarios
+from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
 from letstalk.telephony.simulator.timers import Timers
 from letstalk.telephony.speech.scripts import Speech
 
@@ -21,13 +21,13 @@ log = get_logger(__name__)
 
 PhoneSpeaker = Callable[[str, str], None]
 
-# How many ended calls, and how many dials, are remembered: more than a minute holds, a few hundred kilobytes.
+# Ended calls and dials that are kept in memory: more than there are in a minute, and a few hundred kilobytes.
 _REMEMBERED = 4096
 
 
 @dataclass(slots=True)
 class _Line:
-    """A call that this process has a part in. `phone` is known only where it was dialed."""
+    """A call that this process dialed or sent a command to. `phone` is only known to the process that dialed."""
 
     call: SimulatedCall
     provider_call_id: str
@@ -43,12 +43,12 @@ class _Line:
 
 
 class SimulatorProvider(CallProvider):
-    """Events go to `sink`, which is called from one thread of this provider's own.
+    """Reports events from one thread of its own.
 
-    `speed` divides every time, save those in which a phone waits for us: a person stays on a silent line for
-    `least_wait_seconds`, and a call's limit lasts twice as long, at any speed, because this service runs no faster.
-    `phone_speaker(phone or call id, text)` is told what the called phone hears when a speech starts. Keeps nothing
-    that another process would need, and nothing of calls that have ended.
+    `speed` divides every duration, except those in which a phone waits for us, because this service runs no faster: at
+    any speed a person stays on a silent line for at least `least_wait_seconds`, and a call's limit lasts at least twice
+    as long. `phone_speaker(phone or call id, text)` is called when a speech starts. The provider holds no state that
+    another process would need, and no state of calls that have ended.
     """
 
     name = "simulator"
@@ -56,24 +56,27 @@ class SimulatorProvider(CallProvider):
     def __init__(
         self,
         *,
-        sink: EventSink,
         speed: float = 1.0,
         clock: Clock = utc_now,
         phone_speaker: PhoneSpeaker | None = None,
         least_wait_seconds: float = 5.0,
+        timers: Timers | None = None,
     ) -> None:
         if not speed > 0:
             raise ValueError("the simulator's speed must be more than 0")
-        self._sink = sink
+        self._receive: ReceiveEvent | None = None
         self._speed = speed
         self._clock = clock
         self._phone_speaker = phone_speaker
         self._least_wait_seconds = least_wait_seconds
-        self._timers = Timers("simulator")
+        self._timers = Timers("simulator") if timers is None else timers
         self._guard = threading.Lock()
         self._lines: dict[str, _Line] = {}
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._dials: OrderedDict[str, str] = OrderedDict()
+
+    def connect_events(self, receive: ReceiveEvent) -> None:
+        self._receive = receive
 
     def stop(self) -> None:
         self._timers.stop()
@@ -83,7 +86,7 @@ class SimulatorProvider(CallProvider):
     def _dial(self, command: DialCommand) -> str:
         now_ms = int(self._clock().timestamp() * 1000)
         longest_seconds = command.ring_seconds + command.call_limit_seconds
-        call = SimulatedCall(fate_of(command.phone), now_ms, longest_seconds, command.call_id)
+        call = SimulatedCall(scenario_for(command.phone), now_ms, longest_seconds, command.call_id)
         line = _Line(call, call.to_id(), command.phone, answered=False)
         with self._guard:
             if command.command_id in self._dials:
@@ -108,10 +111,10 @@ class SimulatorProvider(CallProvider):
     def _hang_up(self, command: HangUpCommand) -> None:
         with self._guard:
             line = self._line_of(command.provider_call_id, must_be_answered=False)
-        # Whoever hears of the call from here on finds that it is over, though the event takes a moment.
+        # From here on the call is over, although the event is only reported a moment later.
         self._forget(line)
         cause = HangupCause.NORMAL if line.answered else HangupCause.CANCELED
-        self._later(fates.HANG_UP_SECONDS, lambda: self._emit(line, EventType.HUNG_UP, cause=cause))
+        self._later(scenarios.HANG_UP_SECONDS, lambda: self._emit(line, EventType.HUNG_UP, cause=cause))
 
     def _is_alive(self, provider_call_id: str) -> bool:
         with self._guard:
@@ -123,37 +126,39 @@ class SimulatorProvider(CallProvider):
         return call is not None and self._is_young(call)
 
     def _schedule_ringing(self, line: _Line, command: DialCommand) -> None:
-        fate = line.call.fate
-        self._tell(line, fates.INITIATED_SECONDS, EventType.INITIATED)
-        answer_seconds = fates.SLOW_ANSWER_SECONDS if fate is Fate.SLOW else fates.ANSWER_SECONDS
-        if fate is Fate.BUSY:
-            self._end(line, fates.BUSY_SECONDS, HangupCause.BUSY)
-        elif fate is Fate.REJECTED:
-            self._end(line, fates.REJECTION_SECONDS, HangupCause.REJECTED)
-        elif fate is Fate.NO_ANSWER or answer_seconds >= command.ring_seconds:
+        scenario = line.call.scenario
+        self._tell(line, scenarios.INITIATED_SECONDS, EventType.INITIATED)
+        answer_seconds = scenarios.SLOW_ANSWER_SECONDS if scenario is Scenario.SLOW else scenarios.ANSWER_SECONDS
+        if scenario is Scenario.BUSY:
+            self._end(line, scenarios.BUSY_SECONDS, HangupCause.BUSY)
+        elif scenario is Scenario.REJECTED:
+            self._end(line, scenarios.REJECTION_SECONDS, HangupCause.REJECTED)
+        elif scenario is Scenario.NO_ANSWER or answer_seconds >= command.ring_seconds:
             self._end(line, command.ring_seconds, HangupCause.NO_ANSWER)
         else:
             self._later(answer_seconds, lambda: self._answer(line), line)
             limit_seconds = max(command.call_limit_seconds, 2 * self._least_wait_seconds * self._speed)
             self._end(line, answer_seconds + limit_seconds, HangupCause.TIME_LIMIT)
             if command.detect_machine:
-                found = EventType.MACHINE if fate is Fate.MACHINE else EventType.HUMAN
-                self._tell(line, answer_seconds + fates.DETECTION_SECONDS, found)
-                if fate is Fate.MACHINE:
-                    self._tell(line, answer_seconds + fates.GREETING_SECONDS, EventType.GREETING_ENDED)
+                found = EventType.MACHINE if scenario is Scenario.MACHINE else EventType.HUMAN
+                self._tell(line, answer_seconds + scenarios.DETECTION_SECONDS, found)
+                if scenario is Scenario.MACHINE:
+                    self._tell(line, answer_seconds + scenarios.GREETING_SECONDS, EventType.GREETING_ENDED)
 
     def _schedule_speech(self, line: _Line, command: SpeakCommand) -> None:
         seq = command.command_seq
-        speech_seconds = min(command.speech.seconds, fates.LONGEST_SPEECH_SECONDS)
-        # Only after the first speech: which one this is, the sequence tells every process alike.
-        presses_1 = line.call.fate is Fate.PRESSES_1 and seq <= 1 and "1" in command.valid_digits
-        silence_seconds = fates.KEY_SECONDS if presses_1 else min(command.listen_seconds, fates.LONGEST_SILENCE_SECONDS)
+        speech_seconds = min(command.speech.seconds, scenarios.LONGEST_SPEECH_SECONDS)
+        # Only after the first speech. The sequence number tells every process which speech this is.
+        presses_1 = line.call.scenario is Scenario.PRESSES_1 and seq <= 1 and "1" in command.valid_digits
+        silence_seconds = (
+            scenarios.KEY_SECONDS if presses_1 else min(command.listen_seconds, scenarios.LONGEST_SILENCE_SECONDS)
+        )
         gathered_after = speech_seconds + silence_seconds
 
         def start() -> None:
             if self._is_current(line, seq):
                 self._emit(line, EventType.SPEECH_STARTED, command_seq=seq)
-                self._let_phone_hear(line, command.speech)
+                self._play_speech(line, command.speech)
 
         def finish() -> None:
             if self._is_current(line, seq):
@@ -163,15 +168,15 @@ class SimulatorProvider(CallProvider):
             if self._is_current(line, seq, stop_listening=True):
                 self._emit(line, EventType.GATHER_ENDED, command_seq=seq, digits="1" if presses_1 else "")
 
-        def lose_patience() -> None:
+        def leave_silent_line() -> None:
             if self._is_current(line, seq) and self._forget(line):
                 self._emit(line, EventType.HUNG_UP, cause=HangupCause.NORMAL)
 
         self._later(0, start, line)
         self._later(speech_seconds, finish, line)
         self._later(gathered_after, gather, line)
-        patience_seconds = max(fates.PATIENCE_SECONDS, self._least_wait_seconds * self._speed)
-        self._later(gathered_after + patience_seconds, lose_patience, line)
+        patience_seconds = max(scenarios.PATIENCE_SECONDS, self._least_wait_seconds * self._speed)
+        self._later(gathered_after + patience_seconds, leave_silent_line, line)
 
     def _answer(self, line: _Line) -> None:
         with self._guard:
@@ -191,7 +196,10 @@ class SimulatorProvider(CallProvider):
         self._later(seconds, end, line)
 
     def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
-        """The live call of that id, `_guard` being held; one dialed elsewhere is taken to be as its id says."""
+        """The live call with that id. `_guard` must be held.
+
+        For a call that another process dialed, the id contains what is needed.
+        """
         line = self._lines.get(provider_call_id)
         if line is None:
             call = SimulatedCall.from_id(provider_call_id)
@@ -204,7 +212,7 @@ class SimulatorProvider(CallProvider):
         return line
 
     def _forget(self, line: _Line) -> bool:
-        """Take the call off the line. False if that has been done before."""
+        """Remove the call. Returns False if it was already removed."""
         with self._guard:
             if self._lines.pop(line.provider_call_id, None) is None:
                 return False
@@ -213,7 +221,7 @@ class SimulatorProvider(CallProvider):
             return True
 
     def _is_current(self, line: _Line, command_seq: int | None = None, *, stop_listening: bool = False) -> bool:
-        """Whether the call still lives and, where asked, whether no later command took the place of that one."""
+        """Whether the call is live and, if `command_seq` is given, that no later command has replaced that one."""
         with self._guard:
             if line.provider_call_id not in self._lines or command_seq not in (None, line.command_seq):
                 return False
@@ -225,7 +233,7 @@ class SimulatorProvider(CallProvider):
         age_seconds = self._clock().timestamp() - call.dialed_at_ms / 1000
         return age_seconds < call.longest_seconds / self._speed + 2 * self._least_wait_seconds
 
-    def _let_phone_hear(self, line: _Line, speech: Speech) -> None:
+    def _play_speech(self, line: _Line, speech: Speech) -> None:
         if self._phone_speaker is None:
             return
         try:
@@ -255,11 +263,16 @@ class SimulatorProvider(CallProvider):
             gather_canceled=gather_canceled,
             cause=cause,
         )
-        # Handed over as an action of its own, so that a sink that fails is given the same event again.
-        self._timers.at_once(lambda: self._sink(event))
+        # An action of its own, so that the same event is reported again if the receiver fails.
+        self._timers.at_once(lambda: self._report(event))
+
+    def _report(self, event: CallEvent) -> None:
+        if self._receive is None:
+            raise RuntimeError("the simulator was not connected to a receiver of events")
+        self._receive(event)
 
     def _later(self, seconds: float, action: Callable[[], None], line: _Line | None = None) -> None:
-        """What is only to happen while `line` lives is dropped with it."""
+        """Run `action` later. If `line` is given, the action is dropped when that call ends."""
         self._timers.after(seconds / self._speed, action, None if line is None else line.is_live)
 
 

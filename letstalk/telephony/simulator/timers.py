@@ -1,4 +1,4 @@
-"""One thread that runs small things at their time."""
+"""One thread that runs short actions when they are due."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ log = get_logger(__name__)
 Action = Callable[[], None]
 IsWanted = Callable[[], bool]
 
-# When, in which order where that is the same, which try, what, and whether it is wanted still.
+# Due time, order among equal due times, attempt, action, and whether it is still wanted.
 _Timer = tuple[float, int, int, Action, IsWanted | None]
 
 _TRIES = 5
 
 
 class Timers:
-    """A heap of due times. The thread starts with the first action and does not keep the process alive."""
+    """A heap of actions by due time. The thread starts with the first action and does not keep the process alive."""
 
     def __init__(self, thread_name: str, *, first_retry_seconds: float = 0.05) -> None:
-        """An action that raises is tried again after `first_retry_seconds`, then after four times that, and so on."""
+        """An action that raises is retried after `first_retry_seconds`, then after four times that, and so on."""
         self._thread_name = thread_name
         self._first_retry_seconds = first_retry_seconds
         self._wakeable = threading.Condition()
@@ -35,21 +35,21 @@ class Timers:
         self._stopped = False
 
     def after(self, seconds: float, action: Action, is_wanted: IsWanted | None = None) -> None:
-        """Run `action` in `seconds`; one that raises is logged and tried again, up to four times. None after `stop`.
+        """Run `action` in `seconds`. An action that raises is logged and retried up to four times.
 
-        One that by then is no longer wanted may be dropped, and wakes nobody.
+        An action that is no longer wanted may be dropped, and does not wake the thread. After `stop` nothing is run.
         """
         self._push(time.monotonic() + seconds, 1, action, is_wanted)
 
     def at_once(self, action: Action) -> None:
-        """Have the timers' thread run `action`: right here where this is it, else soon. Tried like any other."""
+        """Run `action` now if this is the timers' thread, else soon in that thread. It is retried like any other."""
         if threading.current_thread() is self._thread:
             self._try(action, 1)
         else:
             self.after(0, action)
 
     def stop(self) -> None:
-        """Drop what is not due yet and wait for what is running, 5 s at most."""
+        """Drop the actions that are not due, and wait up to 5 s for one that is running."""
         with self._wakeable:
             self._stopped = True
             self._heap.clear()

@@ -1,1 +1,1 @@
-"""What a called phone hears."""
+"""What the called person hears."""

@@ -1,10 +1,10 @@
-"""What a called phone hears: SSML for the voice, and the same as plain text for a person's eyes.
+"""What the called person hears: SSML for the voice, and the same words as plain text.
 
-A code is read digit by digit in groups of three or four, with pauses long enough to write it down. In a payload its
-digits are parted by spaces and `<break>` tags only, and no other number stands directly before or after them: where
-a message would bring one there, a semicolon and a pause part the two; the default sentences keep words between code
-and brand. Besides the frame only `<s>` and `<break>` are used, which all neural voices of Polly and Azure know;
-no `<prosody>`, because pauses keep digits clearer on a telephone line than slower speech does.
+A code is read digit by digit in groups of three or four, with pauses long enough to write it down. Only spaces and
+`<break>` tags separate its digits, and no other number comes directly before or after them. Where a message would put
+a number next to the code, a semicolon and a pause separate the two. The default sentences have words between the code
+and the brand. Only `<s>` and `<break>` are used, which all neural voices of Polly and Azure support. `<prosody>` is not
+used, because pauses make digits clearer on a telephone line than slower speech does.
 """
 
 from __future__ import annotations
@@ -30,30 +30,31 @@ __all__ = [
 ]
 
 CODE = "{code}"
-MAX_SSML_LENGTH = 3000  # Telnyx
+# Telnyx accepts 3,000 characters. The rest is for the root element and the tags that a provider adds.
+MAX_SSML_LENGTH = 2800
 MAX_MESSAGE_LENGTH = 300
 MAX_CODES_IN_MESSAGE = 2
-MAX_BRAND_LENGTH = 128  # Telnyx's limit for the name that it displays
+MAX_BRAND_LENGTH = 128  # Telnyx's limit for the displayed name
 GROUP_SIZES = {6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
 
 DIGIT_PAUSE = ' <break time="250ms"/>'
 GROUP_PAUSE = ' <break time="500ms"/>'
 CODE_PAUSE = '<break time="500ms"/>'
 
-# Between what neural voices need for short sentences of English and of slower languages; only the simulator asks.
+# An average of the languages that are spoken. Only the simulator uses it.
 CHARACTERS_PER_SECOND = 18
 SECONDS_PER_DIGIT = 0.3
 
-# Control characters (Cc), surrogates (Cs) and the two code points that no XML document may hold.
+# Control characters (Cc), surrogates (Cs) and the two code points that XML forbids.
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MARKUP = re.compile("[<>]")
 _BREAK = re.compile(r'<break time="(\d+)ms"/>')
 _DIGITS = re.compile(r"\d")
 
-# Heard as a pause, or read as the end of one thing. A comma or a full stop is not: either may stand within a number.
-_PARTING_MARKS = frozenset(":;!?؛؟")
+# Spoken as a pause. A comma or a full stop is not in the list, because each can be part of a number.
+_SEPARATING_MARKS = frozenset(":;!?؛؟")
 
-# Digits keep their order on a screen whose text runs from right to left.
+# Keep the digits in order in text that runs from right to left.
 _ISOLATE, _END_OF_ISOLATE = "\u2066", "\u2069"
 
 _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
@@ -61,30 +62,30 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """`ssml` is the payload, at most 3,000 characters, with `voice` and `language` (BCP 47) to speak it.
+    """What to say, in `language` (BCP 47).
 
-    `text` is what a listener hears, without tags. It holds the code, as `ssml` does: for the called person only.
+    `ssml` is at most 2,800 characters, without a root element: the provider adds the one that its voice requires.
+    `text` is the same without tags. Both contain the code, so they are for the called person only.
     """
 
     ssml: str
-    voice: str
     language: str
     text: str
 
     @property
     def seconds(self) -> float:
-        """About how long it takes to say, at a normal rate: a guess for the simulator, right to a few seconds."""
+        """The estimated duration at a normal rate, accurate to a few seconds. For the simulator."""
         pauses_ms = sum(map(int, _BREAK.findall(self.ssml)))
         words, digits = _DIGITS.subn("", self.text)
         spoken_characters = len(" ".join(words.split()))
         return pauses_ms / 1000 + digits * SECONDS_PER_DIGIT + spoken_characters / CHARACTERS_PER_SECOND
 
     def __repr__(self) -> str:
-        return f"Speech(voice={self.voice!r}, language={self.language!r})"  # a traceback must not show the code
+        return f"Speech(language={self.language!r})"  # a traceback must not show the code
 
 
 class _Frame(NamedTuple):
-    """What stands before, between and after the two readings of a code."""
+    """The text before, between and after the two readings of a code."""
 
     before: str
     between: str
@@ -95,11 +96,11 @@ class _Frame(NamedTuple):
 
 
 def render_code(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None = None) -> Speech:
-    """The speech that tells `code` (6 to 10 digits): twice, from `brand`, or as `message` wants it.
+    """The speech that says `code` (6 to 10 digits) twice, with the name `brand`, or that says `message`.
 
-    `locale` and `region` (ISO 3166 of the phone) choose the language as `choose_language` does. In `message` each
-    `{code}` becomes the digits; where it has none, they follow at its end; nothing else is added to it.
-    Raises InvalidRequest for a bad locale or message, ValueError for a code or brand that cannot be spoken.
+    `locale` and `region` (ISO 3166 of the phone) select the language as in `choose_language`. Each `{code}` in
+    `message` is replaced by the digits. If there is none, the digits follow the message. Nothing else is added.
+    Raises InvalidRequest for an invalid locale or message, and ValueError for a code or brand that cannot be spoken.
     """
     if not (code.isascii() and code.isdigit() and len(code) in GROUP_SIZES):
         raise ValueError("a code is 6 to 10 digits")
@@ -110,29 +111,29 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
     if message is not None:
         return _render_message(message, _paused(code), shown, language)
     ssml, text = _frames(language, brand)
-    return Speech(ssml.around(_paused(code)), language.voice, language.tag, text.around(shown))
+    return Speech(ssml.around(_paused(code)), language.tag, text.around(shown))
 
 
 def check_speech(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None) -> None:
-    """Pass what `render_code` can render; raise what it raises for anything else."""
+    """Raise what `render_code` would raise for the same arguments."""
     if message is None:
-        _frames(choose_language(locale, region), brand)  # in every language they leave room for the longest code
+        _frames(choose_language(locale, region), brand)  # every frame leaves room for the longest code
     else:
         render_code(code, brand=brand, locale=locale, region=region, message=message)
 
 
 def render_offer(*, brand: str, locale: str | None, region: str | None) -> Speech:
-    """The speech that says who calls and that key 1 gives the code, with no code in it.
+    """The speech that says who is calling and that key 1 reads the code. It does not contain the code.
 
-    Raises InvalidRequest for a malformed locale, ValueError for a brand that cannot be spoken.
+    Raises InvalidRequest for a malformed locale, and ValueError for a brand that cannot be spoken.
     """
     language = choose_language(locale, region)
     text = language.offer.replace(BRAND, _speakable(brand))
-    return Speech(f"{language.opening}{_escape(text)}{language.closing}", language.voice, language.tag, text)
+    return Speech(_escape(text), language.tag, text)
 
 
 def check_message(message: str) -> None:
-    """Pass a `message` that can be spoken around a code; raise InvalidRequest (field `message`) for any other."""
+    """Raise InvalidRequest (field `message`) for a message that cannot be spoken with a code."""
     if not 1 <= len(message) <= MAX_MESSAGE_LENGTH:
         problem = f"A message has 1 to {MAX_MESSAGE_LENGTH} characters."
     elif _UNSPEAKABLE.search(message):
@@ -149,17 +150,18 @@ def check_message(message: str) -> None:
 def _render_message(message: str, paused: str, shown: str, language: Language) -> Speech:
     check_message(message)
     pieces = message.split(CODE) if CODE in message else [message, ""]
-    ssml, text = [language.opening], []
+    ssml: list[str] = []
+    text: list[str] = []
     for index, piece in enumerate(pieces):
         after_code, before_code = index > 0, index < len(pieces) - 1
-        first, last = _first_heard(piece), _first_heard(reversed(piece))
+        first, last = _first_spoken(piece), _first_spoken(reversed(piece))
         said = piece
         if after_code and first.isnumeric():
             said = f"; {said.lstrip()}"
-        # Where nothing is heard between two codes, these are the two numbers to part.
+        # If nothing is spoken between two codes, the codes themselves are the two numbers to separate.
         if before_code and (last.isnumeric() or (after_code and not last)):
             said = f"{said.rstrip()}; "
-        # A letter that touches a digit would be read as one word with it.
+        # A voice reads a letter and an adjacent digit as one word.
         if after_code and said[:1].isalnum():
             said = f" {said}"
         if before_code and said[-1:].isalnum():
@@ -169,16 +171,15 @@ def _render_message(message: str, paused: str, shown: str, language: Language) -
         if before_code:
             ssml += [CODE_PAUSE, paused, CODE_PAUSE]
             text.append(shown)
-    ssml.append(language.closing)
-    payload = "".join(ssml)
-    if len(payload) > MAX_SSML_LENGTH:
+    joined = "".join(ssml)
+    if len(joined) > MAX_SSML_LENGTH:
         raise InvalidRequest.in_field("message", "The message is too long to be spoken with its pauses.")
-    return Speech(payload, language.voice, language.tag, "".join(text).strip())
+    return Speech(joined, language.tag, "".join(text).strip())
 
 
-def _first_heard(characters: Iterable[str]) -> str:
-    """The first of `characters` that a listener would notice: of a word or a number, or a mark that parts; or ""."""
-    return next((each for each in characters if each.isalnum() or each in _PARTING_MARKS), "")
+def _first_spoken(characters: Iterable[str]) -> str:
+    """The first of `characters` that is spoken or that separates numbers: a letter, a digit or a mark. "" if none."""
+    return next((each for each in characters if each.isalnum() or each in _SEPARATING_MARKS), "")
 
 
 def _paused(code: str) -> str:
@@ -189,17 +190,17 @@ def _paused(code: str) -> str:
     return GROUP_PAUSE.join(groups)
 
 
-# One brand and a few languages: built once, then two joins a call.
+# There are few brands and languages, so nearly every call uses a cached frame.
 @lru_cache(maxsize=64)
 def _frames(language: Language, brand: str) -> tuple[_Frame, _Frame]:
     greeting = language.greeting.replace(BRAND, _speakable(brand))
     introduction, again = language.code_introduction, language.repeat_introduction
     text = _Frame(f"{greeting} {introduction} ", f". {again} ", f". {language.hear_again} {language.goodbye}")
-    # A sentence that ends in digits ends in a tag: with a full stop German would read the last one as an ordinal.
+    # A tag ends a sentence whose last word is a digit: with a full stop, German voices read the digit as an ordinal.
     ssml = _Frame(
-        f"{language.opening}<s>{_escape(greeting)}</s> <s>{_escape(introduction)} ",
+        f"<s>{_escape(greeting)}</s> <s>{_escape(introduction)} ",
         f"</s>{CODE_PAUSE} <s>{_escape(again)} ",
-        f"</s> <s>{_escape(language.hear_again)}</s> <s>{_escape(language.goodbye)}</s>{language.closing}",
+        f"</s> <s>{_escape(language.hear_again)}</s> <s>{_escape(language.goodbye)}</s>",
     )
     return ssml, text
 

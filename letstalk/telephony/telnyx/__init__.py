@@ -1,1 +1,1 @@
-"""Telnyx: commands by its SDK, events by signed webhooks. Everything the vendor says in its own words ends here."""
+"""Telnyx: commands through its SDK, events by signed webhooks. Only this folder knows the vendor's own terms."""

@@ -1,4 +1,4 @@
-"""Where a telephony provider tells what happens to calls: checked, kept, answered, and only then acted upon."""
+"""The route for Telnyx's webhooks."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.core.errors import InvalidSignature
-from letstalk.http.container import services
 from letstalk.http.guards import signature_checked
 from letstalk.http.openapi import refuses
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import Answer, with_example
+from letstalk.telephony.telnyx.provider import WEBHOOK_PATH
+from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
 EXAMPLE_EVENT = {
     "data": {
@@ -24,39 +25,44 @@ EXAMPLE_EVENT = {
     }
 }
 
-TAG = Tag(name="Webhooks", description="Where a telephony provider tells what happens to calls.")
-
-webhooks = APIBlueprint("webhooks", __name__, url_prefix="/api/webhooks", abp_tags=[TAG])
+TAG = Tag(name="Webhooks", description="Where a telephony provider reports what happens to calls.")
 
 EVENT_BODY: dict[str, Any] = {
-    "description": "Telnyx's event, signed as these very bytes.",
+    "description": "An event in Telnyx's format. The signature is over exactly these bytes.",
     "required": True,
     "content": {"application/json": {"schema": {"type": "object"}, "example": EXAMPLE_EVENT}},
 }
 
 
-class ReceivedAnswer(Answer):
-    """Kept, and acted upon soon. Also for an event that came before."""
+class ReceivedResponse(Answer):
+    """The event is stored and will be processed soon. The response to a repeated event is the same."""
 
     model_config = with_example({"received": True})
 
     received: Literal[True]
 
 
-@webhooks.post(
-    "/telnyx",
-    summary="Receive a Telnyx event",
-    responses={200: ReceivedAnswer},
-    openapi_extensions={"requestBody": EVENT_BODY},
-)
-@signature_checked
-@refuses("invalid_request", "invalid_signature", "too_large")
-def receive_telnyx_event() -> Response:
-    """Signed by Telnyx with Ed25519 (`telnyx-signature-ed25519`, `telnyx-timestamp`); each event id counts once."""
-    try:
-        services().events.receive_webhook({name.lower(): value for name, value in request.headers}, request.get_data())
-    except InvalidSignature:
-        # Only what is not signed counts against its address: Telnyx may send as much as it likes.
-        request_limits().check_address(request.environ)
-        raise
-    return jsonify(received=True)
+def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
+    """The route, which hands each request to `receive`."""
+    blueprint = APIBlueprint("telnyx_webhooks", __name__, abp_tags=[TAG])
+
+    @blueprint.post(
+        WEBHOOK_PATH,
+        summary="Receive a Telnyx event",
+        responses={200: ReceivedResponse},
+        openapi_extensions={"requestBody": EVENT_BODY},
+    )
+    @signature_checked
+    @refuses("invalid_request", "invalid_signature", "too_large")
+    def receive_telnyx_event() -> Response:
+        """Telnyx signs with Ed25519 (`telnyx-signature-ed25519`, `telnyx-timestamp`). Each event id counts once."""
+        headers = {name.lower(): value for name, value in request.headers}
+        try:
+            receive(WebhookRequest(request.method, request.url, headers, request.get_data()))
+        except InvalidSignature:
+            # Only unsigned requests count against their address: Telnyx may send as many events as it needs to.
+            request_limits().check_address(request.environ)
+            raise
+        return jsonify(received=True)
+
+    return blueprint

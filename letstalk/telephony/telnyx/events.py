@@ -1,4 +1,4 @@
-"""A webhook's body → a `CallEvent`."""
+"""Parses the body of a webhook into a `CallEvent`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from letstalk.calls.models import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.telnyx.outcomes import (
     DETECTION_EVENTS,
     DETECTIONS,
@@ -18,7 +18,7 @@ from letstalk.telephony.telnyx.outcomes import (
 )
 from letstalk.telephony.telnyx.states import ClientStates
 
-# As long as the database keeps them; Telnyx's own are UUIDs, and some 60 characters.
+# The lengths of the database's columns. Telnyx's ids are UUIDs and about 60 characters long.
 _EVENT_ID = re.compile(r"[!-~]{1,100}")
 _CALL_ID = re.compile(r"[!-~]{1,200}")
 _NOT_A_KEY = re.compile(r"[^0-9A-D*#]")
@@ -26,20 +26,20 @@ _NOT_A_WORD = re.compile(r"[^0-9A-Za-z _.:-]")
 
 
 def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> CallEvent | None:
-    """What the webhook reports, or None for an event that we have no use for (its cost, a key on its way, …).
+    """The event that the webhook reports, or None for one that we do not use (the cost of a call, a single key, …).
 
-    Raises ValueError, and nothing else, for a body that is no Telnyx event. `now` stands in for a moment of
-    occurrence that can't be read.
+    Raises ValueError, and nothing else, for a body that is not a Telnyx event. `now` is used if the event's own time
+    cannot be read.
     """
     data = _object(_json(raw_body), "data")
     event_type = data.get("event_type")
     if not isinstance(event_type, str):
-        raise ValueError("a Telnyx event names its event_type")
+        raise ValueError("a Telnyx event has a string `event_type`")
     if event_type not in EVENT_TYPES and event_type not in DETECTION_EVENTS:
         return None
     payload = _object(data, "payload")
     status = _word(payload.get("status"))
-    # Cut short by the hang-up or by the detection, it was not heard to its end, which is all that its end would say.
+    # A speech that a hang-up or the detection interrupted was not heard to its end, so its end is not reported.
     if event_type == "call.speak.ended" and status in SPEECH_CUT_SHORT:
         return None
     state = states.read(payload.get("client_state"))
@@ -48,7 +48,7 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
     return CallEvent(
         event_id=_id(data, "id", _EVENT_ID),
         type=kind,
-        occurred_at=_moment(data.get("occurred_at"), now),
+        occurred_at=_timestamp(data.get("occurred_at"), now),
         call_id=state.call_id if state else None,
         provider_call_id=_id(payload, "call_control_id", _CALL_ID),
         command_seq=state.command_seq if state else None,
@@ -77,7 +77,7 @@ def _json(raw_body: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(raw_body)
     except RecursionError:
-        raise ValueError("the body nests too deeply") from None
+        raise ValueError("the body is nested too deeply") from None
     if not isinstance(parsed, dict):
         raise ValueError("a Telnyx event is a JSON object")
     return parsed
@@ -102,15 +102,15 @@ def _keys(value: object) -> str:
 
 
 def _word(value: object) -> str:
-    # It ends in our database and our logs, so it keeps to a short plain word.
+    # The value goes into our database and logs, so it is limited to a short word.
     return _NOT_A_WORD.sub("", value)[:64] if isinstance(value, str) else ""
 
 
-def _moment(value: object, now: datetime) -> datetime:
+def _timestamp(value: object, now: datetime) -> datetime:
     if not isinstance(value, str):
         return now
     try:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        timestamp = datetime.fromisoformat(value)
+        return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return now

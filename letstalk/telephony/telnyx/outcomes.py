@@ -1,7 +1,7 @@
-"""The one table between Telnyx's words and ours. Where Telnyx renames something, this file changes and no other.
+"""Maps Telnyx's events, hang-up causes and errors to ours. If Telnyx renames one of them, only this file changes.
 
 Sources: the types of the SDK (telnyx 4.189.0), Telnyx's list of API error codes, and its list of SIP response codes
-(the ones that begin with D).
+(those that begin with D).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
-from letstalk.calls.models import EventType, HangupCause
+from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy, ProviderError
 
-# What a detection finds is looked up in DETECTIONS; anything that is not there is "unsure".
+# The result of a detection is looked up in DETECTIONS. Any other result is "unsure".
 DETECTION_EVENTS = frozenset({"call.machine.detection.ended", "call.machine.premium.detection.ended"})
 
 EVENT_TYPES: dict[str, EventType] = {
@@ -50,7 +50,7 @@ HANGUP_CAUSES: dict[str, HangupCause] = {
     "originator_cancel": HangupCause.CANCELED,
 }
 
-# RFC 3261, section 21: consulted only where `hangup_cause` says nothing.
+# RFC 3261, section 21. Only used if `hangup_cause` is missing or unknown.
 SIP_CAUSES: dict[str, HangupCause] = {
     "404": HangupCause.NOT_FOUND,
     "408": HangupCause.NO_ANSWER,
@@ -62,21 +62,11 @@ SIP_CAUSES: dict[str, HangupCause] = {
     "604": HangupCause.NOT_FOUND,
 }
 
-# What `language` may be. A test holds it against the SDK's own list.
-# fmt: off
-LANGUAGES = frozenset({
-    "arb", "cmn-CN", "cy-GB", "da-DK", "de-DE", "en-AU", "en-GB", "en-GB-WLS", "en-IN", "en-US", "es-ES", "es-MX",
-    "es-US", "fr-CA", "fr-FR", "hi-IN", "is-IS", "it-IT", "ja-JP", "ko-KR", "nb-NO", "nl-NL", "pl-PL", "pt-BR",
-    "pt-PT", "ro-RO", "ru-RU", "sv-SE", "tr-TR",
-})
-# fmt: on
-_LANGUAGES_UNDER_ANOTHER_NAME = {"ar": "arb", "zh-CN": "cmn-CN", "cmn": "cmn-CN", "no": "nb-NO", "nb": "nb-NO"}
-
-# 90018: the call has ended; 90015: no such call.
+# 90018: the call has ended. 90015: there is no such call.
 _GONE_CODES = frozenset({"90018", "90015"})
-# D1 is the account's channel limit; D2, D3 and D22 are those of its profile, its connection and its number.
+# The channel limits of the account (D1), its profile (D2), its connection (D3) and its number (D22).
 _CHANNEL_LIMIT_CODES = frozenset({"D1", "D2", "D3", "D22"})
-# Telnyx writes these into `detail`, as the SIP side words them: "User channel limit exceeded D1".
+# Telnyx puts these codes into `detail` as well: "User channel limit exceeded D1".
 _SIP_SIDE_CODE = re.compile(r"\bD[0-9]{1,2}\b")
 
 _REFUSAL_BY_CODE: dict[str, str] = {
@@ -102,30 +92,25 @@ _REFUSAL_BY_STATUS: dict[int, str] = {
     401: "Telnyx refused the API key: check TELNYX_API_KEY.",
     402: "Telnyx refused the call: the account has run out of money.",
     403: "Telnyx refused the call: check the account's permissions, its outbound voice profile and its balance.",
-    404: "Telnyx does not know what was asked for: check TELNYX_CONNECTION_ID and TELNYX_BASE_URL.",
+    404: "Telnyx did not find the resource: check TELNYX_CONNECTION_ID and TELNYX_BASE_URL.",
     422: "Telnyx refused the call: a value in the request is not valid for this account.",
 }
 
 
-def telnyx_language(tag: str) -> str | None:
-    """Telnyx's name for the language of a BCP 47 tag (`ar-AE` → `arb`), or None where it has none (`sw-KE`)."""
-    if tag in LANGUAGES:
-        return tag
-    return _LANGUAGES_UNDER_ANOTHER_NAME.get(tag) or _LANGUAGES_UNDER_ANOTHER_NAME.get(tag.partition("-")[0])
-
-
 def hangup_cause(cause: object, sip_code: object) -> HangupCause:
-    """Why the call ended, by Telnyx's own word, else by the SIP code; `UNSPECIFIED` where neither says."""
+    """Why the call ended: from Telnyx's own cause, else from the SIP code, else `UNSPECIFIED`."""
     if isinstance(cause, str) and cause in HANGUP_CAUSES:
         return HANGUP_CAUSES[cause]
     return SIP_CAUSES.get(str(sip_code), HangupCause.UNSPECIFIED)
 
 
-def refusal(status: int, body: object, *, of_dial: bool, retry_after: str | None, now: datetime) -> ProviderError:
-    """The error of base.py that an answer other than 2xx stands for.
+def error_from_response(
+    status: int, body: object, *, of_dial: bool, retry_after: str | None, now: datetime
+) -> ProviderError:
+    """The ProviderError for a response other than 2xx.
 
-    `body` is the parsed answer, of any shape. `of_dial` tells the two meanings of 404 apart: for a dial it is a wrong
-    address or connection, for every other command a call that has ended.
+    `body` is the parsed response, of any shape. A 404 means an incorrect address or connection for a dial (`of_dial`),
+    and a call that has ended for every other command.
     """
     codes = vendor_codes(body)
     wait_seconds = seconds_to_wait(retry_after, now)
@@ -134,18 +119,18 @@ def refusal(status: int, body: object, *, of_dial: bool, retry_after: str | None
     if status == 403 and codes & _CHANNEL_LIMIT_CODES:
         return ProviderBusy("All channels of the Telnyx account are in use.", retry_after_seconds=wait_seconds)
     if status == 429:
-        return ProviderBusy("Telnyx asks us to slow down.", retry_after_seconds=wait_seconds)
+        return ProviderBusy("Telnyx is limiting the rate of requests.", retry_after_seconds=wait_seconds)
     if status >= 500:
-        return ProviderBusy("Telnyx has a problem of its own.", disproved=False, retry_after_seconds=wait_seconds)
-    # 408 and 425 say "not in time"; 409, that the same command is being carried out: a repeat of it will tell.
+        return ProviderBusy("Telnyx had an internal error.", disproved=False, retry_after_seconds=wait_seconds)
+    # 408 and 425 mean "not in time". 409 means that the same command is being executed. A repeat will show the outcome.
     if status < 400 or status in (408, 409, 425):
-        return OutcomeUnknown("Telnyx did not say whether it carried the command out.")
+        return OutcomeUnknown("Telnyx did not say whether it executed the command.")
     known = next((sentence for code, sentence in _REFUSAL_BY_CODE.items() if code in codes), None)
     return CallRefused(known or _REFUSAL_BY_STATUS.get(status, "Telnyx refused the request."))
 
 
 def vendor_codes(body: object) -> set[str]:
-    """Every code in an answer, from its `code` fields and from its texts; empty for a body that is not Telnyx's."""
+    """Every error code in a response, from its `code` fields and its texts. Empty for a body of another shape."""
     entries = body.get("errors") if isinstance(body, dict) else None
     codes: set[str] = set()
     for entry in entries if isinstance(entries, list) else ():
@@ -156,7 +141,7 @@ def vendor_codes(body: object) -> set[str]:
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """`Retry-After` as seconds from `now`, given as a number or as a date; None where it is absent or garbage."""
+    """`Retry-After`, which is a number or a date, as seconds from `now`. None if it is absent or invalid."""
     if not retry_after:
         return None
     if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", retry_after):

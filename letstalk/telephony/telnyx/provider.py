@@ -1,4 +1,4 @@
-"""Commands to Telnyx, by its own SDK."""
+"""Sends commands to Telnyx through its SDK."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ from letstalk.telephony.provider import (
     ProviderError,
     SpeakCommand,
 )
-from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, refusal, telnyx_language, vendor_codes
+from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, error_from_response, vendor_codes
 from letstalk.telephony.telnyx.states import CallState, ClientStates
+from letstalk.telephony.telnyx.voices import voice_for
 
 if TYPE_CHECKING:
     import telnyx
@@ -32,13 +33,13 @@ log = get_logger(__name__)
 
 WEBHOOK_PATH = "/api/webhooks/telnyx"
 
-# The most that Telnyx allows, five repeats within 60 s: a server that is down for 55 s misses no event.
+# The most that Telnyx allows: five retries within 60 s, so that a server that is down for 55 s misses no event.
 _RETRIES_MS = (1_000, 4_000, 10_000, 20_000, 25_000)
 _NOT_IN_A_DISPLAY_NAME = re.compile(r"[^0-9A-Za-z \-_~!.+]")
 
 
 class TelnyxProvider(CallProvider):
-    """One client with its connections kept alive, never retrying by itself: repeats are the caller's to count."""
+    """Uses one client with persistent connections. The client never retries: the caller decides about retries."""
 
     name = "telnyx"
 
@@ -55,7 +56,7 @@ class TelnyxProvider(CallProvider):
         timeout_seconds: float = 5.0,
         clock: Clock = utc_now,
     ) -> None:
-        """`public_url` is this service as Telnyx reaches it; `base_url` another address of the API, with its `/v2`."""
+        """`public_url` is where Telnyx reaches this service. `base_url` replaces the API's URL up to `/v2`."""
         self._api_key = api_key
         self._connection_id = connection_id
         self._from_number = from_number
@@ -69,10 +70,10 @@ class TelnyxProvider(CallProvider):
         self._client: telnyx.Telnyx | None = None
 
     def load(self) -> None:
-        self._loaded()
+        self._load_client()
 
     def stop(self) -> None:
-        # Whoever is loading still has no connection to close, and may take seconds that a stop does not have.
+        # While the SDK is still loading there is no connection to close, and a stop must not wait seconds for it.
         if not self._loading.acquire(blocking=False):
             return
         client, self._client = self._client, None
@@ -82,8 +83,8 @@ class TelnyxProvider(CallProvider):
 
     def _dial(self, command: DialCommand) -> str:
         options: dict[str, Any] = {"from_display_name": self._display_name} if self._display_name else {}
-        with self._talking(of_dial=True) as client:
-            answer = client.calls.dial(
+        with self._connected(of_dial=True) as client:
+            response = client.calls.dial(
                 connection_id=self._connection_id,
                 from_=self._from_number,
                 to=command.phone,
@@ -99,20 +100,20 @@ class TelnyxProvider(CallProvider):
                 answering_machine_detection="premium" if command.detect_machine else "disabled",
                 **options,
             )
-            # The SDK does not hold an answer against its own types, so whatever came is in there.
-            call_control_id = getattr(getattr(answer, "data", None), "call_control_id", None)
+            # The SDK does not validate responses, so any of these attributes may be missing.
+            call_control_id = getattr(getattr(response, "data", None), "call_control_id", None)
             if not isinstance(call_control_id, str) or not call_control_id:
-                raise OutcomeUnknown("Telnyx answered the dial without saying which call it placed.")
+                raise OutcomeUnknown("Telnyx accepted the dial, but its response did not name the call.")
             return call_control_id
 
     def _speak(self, command: SpeakCommand) -> None:
-        language = telnyx_language(command.speech.language)
-        options: dict[str, Any] = {"language": language} if language else {}
-        with self._talking() as client:
+        voice = voice_for(command.speech.language)
+        options: dict[str, Any] = {"language": voice.language} if voice.language else {}
+        with self._connected() as client:
             client.calls.actions.gather_using_speak(
                 command.provider_call_id,
-                payload=command.speech.ssml,
-                voice=command.speech.voice,
+                payload=voice.payload_of(command.speech),
+                voice=voice.name,
                 payload_type="ssml",
                 valid_digits=command.valid_digits,
                 minimum_digits=1,
@@ -125,22 +126,22 @@ class TelnyxProvider(CallProvider):
             )
 
     def _hang_up(self, command: HangUpCommand) -> None:
-        # Without a client_state, so that the events keep the one of the command before.
-        with self._talking() as client:
+        # No client_state is sent, so that the events keep that of the previous command.
+        with self._connected() as client:
             client.calls.actions.hangup(command.provider_call_id, command_id=command.command_id)
 
     def _is_alive(self, provider_call_id: str) -> bool:
         try:
-            with self._talking() as client:
-                answer = client.calls.retrieve_status(provider_call_id)
-                alive = getattr(getattr(answer, "data", None), "is_alive", None)
+            with self._connected() as client:
+                response = client.calls.retrieve_status(provider_call_id)
+                alive = getattr(getattr(response, "data", None), "is_alive", None)
                 if not isinstance(alive, bool):
-                    raise OutcomeUnknown("Telnyx did not say whether the call lives.")
+                    raise OutcomeUnknown("Telnyx did not say whether the call is still active.")
                 return alive
         except CallGone:
             return False
 
-    def _loaded(self) -> telnyx.Telnyx:
+    def _load_client(self) -> telnyx.Telnyx:
         client = self._client
         if client is not None:
             return client
@@ -148,12 +149,12 @@ class TelnyxProvider(CallProvider):
             if self._client is None:
                 import telnyx
 
-                # At their lower levels these quote requests whole, and a request holds the code.
+                # Below WARNING these log whole requests, which contain the code.
                 for name in ("telnyx", "httpx", "httpcore"):
                     logging.getLogger(name).setLevel(logging.WARNING)
                 client = telnyx.Telnyx(
                     api_key=self._api_key,
-                    # Left out, the SDK would look for these in the environment, which only settings.py reads.
+                    # Without these, the SDK would read them from the environment, which only the settings may read.
                     client_id="",
                     client_secret="",
                     public_key="",
@@ -161,15 +162,15 @@ class TelnyxProvider(CallProvider):
                     timeout=self._timeout_seconds,
                     max_retries=0,
                 )
-                # The SDK imports half of itself at the first touch of these; a call must not wait for that.
+                # The SDK imports half of its modules on the first access to this. A call must not wait for that.
                 _ = client.calls.actions
                 self._client = client
             return self._client
 
     @contextmanager
-    def _talking(self, *, of_dial: bool = False) -> Iterator[telnyx.Telnyx]:
-        """The client, with whatever the SDK raises inside turned into base.py's errors."""
-        client = self._loaded()
+    def _connected(self, *, of_dial: bool = False) -> Iterator[telnyx.Telnyx]:
+        """The client. Errors of the SDK in the block are raised as a ProviderError."""
+        client = self._load_client()
         import httpx
         import telnyx
 
@@ -180,19 +181,19 @@ class TelnyxProvider(CallProvider):
         except telnyx.APIStatusError as error:
             log.warning("telnyx_refused", status=error.status_code, vendor_codes=sorted(vendor_codes(error.body)))
             retry_after = error.response.headers.get("retry-after")
-            raise refusal(
+            raise error_from_response(
                 error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=self._clock()
             ) from error
         except telnyx.APIConnectionError as error:
-            # Without a connection nothing was sent; in every other case it may have been.
+            # Without a connection nothing was sent. In every other case the command may have been executed.
             if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-                raise ProviderBusy("Telnyx can't be reached from here.") from error
-            raise OutcomeUnknown("Telnyx did not answer in time, or its answer was lost.") from error
+                raise ProviderBusy("Telnyx cannot be reached.") from error
+            raise OutcomeUnknown("Telnyx did not respond in time, or its response was lost.") from error
         except (telnyx.TelnyxError, ValueError, RecursionError) as error:
-            raise OutcomeUnknown("Telnyx gave an answer that can't be read.") from error
+            raise OutcomeUnknown("Telnyx sent a response that cannot be read.") from error
 
 
 def display_name(brand_name: str) -> str:
-    """`brand_name` as Telnyx takes it: letters without accents, digits, spaces and `-_~!.+`, 128 at most."""
+    """`brand_name` in the characters that Telnyx accepts: unaccented letters, digits, spaces, `-_~!.+`; at most 128."""
     plain = unicodedata.normalize("NFKD", brand_name)
     return _NOT_IN_A_DISPLAY_NAME.sub("", plain).strip()[:128]

@@ -1,4 +1,4 @@
-"""Whether Telnyx itself sent a webhook: Ed25519 over `timestamp|raw body`, at most 300 s old."""
+"""Checks that Telnyx sent a webhook: an Ed25519 signature over `timestamp|raw body`, at most 300 s old."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WebhookSignatures:
     """Checks webhooks against the account's public key (base64 of 32 bytes, as the Telnyx portal shows it)."""
 
     def __init__(self, public_key: str, *, tolerance_seconds: int = TOLERANCE_SECONDS) -> None:
-        """Raises ValueError, without quoting it, for a public key that is none."""
+        """Raises ValueError for an invalid public key, without quoting it."""
         try:
             self._public_key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.strip(), validate=True))
         except ValueError:
@@ -32,15 +32,15 @@ class WebhookSignatures:
         self._tolerance_seconds = tolerance_seconds
 
     def check(self, headers: Mapping[str, str], raw_body: bytes, *, now: datetime) -> None:
-        """Return if the signature holds. Raises InvalidSignature, with one text for every reason, if it does not.
+        """Raise InvalidSignature, with the same text for every reason, unless the signature is valid.
 
-        `headers` find their names in any case, as werkzeug's do; `raw_body` is the body as it came, since parsed and
-        written anew it would be another one.
+        The names of `headers` are in lower case. `raw_body` must be the exact bytes of the body, because those are
+        signed.
         """
-        if not self._holds(headers.get(SIGNATURE_HEADER), headers.get(TIMESTAMP_HEADER), raw_body, now):
+        if not self._is_valid(headers.get(SIGNATURE_HEADER), headers.get(TIMESTAMP_HEADER), raw_body, now):
             raise InvalidSignature("The webhook is not signed by Telnyx, or its signature is too old.")
 
-    def _holds(self, signature: str | None, timestamp: str | None, raw_body: bytes, now: datetime) -> bool:
+    def _is_valid(self, signature: str | None, timestamp: str | None, raw_body: bytes, now: datetime) -> bool:
         if not signature or not timestamp or not _TIMESTAMP.fullmatch(timestamp):
             return False
         if abs(now.timestamp() - int(timestamp)) > self._tolerance_seconds:

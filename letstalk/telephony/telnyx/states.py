@@ -1,7 +1,7 @@
-"""`client_state`: which of our calls, and which of our commands, an event speaks of.
+"""`client_state`: the call and the command that an event belongs to.
 
-Telnyx hands it back with every event, also where the answer to the dial itself was lost. It is signed, so that what
-comes back is what we wrote: the webhook's own signature says that Telnyx sent the event, not that we made the call.
+Telnyx returns it with every event, even if the response to the dial was lost. We sign it, because the webhook's own
+signature proves that Telnyx sent the event, but not that we placed the call.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ _LONGEST_STATE = 1024
 
 @dataclass(frozen=True, slots=True)
 class CallState:
-    """`command_seq` counts our commands within the call; the dial is 0."""
+    """`command_seq` counts our commands within the call. The dial is 0."""
 
     call_id: str
     command_seq: int
 
 
 class ClientStates:
-    """Writes and reads `client_state` under one secret key of at least 16 bytes."""
+    """Writes and reads `client_state`, signed with a secret key of at least 16 bytes."""
 
     def __init__(self, state_key: bytes) -> None:
         if len(state_key) < 16:
-            raise ValueError("a key for client states needs at least 16 bytes")
+            raise ValueError("the key for client states requires at least 16 bytes")
         self._key = state_key
 
     def write(self, state: CallState) -> str:
-        """The state as Telnyx wants it: base64."""
+        """The state in base64, as Telnyx requires."""
         body = json.dumps([state.call_id, state.command_seq], separators=(",", ":")).encode()
         return base64.b64encode(self._mac(body) + body).decode()
 
     def read(self, text: object) -> CallState | None:
-        """The state that `write` wrote, or None for anything else: absent, foreign, cut short, forged."""
+        """The state that `write` wrote. None if it is absent, incomplete, forged or not ours."""
         if not isinstance(text, str) or len(text) > _LONGEST_STATE:
             return None
         try:
@@ -48,7 +48,7 @@ class ClientStates:
         mac, body = packed[:_MAC_BYTES], packed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(body)):
             return None
-        # Only what we signed comes this far, so its shape is known.
+        # We signed it, so its shape is known.
         call_id, command_seq = json.loads(body)
         return CallState(call_id, command_seq)
 

@@ -13,9 +13,9 @@ from tests.support.fake_telnyx.servers import API_KEY, FakeTelnyx
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.support.fake_telnyx", description="Telnyx's stand-in")
+    parser = argparse.ArgumentParser(prog="python -m tests.support.fake_telnyx", description="A fake Telnyx")
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--speed", type=float, default=20.0, help="how much faster than life calls run")
+    parser.add_argument("--speed", type=float, default=20.0, help="how many times faster than real calls")
     parser.add_argument("--channels", type=int, help="live calls beyond this are refused with 403 D1")
     parser.add_argument("--webhook-key", help="the Ed25519 key that signs webhooks: 32 bytes in base64")
     parser.add_argument("--phone", action="append", default=[], metavar="ENDING=KIND", help=", ".join(Phone))

@@ -1,4 +1,4 @@
-"""Webhooks on their way: signed, repeated, late, out of order, lost, and sent again until they are answered."""
+"""Delivers webhooks: signed, and as the test asks repeated, delayed, out of order or lost. Retries them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from letstalk.telephony.simulator.timers import Timers
 
-# What Telnyx does where a dial named no policy for an event: about half a second of silence, and again.
+# What Telnyx does for an event without a retry policy: it retries after about half a second.
 _DEFAULT_RETRIES_MS = (500, 500)
 
 
 @dataclass
 class Habits:
-    """How badly the webhooks behave."""
+    """How reliably webhooks are delivered."""
 
-    repeat: int = 1  # copies sent at once, with one event id
-    shuffle_seconds: float = 0.0  # each is held back for a random while up to this (real time)
-    answer_seconds: float = 2.0  # an answer that takes longer counts as none
+    repeat: int = 1  # copies sent at the same time, with the same event id
+    shuffle_seconds: float = 0.0  # each is delayed by a random time up to this (real time)
+    answer_seconds: float = 2.0  # a response that takes longer counts as none
     retry_speed: float = 1.0  # divides the delays of the retry policy
-    drops: Counter[str] = field(default_factory=Counter)  # how many more of an event type are lost for good
+    drops: Counter[str] = field(default_factory=Counter)  # how many more of an event type are never delivered
 
 
 class Deliveries:
-    """Sends events from threads of its own. `log` has one line for each attempt."""
+    """Sends events from threads of its own. `log` has one entry for each attempt."""
 
     def __init__(self, signing_key: Ed25519PrivateKey, habits: Habits) -> None:
         self._signing_key = signing_key
@@ -45,7 +45,7 @@ class Deliveries:
         self._guard = threading.Lock()
         self._stopped = False
         self.log: list[dict[str, Any]] = []
-        self.unanswered: dict[str, str] = {}  # event ids that nobody has taken yet, with their type
+        self.unanswered: dict[str, str] = {}  # the types of events without a response, by event id
 
     def send(self, url: str, data: dict[str, Any], retries_ms: Sequence[int] | None) -> None:
         delays_seconds = [delay / 1000 / self._habits.retry_speed for delay in retries_ms or _DEFAULT_RETRIES_MS]
@@ -55,11 +55,11 @@ class Deliveries:
                 return
             self.unanswered[data["id"]] = data["event_type"]
         for _ in range(self._habits.repeat):
-            hold_seconds = random.uniform(0, self._habits.shuffle_seconds)  # noqa: S311  # disorder, no secret
+            hold_seconds = random.uniform(0, self._habits.shuffle_seconds)  # noqa: S311  # not a secret
             self._later(hold_seconds, url, data, delays_seconds, 1)
 
     def post(self, url: str, body: bytes, headers: dict[str, str]) -> int | None:
-        """The status that came back, or None where no answer came in time."""
+        """The status of the response, or None if none came in time."""
         parts = urlsplit(url)
         connection = HTTPConnection(parts.hostname or "", parts.port, timeout=self._habits.answer_seconds)
         try:
@@ -71,10 +71,10 @@ class Deliveries:
             connection.close()
 
     def sign(self, body: bytes, timestamp: int | None = None) -> dict[str, str]:
-        """The headers that make `body` Telnyx's, as of now or of another second since the epoch."""
-        moment = str(int(time.time()) if timestamp is None else timestamp)
-        signature = self._signing_key.sign(moment.encode() + b"|" + body)
-        return {"telnyx-signature-ed25519": base64.b64encode(signature).decode(), "telnyx-timestamp": moment}
+        """The signature headers for `body`, as of now or of `timestamp` (seconds since the epoch)."""
+        signed_at = str(int(time.time()) if timestamp is None else timestamp)
+        signature = self._signing_key.sign(signed_at.encode() + b"|" + body)
+        return {"telnyx-signature-ed25519": base64.b64encode(signature).decode(), "telnyx-timestamp": signed_at}
 
     def stop(self) -> None:
         self._stopped = True

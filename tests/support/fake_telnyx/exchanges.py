@@ -1,4 +1,4 @@
-"""The telephone network behind the API: calls, from the dial to the hang-up, in scaled time."""
+"""The telephone network behind the API: simulates calls from the dial to the hang-up, in scaled time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Call:
     hangup_cause: str | None = None
     heard: list[str] = field(default_factory=list)
     command_ids: set[str] = field(default_factory=set)
-    listening: dict[str, Any] | None = None  # the gather that is under way
+    listening: dict[str, Any] | None = None  # the current gather
 
     @property
     def is_live(self) -> bool:
@@ -48,7 +48,7 @@ class Call:
 
 
 class Exchange:
-    """Everything is under one lock; what happens later is run by one thread."""
+    """One lock guards all state. One thread runs what happens later."""
 
     def __init__(self, deliveries: Deliveries, *, speed: float, channels: int | None, speak_events: bool) -> None:
         self.speed = speed
@@ -57,7 +57,7 @@ class Exchange:
         self.least_limit_seconds = 30.0
         self.phones: dict[str, Phone] = dict(DEFAULTS)
         self.calls: dict[str, Call] = {}
-        self.hearings: list[tuple[str, str]] = []  # (who, what), in the order in which they were heard
+        self.hearings: list[tuple[str, str]] = []  # (phone, payload), in the order in which they were heard
         self.max_live = 0
         self.max_live_per_phone = 0
         self.refused_over_channels = 0
@@ -74,7 +74,7 @@ class Exchange:
         self._timers.stop()
 
     def dial(self, body: dict[str, Any]) -> Call | None:
-        """The call, an earlier one if the command id is that of the last minute; None over the channel limit."""
+        """The call. The earlier one for a command id of the last minute. None above the channel limit."""
         with self.guard:
             placed_at, earlier = self._dials.get(body.get("command_id", ""), (0.0, None))
             if earlier is not None and time.monotonic() - placed_at < DEDUPE_SECONDS:
@@ -183,7 +183,7 @@ class Exchange:
             return False
         if command_id:
             call.command_ids.add(command_id)
-        # A gather that this command replaces still ends with the state of its own command.
+        # A gather that this command replaces still ends with the client_state of its own command.
         call.client_state = body.get("client_state", call.client_state)
         return True
 

@@ -1,4 +1,4 @@
-"""Whether a command is one that Telnyx would take: by the SDK's own types, and by the limits that their texts name."""
+"""Checks whether Telnyx would accept a command, by the SDK's types and the limits that its documentation states."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _DISPLAY_NAME = re.compile(r"[0-9A-Za-z \-_~!.+]{1,128}")
 
 
 def find_violations(command: str, body: object) -> list[str]:
-    """What is wrong with the body of `command`, a sentence each; empty if Telnyx would take it."""
+    """What is wrong with the body of `command`. Empty if Telnyx would accept it."""
     if not isinstance(body, dict):
-        return [f"{command}: the body is no object"]
+        return [f"{command}: the body is not an object"]
     found = _compare_with_typeddict(body, COMMANDS[command], command)
     if not found:
         found = [
@@ -41,7 +41,7 @@ def find_violations(command: str, body: object) -> list[str]:
             if name in body and not holds(body[name])
         ]
     if not found and body.get("payload_type") == "ssml" and not _is_ssml(body["payload"]):
-        found = [f"{command}.payload: no SSML"]
+        found = [f"{command}.payload: not SSML"]
     return found
 
 
@@ -86,7 +86,7 @@ _LIMITS: dict[str, Callable[[Any], bool]] = {
 
 @cache
 def _fields(typeddict: Any) -> dict[str, tuple[Any, bool]]:
-    """By the name on the wire: the type, and whether it must be there."""
+    """By the name in JSON: the type, and whether it is required."""
     fields: dict[str, tuple[Any, bool]] = {}
     for name, hint in get_type_hints(typeddict, include_extras=True).items():
         required, wire_name = False, name

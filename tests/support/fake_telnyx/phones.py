@@ -1,4 +1,4 @@
-"""Who picks up, and what they do."""
+"""The kinds of phones, and how each behaves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KEY_SECONDS = 0.5
 
 
 class Phone(StrEnum):
-    PERSON = "person"  # answers, is detected, listens
+    PERSON = "person"  # answers, is detected as a person, listens
     BUSINESS = "business"  # the same, detected as human_business
     BUSY = "busy"
     NO_ANSWER = "no_answer"
@@ -39,7 +39,7 @@ DEFAULTS: dict[str, Phone] = {
     "9906": Phone.PRESSES_1,
 }
 
-# Seconds after the dial, the call's end: (when, hangup_cause, sip_hangup_cause). Without a time: the ring limit.
+# When the call ends: (seconds after the dial, hangup_cause, sip_hangup_cause). None is the ring limit.
 NEVER_ANSWERED: dict[Phone, tuple[float | None, str, str]] = {
     Phone.BUSY: (1.0, "user_busy", "486"),
     Phone.NO_ANSWER: (None, "timeout", "480"),
@@ -47,7 +47,7 @@ NEVER_ANSWERED: dict[Phone, tuple[float | None, str, str]] = {
     Phone.NOT_FOUND: (0.5, "not_found", "404"),
 }
 
-# Seconds after the answer: (when, event type, result).
+# (seconds after the answer, event type, result)
 DETECTION: dict[Phone, list[tuple[float, str, str]]] = {
     Phone.BUSINESS: [(DETECTION_SECONDS, "call.machine.premium.detection.ended", "human_business")],
     Phone.MACHINE: [
@@ -64,7 +64,7 @@ PERSON_DETECTED = [(DETECTION_SECONDS, "call.machine.premium.detection.ended", "
 
 
 def key_pressed(phone: Phone, speeches_heard: int) -> str:
-    """Which key the phone presses after that many speeches; empty for none."""
+    """The key that the phone presses after that many speeches. Empty for none."""
     if phone is Phone.PRESSES_5:
         return "5"
     if phone in (Phone.SILENT, Phone.KEEPS_PRESSING):

@@ -1,4 +1,4 @@
-"""The HTTP side: Telnyx's paths, and those by which a test rules it from another process."""
+"""The HTTP server: Telnyx's paths, and the paths by which a test controls it from another process."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.support.fake_telnyx.exchanges import Call, Exchange
 from tests.support.fake_telnyx.parameters import find_violations
 from tests.support.fake_telnyx.phones import Phone
 
-API_KEY = "KEY-of-the-stand-in"
+API_KEY = "KEY-of-the-fake"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     body: object
     headers: tuple[tuple[str, str], ...] = ()
@@ -32,30 +32,32 @@ class Answer:
 
 @dataclass(frozen=True)
 class Fault:
-    """`kind`: `500`, `429`, `401` (nothing is done), `500_done`, `lost` (done, and the connection closed without an
-    answer), `refused` (closed before anything is done), `garbage`, `empty` (done, and answered with nonsense) or
-    `slow` (done at once, answered after `seconds`).
+    """What goes wrong with a command, by `kind`.
+
+    Not executed: `500`, `429` and `401` (the status), `refused` (the connection is closed). Executed: `500_done` (the
+    response is a 500), `lost` (the connection is closed without a response), `garbage` and `empty` (the response is
+    unusable), `slow` (the response comes after `seconds`).
     """
 
     kind: str
     seconds: float = 0.0
 
 
-def _error(status: int, code: str, title: str, detail: str, *headers: tuple[str, str]) -> Answer:
-    return Answer(status, {"errors": [{"code": code, "title": title, "detail": detail}]}, headers)
+def _error(status: int, code: str, title: str, detail: str, *headers: tuple[str, str]) -> Response:
+    return Response(status, {"errors": [{"code": code, "title": title, "detail": detail}]}, headers)
 
 
-_REFUSALS: dict[str, Answer] = {
+_REFUSALS: dict[str, Response] = {
     "500": _error(500, "10007", "Unexpected error", "An unexpected error occured."),
     "500_done": _error(500, "10007", "Unexpected error", "An unexpected error occured."),
     "429": _error(429, "10011", "Too many requests", "Slow down.", ("Retry-After", "1")),
     "401": _error(401, "10009", "Authentication failed", "The required authentication headers were invalid."),
 }
-_DONE_NEVERTHELESS = frozenset({"500_done", "lost", "garbage", "empty", "slow"})
+_EXECUTED = frozenset({"500_done", "lost", "garbage", "empty", "slow"})
 
 
 class FakeTelnyx:
-    """The stand-in. `webhook_key`: 32 bytes in base64, a random key by default. Listens on loopback only."""
+    """The fake. `webhook_key` is 32 bytes in base64, and random by default. Listens on loopback only."""
 
     def __init__(
         self,
@@ -68,7 +70,7 @@ class FakeTelnyx:
         speak_events: bool = False,
         **habits: Any,
     ) -> None:
-        """`speak_events`: gathers report call.speak.* too, which Telnyx does not promise. For `habits`, see Habits."""
+        """`speak_events` adds call.speak.* to gathers, which Telnyx does not promise. For `habits`, see Habits."""
         seed = base64.b64decode(webhook_key) if webhook_key else None
         signing_key = Ed25519PrivateKey.from_private_bytes(seed) if seed else Ed25519PrivateKey.generate()
         self.public_key = base64.b64encode(signing_key.public_key().public_bytes_raw()).decode()
@@ -113,14 +115,14 @@ class FakeTelnyx:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    # What a test may ask for, here or by POST /_control/<name>.
+    # For tests, here or by POST /_control/<name>.
 
     def fail_next(self, command: str, kind: str, count: int = 1, seconds: float = 0.0) -> None:
-        """Let the next `count` of `command` (dial, gather_using_speak, hangup, status) fail; see Fault for `kind`."""
+        """Let the next `count` of `command` (dial, gather_using_speak, hangup, status) fail. See Fault for `kind`."""
         self._faults.setdefault(command, deque()).extend([Fault(kind, seconds)] * count)
 
     def configure(self, **values: Any) -> None:
-        """Change speed, channels, speak_events, least_limit_seconds, phones or any of Habits while it runs."""
+        """Change speed, channels, speak_events, least_limit_seconds, phones or any field of Habits while it runs."""
         names = {field.name for field in fields(Habits)}
         for name, value in values.items():
             if name == "phones":
@@ -130,10 +132,10 @@ class FakeTelnyx:
             elif name in ("speed", "channels", "speak_events", "least_limit_seconds"):
                 setattr(self.exchange, name, value)
             else:
-                raise ValueError(f"nothing is called {name}")
+                raise ValueError(f"there is no option {name}")
 
     def drop_next(self, event_type: str, count: int = 1) -> None:
-        """Lose the next `count` events of that type for good."""
+        """Never deliver the next `count` events of that type."""
         self.habits.drops[event_type] += count
 
     def hang_up(self, to: str, cause: str = "normal_clearing") -> None:
@@ -143,7 +145,7 @@ class FakeTelnyx:
                 self.exchange.end(call, cause, source="callee")
 
     def state(self) -> dict[str, Any]:
-        """All that has happened, as JSON has it."""
+        """Everything that has happened, as a JSON object."""
         with self.exchange.guard:
             log = list(self.deliveries.log)
             return {
@@ -170,15 +172,15 @@ class FakeTelnyx:
                 "unanswered": dict(self.deliveries.unanswered),
             }
 
-    # What the HTTP server asks for.
+    # For the HTTP server.
 
-    def answer(self, method: str, path: str, api_key: str | None, body: object) -> Answer | None:
-        """The answer to a request; None for a connection that closes without one."""
+    def respond(self, method: str, path: str, api_key: str | None, body: object) -> Response | None:
+        """The response to a request. None closes the connection without a response."""
         parts = [part for part in path.split("?")[0].split("/") if part]
         if parts and parts[0].startswith("_"):
             return self._control(parts, body if isinstance(body, dict) else {})
         command: str
-        perform: Callable[[dict[str, Any]], Answer]
+        perform: Callable[[dict[str, Any]], Response]
         match (method, parts[1:] if parts[:1] == ["v2"] else parts):
             case ("POST", ["calls"]):
                 command, perform = "dial", self._dial
@@ -192,7 +194,7 @@ class FakeTelnyx:
             return _REFUSALS["401"]
         return self._perform(command, perform, body)
 
-    def _perform(self, command: str, perform: Callable[[dict[str, Any]], Answer], body: object) -> Answer | None:
+    def _perform(self, command: str, perform: Callable[[dict[str, Any]], Response], body: object) -> Response | None:
         if command != "status":
             found = find_violations(command, body)
             self.violations.extend(found)
@@ -204,25 +206,25 @@ class FakeTelnyx:
         fault = faults.popleft() if faults else None
         if fault is None:
             return perform(content)
-        answer = perform(content) if fault.kind in _DONE_NEVERTHELESS else None
+        response = perform(content) if fault.kind in _EXECUTED else None
         if fault.kind == "slow":
             time.sleep(fault.seconds)
-            return answer
+            return response
         if fault.kind == "garbage":
-            return Answer(200, "<html>not what you expect</html>")
+            return Response(200, "<html>not what you expect</html>")
         if fault.kind == "empty":
-            return Answer(200, {"data": {}})
+            return Response(200, {"data": {}})
         return _REFUSALS.get(fault.kind)
 
-    def _dial(self, body: dict[str, Any]) -> Answer:
+    def _dial(self, body: dict[str, Any]) -> Response:
         call = self.exchange.dial(body)
         if call is None:
             detail = "User channel limit exceeded D1"
             return _error(403, "D1", "Forbidden", detail)
-        return Answer(200, {"data": {**_ids(call), "is_alive": False, "client_state": call.client_state}})
+        return Response(200, {"data": {**_ids(call), "is_alive": False, "client_state": call.client_state}})
 
-    def _action(self, command: str, call_id: str) -> Callable[[dict[str, Any]], Answer]:
-        def act(body: dict[str, Any]) -> Answer:
+    def _action(self, command: str, call_id: str) -> Callable[[dict[str, Any]], Response]:
+        def act(body: dict[str, Any]) -> Response:
             with self.exchange.guard:
                 call = self.exchange.calls.get(call_id)
                 if call is None or (command != "hangup" and call.answered_at is None and call.is_live):
@@ -233,32 +235,32 @@ class FakeTelnyx:
                     self.exchange.hang_up(call, body)
                 else:
                     self.exchange.speak(call, body, gather=command == "gather_using_speak")
-                return Answer(200, {"data": {"result": "ok"}})
+                return Response(200, {"data": {"result": "ok"}})
 
         return act
 
-    def _status(self, call_id: str) -> Answer:
+    def _status(self, call_id: str) -> Response:
         call = self.exchange.calls.get(call_id)
         if call is None:
             return _error(404, "10005", "Resource not found", "The requested resource could not be found.")
-        return Answer(200, {"data": {**_ids(call), "is_alive": call.is_live, "client_state": call.client_state}})
+        return Response(200, {"data": {**_ids(call), "is_alive": call.is_live, "client_state": call.client_state}})
 
-    def _control(self, parts: list[str], body: dict[str, Any]) -> Answer:
+    def _control(self, parts: list[str], body: dict[str, Any]) -> Response:
         match parts:
             case ["_state"]:
-                return Answer(200, self.state())
+                return Response(200, self.state())
             case ["_requests"]:
-                return Answer(200, list(self.requests))
+                return Response(200, list(self.requests))
             case ["_hearings", since]:
-                return Answer(200, self.exchange.hearings[int(since) :])
+                return Response(200, self.exchange.hearings[int(since) :])
             case ["_control", ("fail_next" | "configure" | "drop_next" | "hang_up") as name]:
                 try:
                     getattr(self, name)(**body)
                 except (TypeError, ValueError) as error:
-                    return Answer(400, {"error": str(error)})
-                return Answer(200, {"done": name})
+                    return Response(400, {"error": str(error)})
+                return Response(200, {"done": name})
             case _:
-                return Answer(404, {"error": "no such control"})
+                return Response(404, {"error": "no such control"})
 
 
 def _ids(call: Call) -> dict[str, str]:
@@ -276,7 +278,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are what this server is for."""
+        """Print nothing: tests kill clients on purpose."""
 
 
 def _handler_for(telnyx: FakeTelnyx) -> type[BaseHTTPRequestHandler]:
@@ -295,7 +297,7 @@ def _handler_for(telnyx: FakeTelnyx) -> type[BaseHTTPRequestHandler]:
         def _respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             raw = self.rfile.read(length)
-            if len(raw) < length:  # its sender died in the middle of a sentence
+            if len(raw) < length:  # the sender died in the middle of its request
                 self.close_connection = True
                 return
             try:
@@ -303,16 +305,16 @@ def _handler_for(telnyx: FakeTelnyx) -> type[BaseHTTPRequestHandler]:
             except ValueError:
                 body = None
             api_key = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
-            answer = telnyx.answer(self.command, self.path, api_key, body)
-            if answer is None:
+            response = telnyx.respond(self.command, self.path, api_key, body)
+            if response is None:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
                 return
-            content = answer.body.encode() if isinstance(answer.body, str) else json.dumps(answer.body).encode()
-            self.send_response(answer.status)
+            content = response.body.encode() if isinstance(response.body, str) else json.dumps(response.body).encode()
+            self.send_response(response.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
-            for name, value in answer.headers:
+            for name, value in response.headers:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)

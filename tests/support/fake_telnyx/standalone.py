@@ -1,4 +1,4 @@
-"""The stand-in as a process of its own, and how to rule it from a test."""
+"""The fake Telnyx as a process of its own, and its control from a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 class StandaloneTelnyx:
-    """Starts `python -m tests.support.telnyx_stub` on a free port; `options` are FakeTelnyx's. Ends it on leaving."""
+    """Starts `python -m tests.support.telnyx_stub` on a free port with FakeTelnyx's `options`. Stops it on exit."""
 
     def __init__(self, **options: Any) -> None:
         seed = secrets.token_bytes(32)
@@ -45,7 +45,7 @@ class StandaloneTelnyx:
             if name == "TELNYX_BASE_URL":
                 self.base_url = value
                 return self
-        raise RuntimeError("the Telnyx stand-in did not start")
+        raise RuntimeError("the fake Telnyx did not start")
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
@@ -56,7 +56,7 @@ class StandaloneTelnyx:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings with which a server talks to this Telnyx; PUBLIC_URL is the server's own to add."""
+        """The settings for a server that uses this fake. The test adds PUBLIC_URL."""
         return {
             "TELEPHONY_PROVIDER": "telnyx",
             "TELNYX_API_KEY": self.api_key,
@@ -67,15 +67,15 @@ class StandaloneTelnyx:
         }
 
     def state(self) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ask("_state", None)
-        return answer
+        state: dict[str, Any] = self._ask("_state", None)
+        return state
 
     def requests(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every command that came, (name, body), oldest first."""
+        """Every command that was received, as (name, body), oldest first."""
         return [(name, body) for name, body in self._ask("_requests", None)]
 
     def hearings(self, since: int) -> list[tuple[str, str]]:
-        """What was heard, (phone, payload), oldest first, without the first `since`."""
+        """What phones heard, as (phone, payload), oldest first, without the first `since`."""
         return [(to, payload) for to, payload in self._ask(f"_hearings/{since}", None)]
 
     def fail_next(self, command: str, kind: str, count: int = 1, seconds: float = 0.0) -> None:
@@ -91,7 +91,7 @@ class StandaloneTelnyx:
         self._ask("_control/hang_up", {"to": to, "cause": cause})
 
     def wait_until(self, holds: Callable[[dict[str, Any]], bool], timeout_seconds: float = 60.0) -> dict[str, Any]:
-        """The first state for which `holds`. Raises TimeoutError, with the state in short, if none comes."""
+        """The first state for which `holds` is true. Raises TimeoutError with a summary of the last state."""
         deadline = time.monotonic() + timeout_seconds
         while not holds(state := self.state()):
             if time.monotonic() > deadline:
@@ -104,5 +104,5 @@ class StandaloneTelnyx:
         url = self.base_url.removesuffix("v2") + path
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, content, {"Content-Type": "application/json"})  # noqa: S310  # our own
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return json.load(response)

@@ -18,7 +18,7 @@ ITALIAN = """
 from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
-    tag="it-IT", voice="AWS.Polly.Bianca-Neural", regions=countries("IT SM VA"), greeting="Buongiorno, {brand}.",
+    tag="it-IT", regions=countries("IT SM VA"), greeting="Buongiorno, {brand}.",
     code_introduction="Il codice è:", repeat_introduction="Ripeto:", hear_again="Per riascoltare, prema uno.",
     goodbye="Arrivederci.", offer="Buongiorno, {brand} chiama con il suo codice. Per ascoltarlo, prema uno.",
 )
@@ -52,18 +52,6 @@ for locale, region in [("it", None), (None, "SM"), (None, "FR")]:
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.tag)
 def test_a_language_claims_only_countries_that_have_phones(language: Language) -> None:
     assert language.regions <= phonenumbers.SUPPORTED_REGIONS
-
-
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.tag)
-def test_a_voice_is_named_as_telnyx_names_it(language: Language) -> None:
-    vendor, _, name = language.voice.partition(".")
-
-    if vendor == "AWS":
-        assert name.startswith("Polly.")
-        assert name.endswith("-Neural")
-    else:
-        assert language.voice == f"Azure.{name}"
-        assert name.startswith(language.tag)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +162,6 @@ def test_a_language_that_breaks_the_rules_is_refused_when_it_loads(wrong: dict[s
 def language_with(phrases: dict[str, str]) -> Language:
     return Language(
         tag="en-XX",
-        voice="AWS.Polly.Joanna-Neural",
         regions=frozenset(),
         greeting=phrases["greeting"],
         code_introduction=phrases["code_introduction"],

@@ -29,8 +29,12 @@ def speak(message: str, code: str = "042915", locale: str | None = None) -> Spee
     return render_code(code, brand="Acme", locale=locale, region=None, message=message)
 
 
+def root_of(speech: Speech) -> ET.Element:
+    return ET.fromstring(f"<speak>{speech.ssml}</speak>")  # noqa: S314 - our own output
+
+
 def heard(speech: Speech) -> str:
-    return "".join(ET.fromstring(speech.ssml).itertext())  # noqa: S314 - our own output
+    return "".join(root_of(speech).itertext())
 
 
 def numbers_in(text: str) -> list[str]:
@@ -121,7 +125,7 @@ def test_markup_in_entities_is_spoken_not_obeyed() -> None:
     speech = speak('&lt;break time="10s"/&gt; {code}')
 
     assert "&amp;lt;break" in speech.ssml
-    assert [element.get("time") for element in ET.fromstring(speech.ssml).iter("break")].count("10s") == 0  # noqa: S314
+    assert [element.get("time") for element in root_of(speech).iter("break")].count("10s") == 0
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def speakable(brand: str) -> str:
 
 def heard(speech: Speech) -> str:
     """The payload's text, as an XML parser sees it."""
-    return "".join(ET.fromstring(speech.ssml).itertext())  # noqa: S314 - our own output
+    return "".join(ET.fromstring(f"<speak>{speech.ssml}</speak>").itertext())  # noqa: S314 - our own output
 
 
 def numbers_in(text: str) -> list[str]:
@@ -88,9 +88,8 @@ def test_the_english_words_are_these() -> None:
         "Hello, this is Let's Talk. Your code is: 0 4 2 9 1 5. Again: 0 4 2 9 1 5. Press one to repeat. Goodbye."
     )
     assert speech.language == "en-US"
-    assert speech.voice == "AWS.Polly.Joanna-Neural"
-    assert speech.ssml.startswith("<speak>")
-    assert speech.ssml.endswith("</speak>")
+    assert speech.ssml.startswith("<s>Hello, ")
+    assert speech.ssml.endswith("Goodbye.</s>")
 
 
 @pytest.mark.parametrize("length", sorted(GROUP_SIZES))
@@ -131,14 +130,6 @@ def test_a_right_to_left_text_shows_the_digits_in_their_order() -> None:
     assert arabic.text.count("\u20660 4 2 9 1 5\u2069") == 2
     assert "\u2066" not in arabic.ssml
     assert "\u2066" not in english.text
-
-
-def test_hindi_digits_are_read_in_hindi_and_azure_gets_its_voice_named() -> None:
-    hindi = ET.fromstring(render_code("042915", brand="Acme", locale="hi", region=None).ssml)  # noqa: S314
-    swahili = render_code("042915", brand="Acme", locale="sw", region=None)
-
-    assert [child.tag for child in hindi] == ["lang"]
-    assert '<voice name="sw-KE-ZuriNeural">' in swahili.ssml
 
 
 @pytest.mark.parametrize("code", ["", "12345", "12345678901", "12 456", "12345a", "٠١٢٣٤٥", "-12345"])

@@ -1,15 +1,14 @@
-"""Arabic, in the standard language of news and banks: the countries that have it as their everyday language.
+"""Modern Standard Arabic, the language of news and banks, for the countries where Arabic is the everyday language.
 
-The Maghreb reads French too, but everybody there understands this. Djibouti, Chad and the Comoros run in French, and
-Somalia and Eritrea speak other languages at home. The sentences avoid verbs that would have to know whether the brand
-is masculine or feminine. The voice is one of Polly's two neural ones, both of the Gulf.
+People in the Maghreb also read French, but everybody there understands this. Djibouti, Chad and the Comoros use French
+officially, and people in Somalia and Eritrea speak other languages at home. The sentences avoid verbs whose form
+depends on whether the brand is masculine or feminine.
 """
 
 from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
     tag="ar-AE",
-    voice="AWS.Polly.Hala-Neural",
     regions=countries("AE BH DZ EG EH IQ JO KW LB LY MA MR OM PS QA SA SD SY TN YE"),
     greeting="مرحبًا، هذه مكالمة من {brand}.",
     code_introduction="رمز التحقق هو:",

@@ -1,14 +1,13 @@
-"""German: Germany, Austria, Liechtenstein, and Switzerland, where two in three speak it first.
+"""German: Germany, Austria, Liechtenstein, and Switzerland, where it is the first language of two people in three.
 
-No sentence ends in the brand: a number before a full stop is read as an ordinal ("Studio 54." as "the 54th").
-Nor is "noch einmal" said before the code: it holds "one".
+No sentence ends with the brand, because a voice reads a number before a full stop as an ordinal ("Studio 54." as "the
+54th"). The phrase "noch einmal" is not used before the code, because it contains the word for "one".
 """
 
 from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
     tag="de-DE",
-    voice="AWS.Polly.Vicki-Neural",
     regions=countries("DE AT CH LI"),
     greeting="Guten Tag, {brand} ruft Sie an.",
     code_introduction="Ihr Code lautet:",

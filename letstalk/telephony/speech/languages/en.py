@@ -1,14 +1,13 @@
-"""English. It claims no country: it is what a phone gets whose country no other language claims.
+"""English. It lists no country: it is the language for phones of every country that no other language lists.
 
-That holds on purpose for Canada (three in four speak it first or best), Uganda and Rwanda (the schools' language).
-"To hear it again" would stand right after the code and sound like a two, so `hear_again` starts with another word.
+That is intended for Canada (three people in four speak it best) and for Uganda and Rwanda (schools teach in it).
+`hear_again` does not start with "To hear it again", because "to" directly after the code would sound like a two.
 """
 
 from letstalk.telephony.speech.languages.base import Language
 
 LANGUAGE = Language(
     tag="en-US",
-    voice="AWS.Polly.Joanna-Neural",
     regions=frozenset(),
     greeting="Hello, this is {brand}.",
     code_introduction="Your code is:",

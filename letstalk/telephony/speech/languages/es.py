@@ -1,13 +1,12 @@
 """Spanish: Spain, Andorra, Latin America, Puerto Rico and Equatorial Guinea.
 
-Lupe's American Spanish is understood in all of them; "presione" too, where Spain itself would rather say "pulse".
+American Spanish is understood in all of them, and so is "presione", although people in Spain would say "pulse".
 """
 
 from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
     tag="es-US",
-    voice="AWS.Polly.Lupe-Neural",
     regions=countries("ES AD AR BO CL CO CR CU DO EC GQ GT HN MX NI PA PE PR PY SV UY VE"),
     greeting="Hola, le llama {brand}.",
     code_introduction="Su código es:",

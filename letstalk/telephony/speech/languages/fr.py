@@ -1,7 +1,7 @@
-"""French: France and its territories, Monaco, Belgium and Luxembourg, and the countries of Africa that run in French.
+"""French: France and its territories, Monaco, Belgium and Luxembourg, Haiti, and the African countries that use French.
 
-Belgium's larger language, Dutch, is not spoken here yet; until it is, French is the official one that is.
-Cameroon is bilingual, with French for four in five. Mauritius reads English but speaks French.
+Belgium gets French because its larger language, Dutch, is not supported yet. Cameroon is bilingual, and four people in
+five use French. Mauritius uses English in writing but French in speech.
 """
 
 from letstalk.telephony.speech.languages.base import Language, countries
@@ -12,7 +12,6 @@ AFRICA_AND_HAITI = countries("BF BI BJ CD CF CG CI CM DJ GA GN HT KM MG ML MU NE
 
 LANGUAGE = Language(
     tag="fr-FR",
-    voice="AWS.Polly.Lea-Neural",
     regions=EUROPE | TERRITORIES | AFRICA_AND_HAITI,
     greeting="Bonjour, ici {brand}.",
     code_introduction="Votre code est :",

@@ -1,13 +1,12 @@
 """Portuguese: Brazil, Portugal, and the countries of Africa and Asia that have it as their official language.
 
-The words are those that Brazil and Portugal share. Macau, where few speak it, gets English.
+The words are common to Brazil and Portugal. Macau gets English, because few people there speak Portuguese.
 """
 
 from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
     tag="pt-BR",
-    voice="AWS.Polly.Camila-Neural",
     regions=countries("BR PT AO CV GW MZ ST TL"),
     greeting="Olá, esta é uma chamada de {brand}.",
     code_introduction="O seu código é:",

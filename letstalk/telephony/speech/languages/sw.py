@@ -1,15 +1,12 @@
-"""Swahili: Kenya and Tanzania. Uganda has it as an official language too, but schools and banks there use English.
+"""Swahili: Kenya and Tanzania.
 
-Polly does not speak it; Azure, which Telnyx offers as well, does.
+It is also an official language of Uganda, but schools and banks there use English.
 """
 
-from letstalk.telephony.speech.languages.base import Language, azure_frame, countries
-
-OPENING, CLOSING = azure_frame("sw-KE", "sw-KE-ZuriNeural")
+from letstalk.telephony.speech.languages.base import Language, countries
 
 LANGUAGE = Language(
     tag="sw-KE",
-    voice="Azure.sw-KE-ZuriNeural",
     regions=countries("KE TZ"),
     greeting="Habari, hii ni simu kutoka {brand}.",
     code_introduction="Msimbo wako ni:",
@@ -17,6 +14,4 @@ LANGUAGE = Language(
     hear_again="Ili kusikia tena, bonyeza moja.",
     goodbye="Kwaheri.",
     offer="Habari, hii ni simu kutoka {brand} yenye msimbo wako. Ili kuusikia, bonyeza moja.",
-    opening=OPENING,
-    closing=CLOSING,
 )

@@ -1,4 +1,4 @@
-"""On PostgreSQL a right code is approved by one look and one change, unless something comes between the two."""
+"""On PostgreSQL a check waits for other transactions that change its verification, and then judges what they left."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def hear_a_code(world: World) -> tuple[str, str]:
 
 
 def check_before(world: World, verification_id: str, code: str, change: Callable[[Connection], object]) -> str:
-    """What becomes of a check that has seen the verification before `change`, and would write after it."""
+    """What becomes of a check that waits for a transaction that makes `change`."""
     with ThreadPoolExecutor(1) as threads:
         with world.db.write() as connection:
             assert lock_verification(connection, verification_id) is not None
             outcome = threads.submit(outcome_of, lambda: world.check(verification_id, code))
-            assert await_who_waits(world.db).startswith("UPDATE verifications")
+            assert await_who_waits(world.db).endswith("FOR NO KEY UPDATE")
             change(connection)
         return outcome.result(MOST_SECONDS)
 
