@@ -82,7 +82,7 @@ def measure_call_delays(plan: Plan) -> Section:
     with (
         new_folder() as folder,
         TimedTelnyx(speed=SPEED) as telnyx,
-        installed(folder, **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
+        installed(folder, {**telnyx.environment, "MAX_CONCURRENT_CALLS": str(CHANNELS)}) as installation,
         serving_installation(installation) as (port, program),
     ):
         numbers = phones("77")

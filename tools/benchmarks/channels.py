@@ -20,7 +20,7 @@ def measure_channels(plan: Plan) -> Section:
     with (
         new_folder() as folder,
         TimedTelnyx(speed=CALL_SECONDS / plan.call_seconds) as telnyx,
-        installed(folder, **telnyx.environment, MAX_CONCURRENT_CALLS=str(CHANNELS)) as installation,
+        installed(folder, {**telnyx.environment, "MAX_CONCURRENT_CALLS": str(CHANNELS)}) as installation,
         serving_installation(installation) as (port, _),
     ):
         numbers = phones("77")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ class Installation:
     """A database with one token. Servers are started with `environment` in `tree`, a checkout of the project."""
 
     folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     tree: Path = ROOT
     environment: dict[str, str] = field(init=False)
     token: str = field(init=False)
@@ -71,9 +71,9 @@ class Installation:
 
 
 @contextmanager
-def installed(folder: Path, *, tree: Path = ROOT, **settings: str) -> Iterator[Installation]:
+def installed(folder: Path, settings: Mapping[str, str] | None = None, *, tree: Path = ROOT) -> Iterator[Installation]:
     """A new installation in `folder`; its connections are closed at the end of the block."""
-    installation = Installation(folder, settings, tree)
+    installation = Installation(folder, settings or {}, tree)
     try:
         yield installation
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def measure_memory_and_start(plan: Plan) -> Section:
             with _installed_in(folder, f"simulator-{number}") as installation:
                 existing.append(_seconds_to_response(installation))
                 new.append(_seconds_to_response(installation, DATABASE_URL=f"sqlite:///{folder}/new-{number}.db"))
-            with _installed_in(folder, f"telnyx-{number}", **telnyx.environment) as installation:
+            with _installed_in(folder, f"telnyx-{number}", telnyx.environment) as installation:
                 with_telnyx.append(_seconds_to_response(installation))
         memory_mib = _peak_with_simulator(folder, plan)
     section = Section(
@@ -55,10 +55,10 @@ def measure_memory_and_start(plan: Plan) -> Section:
 
 
 @contextmanager
-def _installed_in(folder: Path, name: str, **settings: str) -> Iterator[Installation]:
+def _installed_in(folder: Path, name: str, settings: Mapping[str, str] | None = None) -> Iterator[Installation]:
     own = folder / name
     own.mkdir()
-    with installed(own, **settings) as installation:
+    with installed(own, settings) as installation:
         yield installation
 
 
