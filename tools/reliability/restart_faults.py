@@ -51,7 +51,8 @@ def rolling_restart(folder: Path, promise: Promise) -> None:
         took = sorted(stop_seconds.values())
         promise.measured = (
             f"{len(load.asked)} journeys; stops took {took[0]:.1f} to {took[-1]:.1f} s; "
-            f"{sum(record.answers.values())} responses, each request counted once, {len(record.broken)} tries without a response"
+            f"{sum(record.answers.values())} responses, each request counted once, "
+            f"{len(record.broken)} tries without a response"
         )
 
 
