@@ -3,13 +3,17 @@
 PYTEST_FLAGS ?= -n 3 --dist worksteal --durations 15
 VENV_PYTHON := .venv/bin/python
 
+# What takes more than a moment: what needs other programs, starts some, or asks hundreds of generated requests, as
+# tests/support/needs.py marks it.
+NEEDS := postgresql or redis or browser or node or flow or process or generated
+
 # Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.
 PROBE := import sys; assert sys.version_info >= (3, 11); print(sys.prefix, *sys.version_info[:2])
 PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-version-check --require-hashes
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run test reliability bench lint lock clean venv packages dev-packages
+.PHONY: run check test reliability bench lint lock clean venv packages dev-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -19,9 +23,14 @@ run: packages .env
 test: lint
 	$(VENV_PYTHON) -m pytest $(PYTEST_FLAGS) --ignore tests/reliability
 
-## reliability: the harness that kills at random and plays each fault, for half a minute each
+## check: style, format, types and the tests that need no other program, in a minute and a half
+check: lint
+	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -q -m "not ($(NEEDS))" --ignore tests/reliability
+
+## reliability: the harness that kills at random and plays each fault, then every test that judges the clock, alone
 reliability: dev-packages
 	$(VENV_PYTHON) -m pytest tests/reliability
+	$(VENV_PYTHON) -m pytest --time
 
 ## lint: style, format and types
 lint: dev-packages

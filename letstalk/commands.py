@@ -1,15 +1,54 @@
-"""Every command of `flask` that is ours."""
+"""Every command of `flask` that is ours, given the services that it works with."""
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import click
+from flask import current_app
 
-from letstalk.accounts.cli import accounts
-from letstalk.operations.db_cli import db
-from letstalk.operations.doctor_cli import doctor
-from letstalk.operations.keys_cli import keys
-from letstalk.operations.privacy_cli import privacy
-from letstalk.operations.worker_cli import worker
-from letstalk.tokens.cli import tokens
+from letstalk.accounts.cli import make_commands as make_account_commands
+from letstalk.operations.cli import CommandServices
+from letstalk.operations.cli import make_commands as make_operation_commands
+from letstalk.services import Services
+from letstalk.tokens.cli import make_commands as make_token_commands
 
-GROUPS: tuple[click.Command, ...] = (tokens, accounts, db, keys, privacy, worker, doctor)
+
+def _part(name: str) -> Any:
+    """A part of the whole application, by its name in `Flask.extensions`.
+
+    Under `flask` the application is built when a command first asks for a part. Raises ClickException, a line on
+    standard error, where the settings do not allow that.
+    """
+    extensions = current_app.extensions
+    build = extensions.get("letstalk_build")
+    if build is not None and name not in extensions:
+        extensions |= build().extensions
+    return extensions[name]
+
+
+def _services() -> Services:
+    return cast(Services, _part("letstalk"))
+
+
+def _command_services() -> CommandServices:
+    services = _services()
+    return CommandServices(
+        db=_part("letstalk_db"),
+        health=services.health,
+        key_rotation=services.key_rotation,
+        privacy=services.privacy,
+        rotate_signing_keys=services.accounts.access_tokens.rotate_keys,
+        background_work=_part("letstalk_background_work"),
+        metrics_address=_part("letstalk_worker_metrics"),
+    )
+
+
+GROUPS: tuple[click.Command, ...] = (
+    make_token_commands(lambda: _services().tokens),
+    make_account_commands(
+        lambda: _services().accounts,
+        lambda actor, account_id: _services().single_sign_on.identities.unlink(actor, account_id),
+    ),
+    *make_operation_commands(_command_services),
+)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from letstalk.accounts.owner_sessions import SessionService
-from letstalk.accounts.services import People
+from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -15,6 +15,7 @@ from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
+from letstalk.sso.services import SingleSignOn
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
@@ -33,8 +34,9 @@ class Services:
     commands: CommandService
     events: EventService
     sweeps: SweepService
-    sessions: SessionService
-    people: People
+    owner_sessions: OwnerSessionService
+    accounts: Accounts
+    single_sign_on: SingleSignOn
     health: HealthService
     retention: RetentionService
     privacy: PrivacyService

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import socket
-import sys
 import uuid
 from datetime import timedelta
 from functools import partial
@@ -15,8 +14,8 @@ import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
-from letstalk.accounts.owner_sessions import SessionService
-from letstalk.accounts.services import PeopleParts
+from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.services import AccountsDependencies
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -49,9 +48,9 @@ from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.digest_keys import DigestKeys
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
-from letstalk.wiring_accounts import build_carrier_of, build_people_of
+from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
 from letstalk.wiring_http import bind_web, configure
-from letstalk.worker.background_work import Process
+from letstalk.worker.background_work import BackgroundWork
 from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
 from letstalk.worker.pool import SharedQueue, Worker
 from letstalk.worker.topics import Topic
@@ -64,21 +63,33 @@ SLOW_SWEEP_SECONDS = 60.0
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
     """The application, its database migrated, nothing running in the background yet.
 
-    Without `settings` they are read from the environment and `.env`. A wrong one ends the process with one line;
-    under `flask`, whose `keys generate` must work before there are settings, each other command ends with it.
+    Without `settings` they are read from the environment and `.env`. Raises SettingsError where they are wrong, and
+    where they name a database that can't be used now.
     """
-    if settings is not None:
-        return _build_app(settings, clock)
     try:
-        return _build_app(load_settings(), clock)
+        return _build_app(load_settings() if settings is None else settings, clock)
     except OperationalError as error:
         reason = str(error.orig).strip().split("\n")[0]
-        problem = SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}")
+        raise SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}") from error
+
+
+def create_command_app() -> Flask:
+    """The commands of `flask`, in an application that has nothing else.
+
+    The whole application is built when a command first asks for a part of it: `flask keys generate` must work before
+    there are settings. Where that fails, the command ends with one line.
+    """
+    app = Flask("letstalk", root_path=str(PROJECT_ROOT))
+    app.extensions["letstalk_build"] = _build_for_command
+    _add_commands(app)
+    return app
+
+
+def _build_for_command() -> Flask:
+    try:
+        return create_app()
     except SettingsError as error:
-        problem = error
-    if click.get_current_context(silent=True) is not None:
-        return _app_without_settings(problem)
-    sys.exit(str(problem))
+        raise click.ClickException(str(error)) from None
 
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
@@ -143,20 +154,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     dispatch = DispatchService(db, provider, worker, clock, call_policy)
     sends = SendService(db, vault, keys, worker, clock, send_policy)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
-    people = build_people_of(
-        PeopleParts(
-            db,
-            vault,
-            keys,
-            audit,
-            sends,
-            verifications,
-            clock,
-            build_carrier_of(settings),
-            partial(worker.wake, Topic.DELIVER_MAIL),
-        ),
-        settings,
-    )
+    mails = make_mails(settings, db, vault, clock, partial(worker.wake, Topic.DELIVER_MAIL))
+    accounts = make_accounts(AccountsDependencies(db, vault, keys, audit, sends, verifications, clock, mails), settings)
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
@@ -169,14 +168,15 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, telephony.webhooks),
         sweeps=SweepService(db, dispatch, provider, retention, worker, clock, call_policy),
-        sessions=SessionService(
+        owner_sessions=OwnerSessionService(
             db,
             settings.dashboard_password.get_secret_value(),
             clock,
             int(SESSION_LIFETIME.total_seconds()),
             is_open=settings.owner_sign_in,
         ),
-        people=people,
+        accounts=accounts,
+        single_sign_on=make_single_sign_on(settings, db, vault, audit, clock, accounts),
         health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=worker.ping),
         keys=keys,
         retention=retention,
@@ -200,7 +200,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         "letstalk_db": db,
         "letstalk_worker_metrics": settings.worker_metrics,
-        "letstalk_process": Process(db=db, provider=provider, services=services, worker=worker),
+        "letstalk_background_work": BackgroundWork(db=db, worker=worker, provider=provider, usage=usage),
     }
     return services
 
@@ -225,13 +225,13 @@ def _register_handlers(worker: Worker, services: Services) -> None:
     worker.handle(Topic.PUT_BACK, lambda _: dispatch.dispatch())
     worker.handle(Topic.CHANNEL_FREE, lambda _: dispatch.dispatch(is_channel_free=True))
     worker.handle(Topic.DIAL, dispatch.dial)
-    worker.handle(Topic.DELIVER_MAIL, services.people.mails.deliver, priority=-1)
+    worker.handle(Topic.DELIVER_MAIL, services.accounts.mails.deliver, priority=-1)
 
 
 def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -> None:
     worker.every(BEAT_SECONDS, "heartbeat", heartbeat.beat)
     worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
-    worker.every(SWEEP_SECONDS, "mail", services.people.mails.wake_due)
+    worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
 
@@ -239,13 +239,6 @@ def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -
 def _add_commands(app: Flask) -> None:
     for command in GROUPS:
         app.cli.add_command(command)
-
-
-def _app_without_settings(problem: SettingsError) -> Flask:
-    app = Flask("letstalk", root_path=str(PROJECT_ROOT))
-    app.extensions["letstalk_problem"] = problem
-    _add_commands(app)
-    return app
 
 
 def _rates(words: str | None) -> tuple[Any, ...]:

@@ -1,21 +1,40 @@
-"""The part of the composition root that builds what people sign in with, and what carries their mails."""
+"""The part of the composition root about signing in: accounts, single sign-on, mail, and their routes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.headerregistry import Address
 
-from letstalk.accounts.password_rules import PasswordRules
-from letstalk.accounts.services import People, PeopleOptions, PeopleParts, build_people
+from flask import Blueprint
+from flask_openapi3 import APIBlueprint
+
+from letstalk.accounts import api as accounts_api
+from letstalk.accounts import auth_api, link_pages, pages, profile_pages, registration_api, sign_in_pages
+from letstalk.accounts.browser_sessions import BrowserSessions
+from letstalk.accounts.models import Role, SignInProvider
+from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.passwords import PasswordRules
+from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
+from letstalk.audit.service import AuditTrail
 from letstalk.config.settings import Settings, SettingsError
 from letstalk.config.values import is_loopback
-from letstalk.mail.registry import MailOptions, build_carrier
-from letstalk.mail.transport import MailCarrier
-from letstalk.wiring_sso import build_foreign_sign_ins
+from letstalk.core.clock import Clock
+from letstalk.db.crypto import Vault
+from letstalk.db.database import Database
+from letstalk.mail.outbox import MailService
+from letstalk.mail.transports import MailOptions, build_transport
+from letstalk.sso import api as sso_api
+from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
+from letstalk.sso.provider import build_jwt_issuers, build_openid_provider
+from letstalk.sso.service import SingleSignOnOptions
+from letstalk.sso.services import SingleSignOn, TrustedProviders, build_single_sign_on
+
+SSO_PATH = "/api/auth/sso"
 
 
-def build_people_of(parts: PeopleParts, settings: Settings) -> People:
-    """The services about people, as the settings want them. Raises SettingsError where those can't be met."""
-    options = PeopleOptions(
+def make_accounts(given: AccountsDependencies, settings: Settings) -> Accounts:
+    """The services about accounts. Raises SettingsError where nobody could sign in any more."""
+    options = AccountsOptions(
         brand_name=settings.brand_name,
         default_region=settings.default_region,
         owner_may_sign_in=settings.owner_sign_in,
@@ -24,17 +43,18 @@ def build_people_of(parts: PeopleParts, settings: Settings) -> People:
         refresh_token_seconds=settings.refresh_token_seconds,
         registration_is_open=settings.registration == "open",
     )
-    people = build_people(parts, options, build_foreign_sign_ins(settings, parts.clock))
-    if not settings.owner_sign_in and not people.accounts.has_active_admin():
-        raise SettingsError("OWNER_SIGN_IN wants an active admin account before it is off: flask accounts create")
-    return people
+    accounts = build_accounts(given, options)
+    if not settings.owner_sign_in and not accounts.service.has_active_admin():
+        raise SettingsError("OWNER_SIGN_IN=off requires an active admin account: flask accounts create")
+    return accounts
 
 
-def build_carrier_of(settings: Settings) -> MailCarrier | None:
-    """What carries mails; None where nothing does."""
+def make_mails(
+    settings: Settings, db: Database, vault: Vault, clock: Clock, wake: Callable[[str], None]
+) -> MailService:
     password = settings.smtp_password
     name, user, domain = settings.mail_from or ("", "", "")
-    return build_carrier(
+    transport = build_transport(
         MailOptions(
             smtp_host=settings.smtp_host,
             smtp_port=settings.smtp_port,
@@ -45,3 +65,73 @@ def build_carrier_of(settings: Settings) -> MailCarrier | None:
             shows_mails=settings.is_development and is_loopback(settings.host),
         )
     )
+    return MailService(db, vault, transport, clock, wake)
+
+
+def make_single_sign_on(
+    settings: Settings, db: Database, vault: Vault, audit: AuditTrail, clock: Clock, accounts: Accounts
+) -> SingleSignOn:
+    """Raises SettingsError for keys of JWT_ISSUERS that can't be used."""
+    openid, options = None, None
+    if settings.oidc_issuer is not None:
+        secret = settings.oidc_client_secret
+        openid = OpenIdOptions(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id or "",
+            client_secret=None if secret is None else secret.get_secret_value(),
+            scopes=settings.oidc_scopes,
+            redirect_url=f"{settings.public_url}{SSO_PATH}/callback",
+        )
+        options = SingleSignOnOptions(
+            name=settings.oidc_name,
+            # On the host of the callback: the cookie that binds the two belongs to one host.
+            start_url=f"{settings.public_url}{SSO_PATH}/start",
+            sign_up=_sign_up_role(settings.oidc_sign_up),
+        )
+    issuers = [
+        JwtIssuerOptions(each.issuer, each.audience, tuple(each.algorithms), each.jwks_url, each.public_key)
+        for each in settings.jwt_issuers
+    ]
+    try:
+        jwt_issuers = build_jwt_issuers(issuers, clock)
+    except ValueError as error:
+        raise SettingsError(f"JWT_ISSUERS can't be used: {error}") from None
+    providers = TrustedProviders(
+        openid=build_openid_provider(openid, clock),
+        openid_options=options,
+        jwt_issuers=jwt_issuers,
+        jwt_sign_up={each.issuer: _sign_up_role(each.sign_up) for each in settings.jwt_issuers},
+    )
+    return build_single_sign_on(db, vault, audit, clock, accounts, providers)
+
+
+def make_account_apis(
+    accounts: Accounts, single_sign_on: SingleSignOn, browser_sessions: BrowserSessions
+) -> list[APIBlueprint]:
+    return [
+        auth_api.make_blueprint(accounts),
+        sso_api.make_blueprint(single_sign_on, accounts.sign_ins, browser_sessions),
+        registration_api.make_blueprint(accounts),
+        accounts_api.make_blueprint(accounts),
+    ]
+
+
+def make_account_pages(
+    accounts: Accounts,
+    single_sign_on: SingleSignOn,
+    owner_sessions: OwnerSessionService,
+    browser_sessions: BrowserSessions,
+    audit: AuditTrail,
+) -> list[Blueprint]:
+    options = single_sign_on.openid.options
+    provider = None if options is None else SignInProvider(options.name, options.start_url)
+    return [
+        sign_in_pages.make_blueprint(accounts, owner_sessions, browser_sessions, audit, provider),
+        link_pages.make_blueprint(accounts, browser_sessions),
+        pages.make_blueprint(accounts),
+        profile_pages.make_blueprint(accounts, provider),
+    ]
+
+
+def _sign_up_role(sign_up: str) -> Role | None:
+    return None if sign_up == "off" else Role(sign_up)

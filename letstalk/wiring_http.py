@@ -10,25 +10,13 @@ from flask import Flask
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from letstalk.accounts.api import accounts
-from letstalk.accounts.auth_api import auth
 from letstalk.accounts.authenticator import BearerAuthenticator
-from letstalk.accounts.invitation_api import invitations
-from letstalk.accounts.invitation_pages import invitation_pages
-from letstalk.accounts.link_pages import link_pages
-from letstalk.accounts.mail_pages import mail_pages
-from letstalk.accounts.pages import people as people_pages
-from letstalk.accounts.profile_pages import profile
-from letstalk.accounts.registration_api import registrations
-from letstalk.accounts.role_pages import role_pages
-from letstalk.accounts.session_pages import session_pages
-from letstalk.accounts.sign_in_code_pages import sign_in_codes
-from letstalk.accounts.sign_in_pages import sign_in
+from letstalk.accounts.browser_sessions import BrowserSessions
 from letstalk.config.settings import Settings
 from letstalk.http.cors import CrossOrigin
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
-from letstalk.http.extensions import csrf, login_manager
+from letstalk.http.extensions import csrf
 from letstalk.http.guards import Guards
 from letstalk.http.json_bodies import JsonBodies
 from letstalk.http.local_requests import is_loopback
@@ -39,17 +27,12 @@ from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
 from letstalk.services import Services
-from letstalk.sso.api import single_sign_on
 from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
 from letstalk.verifications.fast_path import FastPath
-
-PAGES = (
-    *(sign_in, sign_in_codes, link_pages, mail_pages),
-    *(people_pages, invitation_pages, role_pages, profile, session_pages),
-)
+from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
 
 def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> None:
@@ -74,28 +57,27 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
 
 def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: Settings) -> None:
     """Register every route and wrap the application in its middleware."""
-    authenticator = BearerAuthenticator(services.tokens, services.usage, services.people.access_tokens)
+    authenticator = BearerAuthenticator(services.tokens, services.usage, services.accounts.access_tokens)
     guards = Guards(authenticator)
     init_limits(app, limits)
     init_errors(app, services.audit.record_refusal)
     csrf.init_app(app)
+    accounts, single_sign_on, owner_sessions = services.accounts, services.single_sign_on, services.owner_sessions
+    browser_sessions = BrowserSessions(accounts.sessions, owner_sessions)
     # Without its context processor, which would load the user, and so ask the database, for each page of an error too.
-    login_manager.init_app(app, add_context_processor=False)
+    browser_sessions.login_manager.init_app(app, add_context_processor=False)
     guards.init_app(app)
     for api in (
         verification_api.make_blueprint(services.sends, services.verifications),
         token_api.make_blueprint(services.tokens),
-        auth,
-        single_sign_on,
-        registrations,
-        invitations,
-        accounts,
+        *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health),
         docs,
     ):
         app.register_api(api)
-    for pages in (token_pages.make_blueprint(services.tokens, services.usage), *PAGES):
+    app.register_blueprint(token_pages.make_blueprint(services.tokens, services.usage))
+    for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = write_document(app)
     wsgi_app: Any = app.wsgi_app

@@ -9,7 +9,13 @@ from itertools import islice
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.needs import mark_what_is_needed
 from tests.support.services import LEFT_OUT
+from tests.support.stopwatches import OPTION, leave_to_each_its_own
+from tests.support.surroundings import leave_the_caller_behind
+
+# Before anything else: what a test starts inherits what is left.
+leave_the_caller_behind(os.environ)
 
 pytest_plugins = [
     "tests.support.fixtures.databases",
@@ -18,6 +24,7 @@ pytest_plugins = [
     "tests.support.fixtures.postgresql",
     "tests.support.fixtures.redis",
     "tests.support.fixtures.world",
+    "tests.support.fixtures.within",
 ]
 
 # How long an example takes says more about what else the machine does than about our code.
@@ -29,8 +36,22 @@ WAITING = ("tests/flows/", "tests/benchmarks/", "tests/browser/", "tests/cli/", 
 SHARED = {"service", "quiet_service"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(OPTION, action="store_true", help="run the tests that judge the clock, and those alone")
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
+def pytest_itemcollected(item: pytest.Item) -> None:
+    mark_what_is_needed(item)
+
+
 @pytest.hookimpl(trylast=True)  # after the order was left to chance
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    leave_to_each_its_own(config, items)
+    _let_those_that_wait_begin(items)
+
+
+def _let_those_that_wait_begin(items: list[pytest.Item]) -> None:
     """Give those that wait to all test processes but one, at their beginning: none of them is left for the end, where
     the others would have nothing more to do, and all the while one process keeps the machine busy with the rest.
 

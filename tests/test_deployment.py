@@ -209,7 +209,8 @@ def test_the_image_has_all_that_the_service_needs_and_nothing_else_is_sent_to_it
             image.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, image)
     program = (
-        "import app; c = app.app.test_client(); print([c.get(p).status_code for p in ('/health', '/sign-in', '/docs')])"
+        "import app; client = app.create_app().test_client(); "
+        "print([client.get(path).status_code for path in ('/health', '/sign-in', '/docs')])"
     )
     environment = Installation(tmp_path, {"ENCRYPTION_KEYS": Fernet.generate_key().decode()}).environment
     done = subprocess.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 from flask import Flask
 
 from letstalk.accounts import repository as accounts
-from letstalk.accounts.password_hashing import SCRYPT
+from letstalk.accounts.passwords import SCRYPT
 from letstalk.config.settings import load_settings
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.wiring import create_app
@@ -29,7 +29,7 @@ def quick_app(folder: Path) -> Flask:
 
 
 def cost_of_a_password(app: Flask) -> str:
-    account = services_of(app).people.accounts.create_account(someone())
+    account = services_of(app).accounts.service.create_account(someone())
     with app.extensions["letstalk_db"].read() as connection:
         sealed = accounts.get_password(connection, account.account_id)
     assert sealed

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.apps import ServerProcess
-from tests.support.documents import ROOT, Document, read
+from tests.support.documents import Document
+from tests.support.quick_starts import blocks_for, heard_by, phone_in, quick_start_of_readme, type_into_bash
 from tests.support.services import needed, node_binary
-from tests.support.terminal import Typist, answers_in, heard_by
+from tests.support.terminal import Typist, answers_in
 
 PROMPT = "The code (Enter alone to hear it again): "
 
@@ -29,43 +30,14 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="module")
 def quick_start() -> Document:
-    return read(ROOT / "README.md").section("Quick start")
-
-
-def phone_in(code: str) -> str:
-    found = re.search(r"\+1 202 555 01\d\d", code)
-    assert found is not None
-    return found.group()
-
-
-def type_into_bash(server: ServerProcess, blocks: list[str], folder: Path) -> None:
-    with Typist("bash", folder=folder) as terminal:
-        for block in blocks:
-            terminal.type(block)
-            if "read -r CODE" in block:
-                terminal.wait_for("Code: ")
-                terminal.type(heard_by(server, phone_in("".join(blocks))) + "\n")
-        screen = terminal.leave()
-    made, sent, verified, second, replayed, listed, tokens, revoked, refused = answers_in(screen)
-    assert made["token"].startswith(made["prefix"])
-    assert sent["status"] == "pending"
-    assert verified["verified"] is True
-    assert verified["verification_id"] == sent["verification_id"]
-    assert replayed["verification_id"] == second["verification_id"]
-    assert replayed["replays_remaining"] == second["replays_remaining"] - 1
-    statuses = {entry["verification_id"]: entry["status"] for entry in listed["verifications"]}
-    assert statuses[sent["verification_id"]] == "approved"
-    assert statuses[second["verification_id"]] == "pending"
-    assert made["token_id"] in [entry["token_id"] for entry in tokens["tokens"]]
-    assert revoked == {"message": "Token revoked successfully"}
-    assert refused["error"] == "Invalid or revoked token"
+    return quick_start_of_readme()
 
 
 def run_program(server: ServerProcess, program: str, *command: str | Path, folder: Path) -> None:
     phone = phone_in(program)
     with Typist(*command, folder=folder) as terminal:
         terminal.wait_for(PROMPT)
-        code = heard_by(server, phone)
+        code = heard_by(server.log, phone)
         terminal.type("\n")
         [early] = answers_in(terminal.wait_for(PROMPT))
         assert early["code"] == "replay_too_soon"
@@ -81,18 +53,16 @@ def run_program(server: ServerProcess, program: str, *command: str | Path, folde
 
 
 # Replaying takes the 20 seconds that a person waits too, so the three wait side by side.
-def test_the_quick_start_works_as_typed_in_bash_python_and_javascript(
-    server: ServerProcess, quick_start: Document, tmp_path: Path
-) -> None:
+def test_the_quick_start_works_as_typed_in_bash_python_and_javascript(server: ServerProcess, tmp_path: Path) -> None:
     def typed(language: str) -> list[str]:
-        return [block.replace("127.0.0.1:5000", f"127.0.0.1:{server.port}") for block in quick_start.blocks(language)]
+        return blocks_for(server.port, language)
 
     [python], [javascript] = typed("python"), typed("javascript")
     (tmp_path / "quick_start.py").write_text(python)
     (tmp_path / "quick_start.mjs").write_text(javascript)
     node = node_binary()
     people: list[Callable[[], None]] = [
-        lambda: type_into_bash(server, typed("bash"), tmp_path),
+        lambda: type_into_bash(server.log, typed("bash"), tmp_path),
         lambda: run_program(server, python, sys.executable, "quick_start.py", folder=tmp_path),
     ]
     if node is not None:

@@ -19,8 +19,9 @@ import pytest
 
 from tests.support.apps import PASSWORD, ServerProcess
 from tests.support.documents import ROOT, Document, read
+from tests.support.quick_starts import heard_by
 from tests.support.services import needed, node_binary
-from tests.support.terminal import PATIENCE_SECONDS, Typist, heard_by
+from tests.support.terminal import PATIENCE_SECONDS, Typist
 
 GUIDE = read(ROOT / "docs" / "tokens.md")
 ADDRESS = "http://127.0.0.1:5000"
@@ -170,7 +171,7 @@ def test_every_request_gets_the_documented_response(server: ServerProcess) -> No
         if actual.get("status") == "pending" and "call_id" in actual:
             variables["VERIFICATION_ID"] = actual["verification_id"]
             if actual["phone"] == "+12025550142":
-                variables["CODE"] = heard_by(server, actual["phone"])
+                variables["CODE"] = heard_by(server.log, actual["phone"])
 
 
 def test_every_request_of_the_guide_is_run() -> None:
@@ -241,7 +242,7 @@ def run_client(server: ServerProcess, language: str, *command: str | Path, folde
         terminal.type("0000\n")
         terminal.wait_for("Wrong code. Attempts left: 4")
         terminal.wait_for("Code: ")
-        terminal.type(heard_by(server, phone) + "\n")
+        terminal.type(heard_by(server.log, phone) + "\n")
         screen = terminal.leave()
     assert f"{phone.replace(' ', '')} pending" in screen
     assert screen.endswith("verified\n")

@@ -14,27 +14,73 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from sqlalchemy import Column, Connection, Index, String, Table, Text, insert, select, update
 
-from letstalk.accounts import session_repository as sessions
-from letstalk.accounts import signing_keys as keys
+from letstalk.accounts import account_session_repository
 from letstalk.accounts.models import Account, AccountSession, person_actor
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidToken
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.sealed_values import sealed_as
 from letstalk.observability.logs import get_logger
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("kid", String(36), primary_key=True),
+    # Fernet over the 32 bytes of an Ed25519 private key.
+    Column("private_key_encrypted", Text, nullable=False, info=sealed_as("signing keys")),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("retired_at", UtcDateTime),
+    Index(None, "retired_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeyRow:
+    kid: str
+    private_key_encrypted: str
+    created_at: datetime
+    retired_at: datetime | None
+
+
+def insert_signing_key(connection: Connection, kid: str, private_key_encrypted: str, now: datetime) -> None:
+    connection.execute(
+        insert(signing_keys).values(kid=kid, private_key_encrypted=private_key_encrypted, created_at=now)
+    )
+
+
+def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
+    row = connection.execute(select(signing_keys).where(signing_keys.c.kid == kid)).one_or_none()
+    return None if row is None else SigningKeyRow(*row)
+
+
+def find_current_signing_key(connection: Connection) -> SigningKeyRow | None:
+    """The key that signs: the newest that is not retired."""
+    statement = select(signing_keys).where(signing_keys.c.retired_at.is_(None))
+    row = connection.execute(statement.order_by(signing_keys.c.created_at.desc()).limit(1)).one_or_none()
+    return None if row is None else SigningKeyRow(*row)
+
+
+def retire_signing_keys(connection: Connection, now: datetime) -> int:
+    """Retire the present keys, which then sign no more. Returns how many there were."""
+    present = signing_keys.c.retired_at.is_(None)
+    return connection.execute(update(signing_keys).where(present).values(retired_at=now)).rowcount
+
 
 log = get_logger(__name__)
 
 ALGORITHM = "Ed25519"
 TYPE = "at+jwt"
-# Not this server's address: several with one database are one issuer. Installations differ in their keys.
+# Not the server's address: all servers of one database are one issuer. Installations differ in their keys.
 ISSUER = "letstalk"
 AUDIENCE = "letstalk-api"
-# After a rotation the other servers go on signing with the old key for at most so long.
+# After a rotation the other servers sign with the old key for at most this long.
 REREAD_SECONDS = 30.0
-# How much longer than its last token a retired key is kept: the servers' clocks differ, and see REREAD_SECONDS.
+# How long a retired key is kept after its last token expired: servers' clocks differ, and see REREAD_SECONDS.
 RETIRED_MARGIN = timedelta(minutes=5)
 SEEN_AGAIN_SECONDS = 300
 MAX_LENGTH = 4096
@@ -50,10 +96,10 @@ class _Key:
 
 
 class AccessTokenService:
-    """Makes access tokens and finds out whose they are.
+    """Makes access tokens and authenticates their owners.
 
-    Nobody is remembered: each request reads its session and account, so that an end, a change of role, a disabled
-    account and a new password hold at once on every server. Only keys are kept in memory.
+    Each request reads its session and account, so that the end of a session, a change of role, a disabled account and
+    a new password take effect at once on every server. Only keys are cached.
     """
 
     def __init__(
@@ -75,7 +121,7 @@ class AccessTokenService:
         self.ttl_seconds = ttl_seconds
 
     def sign(self, account: Account, session_id: str, epoch: int) -> str:
-        """A new access token of a session. Not within a transaction: the first one ever writes a key.
+        """A new access token for a session. Do not call it within a transaction: the first call ever writes a key.
 
         Raises LostKey when ENCRYPTION_KEYS no longer opens the key.
         """
@@ -96,14 +142,14 @@ class AccessTokenService:
         return jwt.encode(header, claims, key.private, algorithms=[ALGORITHM])
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """The person whose token it is, with the role and the grants that they have now.
+        """The person whose token it is, with their present role and grants.
 
-        Raises InvalidToken, the same for what is malformed, forged, expired or ended.
+        Raises InvalidToken, whether the token is malformed, forged or expired or its session has ended.
         """
         claims = self._read(presented)
         now = self._clock()
         with self._db.read() as connection:
-            found = sessions.find_live(connection, claims["sid"], now)
+            found = account_session_repository.find_live(connection, claims["sid"], now)
         if found is None:
             raise InvalidToken
         session, account = found
@@ -113,20 +159,20 @@ class AccessTokenService:
         return person_actor(account, session.session_id, address)
 
     def rotate_keys(self) -> str:
-        """A new key for the tokens from now on; those before verify until they expire. Returns its id."""
+        """Sign with a new key from now on. Existing tokens stay valid until they expire. Returns the id of the key."""
         private = Ed25519PrivateKey.generate()
         kid = str(uuid4())
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
             now = self._clock()
-            keys.retire_signing_keys(connection, now)
-            keys.insert_signing_key(connection, kid, self._seal(private), now)
+            retire_signing_keys(connection, now)
+            insert_signing_key(connection, kid, self._seal(private), now)
         self._current = None
         log.info("signing_key_rotated", kid=kid)
         return kid
 
     def retired_before(self) -> datetime:
-        """When a key must have been retired for no token of it to be left."""
+        """No token of a key that was retired before this time is still valid."""
         return self._clock() - timedelta(seconds=self.ttl_seconds) - RETIRED_MARGIN
 
     def _read(self, presented: str) -> dict[str, Any]:
@@ -134,7 +180,7 @@ class AccessTokenService:
             raise InvalidToken
         try:
             token = jwt.decode(presented, self._verifying_key, algorithms=[ALGORITHM])
-        # What else a stranger's text makes the library raise is no reason for another answer.
+        # Whatever error an invalid token causes in the library, the response is the same.
         except (JoseError, ValueError, TypeError, KeyError, RecursionError):
             raise InvalidToken from None
         claims: dict[str, Any] = token.claims
@@ -156,11 +202,11 @@ class AccessTokenService:
         return key.public
 
     def _load(self, kid: object) -> _Key:
-        """A key that another server made. Costs whoever invents key ids one look-up each, as any request does."""
+        """A key that another server made. An invented key id costs one query, as any request does."""
         if not isinstance(kid, str) or not _is_uuid(kid):
             raise InvalidToken
         with self._db.read() as connection:
-            row = keys.find_signing_key(connection, kid)
+            row = find_signing_key(connection, kid)
         if row is None:
             raise InvalidToken
         return self._keep(row)
@@ -171,24 +217,24 @@ class AccessTokenService:
                 return self._keys[self._current[0]]
             reread_at = self._monotonic() + REREAD_SECONDS
             with self._db.read() as connection:
-                row = keys.find_current_signing_key(connection)
+                row = find_current_signing_key(connection)
             key = self._keep(self._make_first() if row is None else row)
             self._current = (key.kid, reread_at)
             return key
 
-    def _make_first(self) -> keys.SigningKeyRow:
+    def _make_first(self) -> SigningKeyRow:
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
-            row = keys.find_current_signing_key(connection)
+            row = find_current_signing_key(connection)
             if row is None:
                 sealed = self._seal(Ed25519PrivateKey.generate())
-                keys.insert_signing_key(connection, str(uuid4()), sealed, self._clock())
-                row = keys.find_current_signing_key(connection)
+                insert_signing_key(connection, str(uuid4()), sealed, self._clock())
+                row = find_current_signing_key(connection)
         if row is None:
-            raise RuntimeError("the signing key that was just made is gone")
+            raise RuntimeError("the new signing key is missing")
         return row
 
-    def _keep(self, row: keys.SigningKeyRow) -> _Key:
+    def _keep(self, row: SigningKeyRow) -> _Key:
         private = Ed25519PrivateKey.from_private_bytes(self._vault.decrypt(row.private_key_encrypted))
         public = OKPKey.import_key(private.public_key(), {"use": "sig"})
         key = _Key(row.kid, OKPKey.import_key(private, {"use": "sig"}), public, row.retired_at)
@@ -201,7 +247,7 @@ class AccessTokenService:
     def _note_seen(self, session: AccountSession, now: datetime) -> None:
         if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
-                sessions.note_seen(connection, session.session_id, now)
+                account_session_repository.note_seen(connection, session.session_id, now)
 
 
 def _is_uuid(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""People's sessions: started, renewed, listed, ended."""
+"""Sessions of accounts: start, renew, list, end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as accounts
-from letstalk.accounts import session_repository as storage
+from letstalk.accounts import account_session_repository, repository
 from letstalk.accounts.access_tokens import SEEN_AGAIN_SECONDS, AccessTokenService
 from letstalk.accounts.models import MAX_USER_AGENT_LENGTH, Account, AccountSession, Device, SessionKind, person_actor
 from letstalk.audit.service import AuditTrail
@@ -28,13 +27,13 @@ log = get_logger(__name__)
 REFRESH_PREFIX = "ltr_"
 SECRET_BYTES = 32
 BROWSER_LIFETIME = timedelta(hours=12)
-# However often it is renewed, a person signs in anew after so long (NIST SP 800-63B-4, section 2.1.3).
+# After this long a person must sign in again, however often the session was renewed (NIST SP 800-63B-4, section 2.1.3).
 LONGEST_LIFE = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session with the one pair of tokens that is good now. They can be shown only here."""
+    """A session with its valid pair of tokens. They can be shown only now, because their hashes are stored."""
 
     account: Account
     session_id: str
@@ -60,86 +59,94 @@ class AccountSessionService:
         self._refresh_ttl = timedelta(seconds=refresh_ttl_seconds)
 
     def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
-        """Sign a person in: `method` says how they have shown who they are, and a second factor is behind them.
+        """Sign in a person who has passed the second factor, if any. `method` is how they proved who they are.
 
         Raises InvalidCredentials for an account that is not active.
         """
         refresh_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
-            account = self._admit(connection, account_id, now)
+            account = self._lock_active_account(connection, account_id, now)
             row = self._new_row(account, device, SessionKind.API, method, now, self._refresh_ttl)
-            storage.insert_session(connection, row, subscriber=subscriber_of(device.address), secret_hash=None)
-            storage.insert_refresh_token(connection, _hash(refresh_token), row.session_id, now, row.expires_at)
+            account_session_repository.insert_session(
+                connection, row, subscriber=subscriber_of(device.address), secret_hash=None
+            )
+            account_session_repository.insert_refresh_token(
+                connection, _hash(refresh_token), row.session_id, now, row.expires_at
+            )
             self._record_start(connection, account, row)
         return self._signed_in(account, row.session_id, row.epoch, refresh_token)
 
     def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
-        """The same for a browser. Returns the value of its cookie: 256 random bits that nobody else knows."""
+        """The same for a browser. Returns the value of its cookie, 256 random bits."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
         with self._db.write() as connection:
             now = self._clock()
-            account = self._admit(connection, account_id, now)
+            account = self._lock_active_account(connection, account_id, now)
             row = self._new_row(account, device, SessionKind.BROWSER, method, now, BROWSER_LIFETIME)
-            storage.insert_session(connection, row, subscriber=subscriber_of(device.address), secret_hash=_hash(secret))
+            account_session_repository.insert_session(
+                connection, row, subscriber=subscriber_of(device.address), secret_hash=_hash(secret)
+            )
             self._record_start(connection, account, row)
         return secret
 
     def find_browser_session(self, secret: str, address: str) -> tuple[Actor, Account] | None:
-        """Whose browser has this cookie; None once the session has ended or expired, or the account is not active."""
+        """Whose cookie it is. None if the session has ended or expired, or the account is not active."""
         now = self._clock()
         with self._db.read() as connection:
-            found = storage.find_live_by_secret(connection, _hash(secret), now)
+            found = account_session_repository.find_live_by_secret(connection, _hash(secret), now)
         if found is None:
             return None
         row, account = found
         if (now - row.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
             with self._db.write() as connection:
-                storage.note_seen(connection, row.session_id, now)
+                account_session_repository.note_seen(connection, row.session_id, now)
         return person_actor(account, row.session_id, address), account
 
     def refresh(self, refresh_token: str, device: Device) -> SignedIn:
-        """A new pair for an unspent refresh token, which is spent with it.
+        """A new pair of tokens for a refresh token, which is spent by this.
 
-        Of many at once with one token, one gets the pair. Using a spent one ends the session, since one of the two who
-        have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken, the same for every reason.
+        Of many concurrent calls with one token, one gets the pair. Using a spent token ends the session, because one
+        of the two who have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken for every reason.
         """
         token_hash = _hash(refresh_token)
         new_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
             renewed = self._renew(connection, token_hash, new_token, now, device)
-        # Raised only now: within the transaction it would take the end of the session back.
+        # Raised after the transaction, which would otherwise undo the end of the session.
         if renewed is None:
             raise InvalidToken
         account, row = renewed
         return self._signed_in(account, row.session_id, row.epoch, new_token)
 
     def renew_tokens(self, session_id: str) -> SignedIn:
-        """A new pair for a live API session, whose refresh tokens are all spent with it. Raises InvalidToken."""
+        """A new pair of tokens for a live API session. Its other refresh tokens are spent. Raises InvalidToken."""
         new_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
-            found = storage.find_live(connection, session_id, now)
+            found = account_session_repository.find_live(connection, session_id, now)
             if found is None:
                 raise InvalidToken
             row, account = found
-            storage.spend_all_refresh_tokens(connection, session_id, now)
-            self._give_refresh_token(connection, row, new_token, now)
+            account_session_repository.spend_all_refresh_tokens(connection, session_id, now)
+            self._add_refresh_token(connection, row, new_token, now)
         return self._signed_in(account, session_id, row.epoch, new_token)
 
     def list_sessions(self, account_id: str) -> list[AccountSession]:
-        """The live ones, the newest first."""
+        """The live sessions of an account, newest first."""
         with self._db.read() as connection:
-            return storage.list_live_sessions(connection, account_id, self._clock())
+            return account_session_repository.list_live_sessions(connection, account_id, self._clock())
 
     def end_session(self, actor: Actor, session_id: str, reason: str = "ended") -> None:
-        """End one of the actor's own sessions. Raises NotFound for one that is over, or somebody else's."""
+        """End one of the actor's own sessions. Raises NotFound for any other session, and for one that has ended."""
         account_id, known_id = actor.account_id, canonical_id(session_id)
         ended: list[str] = []
         if account_id is not None and known_id is not None:
             with self._db.write() as connection:
-                ended = storage.end_sessions(connection, account_id, reason, self._clock(), session_id=known_id)
+                ended = account_session_repository.end_sessions(
+                    connection, account_id, reason, self._clock(), session_id=known_id
+                )
                 self._record_ends(connection, actor, account_id, ended, reason)
         if not ended:
             raise NotFound("There is no such session.")
@@ -147,31 +154,31 @@ class AccountSessionService:
     def end_all_sessions(
         self, account_id: str, actor: Actor | None, *, reason: str = "ended_everywhere", keep: str | None = None
     ) -> int:
-        """End all of a person's sessions but `keep`. Returns how many were live."""
+        """End all sessions of an account except `keep`. Returns how many were live."""
         with self._db.write() as connection:
-            ended = storage.end_sessions(connection, account_id, reason, self._clock(), keep=keep)
+            ended = account_session_repository.end_sessions(connection, account_id, reason, self._clock(), keep=keep)
             self._record_ends(connection, actor, account_id, ended, reason)
         return len(ended)
 
     def end_browser_session(self, secret: str, reason: str = "signed_out") -> bool:
-        """Whether a live session was ended by this very call."""
+        """Returns whether this call ended a live session."""
         found = self.find_browser_session(secret, "")
         if found is None:
             return False
         actor, account = found
         with self._db.write() as connection:
-            ended = storage.end_sessions(
+            ended = account_session_repository.end_sessions(
                 connection, account.account_id, reason, self._clock(), session_id=actor.session_id
             )
             self._record_ends(connection, actor, account.account_id, ended, reason)
         return bool(ended)
 
-    def _admit(self, connection: Connection, account_id: str, now: datetime) -> Account:
-        # Held, so that disabling it at the same moment comes before, or ends this session too.
-        account = accounts.get_account(connection, account_id, hold=True)
+    def _lock_active_account(self, connection: Connection, account_id: str, now: datetime) -> Account:
+        # Locked, so that disabling the account at the same time comes first or ends this session too.
+        account = repository.get_account(connection, account_id, for_update=True)
         if account is None or not account.is_active:
             raise InvalidCredentials
-        accounts.note_sign_in(connection, account_id, now)
+        repository.note_sign_in(connection, account_id, now)
         return account
 
     def _new_row(
@@ -195,26 +202,28 @@ class AccountSessionService:
     def _renew(
         self, connection: Connection, token_hash: bytes, new_token: str, now: datetime, device: Device
     ) -> tuple[Account, AccountSession] | None:
-        found = storage.find_refresh_token(connection, token_hash)
+        found = account_session_repository.find_refresh_token(connection, token_hash)
         if found is None or (found.spent_at is None and found.expires_at <= now):
             return None
-        live = storage.find_live(connection, found.session_id, now)
+        live = account_session_repository.find_live(connection, found.session_id, now)
         if live is None:
             return None
         row, account = live
-        if not storage.spend_refresh_token(connection, token_hash, now):
+        if not account_session_repository.spend_refresh_token(connection, token_hash, now):
             reason = "refresh_token_reused"
-            ended = storage.end_sessions(connection, account.account_id, reason, now, session_id=row.session_id)
+            ended = account_session_repository.end_sessions(
+                connection, account.account_id, reason, now, session_id=row.session_id
+            )
             self._record_ends(connection, None, account.account_id, ended, reason, address=device.address)
             log.warning("refresh_token_reused", account_id=account.account_id, session_id=row.session_id)
             return None
-        self._give_refresh_token(connection, row, new_token, now)
+        self._add_refresh_token(connection, row, new_token, now)
         return account, row
 
-    def _give_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
+    def _add_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
-        storage.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
-        storage.extend_session(connection, row.session_id, now, expires_at)
+        account_session_repository.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
+        account_session_repository.extend_session(connection, row.session_id, now, expires_at)
 
     def _signed_in(self, account: Account, session_id: str, epoch: int, refresh_token: str) -> SignedIn:
         access_token = self._access_tokens.sign(account, session_id, epoch)

@@ -1,25 +1,25 @@
-"""Who is signed in to the dashboard: what a browser's cookie stands for, and how one gets and loses it."""
+"""Who is signed in to the dashboard: what the cookie of a browser refers to, and signing a browser in and out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 from flask import session
-from flask_login import current_user, login_user, logout_user
+from flask_login import LoginManager, current_user, login_user, logout_user
 
+from letstalk.accounts.account_sessions import AccountSessionService
 from letstalk.accounts.models import Account
+from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
-from letstalk.http.container import services
-from letstalk.http.extensions import login_manager
 from letstalk.http.guards import remote_address
 
-# Before the secret of a session that belongs to an account; the built-in owner's have no dot in them.
+# Precedes the secret of an account's session. Session ids of the built-in owner contain no dot.
 ACCOUNT_PREFIX = "p."
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """Who is signed in, as Flask-Login wants to see them: known by what their cookie holds.
+class SignedInUser:
+    """The user as Flask-Login needs it, identified by what the cookie contains.
 
     `actor` and `account` are None for the built-in owner.
     """
@@ -38,39 +38,49 @@ class Person:
         return trusted_actor(ActorKind.OWNER, address) if self.actor is None else replace(self.actor, address=address)
 
 
-def load_person(session_id: str) -> Person | None:
-    """For Flask-Login: who the session belongs to; None when it has ended, whatever the cookie says."""
-    if session_id.startswith(ACCOUNT_PREFIX):
-        secret = session_id.removeprefix(ACCOUNT_PREFIX)
-        found = services().people.sessions.find_browser_session(secret, remote_address())
-        return None if found is None else Person(session_id, *found)
-    return Person(session_id) if services().sessions.is_live(session_id) else None
+class BrowserSessions:
+    """Signs browsers in and out. `login_manager` is Flask-Login's, for the application to use."""
 
+    def __init__(self, accounts: AccountSessionService, owner: OwnerSessionService) -> None:
+        self._accounts = accounts
+        self._owner = owner
+        self.login_manager = LoginManager()
+        self.login_manager.user_loader(self.load)
 
-login_manager.user_loader(load_person)
+    def load(self, session_id: str) -> SignedInUser | None:
+        """Whose session it is. None once the session has ended, whatever the cookie says."""
+        if session_id.startswith(ACCOUNT_PREFIX):
+            secret = session_id.removeprefix(ACCOUNT_PREFIX)
+            found = self._accounts.find_browser_session(secret, remote_address())
+            return None if found is None else SignedInUser(session_id, *found)
+        return SignedInUser(session_id) if self._owner.is_live(session_id) else None
 
+    def sign_in(self, secret: str) -> None:
+        """Sign the browser in to the session of an account that was started with `secret`, and out of any other."""
+        self.sign_out()
+        login_user(SignedInUser(ACCOUNT_PREFIX + secret))
 
-def let_in(secret: str) -> None:
-    """Sign the browser in to the session of an account that was started with `secret`, and out of any other."""
-    leave_session()
-    login_user(Person(ACCOUNT_PREFIX + secret))
+    def sign_in_owner(self, session_id: str) -> None:
+        """The same for a session of the built-in owner."""
+        self.sign_out()
+        login_user(SignedInUser(session_id))
 
+    def sign_out(self) -> None:
+        """End the session in the browser and on the server.
 
-def let_owner_in(session_id: str) -> None:
-    """The same for a session of the built-in owner."""
-    leave_session()
-    login_user(Person(session_id))
+        All that the browser's cookie holds goes, also before a sign-in: a value that somebody planted there must not
+        stay once a person is signed in.
+        """
+        if current_user.is_authenticated:
+            self._end(current_user.session_id)
+        logout_user()
+        session.clear()
 
-
-def leave_session() -> None:
-    """End the session here and on the server.
-
-    The browser's whole session goes, also on the way in: nothing that was planted in it may live on signed in.
-    """
-    if current_user.is_authenticated:
-        _end_session(current_user.session_id)
-    logout_user()
-    session.clear()
+    def _end(self, session_id: str) -> None:
+        if session_id.startswith(ACCOUNT_PREFIX):
+            self._accounts.end_browser_session(session_id.removeprefix(ACCOUNT_PREFIX))
+        else:
+            self._owner.sign_out(session_id)
 
 
 def local_path(target: str | None) -> str | None:
@@ -83,10 +93,3 @@ def local_path(target: str | None) -> str | None:
     if "\\" in target or any(character <= " " or character == "\x7f" for character in target):
         return None
     return target
-
-
-def _end_session(session_id: str) -> None:
-    if session_id.startswith(ACCOUNT_PREFIX):
-        services().people.sessions.end_browser_session(session_id.removeprefix(ACCOUNT_PREFIX))
-    else:
-        services().sessions.sign_out(session_id)

@@ -1,4 +1,4 @@
-"""`flask accounts …`: people, from a shell on the machine."""
+"""`flask accounts …`: accounts, from a shell on the machine."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flask.cli import AppGroup
 
 from letstalk.accounts.models import Account, Role
 from letstalk.accounts.service import AccountChanges, AccountService, NewAccount
-from letstalk.command_context import services
-from letstalk.core.actors import ActorKind, trusted_actor
+from letstalk.accounts.services import Accounts
+from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import LetsTalkError
 
@@ -29,98 +29,98 @@ ROLES = click.Choice([role.value for role in Role])
 
 ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
 
-accounts = AppGroup("accounts", help="People: make, list and disable accounts, give roles and passwords.")
 
-
-@accounts.command("create")
-@click.option("--username", required=True, help="2 to 64 of a-z, 0-9, dot, hyphen and underscore.")
-@click.option("--email", required=True)
-@click.option("--role", type=ROLES, default=Role.VIEWER.value, show_default=True)
-@click.option("--user-ids", default="", metavar="IDS", help="Owners granted, comma-separated. An admin needs none.")
-@click.option("--phone", help="In international form, for a second factor.")
-@click.option("--second-factor", is_flag=True, help="Ask for a code by phone at each sign-in.")
-def create(username: str, email: str, role: str, user_ids: str, phone: str | None, second_factor: bool) -> None:
-    """Make an account, and print its id. The password is asked for, or read from standard input."""
-    with _service() as service:
-        wanted = NewAccount(
-            email=email,
-            username=username,
-            role=role,
-            user_ids=tuple(part.strip() for part in user_ids.split(",") if part.strip()),
-            password=_read_password(),
-            phone=phone,
-            second_factor=second_factor,
-        )
-        click.echo(service.create_account(wanted, ACTOR).account_id)
-
-
-@accounts.command("list")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
-def list_(as_json: bool) -> None:
-    """List people, newest first."""
-    with _service() as service:
-        found = list(_all_accounts(service))
-    if as_json:
-        click.echo(json.dumps([_as_json(account) for account in found], indent=2))
-        return
-    rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(account) for _, show in COLUMNS) for account in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@accounts.command("disable")
-@click.argument("name")
-@click.option("--undo", is_flag=True, help="Let them sign in again.")
-def disable(name: str, undo: bool) -> None:
-    """End all sessions of NAME (username, e-mail address or id), and let them start none."""
-    with _service() as service:
-        account = _find(service, name)
-        changed = service.update_account(ACTOR, account.account_id, AccountChanges(disabled=not undo))
-    click.echo(f"{name} is {changed.state.value}.", err=True)
-
-
-@accounts.command("set-role")
-@click.argument("name")
-@click.argument("role", type=ROLES)
-def set_role(name: str, role: str) -> None:
-    """Give NAME (username, e-mail address or id) a role, from now on."""
-    with _service() as service:
-        service.update_account(ACTOR, _find(service, name).account_id, AccountChanges(role=role))
-    click.echo(f"{name} is {role}.", err=True)
-
-
-@accounts.command("set-password")
-@click.argument("name")
-def set_password(name: str) -> None:
-    """Give NAME (username, e-mail address or id) a new password, which is asked for or read from standard input."""
-    with _service() as service:
-        account = _find(service, name)
-        service.set_password(account.account_id, _read_password(), ACTOR)
-    click.echo(f"{name} has a new password, and every session of theirs has ended.", err=True)
-
-
-@accounts.command("unlink")
-@click.argument("name")
-def unlink(name: str) -> None:
-    """Forget who NAME (username, e-mail address or id) is at the providers of single sign-on: their next sign-in there
-    links them anew, by their verified e-mail address.
+def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[[Actor, str], int]) -> AppGroup:
+    """`accounts` is called when a command runs, not before. `unlink_identities` forgets the identities that an account
+    has at providers of single sign-on, and returns how many there were.
     """
-    with _service() as service:
-        forgotten = services().people.identities.unlink(ACTOR, _find(service, name).account_id)
-    click.echo(f"{name} was linked with {forgotten} identities, and is with none now.", err=True)
+    group = AppGroup("accounts", help="Accounts: create, list and disable them, set roles and passwords.")
 
+    @contextmanager
+    def service_of() -> Iterator[AccountService]:
+        try:
+            yield accounts().service
+        except LetsTalkError as error:
+            raise click.ClickException(error.message) from None
 
-@contextmanager
-def _service() -> Iterator[AccountService]:
-    try:
-        yield services().people.accounts
-    except LetsTalkError as error:
-        raise click.ClickException(error.message) from None
+    @group.command("create")
+    @click.option("--username", required=True, help="2 to 64 of a-z, 0-9, dot, hyphen and underscore.")
+    @click.option("--email", required=True)
+    @click.option("--role", type=ROLES, default=Role.VIEWER.value, show_default=True)
+    @click.option("--user-ids", default="", metavar="IDS", help="Owners granted, comma-separated. An admin needs none.")
+    @click.option("--phone", help="In international format, for a second factor.")
+    @click.option("--second-factor", is_flag=True, help="Ask for a code by phone at each sign-in.")
+    def create(username: str, email: str, role: str, user_ids: str, phone: str | None, second_factor: bool) -> None:
+        """Create an account and print its id. The password is asked for, or read from standard input."""
+        with service_of() as service:
+            wanted = NewAccount(
+                email=email,
+                username=username,
+                role=role,
+                user_ids=tuple(part.strip() for part in user_ids.split(",") if part.strip()),
+                password=_read_password(),
+                phone=phone,
+                second_factor=second_factor,
+            )
+            click.echo(service.create_account(wanted, ACTOR).account_id)
+
+    @group.command("list")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+    def list_(as_json: bool) -> None:
+        """List people, newest first."""
+        with service_of() as service:
+            found = list(_all_accounts(service))
+        if as_json:
+            click.echo(json.dumps([_as_json(account) for account in found], indent=2))
+            return
+        rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(account) for _, show in COLUMNS) for account in found)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+        for row in rows:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    @group.command("disable")
+    @click.argument("name")
+    @click.option("--undo", is_flag=True, help="Allow signing in again.")
+    def disable(name: str, undo: bool) -> None:
+        """End all sessions of NAME (username, e-mail address or id), and prevent new ones."""
+        with service_of() as service:
+            account = _find(service, name)
+            changed = service.update_account(ACTOR, account.account_id, AccountChanges(disabled=not undo))
+        click.echo(f"{name} is {changed.state.value}.", err=True)
+
+    @group.command("set-role")
+    @click.argument("name")
+    @click.argument("role", type=ROLES)
+    def set_role(name: str, role: str) -> None:
+        """Give NAME (username, e-mail address or id) another role."""
+        with service_of() as service:
+            service.update_account(ACTOR, _find(service, name).account_id, AccountChanges(role=role))
+        click.echo(f"{name} is {role}.", err=True)
+
+    @group.command("set-password")
+    @click.argument("name")
+    def set_password(name: str) -> None:
+        """Give NAME (username, e-mail address or id) a new password, asked for or read from standard input."""
+        with service_of() as service:
+            account = _find(service, name)
+            service.set_password(account.account_id, _read_password(), ACTOR)
+        click.echo(f"{name} has a new password, and all their sessions have ended.", err=True)
+
+    @group.command("unlink")
+    @click.argument("name")
+    def unlink(name: str) -> None:
+        """Forget which identities NAME (username, e-mail address or id) has at the providers of single sign-on. The
+        next sign-in there links them again, by the verified e-mail address.
+        """
+        with service_of() as service:
+            forgotten = unlink_identities(ACTOR, _find(service, name).account_id)
+        click.echo(f"{name} was linked with {forgotten} identities, and has none now.", err=True)
+
+    return group
 
 
 def _read_password() -> str:
-    """Never an argument: arguments stand in the shell's history and in every list of processes."""
+    """Never an argument: arguments are kept in the shell's history and shown in the list of processes."""
     if sys.stdin.isatty():
         return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
     return sys.stdin.readline().rstrip("\r\n")
@@ -129,7 +129,7 @@ def _read_password() -> str:
 def _find(service: AccountService, name: str) -> Account:
     found = service.find_by_email(name) or service.find_by_username(name) or service.find(name)
     if found is None:
-        raise click.ClickException(f"Nobody is called {name!r}.")
+        raise click.ClickException(f"There is no account {name!r}.")
     return found
 
 

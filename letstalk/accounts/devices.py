@@ -1,10 +1,15 @@
-"""Devices as a person knows them: what a program calls itself, in two or three words."""
+"""The device that a person signs in from: as a session stores it, and as the pages name it."""
 
 from __future__ import annotations
 
 import re
 
-# The first that fits counts: each browser also claims to be those that came before it.
+from flask import request
+
+from letstalk.accounts.models import Device
+from letstalk.http.guards import remote_address
+
+# The first match counts: each browser also names the browsers before it.
 _PROGRAMS = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -24,12 +29,17 @@ _SYSTEMS = (
     ("Mac OS X", "macOS"),
     ("Linux", "Linux"),
 )
-_LONGEST = 40
-_PRODUCT = re.compile(rf"[^\s/();]{{1,{_LONGEST}}}")  # RFC 9110, section 10.1.5: name/version
+_MAX_NAME_LENGTH = 40
+_PRODUCT = re.compile(rf"[^\s/();]{{1,{_MAX_NAME_LENGTH}}}")  # RFC 9110, section 10.1.5: name/version
+
+
+def current_device() -> Device:
+    """The device that sent the current request."""
+    return Device(remote_address(), request.headers.get("User-Agent", ""))
 
 
 def name_device(user_agent: str) -> str:
-    """`Firefox on Windows`, `curl`; `Unknown device` for a program that does not say what it is."""
+    """`Firefox on Windows`, `curl`; `Unknown device` for a program that does not name itself."""
     if not user_agent.startswith("Mozilla/"):
         product = _PRODUCT.match(user_agent)
         return product[0] if product else "Unknown device"

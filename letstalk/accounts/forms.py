@@ -1,4 +1,4 @@
-"""The dashboard's forms about people: what they offer, and what was filled in."""
+"""The forms about accounts: their choices, and what was filled in."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from letstalk.http.forms import asked_text
 from letstalk.tokens.changes import UNSET
 
 ROLES = (
-    (Role.VIEWER.value, "Sees tokens and verifications of the owners granted."),
-    (Role.DEVELOPER.value, "The same, and makes, changes and revokes tokens, and has phones called."),
-    (Role.ADMIN.value, "Everything, of all owners, and who may sign in."),
+    (Role.VIEWER.value, "Sees the tokens and verifications of the granted owners."),
+    (Role.DEVELOPER.value, "The same, and creates, changes and revokes tokens, and starts calls."),
+    (Role.ADMIN.value, "Everything of all owners, and manages people."),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PersonForm:
-    """What an admin says of somebody, as it was filled in. `user_ids` holds an owner a line."""
+    """The form about a person as an admin filled it in. `user_ids` has one owner per line."""
 
     email: str = ""
     role: str = Role.VIEWER.value
@@ -57,19 +57,19 @@ class PersonForm:
         return NewInvitation(email=self.email, role=self.role, user_ids=self.grants)
 
     def as_changes(self, *, is_own: bool) -> AccountChanges:
-        """Of their own account an admin changes phone and second factor where the present password is asked for."""
+        """Admins change their own phone and second factor on their profile, which asks for the password."""
         return AccountChanges(
             email=self.email,
             role=self.role,
             user_ids=self.grants,
             phone=UNSET if is_own else self.phone or None,
-            # Without a phone it goes by itself.
+            # Without a phone it is removed anyway.
             second_factor=UNSET if is_own or not self.phone else self.second_factor,
         )
 
 
 def factor_changes(account: Account) -> AccountChanges:
-    """What somebody wants changed of their own phone and second factor; UNSET what they left as it was."""
+    """The changes to one's own phone and second factor; UNSET for what stays."""
     phone, second_factor = asked_text("phone"), "second_factor" in request.form
     is_same_phone = phone == (account.phone or "")
     return AccountChanges(

@@ -1,4 +1,4 @@
-"""People whom an admin invites: put on record with their role, and let in once they have chosen name and password."""
+"""Invitations: an admin creates an account with its role, and the person chooses the username and the password."""
 
 from __future__ import annotations
 
@@ -7,19 +7,28 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
-from letstalk.accounts.account_passwords import AccountPasswords
-from letstalk.accounts.changes import NewAccount, differences
-from letstalk.accounts.models import Account, AccountState, Device, Role, check_email, check_grants, check_role
+from letstalk.accounts import repository
+from letstalk.accounts.models import (
+    Account,
+    AccountState,
+    Device,
+    NewAccount,
+    Role,
+    check_email,
+    check_grants,
+    check_role,
+    differences,
+    ensure_admin,
+)
 from letstalk.accounts.one_time_links import LinkService
+from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_ins import SignedIn, SignInService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
-from letstalk.core.errors import InsufficientScope, InvalidLink
-from letstalk.core.scopes import Scope
+from letstalk.core.errors import InvalidLink
 from letstalk.db.database import Database
-from letstalk.mail import templates as letters
+from letstalk.mail import templates
 from letstalk.mail.links import LinkPurpose, write_link
 from letstalk.mail.outbox import MailService
 
@@ -35,7 +44,7 @@ class NewInvitation:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """`link` can be shown only here: of it a hash is kept. `is_mailed` says that it is on its way by mail too."""
+    """`link` can be shown only now, because its hash is stored. `is_mailed` says whether it is also being mailed."""
 
     account: Account
     link: str = field(repr=False)
@@ -72,37 +81,36 @@ class InvitationService:
         self._brand_name = brand_name
 
     def invite(self, actor: Actor, wanted: NewInvitation, base_url: str) -> Invitation:
-        """Put someone on record who may choose a name and a password by the link, within seven days.
+        """Create an account for a person, who may choose a username and a password with the link, within seven days.
 
-        Inviting them again, before they have come, changes role and grants to those given now and ends the link from
-        before. Raises InsufficientScope for who is no admin; InvalidRequest; Conflict `email_taken` for an address
-        whose account was set up already.
+        Inviting a person again who has not accepted replaces role and grants and makes the earlier link invalid. Raises
+        InsufficientScope unless `actor` is an admin; InvalidRequest; Conflict `email_taken` if the account is already
+        set up.
         """
-        if not actor.is_admin:
-            raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+        ensure_admin(actor)
         with self._db.write() as connection:
-            account = self._put_on_record(connection, actor, wanted)
+            account = self._save_invited(connection, actor, wanted)
             made = self._links.make_link(connection, LinkPurpose.INVITATION, account.account_id, actor=actor)
             link = write_link(base_url, LinkPurpose.INVITATION, made.token)
-            letter = letters.invitation_letter(account.email, self._brand_name, link)
-            mail_id = self._mails.send_mail(connection, letter)
+            mail = templates.invitation_email(account.email, self._brand_name, link)
+            mail_id = self._mails.send_mail(connection, mail)
         self._mails.wake(mail_id)
         return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 
     def look_at(self, link: str) -> OpenInvitation:
-        """What the link invites to, which leaves it as it was. Raises InvalidLink."""
+        """What the link invites to. The link is not used up. Raises InvalidLink."""
         with self._db.read() as connection:
             found = self._links.look_at(connection, LinkPurpose.INVITATION, link)
-            account = storage.get_account(connection, found.account_id)
+            account = repository.get_account(connection, found.account_id)
         if account is None or account.state is not AccountState.INVITED:
             raise InvalidLink
         return OpenInvitation(account, found.expires_at)
 
     def accept(self, link: str, username: str, password: str) -> Account:
-        """Use the link up: the account has that name and password from now on and may sign in.
+        """Use up the link: the account gets the username and the password, and can sign in.
 
-        Raises InvalidLink; InvalidRequest, WeakPassword, Unavailable and Conflict `username_taken`, which leave the
-        link as it was.
+        Raises InvalidLink; InvalidRequest, WeakPassword, Unavailable and Conflict `username_taken`, after which the
+        link is still valid.
         """
         account = self.look_at(link).account
         sealed = self._passwords.prepare(password, names=(username, account.email))
@@ -114,23 +122,23 @@ class InvitationService:
             return self._accounts.activate(connection, held.account_id, username=username)
 
     def accept_and_sign_in(self, link: str, username: str, password: str, device: Device) -> SignedIn:
-        """The same, and a session. Raises as `accept`; SecondFactorRequired and what else asking for a code can raise,
-        the account being set up by then: they sign in as everyone does.
+        """The same, and a session. Raises as `accept`. After the account is set up it may raise SecondFactorRequired
+        and the errors of a call; the person then signs in as everyone does.
         """
         account = self.accept(link, username, password)
         self._sign_ins.require_second_factor(account, METHOD)
         return self._sign_ins.start_session(account.account_id, device, METHOD)
 
-    def _put_on_record(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> Account:
-        known = storage.find_by_email(connection, check_email(wanted.email))
+    def _save_invited(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> Account:
+        known = repository.find_by_email(connection, check_email(wanted.email))
         if known is None or known.state is not AccountState.INVITED:
             invited = NewAccount(
                 email=wanted.email, role=wanted.role, user_ids=wanted.user_ids, state=AccountState.INVITED
             )
             return self._accounts.insert_account(connection, invited, actor=actor)
-        held = storage.get_account(connection, known.account_id, hold=True) or known
+        held = repository.get_account(connection, known.account_id, for_update=True) or known
         after = replace(held, role=check_role(wanted.role), user_ids=check_grants(wanted.user_ids))
-        storage.update_account(connection, after)
+        repository.update_account(connection, after)
         self._audit.record(
             connection, actor, "account.invited_again", account_id=held.account_id, detail=differences(held, after)
         )

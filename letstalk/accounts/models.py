@@ -1,19 +1,23 @@
-"""People: their accounts, what their role lets them do, and how they are named."""
+"""Accounts: their data, the rights of a role, the rules for names and addresses, and changes."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import count
+from typing import Any
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
-from letstalk.core.errors import InvalidRequest
+from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
+from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.tokens.changes import UNSET, Unset
 
-# Owner of the calls with which this service asks its own people for a second factor.
+# The owner of the calls that give people their codes when they sign in to this service.
 SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
 
 MIN_USERNAME_LENGTH = 2
@@ -23,7 +27,7 @@ MAX_GRANTS = 100
 MAX_USER_AGENT_LENGTH = 300
 
 _USERNAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{{MIN_USERNAME_LENGTH - 1},{MAX_USERNAME_LENGTH - 1}}}")
-# Loose on purpose: whether an address exists, only a mail to it tells. What could break a header is refused.
+# Loose on purpose: only a mail tells whether an address exists. What could break a header is rejected.
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@<>()\[\],;:\\\"]+\.[^\s@<>()\[\],;:\\\".]+")
 
 
@@ -34,10 +38,10 @@ class Role(StrEnum):
 
 
 class AccountState(StrEnum):
-    INVITED = "invited"  # has a link, and neither name nor password yet
-    UNVERIFIED = "unverified"  # registered, the e-mail address not yet proven
+    INVITED = "invited"  # has a link, and neither username nor password yet
+    UNVERIFIED = "unverified"  # registered, the e-mail address not proven yet
     ACTIVE = "active"  # may sign in
-    DISABLED = "disabled"  # may not, until an admin says otherwise
+    DISABLED = "disabled"  # may not sign in until an admin enables it
 
 
 class SessionKind(StrEnum):
@@ -54,10 +58,10 @@ _SCOPES: dict[Role, frozenset[Scope]] = {
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What is on record of a person, nothing secret in it.
+    """An account, without its secrets.
 
-    `username` is None for one who was invited and has not come yet; `phone` is E.164. `user_ids` are the owners
-    granted, in order; an admin needs none. `second_factor` is the person's own wish, their role may ask for it too.
+    `username` is None until an invited person accepts; `phone` is E.164. `user_ids` are the granted owners, sorted; an
+    admin needs none. `second_factor` is the person's own setting; their role may require one as well.
     """
 
     account_id: str
@@ -79,7 +83,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountSession:
-    """A session as it is listed. `method` is how it was signed in to: password, sso, jwt, invitation…"""
+    """A session without its secrets. `method` is how the person signed in: password, sso, jwt, invitation…"""
 
     session_id: str
     account_id: str
@@ -96,22 +100,30 @@ class AccountSession:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInProvider:
+    """Another service that people can sign in with: what its button says, and the address to send the browser to."""
+
+    name: str
+    start_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
-    """Where someone signs in from: the address of the connection, and what the program calls itself."""
+    """What a person signs in with: the address of the connection, and the name that the program gives itself."""
 
     address: str
     user_agent: str = ""
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
-    """What a role may do, in the words of tokens."""
+    """The scopes that a role has."""
     return _SCOPES[role]
 
 
 def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
-    """The actor that `account` is in one of its sessions.
+    """The actor for `account` in one of its sessions.
 
-    It acts for the only owner granted, an admin for the default one; with several, for none until one is named.
+    It acts for its only granted owner, and an admin for the default owner. With several, a request must name one.
     """
     user_ids = frozenset(account.user_ids)
     user_id = account.user_ids[0] if len(user_ids) == 1 else ""
@@ -126,10 +138,16 @@ def person_actor(account: Account, session_id: str, address: str | None = None) 
     )
 
 
+def ensure_admin(actor: Actor) -> None:
+    """Raises InsufficientScope unless `actor` is an admin."""
+    if not actor.is_admin:
+        raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+
+
 def check_username(username: str) -> str:
     """`username` itself. Raises InvalidRequest unless it is 2 to 64 letters, digits, dots, hyphens and underscores.
 
-    Plain letters only, so that no name looks like another; no @, so that none looks like an e-mail address.
+    ASCII letters only, so that no name looks like another; no @, so that no name looks like an e-mail address.
     """
     if not _USERNAME.fullmatch(username):
         raise InvalidRequest.in_field(
@@ -141,7 +159,7 @@ def check_username(username: str) -> str:
 
 
 def check_email(email: str) -> str:
-    """`email` without spaces around it, otherwise as given. Raises InvalidRequest for what can't be an address."""
+    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address."""
     email = email.strip()
     is_plain = not any(unicodedata.category(character)[0] in "CZ" for character in email)
     if len(email) > MAX_EMAIL_LENGTH or not is_plain or not _EMAIL.fullmatch(email):
@@ -158,7 +176,7 @@ def check_role(name: str) -> Role:
 
 
 def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
-    """`user_ids`, each once, sorted. Raises InvalidRequest for one that can't be, and for more than 100."""
+    """`user_ids` without duplicates, sorted. Raises InvalidRequest for an invalid one and for more than 100."""
     try:
         grants = tuple(sorted({check_owner_id(user_id) for user_id in user_ids}))
     except InvalidRequest as error:
@@ -168,6 +186,112 @@ def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
     return grants
 
 
+def usernames_for(name: str, email: str) -> Iterator[str]:
+    """Usernames for a new account, without end, the best first: `name`, then the one in the address, then with a
+    number.
+    """
+    base = _as_username(name) or _as_username(email.partition("@")[0]) or "person"
+    yield base
+    for number in count(2):
+        ending = f"-{number}"
+        yield base[: MAX_USERNAME_LENGTH - len(ending)] + ending
+
+
+def _as_username(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:MAX_USERNAME_LENGTH]
+    return plain if len(plain) >= MIN_USERNAME_LENGTH else ""
+
+
 def name_key(name: str) -> str:
-    """What a username or an e-mail address is compared by: two that differ in case only are one."""
+    """The key by which usernames and e-mail addresses are compared, regardless of case."""
     return unicodedata.normalize("NFKC", name.strip()).casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """An account to create. With `state` INVITED it needs neither `username` nor `password`."""
+
+    email: str
+    username: str | None = None
+    role: str = Role.VIEWER.value
+    user_ids: tuple[str, ...] = ()
+    password: str | None = None
+    phone: str | None = None
+    second_factor: bool = False
+    state: AccountState = AccountState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChanges:
+    """The changes; UNSET leaves a value as it is. `phone` None removes the phone, and the second factor with it."""
+
+    username: str | Unset = UNSET
+    email: str | Unset = UNSET
+    role: str | Unset = UNSET
+    user_ids: tuple[str, ...] | Unset = UNSET
+    phone: str | Unset | None = UNSET
+    second_factor: bool | Unset = UNSET
+    disabled: bool | Unset = UNSET
+
+    @property
+    def changes_rights(self) -> bool:
+        """Whether it changes what only an admin may change."""
+        return any(value is not UNSET for value in (self.email, self.role, self.user_ids, self.disabled))
+
+    @property
+    def changes_second_factor(self) -> bool:
+        """Whether it changes the phone or the second factor."""
+        return self.phone is not UNSET or self.second_factor is not UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    accounts: tuple[Account, ...]
+    next_cursor: str | None
+
+
+def apply_changes(account: Account, changes: AccountChanges, default_region: str | None) -> Account:
+    """`account` with `changes` made. Raises InvalidRequest, InvalidPhone."""
+    given: dict[str, Any] = {}
+    if not isinstance(changes.username, Unset):
+        given["username"] = check_username(changes.username)
+    if not isinstance(changes.email, Unset):
+        given["email"] = check_email(changes.email)
+    if not isinstance(changes.role, Unset):
+        given["role"] = check_role(changes.role)
+    if not isinstance(changes.user_ids, Unset):
+        given["user_ids"] = check_grants(changes.user_ids)
+    if not isinstance(changes.phone, Unset):
+        given["phone"] = None if changes.phone is None else parse_phone(changes.phone, default_region).e164
+        if changes.phone is None:
+            given["second_factor"] = False
+    if not isinstance(changes.second_factor, Unset):
+        given["second_factor"] = changes.second_factor
+    if not isinstance(changes.disabled, Unset):
+        given["state"] = _state_after(account, changes.disabled)
+    changed = replace(account, **given)
+    if changed.second_factor and changed.phone is None:
+        raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
+    return changed
+
+
+def differences(before: Account, after: Account) -> dict[str, Any]:
+    """What changed, for the audit trail; of a phone only that it changed."""
+    changed: dict[str, Any] = {}
+    for name in ("username", "email", "role", "state", "second_factor"):
+        if getattr(before, name) != getattr(after, name):
+            changed[name] = {"from": getattr(before, name), "to": getattr(after, name)}
+    if before.user_ids != after.user_ids:
+        changed["user_ids"] = {"from": list(before.user_ids), "to": list(after.user_ids)}
+    if before.phone != after.phone:
+        changed["phone_changed"] = True
+    return changed
+
+
+def _state_after(account: Account, disabled: bool) -> AccountState:
+    if disabled:
+        return AccountState.DISABLED
+    if account.state is not AccountState.DISABLED:
+        return account.state
+    return AccountState.INVITED if account.username is None else AccountState.ACTIVE

@@ -1,105 +1,146 @@
-"""The dashboard's page about oneself: name, phone and second factor, password."""
+"""The dashboard's pages about one's own account: username, phone and second factor, password, sessions."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.accounts.auth_api import current_device
+from letstalk.accounts.devices import current_device, name_device
 from letstalk.accounts.forms import factor_changes
-from letstalk.accounts.models import Account
-from letstalk.accounts.password_rules import describe_rules
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import Account, AccountChanges, SignInProvider
+from letstalk.accounts.passwords import describe_rules
+from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
-from letstalk.http.container import people
 from letstalk.http.forms import answer_form, asked_text
 from letstalk.http.guards import current_actor, signed_in_person
 
-profile = Blueprint("profile", __name__)
+METHODS = {
+    "password": "Password",
+    "sso": "Single sign-on",
+    "jwt": "Signed token",
+    "invitation": "Invitation",
+}
 
 
-@profile.get("/dashboard/profile")
-@signed_in_person
-def show() -> ResponseReturnValue:
-    return _page()
+def make_blueprint(accounts: Accounts, provider: SignInProvider | None) -> Blueprint:
+    """`provider` is where people sign in who have no password here."""
+    profile = Blueprint("profile", __name__)
+    profile.add_app_template_filter(name_device)
+    _add_profile(profile, accounts, provider)
+    _add_sessions(profile, accounts)
+    return profile
 
 
-@profile.post("/dashboard/profile/name")
-@signed_in_person
-def change_name() -> ResponseReturnValue:
-    try:
-        _update(AccountChanges(username=asked_text("username")))
-    except LetsTalkError as error:
-        return _page(error, fields=("username",), wanted_name=asked_text("username"))
-    return _say("Your name is changed.")
+def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvider | None) -> None:
+    def own_account() -> Account:
+        actor = current_actor()
+        return accounts.service.get_account(actor, actor.account_id or "")
+
+    def update(changes: AccountChanges, *, is_confirmed: bool = False) -> None:
+        actor = current_actor()
+        accounts.service.update_account(actor, actor.account_id or "", changes, is_confirmed=is_confirmed)
+
+    def confirm_password() -> bool:
+        """Whether the account has a password, which the form then contains. Raises InvalidCredentials."""
+        if not own_account().has_password:
+            return False
+        password = request.form.get("confirm_password", "")
+        accounts.sign_ins.confirm_password(current_actor(), password, current_device())
+        return True
+
+    def render_page(error: LetsTalkError | None = None, **context: Any) -> Response:
+        account = own_account()
+        shown = {
+            "wanted_name": account.username,
+            "wanted_phone": account.phone or "",
+            "wants_code": account.second_factor,
+            "rules": describe_rules(accounts.passwords.rules),
+            "provider": provider,
+            "role_requires": accounts.second_factors.is_required(account) and not account.second_factor,
+        }
+        return answer_form("accounts/profile/profile.html", error, account=account, **{**shown, **context})
+
+    @profile.get("/dashboard/profile")
+    @signed_in_person
+    def show() -> ResponseReturnValue:
+        return render_page()
+
+    @profile.post("/dashboard/profile/name")
+    @signed_in_person
+    def change_name() -> ResponseReturnValue:
+        try:
+            update(AccountChanges(username=asked_text("username")))
+        except LetsTalkError as error:
+            return render_page(error, fields=("username",), wanted_name=asked_text("username"))
+        return _back_with("Your username is changed.")
+
+    @profile.post("/dashboard/profile/phone")
+    @signed_in_person
+    def change_phone() -> ResponseReturnValue:
+        """Requires the present password, if there is one: an unlocked browser must not be enough to take the account
+        over.
+        """
+        changes = factor_changes(own_account())
+        try:
+            is_confirmed = confirm_password() if changes.changes_second_factor else False
+            update(changes, is_confirmed=is_confirmed)
+        except LetsTalkError as error:
+            kept = {"wanted_phone": asked_text("phone"), "wants_code": "second_factor" in request.form}
+            fields = ("phone", "second_factor", "confirm_password")
+            return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
+        return _back_with("Your phone and your second factor are changed.")
+
+    @profile.post("/dashboard/profile/password")
+    @signed_in_person
+    def change_password() -> ResponseReturnValue:
+        """This session continues; all others end."""
+        current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
+        try:
+            accounts.sign_ins.change_password_in_browser(current_actor(), current, new, current_device())
+        except LetsTalkError as error:
+            return render_page(_beside(error, "current_password"), fields=("current_password", "new_password"))
+        return _back_with("Your password is changed. All your other sessions have ended.")
 
 
-@profile.post("/dashboard/profile/phone")
-@signed_in_person
-def change_phone() -> ResponseReturnValue:
-    """With the present password, where there is one: whoever finds the browser open must not take the account over."""
-    changes = factor_changes(_account())
-    try:
-        is_confirmed = _confirm_password() if changes.is_of_factors else False
-        _update(changes, is_confirmed=is_confirmed)
-    except LetsTalkError as error:
-        kept = {"wanted_phone": asked_text("phone"), "wants_code": "second_factor" in request.form}
-        fields = ("phone", "second_factor", "confirm_password")
-        return _page(_beside(error, "confirm_password"), fields=fields, **kept)
-    return _say("Your phone and how you sign in are changed.")
+def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
+    @profile.get("/dashboard/sessions")
+    @signed_in_person
+    def sessions() -> ResponseReturnValue:
+        """The live sessions, newest first."""
+        actor = current_actor()
+        return render_template(
+            "accounts/profile/sessions.html",
+            sessions=accounts.sessions.list_sessions(actor.account_id or ""),
+            current_id=actor.session_id,
+            methods=METHODS,
+        )
 
+    @profile.post("/dashboard/sessions/<uuid:session_id>/end")
+    @signed_in_person
+    def end_session(session_id: object) -> ResponseReturnValue:
+        """Its cookie, or its tokens, stop working at once. Ending the current session signs out."""
+        accounts.sessions.end_session(current_actor(), str(session_id))
+        flash("The session is ended.")
+        return redirect(url_for("profile.sessions"))
 
-@profile.post("/dashboard/profile/password")
-@signed_in_person
-def change_password() -> ResponseReturnValue:
-    """This session goes on; all others end."""
-    current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
-    try:
-        people().sign_ins.change_password_in_browser(current_actor(), current, new, current_device())
-    except LetsTalkError as error:
-        return _page(_beside(error, "current_password"), fields=("current_password", "new_password"))
-    return _say("Your password is changed. All your other sessions have ended.")
-
-
-def _account() -> Account:
-    actor = current_actor()
-    return people().accounts.get_account(actor, actor.account_id or "")
-
-
-def _update(changes: AccountChanges, *, is_confirmed: bool = False) -> None:
-    actor = current_actor()
-    people().accounts.update_account(actor, actor.account_id or "", changes, is_confirmed=is_confirmed)
-
-
-def _confirm_password() -> bool:
-    if not _account().has_password:
-        return False
-    people().sign_ins.confirm_password(current_actor(), request.form.get("confirm_password", ""), current_device())
-    return True
+    @profile.post("/dashboard/sessions/end-others")
+    @signed_in_person
+    def end_other_sessions() -> ResponseReturnValue:
+        actor = current_actor()
+        ended = accounts.sessions.end_all_sessions(actor.account_id or "", actor, reason="ended", keep=actor.session_id)
+        flash(f"Other sessions ended: {ended}.")
+        return redirect(url_for("profile.sessions"))
 
 
 def _beside(error: LetsTalkError, field: str) -> LetsTalkError:
-    """A wrong present password is said beside its field."""
+    """Shows the error of a wrong password beside its field."""
     if isinstance(error, InvalidCredentials):
         error.details = (Detail(field, "That is not your password."),)
     return error
 
 
-def _say(sentence: str) -> ResponseReturnValue:
+def _back_with(sentence: str) -> ResponseReturnValue:
     flash(sentence)
     return redirect(url_for("profile.show"))
-
-
-def _page(error: LetsTalkError | None = None, **context: Any) -> Response:
-    account = _account()
-    shown = {
-        "wanted_name": account.username,
-        "wanted_phone": account.phone or "",
-        "wants_code": account.second_factor,
-        "rules": describe_rules(people().passwords.rules),
-        "single_sign_on": people().single_sign_on.options,
-        "role_asks": people().second_factors.is_required(account) and not account.second_factor,
-    }
-    return answer_form("accounts/profile/profile.html", error, account=account, **{**shown, **context})

@@ -1,23 +1,88 @@
-"""People who make an account for themselves, where the settings let them, and prove their e-mail address."""
+"""What people do by mail without an admin: create an account, prove their e-mail address, replace a lost password."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
-from letstalk.accounts.account_passwords import AccountPasswords
-from letstalk.accounts.changes import NewAccount
-from letstalk.accounts.models import Account, AccountState, check_email, check_username
+from letstalk.accounts import repository
+from letstalk.accounts.models import Account, AccountState, NewAccount, check_email, check_username, usernames_for
 from letstalk.accounts.one_time_links import LinkService
-from letstalk.accounts.password_resets import may_reset
+from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.service import AccountService
 from letstalk.core.errors import Forbidden, InvalidLink
 from letstalk.db.database import Database
-from letstalk.mail import templates as letters
+from letstalk.mail import templates
 from letstalk.mail.links import LinkPurpose, lifetime_seconds, write_link
 from letstalk.mail.models import Mail
-from letstalk.mail.outbox import Errand, MailService
-from letstalk.sso.models import usernames_for
+from letstalk.mail.outbox import DeferredEmail, MailService
+
+
+def may_reset(account: Account) -> bool:
+    """Whether access to the mailbox is enough to choose a new password.
+
+    Not for an account without a password: its person signs in with another service, which may have locked them out.
+    """
+    return account.has_password and account.state in (AccountState.ACTIVE, AccountState.UNVERIFIED)
+
+
+class PasswordResetService:
+    def __init__(
+        self,
+        db: Database,
+        accounts: AccountService,
+        passwords: AccountPasswords,
+        links: LinkService,
+        mails: MailService,
+        *,
+        brand_name: str,
+    ) -> None:
+        self._db = db
+        self._accounts = accounts
+        self._passwords = passwords
+        self._links = links
+        self._mails = mails
+        self._brand_name = brand_name
+        mails.register_writer("reset", self._write_reset)
+
+    def ask(self, email: str, base_url: str) -> None:
+        """Mail a link to the account with `email`, if there is one. The work is the same for every address.
+
+        Raises InvalidRequest, Forbidden `mail_not_set_up`.
+        """
+        details = {"email": check_email(email), "base_url": base_url}
+        ttl_seconds = lifetime_seconds(LinkPurpose.RESET_PASSWORD)
+        with self._db.write() as connection:
+            self._mails.defer_email(connection, "reset", details, ttl_seconds=ttl_seconds)
+
+    def reset(self, link: str, password: str) -> None:
+        """Replace the lost password and end every session. The link also proves the e-mail address.
+
+        Raises InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
+        """
+        with self._db.read() as connection:
+            found = self._links.look_at(connection, LinkPurpose.RESET_PASSWORD, link)
+            account = repository.get_account(connection, found.account_id)
+        if account is None or not may_reset(account):
+            raise InvalidLink
+        # Hashing takes long, and no transaction may wait for it.
+        sealed = self._passwords.prepare(password, account=account, field="new_password")
+        with self._db.write() as connection:
+            held = self._links.use_link(connection, LinkPurpose.RESET_PASSWORD, link)
+            if not may_reset(held):
+                raise InvalidLink
+            self._passwords.store(connection, held.account_id, sealed)
+            if held.state is AccountState.UNVERIFIED:
+                self._accounts.activate(connection, held.account_id)
+
+    def _write_reset(self, connection: Connection, details: DeferredEmail) -> Mail | None:
+        account = repository.find_by_email(connection, details["email"])
+        if account is None or not may_reset(account):
+            return None
+        made = self._links.make_mailed_link(connection, LinkPurpose.RESET_PASSWORD, account.account_id)
+        if made is None:
+            return None
+        link = write_link(details["base_url"], LinkPurpose.RESET_PASSWORD, made.token)
+        return templates.password_reset_email(account.email, self._brand_name, link)
 
 
 class RegistrationService:
@@ -39,62 +104,65 @@ class RegistrationService:
         self._mails = mails
         self._brand_name = brand_name
         self.is_open = is_open
-        mails.learn("registration", self._write_registration)
-        mails.learn("verification", self._write_verification)
+        mails.register_writer("registration", self._write_registration)
+        mails.register_writer("verification", self._write_verification)
 
     def register(self, username: str, email: str, password: str, base_url: str) -> None:
-        """Put someone on record who can sign in once they have opened the link that is mailed to them.
+        """Create an account that can sign in once its person has opened the link in a mail.
 
-        Everything that depends on who is there already happens in the background: an address that somebody has gets
-        a mail that says so, and a name that somebody has is given with a number behind it. So neither can be told from
-        the answer, nor by trying the name or the address again.
+        All that depends on existing accounts is done in the background: an address that has an account gets a mail that
+        says so, and a username that is taken gets a number appended. So neither the response nor another try reveals
+        whether an address or a username exists.
 
         Raises Forbidden `registration_closed`, `mail_not_set_up`; InvalidRequest, WeakPassword, Unavailable.
         """
         if not self.is_open:
-            raise Forbidden("Accounts are made by invitation here. Ask an admin.", code="registration_closed")
-        self._mails.refuse_unless_set_up()
+            raise Forbidden("Accounts are created by invitation only. Ask an admin.", code="registration_closed")
+        self._mails.ensure_set_up()
         username, email = check_username(username), check_email(email)
         sealed = self._passwords.prepare(password, names=(username, email))
-        errand = {"username": username, "email": email, "password_sealed": sealed, "base_url": base_url}
+        details = {"username": username, "email": email, "password_sealed": sealed, "base_url": base_url}
         with self._db.write() as connection:
-            self._mails.leave_errand(connection, "registration", errand)
+            self._mails.defer_email(connection, "registration", details)
 
     def resend_verification(self, email: str, base_url: str) -> None:
-        """Mail another link to whoever registered with `email` and has not proven it. The same for every address.
+        """Mail another link to the person who registered with `email` and has not proven it. The work is the same for
+        every address.
 
         Raises InvalidRequest, Forbidden `mail_not_set_up`.
         """
-        errand = {"email": check_email(email), "base_url": base_url}
+        details = {"email": check_email(email), "base_url": base_url}
         ttl_seconds = lifetime_seconds(LinkPurpose.VERIFY_EMAIL)
         with self._db.write() as connection:
-            self._mails.leave_errand(connection, "verification", errand, ttl_seconds=ttl_seconds)
+            self._mails.defer_email(connection, "verification", details, ttl_seconds=ttl_seconds)
 
     def verify_email(self, link: str) -> Account:
-        """The account whose address the link has proven, which may sign in now. Raises InvalidLink."""
+        """The account whose address the link proves. It can sign in now. Raises InvalidLink."""
         with self._db.write() as connection:
             account = self._links.use_link(connection, LinkPurpose.VERIFY_EMAIL, link)
             if account.state is not AccountState.UNVERIFIED:
                 raise InvalidLink
             return self._accounts.activate(connection, account.account_id)
 
-    def _write_registration(self, connection: Connection, errand: Errand) -> Mail | None:
-        email, base_url = errand["email"], errand["base_url"]
-        known = storage.find_by_email(connection, email)
+    def _write_registration(self, connection: Connection, details: DeferredEmail) -> Mail | None:
+        email, base_url = details["email"], details["base_url"]
+        known = repository.find_by_email(connection, email)
         if known is not None:
             return self._write_to_known(connection, known, base_url)
         name = next(
-            it for it in usernames_for(errand["username"], email) if storage.find_by_username(connection, it) is None
+            it
+            for it in usernames_for(details["username"], email)
+            if repository.find_by_username(connection, it) is None
         )
         wanted = NewAccount(email=email, username=name, state=AccountState.UNVERIFIED)
-        account = self._accounts.insert_account(connection, wanted, errand["password_sealed"])
+        account = self._accounts.insert_account(connection, wanted, details["password_sealed"])
         made = self._links.make_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
         link = write_link(base_url, LinkPurpose.VERIFY_EMAIL, made.token)
-        return letters.verification_letter(account.email, self._brand_name, link)
+        return templates.verification_email(account.email, self._brand_name, link)
 
     def _write_to_known(self, connection: Connection, known: Account, base_url: str) -> Mail | None:
-        """Whoever registers with an address that has an account gets a way to choose its password, and by it to prove
-        the address: whose password was first is not known to be theirs.
+        """A person who registers with the address of an account gets a link to choose its password, which also proves
+        the address: the account may have been registered by somebody else.
         """
         if not may_reset(known):
             return None
@@ -102,14 +170,14 @@ class RegistrationService:
         if made is None:
             return None
         link = write_link(base_url, LinkPurpose.RESET_PASSWORD, made.token)
-        return letters.known_address_letter(known.email, self._brand_name, link)
+        return templates.known_address_email(known.email, self._brand_name, link)
 
-    def _write_verification(self, connection: Connection, errand: Errand) -> Mail | None:
-        account = storage.find_by_email(connection, errand["email"])
+    def _write_verification(self, connection: Connection, details: DeferredEmail) -> Mail | None:
+        account = repository.find_by_email(connection, details["email"])
         if account is None or account.state is not AccountState.UNVERIFIED:
             return None
         made = self._links.make_mailed_link(connection, LinkPurpose.VERIFY_EMAIL, account.account_id)
         if made is None:
             return None
-        link = write_link(errand["base_url"], LinkPurpose.VERIFY_EMAIL, made.token)
-        return letters.verification_letter(account.email, self._brand_name, link)
+        link = write_link(details["base_url"], LinkPurpose.VERIFY_EMAIL, made.token)
+        return templates.verification_email(account.email, self._brand_name, link)

@@ -1,4 +1,4 @@
-"""People, the owners granted to them, and the passwords that they had."""
+"""Accounts, the owners granted to them, and their former passwords."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ accounts = Table(
     metadata,
     Column("account_id", String(36), primary_key=True),
     Column("username", String(64)),
-    # Compared by their keys: folding case can make a text longer.
+    # Compared by their keys. Folding case can make a text longer.
     Column("username_key", String(64)),
     Column("email", String(254), nullable=False),
     Column("email_key", String(1024), nullable=False),
@@ -49,7 +49,7 @@ accounts = Table(
     Column("state", String(20), nullable=False),
     Column("phone", String(16)),
     Column("second_factor", Boolean, nullable=False),
-    # Fernet over the scrypt hash: a copy of the database, without the keys, cannot even try passwords.
+    # Fernet over the scrypt hash: without the keys, a copy of the database cannot be used to guess passwords.
     Column("password_sealed", Text, info=sealed_as("passwords")),
     Column("password_changed_at", UtcDateTime),
     Column("created_at", UtcDateTime, nullable=False),
@@ -100,7 +100,7 @@ _BY_NAME = select(accounts.c.account_id, accounts.c.password_sealed).where(
 
 @dataclass(frozen=True, slots=True)
 class AccountFilter:
-    """Which people a list shows; `search` keeps those with the text in name or address."""
+    """The accounts that a list shows; `search` is a text in the username or the e-mail address."""
 
     role: Role | None = None
     state: AccountState | None = None
@@ -108,7 +108,7 @@ class AccountFilter:
 
 
 def insert_account(connection: Connection, account: Account, password_sealed: str | None) -> None:
-    """With its grants. Raises IntegrityError when the id, the name or the address is taken."""
+    """With its grants. Raises IntegrityError if the id, the username or the address is taken."""
     connection.execute(
         insert(accounts).values(
             account_id=account.account_id,
@@ -122,9 +122,9 @@ def insert_account(connection: Connection, account: Account, password_sealed: st
 
 
 def update_account(connection: Connection, account: Account) -> None:
-    """Write what can change of `account`, its grants among it; neither its password nor when it signed in.
+    """Write what can change of `account` and its grants, but not its password or its last sign-in.
 
-    Raises IntegrityError when the new name or address is taken.
+    Raises IntegrityError if the new username or address is taken.
     """
     connection.execute(
         update(accounts).where(accounts.c.account_id == account.account_id).values(**_changeable(account))
@@ -133,10 +133,10 @@ def update_account(connection: Connection, account: Account) -> None:
     _insert_grants(connection, account.account_id, account.user_ids)
 
 
-def get_account(connection: Connection, account_id: str, *, hold: bool = False) -> Account | None:
-    """With `hold` nobody else changes it until the transaction ends."""
+def get_account(connection: Connection, account_id: str, *, for_update: bool = False) -> Account | None:
+    """With `for_update` no other transaction can change it until this one ends."""
     statement = _ACCOUNT.where(accounts.c.account_id == account_id)
-    return _one(connection, statement.with_for_update() if hold else statement)
+    return _one(connection, statement.with_for_update() if for_update else statement)
 
 
 def find_by_email(connection: Connection, email: str) -> Account | None:
@@ -148,10 +148,10 @@ def find_by_username(connection: Connection, username: str) -> Account | None:
 
 
 def find_password(connection: Connection, name: str) -> Row[Any, Any] | None:
-    """`account_id` and `password_sealed` of whoever has that username or e-mail address.
+    """`account_id` and `password_sealed` of the account with that username or e-mail address.
 
-    A username has no @ and an address has one, so that a name is one person's at most. Raw, because reading more takes
-    time that only a row that exists would cost.
+    A username contains no @ and an address does, so at most one account matches. A row and not an Account, because
+    reading more would take time only where the account exists, which could be measured.
     """
     return connection.execute(_BY_NAME, {"key": name_key(name)}).one_or_none()
 
@@ -165,7 +165,7 @@ def get_password(connection: Connection, account_id: str) -> str | None:
 def list_accounts(
     connection: Connection, wanted: AccountFilter, *, limit: int, before: tuple[datetime, str] | None
 ) -> list[Account]:
-    """At most `limit` people, the newest first, from after the place `before` (created_at, account_id) on."""
+    """At most `limit` accounts, newest first, that come after `before` (created_at, account_id)."""
     query = _ACCOUNT.order_by(accounts.c.created_at.desc(), accounts.c.account_id.desc()).limit(limit)
     if wanted.role is not None:
         query = query.where(accounts.c.role == wanted.role.value)
@@ -176,7 +176,7 @@ def list_accounts(
         query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
         created_at, account_id = before
-        place = tuple_(bindparam("created_before", created_at, UtcDateTime), bindparam("place_id", account_id, String))
+        place = tuple_(bindparam("created_at", created_at, UtcDateTime), bindparam("place_id", account_id, String))
         query = query.where(tuple_(accounts.c.created_at, accounts.c.account_id) < place)
     rows = list(connection.execute(query))
     grants: dict[str, list[str]] = {row.account_id: [] for row in rows}
@@ -186,13 +186,13 @@ def list_accounts(
 
 
 def list_accounts_of_phone(connection: Connection, phone: str) -> list[Account]:
-    """The people whose phone it is, oldest first."""
+    """The accounts with that phone, oldest first."""
     query = _ACCOUNT.where(accounts.c.phone == phone).order_by(accounts.c.created_at)
     return [to_account(row, _grants_of(connection, row.account_id)) for row in connection.execute(query).all()]
 
 
 def forget_phone(connection: Connection, phone: str) -> int:
-    """Take `phone` from every account that has it, and with it the second factor. Returns how many there were."""
+    """Remove `phone` and with it the second factor from every account that has it. Returns how many there were."""
     statement = update(accounts).where(accounts.c.phone == phone).values(phone=None, second_factor=False)
     return connection.execute(statement).rowcount
 
@@ -202,7 +202,7 @@ def has_accounts(connection: Connection) -> bool:
 
 
 def count_active_admins(connection: Connection, *, without: str = "") -> int:
-    """How many people administer this installation, `without` (an account id) left out."""
+    """How many active admins there are, apart from the account `without`."""
     statement = select(func.count()).where(
         accounts.c.role == Role.ADMIN.value,
         accounts.c.state == AccountState.ACTIVE.value,
@@ -217,7 +217,7 @@ def set_password(connection: Connection, account_id: str, password_sealed: str, 
 
 
 def clear_password(connection: Connection, account_id: str) -> None:
-    """Let nobody sign in to the account by a password until a new one is set."""
+    """Remove the password: nobody can sign in with one until a new one is set."""
     values = {"password_sealed": None, "password_changed_at": None}
     connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
 
@@ -227,7 +227,7 @@ def note_sign_in(connection: Connection, account_id: str, now: datetime) -> None
 
 
 def delete_account(connection: Connection, account_id: str) -> bool:
-    """Whether there was one; what hangs on it goes with it."""
+    """Delete the account and all that refers to it. Returns whether it existed."""
     return connection.execute(delete(accounts).where(accounts.c.account_id == account_id)).rowcount == 1
 
 
@@ -240,7 +240,7 @@ def keep_old_password(connection: Connection, entry_id: str, account_id: str, se
 
 
 def list_old_passwords(connection: Connection, account_id: str) -> list[tuple[str, str]]:
-    """(entry id, sealed hash) of the passwords before the present one, the newest first."""
+    """(entry id, sealed hash) of the former passwords, newest first."""
     statement = (
         select(password_history.c.entry_id, password_history.c.password_sealed)
         .where(password_history.c.account_id == account_id)

@@ -1,4 +1,4 @@
-"""What requests and answers about people and their sessions look like."""
+"""Requests and responses about accounts, roles and sessions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from letstalk.accounts.models import (
 )
 from letstalk.accounts.service import AccountPage
 from letstalk.core.clock import iso_utc
-from letstalk.http.schemas import Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
+from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
 from letstalk.verifications.schemas import Phone
 
@@ -30,7 +30,7 @@ SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 
-def _refuse_half_characters(text: str) -> str:
+def _ensure_utf8(text: str) -> str:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -38,8 +38,8 @@ def _refuse_half_characters(text: str) -> str:
     return text
 
 
-# Any character that there is; how long it must be depends on the rules, and only for a new one.
-Password = Annotated[str, AfterValidator(_refuse_half_characters), Field(min_length=1, max_length=1024)]
+# Any characters. The rules for length and content apply to new passwords only.
+Password = Annotated[str, AfterValidator(_ensure_utf8), Field(min_length=1, max_length=1024)]
 Username = Annotated[PlainText, Field(min_length=1, max_length=MAX_USERNAME_LENGTH)]
 Email = Annotated[PlainText, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
 UserIds = Annotated[list[UserId], Field(max_length=MAX_GRANTS)]
@@ -78,66 +78,69 @@ class AccountQuery(PageQuery):
     role: Role | SkipJsonSchema[None] = Field(None, description="Only people with this role.")
     state: AccountState | SkipJsonSchema[None] = Field(None, description="Only accounts in this state.")
     search: PlainText | SkipJsonSchema[None] = Field(
-        None, min_length=1, max_length=200, description="Only people with this text in name or e-mail address."
+        None,
+        min_length=1,
+        max_length=200,
+        description="Only people with this text in the username or the e-mail address.",
     )
 
 
 class AccountPatch(ApiModel):
-    """What to change; what is left out stays. `email`, `role`, `user_ids` and `disabled` are for admins."""
+    """The changes; what is omitted stays. `email`, `role`, `user_ids` and `disabled` are for admins."""
 
     model_config = with_example({"role": "developer", "user_ids": ["acme"]})
 
-    # Made only where nothing was given, which `model_fields_set` tells; the description shows no default.
+    # The defaults are never used: `model_fields_set` tells what was given. A factory keeps them out of the description.
     username: Username = Field(default_factory=str)
     email: Email = Field(default_factory=str)
     role: RoleName = Field(default_factory=lambda: Role.VIEWER)
-    user_ids: UserIds = Field(default_factory=list, description="The owners granted, all of them.")
+    user_ids: UserIds = Field(default_factory=list, description="The granted owners, all of them.")
     disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
-    phone: Phone | None = Field(None, description="Null takes it away, and the second factor with it.")
+    phone: Phone | None = Field(None, description="Null removes it, and the second factor with it.")
     second_factor: bool = Field(
-        default_factory=bool, description="Whether signing in asks for a code by phone. It needs a phone."
+        default_factory=bool, description="Whether signing in requires a code by phone. It requires a phone."
     )
     current_password: Password = Field(
         default_factory=str,
-        description="To change one's own `phone` or `second_factor`, where the account has a password.",
+        description="Required to change one's own `phone` or `second_factor` if the account has a password.",
     )
 
 
-class AccountAnswer(Answer):
-    """All that is known of a person."""
+class AccountResponse(ResponseModel):
+    """An account."""
 
     model_config = with_example(_ACCOUNT)
 
     account_id: Uuid
-    username: str | None = Field(description="Null for one who was invited and has not come yet.")
+    username: str | None = Field(description="Null for a person who was invited and has not accepted yet.")
     email: str
     role: Role
     state: AccountState
     phone: str | None
     second_factor: bool
-    user_ids: list[str] = Field(description="The owners granted. An admin needs none.")
-    created_at: Moment
-    last_signed_in_at: Moment | None
+    user_ids: list[str] = Field(description="The granted owners. An admin needs none.")
+    created_at: Timestamp
+    last_signed_in_at: Timestamp | None
 
     @classmethod
-    def of(cls, account: Account) -> AccountAnswer:
+    def of(cls, account: Account) -> AccountResponse:
         return cls(**account_fields(account))
 
 
-class AccountList(Answer):
+class AccountList(ResponseModel):
     """A page of people, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"accounts": [_ACCOUNT], "next_cursor": None})
 
-    accounts: list[AccountAnswer]
+    accounts: list[AccountResponse]
     next_cursor: str | None
 
     @classmethod
     def of(cls, page: AccountPage) -> AccountList:
-        return cls(accounts=[AccountAnswer.of(account) for account in page.accounts], next_cursor=page.next_cursor)
+        return cls(accounts=[AccountResponse.of(account) for account in page.accounts], next_cursor=page.next_cursor)
 
 
-class DeletionAnswer(Answer):
+class DeletionResponse(ResponseModel):
     """The account is gone, with its sessions and grants."""
 
     model_config = with_example({"message": "Account deleted"})
@@ -146,20 +149,20 @@ class DeletionAnswer(Answer):
 
 
 class RolePath(Query):
-    # Checked by the domain, after the body: here the names stand for the description.
+    # Checked after the body, by the service. The names are listed for the description only.
     role: PlainText = Field(description="The role.", json_schema_extra={"enum": list(Role)})
 
 
 class RolePatch(ApiModel):
-    """What signing in asks of everyone with the role."""
+    """What signing in requires of everyone with the role."""
 
     model_config = with_example({"requires_second_factor": True})
 
     requires_second_factor: bool
 
 
-class RoleAnswer(Answer):
-    """A role, and what signing in asks of everyone who has it."""
+class RoleResponse(ResponseModel):
+    """A role, and what signing in requires of everyone with it."""
 
     model_config = with_example({"role": "admin", "requires_second_factor": True})
 
@@ -167,39 +170,39 @@ class RoleAnswer(Answer):
     requires_second_factor: bool
 
 
-class RoleList(Answer):
+class RoleList(ResponseModel):
     """All roles."""
 
     model_config = with_example({"roles": [{"role": "admin", "requires_second_factor": True}]})
 
-    roles: list[RoleAnswer]
+    roles: list[RoleResponse]
 
     @classmethod
     def of(cls, policies: dict[Role, bool]) -> RoleList:
-        return cls(roles=[RoleAnswer(role=role, requires_second_factor=needs) for role, needs in policies.items()])
+        return cls(roles=[RoleResponse(role=role, requires_second_factor=needs) for role, needs in policies.items()])
 
 
 class SessionPath(Query):
     session_id: UUID = Field(description="The session's id.")
 
 
-class SessionAnswer(Answer):
-    """A session: since when, until when, from where, by which program."""
+class SessionResponse(ResponseModel):
+    """A session: its start and end, its address and its program."""
 
     model_config = with_example(_SESSION)
 
     session_id: Uuid
     kind: SessionKind
-    method: str = Field(description="How it was signed in to: `password`, `sso`, `jwt`, `invitation`…")
-    created_at: Moment
-    last_seen_at: Moment = Field(description="To five minutes.")
-    expires_at: Moment
+    method: str = Field(description="How the person signed in: `password`, `sso`, `jwt`, `invitation`…")
+    created_at: Timestamp
+    last_seen_at: Timestamp = Field(description="Accurate to five minutes.")
+    expires_at: Timestamp
     address: str
     user_agent: str
-    current: bool = Field(description="Whether it is the one that asks.")
+    current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
-    def of(cls, session: AccountSession, current_id: str | None) -> SessionAnswer:
+    def of(cls, session: AccountSession, current_id: str | None) -> SessionResponse:
         return cls(
             session_id=session.session_id,
             kind=session.kind,
@@ -213,33 +216,33 @@ class SessionAnswer(Answer):
         )
 
 
-class SessionList(Answer):
+class SessionList(ResponseModel):
     """One's own live sessions, newest first."""
 
     model_config = with_example({"sessions": [_SESSION]})
 
-    sessions: list[SessionAnswer]
+    sessions: list[SessionResponse]
 
     @classmethod
     def of(cls, sessions: list[AccountSession], current_id: str | None) -> SessionList:
-        return cls(sessions=[SessionAnswer.of(session, current_id) for session in sessions])
+        return cls(sessions=[SessionResponse.of(session, current_id) for session in sessions])
 
 
-class SessionsEnded(Answer):
-    """How many sessions were ended by this call."""
+class SessionsEnded(ResponseModel):
+    """How many sessions this request ended."""
 
     model_config = with_example({"sessions_ended": 1})
 
     sessions_ended: int
 
 
-class MeAnswer(AccountAnswer):
+class MeResponse(AccountResponse):
     """Who is asking: the account, its role and grants, and the session."""
 
     model_config = with_example({"user_id": ACCOUNT_ID, **_ACCOUNT, "session": _SESSION})
 
-    user_id: Uuid = Field(description="The same as `account_id`, named as in the answer to a sign-in.")
-    session: SessionAnswer
+    user_id: Uuid = Field(description="The same as `account_id`, named as in the response to a sign-in.")
+    session: SessionResponse
 
 
 def account_fields(account: Account) -> dict[str, Any]:
@@ -257,5 +260,5 @@ def account_fields(account: Account) -> dict[str, Any]:
     }
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_utc(moment)
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else iso_utc(time)

@@ -1,20 +1,33 @@
-"""A second factor that is ours: who signs in is called, as the people of any app are."""
+"""The second factor: the service calls the phone of the person who signs in, as it calls the people of any app."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NoReturn
 
-from letstalk.accounts import second_factor_repository as storage
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role
-from letstalk.accounts.second_factor_repository import ChallengeRow
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    select,
+    update,
+)
+
+from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin
+from letstalk.accounts.repository import ROLES
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import (
-    InsufficientScope,
     NoPendingVerification,
     NotAuthenticated,
     PhoneRequired,
@@ -22,16 +35,102 @@ from letstalk.core.errors import (
 )
 from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
 from letstalk.observability.logs import mask_phone
 from letstalk.verifications.lookups import Target
 from letstalk.verifications.sends import NewVerification, SendService
 from letstalk.verifications.service import VerificationService
 
+second_factor_challenges = Table(
+    "second_factor_challenges",
+    metadata,
+    Column("challenge_hash", LargeBinary(32), primary_key=True),
+    Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    # No foreign key: verifications are deleted independently.
+    Column("verification_id", String(36), nullable=False),
+    Column("method", String(20), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("used_at", UtcDateTime),
+    CheckConstraint("expires_at > created_at", name="lifetime"),
+    Index(None, "account_id"),
+    Index(None, "expires_at"),
+)
+
+role_policies = Table(
+    "role_policies",
+    metadata,
+    Column("role", String(20), primary_key=True),
+    Column("requires_second_factor", Boolean, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint(ROLES, name="role"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRow:
+    account_id: str
+    verification_id: str
+    method: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def insert_challenge(connection: Connection, challenge_hash: bytes, row: ChallengeRow) -> None:
+    connection.execute(
+        second_factor_challenges.insert().values(
+            challenge_hash=challenge_hash,
+            account_id=row.account_id,
+            verification_id=row.verification_id,
+            method=row.method,
+            created_at=row.created_at,
+            expires_at=row.expires_at,
+        )
+    )
+
+
+def find_open_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
+    """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
+    table = second_factor_challenges.c
+    row = connection.execute(
+        select(table.account_id, table.verification_id, table.method, table.created_at, table.expires_at).where(
+            table.challenge_hash == challenge_hash, table.used_at.is_(None), table.expires_at > now
+        )
+    ).one_or_none()
+    return None if row is None else ChallengeRow(*row)
+
+
+def use_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> bool:
+    """Whether this call used up the challenge."""
+    table = second_factor_challenges
+    unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
+    return connection.execute(update(table).where(unused).values(used_at=now)).rowcount == 1
+
+
+def requires_second_factor(connection: Connection, role: Role) -> bool:
+    statement = select(role_policies.c.requires_second_factor).where(role_policies.c.role == role.value)
+    return bool(connection.execute(statement).scalar_one_or_none())
+
+
+def list_role_policies(connection: Connection) -> dict[Role, bool]:
+    """For every role, whether it requires a second factor."""
+    statement = select(role_policies.c.role, role_policies.c.requires_second_factor)
+    stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
+    return {role: stored.get(role, False) for role in Role}
+
+
+def set_role_policy(connection: Connection, role: Role, *, requires_second_factor: bool, now: datetime) -> None:
+    values = {"requires_second_factor": requires_second_factor, "updated_at": now}
+    statement = insert_into(role_policies, connection.dialect.name).values(role=role.value, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=values))
+
+
 CHALLENGE_SECONDS = 600
 CODE_LENGTH = 6
 CHALLENGE_BYTES = 32
-# Ours, and nobody else's: no token and no person can have this owner.
-OURSELVES = Actor(
+# An owner that no token and no person can have.
+SIGN_IN_SERVICE = Actor(
     kind=ActorKind.SERVICE,
     user_id=SECOND_FACTOR_USER_ID,
     scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY}),
@@ -54,16 +153,16 @@ class SecondFactorService:
         self._clock = clock
 
     def is_required(self, account: Account) -> bool:
-        """Whether the account itself, or its role, asks for a code."""
+        """Whether the account or its role requires a code."""
         if account.second_factor:
             return True
         with self._db.read() as connection:
-            return storage.requires_second_factor(connection, account.role)
+            return requires_second_factor(connection, account.role)
 
     def begin(self, account: Account, method: str) -> NoReturn:
-        """Call the account's phone and let the sign-in by `method` wait for the code.
+        """Call the phone of the account, and let the sign-in by `method` wait for the code.
 
-        Raises SecondFactorRequired always, if not PhoneRequired or what refuses a call: TooManyRequests, Unavailable,
+        Always raises: SecondFactorRequired; PhoneRequired; or the errors of a call: TooManyRequests, Unavailable,
         DestinationBlocked.
         """
         if account.phone is None:
@@ -71,53 +170,52 @@ class SecondFactorService:
         wanted = NewVerification(
             phone=account.phone, message=None, locale=None, code_length=CODE_LENGTH, ttl_seconds=CHALLENGE_SECONDS
         )
-        accepted = self._sends.start_verification(OURSELVES, wanted)
+        accepted = self._sends.start_verification(SIGN_IN_SERVICE, wanted)
         challenge = secrets.token_urlsafe(CHALLENGE_BYTES)
         now = self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, accepted.verification_id, method, now, expires_at)
         with self._db.write() as connection:
-            storage.insert_challenge(connection, _hash(challenge), row)
+            insert_challenge(connection, _hash(challenge), row)
             detail = {"method": method, "verification_id": accepted.verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
 
     def finish(self, challenge: str, code: str) -> tuple[str, str]:
-        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for one
-        that is unknown, over or expired; InvalidCode; Gone.
+        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for a
+        challenge that is unknown, used or expired; InvalidCode; Gone.
         """
         challenge_hash = _hash(challenge)
         with self._db.read() as connection:
-            row = storage.find_open_challenge(connection, challenge_hash, self._clock())
+            row = find_open_challenge(connection, challenge_hash, self._clock())
         if row is None:
-            raise _over()
+            raise _challenge_is_over()
         try:
-            self._verifications.check_code(OURSELVES, Target(None, row.verification_id), code)
+            self._verifications.check_code(SIGN_IN_SERVICE, Target(None, row.verification_id), code)
         except NoPendingVerification:
-            raise _over() from None
+            raise _challenge_is_over() from None
         with self._db.write() as connection:
-            is_first = storage.use_challenge(connection, challenge_hash, self._clock())
+            is_first = use_challenge(connection, challenge_hash, self._clock())
         if not is_first:
-            raise _over()
+            raise _challenge_is_over()
         return row.account_id, row.method
 
     def list_policies(self) -> dict[Role, bool]:
-        """For every role whether it asks for a second factor."""
+        """For every role, whether it requires a second factor."""
         with self._db.read() as connection:
-            return storage.list_role_policies(connection)
+            return list_role_policies(connection)
 
     def set_policy(self, actor: Actor, role: Role, *, requires_second_factor: bool) -> None:
-        """Raises InsufficientScope for who is no admin."""
-        if not actor.is_admin:
-            raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+        """Raises InsufficientScope unless `actor` is an admin."""
+        ensure_admin(actor)
         with self._db.write() as connection:
-            storage.set_role_policy(connection, role, requires_second_factor=requires_second_factor, now=self._clock())
+            set_role_policy(connection, role, requires_second_factor=requires_second_factor, now=self._clock())
             detail = {"role": role.value, "requires_second_factor": requires_second_factor}
             self._audit.record(connection, actor, "role_policy.set", detail=detail)
 
 
-def _over() -> NotAuthenticated:
-    return NotAuthenticated("This sign-in is over. Start it again.", code="invalid_challenge")
+def _challenge_is_over() -> NotAuthenticated:
+    return NotAuthenticated("This sign-in is over. Start again.", code="invalid_challenge")
 
 
 def _hash(challenge: str) -> bytes:

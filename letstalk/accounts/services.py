@@ -1,47 +1,32 @@
-"""All services about people, built together: they stand on each other."""
+"""The services about accounts, built together because they depend on each other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from letstalk.accounts.access_tokens import AccessTokenService
-from letstalk.accounts.account_passwords import AccountPasswords
 from letstalk.accounts.account_sessions import AccountSessionService
 from letstalk.accounts.invitations import InvitationService
-from letstalk.accounts.models import Role
 from letstalk.accounts.one_time_links import LinkService
-from letstalk.accounts.password_hashing import SCRYPT, PasswordService
-from letstalk.accounts.password_resets import PasswordResetService
-from letstalk.accounts.password_rules import PasswordRules
-from letstalk.accounts.registrations import RegistrationService
+from letstalk.accounts.passwords import SCRYPT, AccountPasswords, PasswordRules, PasswordService
+from letstalk.accounts.registrations import PasswordResetService, RegistrationService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
-from letstalk.accounts.sign_in_throttles import SignInThrottle
+from letstalk.accounts.sign_in_throttles import SignInThrottle, SignInThrottles
 from letstalk.accounts.sign_ins import SignInService
-from letstalk.accounts.throttles import SignInThrottles
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.mail.transport import MailCarrier
-from letstalk.sso.identities import IdentityService
-from letstalk.sso.jwt_bearer import ForeignTokenService
-from letstalk.sso.service import SingleSignOnOptions, SingleSignOnService
 from letstalk.verifications.digest_keys import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
-if TYPE_CHECKING:
-    from letstalk.sso.jwt_issuers import JwtIssuers
-    from letstalk.sso.openid import OpenIdProvider
-
 
 @dataclass(frozen=True, slots=True)
-class PeopleOptions:
-    """What the settings say about people. `scrypt` is a cost in Werkzeug's words."""
+class AccountsOptions:
+    """The settings about accounts. `scrypt` is a cost as Werkzeug writes it."""
 
     brand_name: str
     default_region: str | None
@@ -55,21 +40,8 @@ class PeopleOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignSignIns:
-    """Who may vouch for people: nobody by default. `jwt_sign_up` is, by issuer, the role of who has no account yet."""
-
-    openid: OpenIdProvider | None = None
-    single_sign_on: SingleSignOnOptions | None = None
-    jwt_issuers: JwtIssuers | None = None
-    jwt_sign_up: Mapping[str, Role | None] = field(default_factory=dict)
-
-
-NOBODY_ELSE = ForeignSignIns()
-
-
-@dataclass(frozen=True, slots=True)
-class PeopleParts:
-    """What the services about people stand on."""
+class AccountsDependencies:
+    """What the services about accounts are built on."""
 
     db: Database
     vault: Vault
@@ -78,13 +50,12 @@ class PeopleParts:
     sends: SendService
     verifications: VerificationService
     clock: Clock
-    carrier: MailCarrier | None = None
-    wake_mail: Callable[[str], None] = lambda _mail_id: None
+    mails: MailService
 
 
 @dataclass(frozen=True, slots=True)
-class People:
-    accounts: AccountService
+class Accounts:
+    service: AccountService
     passwords: AccountPasswords
     sessions: AccountSessionService
     access_tokens: AccessTokenService
@@ -94,18 +65,15 @@ class People:
     registrations: RegistrationService
     password_resets: PasswordResetService
     invitations: InvitationService
-    identities: IdentityService
-    single_sign_on: SingleSignOnService
-    foreign_tokens: ForeignTokenService
 
 
-def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSignIns = NOBODY_ELSE) -> People:
-    db, audit, clock = parts.db, parts.audit, parts.clock
+def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Accounts:
+    db, audit, clock, mails = given.db, given.audit, given.clock, given.mails
     hashing = PasswordService(
-        parts.vault, options.password_rules, names=(options.brand_name, "Let's Talk", "letstalk"), scrypt=options.scrypt
+        given.vault, options.password_rules, names=(options.brand_name, "Let's Talk", "letstalk"), scrypt=options.scrypt
     )
     passwords = AccountPasswords(db, hashing, audit, clock)
-    accounts = AccountService(
+    service = AccountService(
         db,
         passwords,
         audit,
@@ -113,17 +81,15 @@ def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSig
         default_region=options.default_region,
         needs_admin=not options.owner_may_sign_in,
     )
-    access_tokens = AccessTokenService(db, parts.vault, clock, ttl_seconds=options.access_token_seconds)
+    access_tokens = AccessTokenService(db, given.vault, clock, ttl_seconds=options.access_token_seconds)
     sessions = AccountSessionService(db, access_tokens, audit, clock, refresh_ttl_seconds=options.refresh_token_seconds)
-    second_factors = SecondFactorService(db, parts.sends, parts.verifications, audit, clock)
-    throttle = SignInThrottle(db, parts.keys.derive("sign_in_failures"), clock, options.throttles)
-    sign_ins = SignInService(db, accounts, passwords, hashing, throttle, sessions, second_factors, audit, clock)
-    identities = IdentityService(db, accounts, audit, clock)
+    second_factors = SecondFactorService(db, given.sends, given.verifications, audit, clock)
+    throttle = SignInThrottle(db, given.keys.derive("sign_in_failures"), clock, options.throttles)
+    sign_ins = SignInService(db, service, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     links = LinkService(audit, clock)
-    mails = MailService(db, parts.vault, parts.carrier, clock, parts.wake_mail)
     brand_name = options.brand_name
-    return People(
-        accounts=accounts,
+    return Accounts(
+        service=service,
         passwords=passwords,
         sessions=sessions,
         access_tokens=access_tokens,
@@ -131,13 +97,8 @@ def build_people(parts: PeopleParts, options: PeopleOptions, foreign: ForeignSig
         second_factors=second_factors,
         mails=mails,
         registrations=RegistrationService(
-            db, accounts, passwords, links, mails, is_open=options.registration_is_open, brand_name=brand_name
+            db, service, passwords, links, mails, is_open=options.registration_is_open, brand_name=brand_name
         ),
-        password_resets=PasswordResetService(db, accounts, passwords, links, mails, brand_name=brand_name),
-        invitations=InvitationService(db, accounts, passwords, links, mails, sign_ins, audit, brand_name=brand_name),
-        identities=identities,
-        single_sign_on=SingleSignOnService(
-            db, parts.vault, foreign.openid, identities, audit, clock, foreign.single_sign_on
-        ),
-        foreign_tokens=ForeignTokenService(db, foreign.jwt_issuers, identities, sign_ins, foreign.jwt_sign_up),
+        password_resets=PasswordResetService(db, service, passwords, links, mails, brand_name=brand_name),
+        invitations=InvitationService(db, service, passwords, links, mails, sign_ins, audit, brand_name=brand_name),
     )

@@ -1,4 +1,9 @@
-"""Waiting after failures to sign in. A try is counted before its password is compared: many at once can't share one."""
+"""Waiting after failed sign-ins: longer each time, never for ever.
+
+Failures are counted by several keys. No key is an account alone, except for addresses that never signed in to it, so
+that nobody can lock the owner of an account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS
+5.0, 6.3.1). An attempt is counted before its password is compared, so that concurrent attempts cannot share one.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +13,102 @@ import math
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
 
-from letstalk.accounts import repository as accounts
-from letstalk.accounts import session_repository as account_sessions
+from letstalk.accounts import account_session_repository, repository
 from letstalk.accounts.models import name_key
-from letstalk.accounts.sign_in_failures import FailureRow, delete_failures, find_failures, put_failures
-from letstalk.accounts.throttles import SignInThrottles, Throttle
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import insert_into
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """The first `free` failures have no wait. Then the wait doubles from one second up to `longest_seconds`. Failures
+    are forgotten after `forget_seconds` without another.
+    """
+
+    free: int
+    longest_seconds: int
+    forget_seconds: int
+
+    def wait_seconds(self, failures: int) -> int:
+        """The wait after that many failures."""
+        over = failures - self.free
+        return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
+
+    def failures_at(self, failures: int, last_failed_at: datetime, now: datetime) -> int:
+        """How many of `failures` still count."""
+        is_forgotten = now - last_failed_at > timedelta(seconds=self.forget_seconds)
+        return 0 if is_forgotten else failures
+
+
+@dataclass(frozen=True, slots=True)
+class SignInThrottles:
+    """By name and address; by the address alone; by the name alone, for addresses that never signed in to it."""
+
+    name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
+    address: Throttle = Throttle(free=20, longest_seconds=300, forget_seconds=900)
+    name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
+
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    # A keyed digest: people sometimes type a password as the name.
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_failed_at", UtcDateTime, nullable=False),
+    Column("wait_until", UtcDateTime, nullable=False),
+    CheckConstraint("failures >= 0", name="failures"),
+    Index(None, "last_failed_at"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRow:
+    key_hash: bytes
+    failures: int
+    last_failed_at: datetime
+    wait_until: datetime
+
+
+def find_failures(connection: Connection, key_hashes: list[bytes]) -> dict[bytes, FailureRow]:
+    statement = select(sign_in_failures).where(sign_in_failures.c.key_hash.in_(key_hashes))
+    return {row.key_hash: FailureRow(*row) for row in connection.execute(statement)}
+
+
+def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
+    """Insert `rows`, or replace those with the same key."""
+    statement = insert_into(sign_in_failures, connection.dialect.name)
+    new = statement.excluded
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["key_hash"],
+            set_={"failures": new.failures, "last_failed_at": new.last_failed_at, "wait_until": new.wait_until},
+        ),
+        [
+            {
+                "key_hash": row.key_hash,
+                "failures": row.failures,
+                "last_failed_at": row.last_failed_at,
+                "wait_until": row.wait_until,
+            }
+            for row in rows
+        ],
+    )
+
+
+def delete_failures(connection: Connection, key_hashes: list[bytes]) -> None:
+    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash.in_(key_hashes)))
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A try that is counted as failed until it is `taken_back`. Without an account `account_id` is None."""
+    """A sign-in that counts as failed until `take_back`. Without an account `account_id` is None."""
 
     account_id: str | None
     password_sealed: str | None
@@ -32,34 +117,36 @@ class Attempt:
 
 class SignInThrottle:
     def __init__(self, db: Database, key: bytes, clock: Clock, throttles: SignInThrottles) -> None:
-        """`key` keeps what people type from being guessed from the table."""
+        """`key` prevents guessing from the table what people typed."""
         self._db = db
         self._key = key
         self._clock = clock
         self._throttles = throttles
 
     def begin(self, name: str, address: str) -> Attempt:
-        """Count a try to sign in as `name`, whoever that is, from `address`.
+        """Count an attempt to sign in as `name` from `address`.
 
-        A name that nobody has takes the same statements as one that somebody has. Raises TooManyRequests
-        `sign_in_throttled`, having counted nothing.
+        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
+        and counts nothing then.
         """
         subscriber = subscriber_of(address)
         with self._db.write() as connection:
             now = self._clock()
-            found = accounts.find_password(connection, name if name.isprintable() else "")
+            found = repository.find_password(connection, name if name.isprintable() else "")
             account_id = None if found is None else found.account_id
-            is_known = account_sessions.has_signed_in_from(connection, account_id or "", subscriber)
+            is_known = account_session_repository.has_signed_in_from(connection, account_id or "", subscriber)
             counted = self._counted(name, subscriber, is_known)
             for key in sorted(counted):
                 self._db.lock(connection, "sign_in", key.hex())
             rows = find_failures(connection, list(counted))
-            self._refuse_waiting(rows, now)
+            self._ensure_no_wait(rows, now)
             put_failures(connection, [_one_more(key, how, rows.get(key), now) for key, how in counted.items()])
         return Attempt(account_id, None if found is None else found.password_sealed, tuple(counted))
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
-        """It was no failure: forget those of this name from there, and this one wherever else it was counted."""
+        """The attempt succeeded: forget the failures of this name from this address, and uncount this attempt
+        elsewhere.
+        """
         own, *others = attempt.keys
         delete_failures(connection, [own])
         rows = find_failures(connection, others).values()
@@ -78,11 +165,11 @@ class SignInThrottle:
             counted[self._digest("name", name)] = throttles.name
         return counted
 
-    def _refuse_waiting(self, rows: dict[bytes, FailureRow], now: datetime) -> None:
+    def _ensure_no_wait(self, rows: dict[bytes, FailureRow], now: datetime) -> None:
         wait_until = max((row.wait_until for row in rows.values()), default=now)
         if wait_until > now:
             seconds = max(1, math.ceil((wait_until - now).total_seconds()))
-            sentence = f"Too many tries to sign in. Wait {seconds} s."
+            sentence = f"Too many attempts to sign in. Wait {seconds} s."
             raise TooManyRequests(sentence, code="sign_in_throttled", retry_after_seconds=seconds)
 
     def _digest(self, *parts: str) -> bytes:

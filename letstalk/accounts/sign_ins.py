@@ -1,14 +1,13 @@
-"""Signing in with a name and a password, staying signed in, and signing out."""
+"""Signing in with a username and a password, staying signed in, signing out, changing the password."""
 
 from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
-from letstalk.accounts.account_passwords import AccountPasswords
+from letstalk.accounts import repository
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
 from letstalk.accounts.models import Account, AccountState, Device
-from letstalk.accounts.password_hashing import PasswordService
+from letstalk.accounts.passwords import AccountPasswords, PasswordService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_in_throttles import Attempt, SignInThrottle
@@ -49,19 +48,19 @@ class SignInService:
         self._clock = clock
 
     def sign_in(self, name: str, password: str, device: Device) -> SignedIn:
-        """A session for whoever has that username or e-mail address, and that password.
+        """A session for the account with that username or e-mail address and that password.
 
-        Raises InvalidCredentials, the same after the same work for every reason; TooManyRequests; SecondFactorRequired,
-        a call being under way; PhoneRequired; Unavailable.
+        Raises InvalidCredentials after the same work for every reason; SecondFactorRequired, after a call was started;
+        TooManyRequests; PhoneRequired; Unavailable.
         """
         account = self.check_password(name, password, device)
         self.require_second_factor(account, "password")
         return self.start_session(account.account_id, device, "password")
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
-        """The active account that name and password belong to. Raises as `sign_in`, but asks for no second factor.
+        """The active account with that name and password. Raises as `sign_in`, but requires no second factor.
 
-        Forbidden `email_not_verified` for one who registered and has not opened the link.
+        Raises Forbidden `email_not_verified` for a person who registered and has not opened the link.
         """
         attempt = self._throttle.begin(name, device.address)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
@@ -79,19 +78,21 @@ class SignInService:
         return account
 
     def require_second_factor(self, account: Account, method: str) -> None:
-        """Return where none is asked of `account`; else call its phone. Raises SecondFactorRequired, PhoneRequired, and
-        what a call can be refused with: TooManyRequests, Unavailable, DestinationBlocked.
+        """Return if the account needs no second factor; else call its phone and raise SecondFactorRequired. Raises
+        PhoneRequired, and the errors of a call: TooManyRequests, Unavailable, DestinationBlocked.
         """
         if self._second_factors.is_required(account):
             self._second_factors.begin(account, method)
 
     def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
-        """The session that waited for the code. Raises NotAuthenticated `invalid_challenge`, InvalidCode, Gone."""
+        """The session for a sign-in that waited for the code. Raises NotAuthenticated `invalid_challenge`, InvalidCode,
+        Gone.
+        """
         account_id, method = self._second_factors.finish(challenge, code)
         return self.start_session(account_id, device, method)
 
     def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
-        """See `AccountSessionService.start_session`: for whoever has shown in some other way who they are."""
+        """See `AccountSessionService.start_session`: for a person who has proved in another way who they are."""
         return self._sessions.start_session(account_id, device, method)
 
     def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
@@ -103,16 +104,16 @@ class SignInService:
         return self._sessions.refresh(refresh_token, device)
 
     def log_out(self, actor: Actor, *, everywhere: bool = False) -> int:
-        """End the actor's session, or all that their account has. Returns how many were ended."""
+        """End the session of the actor, or all sessions of their account. Returns how many were ended."""
         if actor.account_id is None or actor.session_id is None:
-            raise NotFound("An API token has no session. It can be revoked.")
+            raise NotFound("An API token has no session. Revoke the token instead.")
         if everywhere:
             return self._sessions.end_all_sessions(actor.account_id, actor, reason="signed_out_everywhere")
         self._sessions.end_session(actor, actor.session_id, "signed_out")
         return 1
 
     def change_password(self, actor: Actor, current: str, new: str, device: Device) -> SignedIn:
-        """A new password, and a new pair of tokens for this session, of which the old ones are refused from now on.
+        """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid.
 
         All other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
         """
@@ -120,13 +121,13 @@ class SignInService:
         return self._sessions.renew_tokens(actor.session_id or "")
 
     def change_password_in_browser(self, actor: Actor, current: str, new: str, device: Device) -> None:
-        """The same for a browser, whose session goes on."""
+        """The same for a browser, whose session continues."""
         self._replace_password(actor, current, new, device)
 
     def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
-        """The account of a person who shows their password once more. Raises InvalidCredentials, TooManyRequests.
+        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests.
 
-        Counted as a sign-in: a stolen access token must not be a way to guess the password.
+        It counts as a sign-in: a stolen access token must not be a way to guess the password.
         """
         account = None if actor.account_id is None else self._accounts.find(actor.account_id)
         if account is None:
@@ -148,4 +149,4 @@ class SignInService:
 
     @staticmethod
     def _read(connection: Connection, account_id: str) -> Account | None:
-        return storage.get_account(connection, account_id)
+        return repository.get_account(connection, account_id)

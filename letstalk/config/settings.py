@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 
 from letstalk.config import values as values_of
 from letstalk.config.jwt_issuers import JwtIssuer, read_jwt_issuers
-from letstalk.config.sources import SettingsError, gather
+from letstalk.config.sources import SettingsError, env_file_of, gather
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 __all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
@@ -218,17 +218,21 @@ SECRET_NAMES = (
 
 def load_settings(
     env: Mapping[str, str] | None = None,
-    env_file: Path | None = PROJECT_ROOT / ".env",
+    env_file: Path | None = None,
     *,
     root: Path = PROJECT_ROOT,
 ) -> Settings:
-    """The settings that `env` (by default the process's environment) and `env_file` give; `env` wins.
+    """The settings that `env` and `env_file` give; `env` wins.
+
+    Without `env`: the process's environment, and the file that its ENV_FILE names, by default `root`/.env.
 
     Relative paths start at `root`. Makes the folder of an SQLite database, and in development the secrets that
     are missing: SECRET_KEY and ENCRYPTION_KEYS once, kept in `root`/instance; DASHBOARD_PASSWORD anew each time.
     Raises SettingsError, whose text is one line.
     """
-    given = gather(SETTING_NAMES, SECRET_NAMES, os.environ if env is None else env, env_file, root)
+    if env is None:
+        env, env_file = os.environ, env_file_of(os.environ, root)
+    given = gather(SETTING_NAMES, SECRET_NAMES, env, env_file, root)
     values: dict[str, object] = {name.lower(): value for name, value in given.items()}
     is_development = values.get("flask_env") == "development"
     values.setdefault("host", "127.0.0.1" if is_development else "0.0.0.0")  # noqa: S104 (the contract's default)

@@ -24,6 +24,15 @@ def gather(
     return values | _pick(env, names, secret_names, root)
 
 
+def env_file_of(env: Mapping[str, str], root: Path) -> Path:
+    """The file that ENV_FILE in `env` names, by default `root`/.env. Raises SettingsError for a name without a file."""
+    named = env.get("ENV_FILE", "").strip()
+    path = root / (named or ".env")
+    if named and not path.exists():
+        raise SettingsError("ENV_FILE names a file that does not exist")
+    return path
+
+
 def read_env_file(path: Path) -> dict[str, str]:
     """The lines of a `.env` by name, taken literally: `$` expands nothing. A missing file is an empty one."""
     values: dict[str, str] = {}

@@ -7,9 +7,12 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from letstalk.db.crypto import generate_key
+from cryptography.fernet import Fernet
 
-make_encryption_key = generate_key
+
+def make_encryption_key() -> str:
+    """A new Fernet key: 32 random bytes in URL-safe base64."""
+    return Fernet.generate_key().decode("ascii")
 
 
 def make_secret_key() -> str:

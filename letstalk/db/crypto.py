@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from letstalk.core.secret_files import make_encryption_key
+
+generate_key = make_encryption_key
+
 
 class LostKey(Exception):
     """A value was encrypted under a key that is no longer among ENCRYPTION_KEYS."""
@@ -32,7 +36,3 @@ class Vault:
             return self._fernet.rotate(sealed).decode("ascii")
         except InvalidToken:
             raise LostKey("no key in ENCRYPTION_KEYS opens this value") from None
-
-
-def generate_key() -> str:
-    return Fernet.generate_key().decode("ascii")

@@ -31,13 +31,14 @@ def sealed_as(name: str) -> dict[str, Any]:
 
 
 def list_sealed_columns() -> list[SealedColumn]:
-    """The encrypted columns of every table that has been imported."""
-    return [
+    """The encrypted columns of every table that has been imported, in the order of their names."""
+    found = [
         SealedColumn(column.info[_SEALED_AS], table.primary_key.columns[0], column)
         for table in metadata.tables.values()
         for column in table.columns
         if _SEALED_AS in column.info
     ]
+    return sorted(found, key=lambda column: column.name)
 
 
 def list_sealed(connection: Connection, column: SealedColumn, after: str, limit: int) -> Sequence[tuple[str, str]]:

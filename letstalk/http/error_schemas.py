@@ -8,17 +8,17 @@ from typing import Annotated, Any
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from letstalk.http.schemas import Answer, Uuid
+from letstalk.http.schemas import ResponseModel, Uuid
 
 
-class ErrorDetail(Answer):
+class ErrorDetail(ResponseModel):
     """One thing that is wrong with one field of the request."""
 
     field: str = Field(examples=["code_length"])
     message: str
 
 
-class ErrorBody(Answer):
+class ErrorBody(ResponseModel):
     """The one shape of every refusal."""
 
     error: str = Field(description="A sentence for people. It may change; programs read `code`.")
@@ -73,7 +73,7 @@ REFUSALS: dict[str, Refusal] = {
         "We are calling your phone. Give the code that you hear.",
         {"challenge": "h0mB0yJ4k1nW…", "phone": "+2567…56"},
     ),
-    "invalid_challenge": Refusal(401, "This sign-in is over. Start it again."),
+    "invalid_challenge": Refusal(401, "This sign-in is over. Start again."),
     "insufficient_scope": Refusal(403, "This token needs the scope otp:send.", {"required_scopes": ["otp:send"]}),
     "address_not_allowed": Refusal(403, "This token may not be used from this address."),
     "destination_blocked": Refusal(403, "Premium-rate and shared-cost numbers are never called."),
@@ -82,7 +82,7 @@ REFUSALS: dict[str, Refusal] = {
     "phone_required": Refusal(
         403, "Your role asks for a code by phone, and your account has no phone. Ask an admin to add it."
     ),
-    "registration_closed": Refusal(403, "Accounts are made by invitation here. Ask an admin."),
+    "registration_closed": Refusal(403, "Accounts are created by invitation only. Ask an admin."),
     "mail_not_set_up": Refusal(403, "This service can't send mail. Ask an admin."),
     "email_not_verified": Refusal(403, "Your e-mail address is not verified yet. Open the link that we mailed."),
     "sso_refused": Refusal(403, "You have no account here, or it is disabled. Ask an admin to invite you."),
@@ -96,9 +96,9 @@ REFUSALS: dict[str, Refusal] = {
     "replays_exhausted": Refusal(409, "The code was spoken again as often as allowed. Ask for a new one."),
     "token_inactive": Refusal(409, "The token is revoked or expired."),
     "already_rotated": Refusal(409, "The token has been rotated already."),
-    "username_taken": Refusal(409, "Someone has this name already."),
-    "email_taken": Refusal(409, "Someone has this e-mail address already."),
-    "last_admin": Refusal(409, "This is the last admin who can sign in. Make another one first."),
+    "username_taken": Refusal(409, "This username is taken."),
+    "email_taken": Refusal(409, "This e-mail address already has an account."),
+    "last_admin": Refusal(409, "This is the last admin who can sign in. Create another admin first."),
     "code_expired": Refusal(410, "This code has expired. Ask for a new one."),
     "code_used": Refusal(410, "This code has been used already."),
     "attempts_exceeded": Refusal(410, "Too many wrong codes. Ask for a new one."),
@@ -109,7 +109,7 @@ REFUSALS: dict[str, Refusal] = {
     "unsupported_media_type": Refusal(415, "The body must be application/json."),
     "idempotency_key_reused": Refusal(422, "This Idempotency-Key was used with another body."),
     "rate_limited": Refusal(429, "Too many requests: at most 600 per 1 minute. Wait 12 s.", {"retry_after": 12}),
-    "sign_in_throttled": Refusal(429, "Too many tries to sign in. Wait 8 s.", {"retry_after": 8}),
+    "sign_in_throttled": Refusal(429, "Too many attempts to sign in. Wait 8 s.", {"retry_after": 8}),
     "resend_too_soon": Refusal(
         429, "A code was requested for this phone a moment ago. Wait before asking again.", {"retry_after": 27}
     ),

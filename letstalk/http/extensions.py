@@ -7,7 +7,6 @@ from typing import Any
 from flask import Flask
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
-from flask_login import LoginManager
 from flask_wtf.csrf import CSRFProtect
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisGone
@@ -16,7 +15,6 @@ from redis.retry import Retry
 LIMIT_KEY_PREFIX = "letstalk"
 REDIS_TIMEOUT_SECONDS = 1
 
-login_manager = LoginManager()
 csrf = CSRFProtect()
 
 

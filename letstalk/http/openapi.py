@@ -21,7 +21,7 @@ from letstalk.http.error_schemas import REFUSALS, STATUS_SENTENCES, ErrorBody, e
 from letstalk.http.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
 from letstalk.http.json_bodies import to_body
 from letstalk.http.openapi_texts import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY, USER_ID
-from letstalk.http.schemas import Answer, ApiModel
+from letstalk.http.schemas import ApiModel, ResponseModel
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -83,7 +83,7 @@ def _schemas(names: Iterable[str]) -> dict[str, Any]:
     """The models of those names, and the refusals' one: the library's own rendering drops examples."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
     models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
-    models += [(model, "serialization") for model in _below(Answer) if model.__name__ in names]
+    models += [(model, "serialization") for model in _below(ResponseModel) if model.__name__ in names]
     _, definitions = models_json_schema(models, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     return schemas

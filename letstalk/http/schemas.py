@@ -10,7 +10,7 @@ from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
 # What a view may return. Not Flask's own type, which flask-openapi3 can't resolve at run time.
-JsonAnswer = dict[str, Any] | tuple[dict[str, Any], int]
+JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
 
 PATTERN_MESSAGES: dict[str, str] = {}
@@ -23,8 +23,8 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class Answer(BaseModel):
-    """An answer of ours, for the description."""
+class ResponseModel(BaseModel):
+    """A response body, as the API description shows it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ def _read_whole_float(value: object) -> object:
 WHOLE = BeforeValidator(_read_whole_float)
 """Beside `int`, after its bounds: an integer as JSON Schema means it, to which `300.0` belongs."""
 
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 

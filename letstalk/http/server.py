@@ -7,13 +7,27 @@ import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from flask import Flask
 from werkzeug.serving import is_running_from_reloader
 
 from letstalk.http.supervisor import LISTEN_FD_OPTION, Supervisor
-from letstalk.worker.background_work import Process
+
+
+class BackgroundWork(Protocol):
+    """The work of this process that belongs to no request."""
+
+    def start(self) -> None: ...
+
+    def begin_stop(self) -> None:
+        """Start no more work, and return at once."""
+
+    def stop(self) -> None:
+        """Finish the work that was started, and close what it used."""
+
+    def close(self) -> None:
+        """Close what a process uses that only supervises others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +48,20 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     from.
     """
     options: ServerOptions = app.extensions["letstalk_server"]
-    process: Process = app.extensions["letstalk_process"]
+    background: BackgroundWork = app.extensions["letstalk_background_work"]
     if options.is_development:
-        _serve_development(app, options, process)
+        _serve_development(app, options, background)
     elif arguments[:1] == [LISTEN_FD_OPTION]:
-        _serve_production(app, options, process, socket.socket(fileno=int(arguments[1])))
+        _serve_production(app, options, background, socket.socket(fileno=int(arguments[1])))
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
         sys.stderr.write(f"Let's Talk listens on http://{host}:{port}\n")
         if options.processes > 1:
-            process.close()
+            background.close()
             Supervisor(entry, listener, options.processes).run()
         else:
-            _serve_production(app, options, process, listener)
+            _serve_production(app, options, background, listener)
 
 
 def _listen(options: ServerOptions) -> socket.socket:
@@ -58,37 +72,37 @@ def _listen(options: ServerOptions) -> socket.socket:
         sys.exit(f"HOST and PORT require an address that is free: {options.host}:{options.port}: {error.strerror}")
 
 
-def _serve_production(app: Flask, options: ServerOptions, process: Process, listener: socket.socket) -> None:
+def _serve_production(app: Flask, options: ServerOptions, background: BackgroundWork, listener: socket.socket) -> None:
     # Imported only here: development and the commands do not need Waitress.
     from letstalk.http.production_server import ProductionServer
 
     server = ProductionServer(app, listener, threads=options.threads)
 
     def stop(*_: Any) -> None:
-        process.begin_stop()
+        background.begin_stop()
         server.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    process.start()
+    background.start()
     try:
         server.run()
     finally:
-        process.stop()
+        background.stop()
 
 
-def _serve_development(app: Flask, options: ServerOptions, process: Process) -> None:
+def _serve_development(app: Flask, options: ServerOptions, background: BackgroundWork) -> None:
     signal.signal(signal.SIGTERM, _exit)
     is_reloaders_child = is_running_from_reloader()
     if is_reloaders_child:
-        process.start()
+        background.start()
         sys.stdout.write(welcome(options))
         sys.stdout.flush()
     try:
         app.run(options.host, options.port, debug=False, use_reloader=True, threaded=True, load_dotenv=False)
     finally:
         if is_reloaders_child:
-            process.stop()
+            background.stop()
 
 
 def _exit(*_: Any) -> None:

@@ -1,1 +1,1 @@
-"""Mail: templates, the outbox, transports."""
+"""E-mail: templates, the outbox, and the ways to send."""

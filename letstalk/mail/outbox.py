@@ -1,8 +1,8 @@
-"""Mails: written with what they are about, and sent by the queue until they are taken or not worth sending any more.
+"""The outbox: mails are stored with the change that causes them, and sent in the background until one is accepted.
 
-What waits stands in the database, encrypted: a mail that is written out, or an errand, of which the mail is written
-only in the background. An errand is what a stranger may ask for by naming an address: whether somebody has the address
-is looked up when nobody waits for an answer any more, so that neither the answer nor its time can tell.
+The database holds what waits, encrypted: a complete mail, or a deferred email, whose text is written later in the
+background. A deferred email is what anyone may request by naming an address. Whether an account has that address is
+looked up only after the response was sent, so neither the response nor its timing reveals it.
 """
 
 from __future__ import annotations
@@ -22,33 +22,36 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import Forbidden
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
-from letstalk.mail import repository as storage
+from letstalk.mail import repository
 from letstalk.mail.models import DAY_SECONDS, Mail, retry_at
 from letstalk.mail.repository import MailRow
-from letstalk.mail.transport import MailCarrier, MailDelayed, MailRefused
+from letstalk.mail.transports import MailDelayed, MailRefused, MailTransport
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total, mails_total
 
 log = get_logger(__name__)
 
-# Of a process's threads, which also place calls, so many at most wait for a mail server.
+# At most this many of a process's threads, which also place calls, wait for a mail server at a time.
 AT_ONCE = 2
-# Nobody else sends a mail that was taken until then: longer than any conversation with a server should last.
+# How long a mail belongs to the worker that took it: longer than any exchange with a mail server should take.
 LEASE = timedelta(seconds=120)
 DUE_AT_ONCE = 50
 
-Errand = Mapping[str, str]
-Writer = Callable[[Connection, Errand], Mail | None]
+# The key under which the kind of a deferred email is stored; rows written by earlier versions have it too.
+KIND = "errand"
+
+DeferredEmail = Mapping[str, str]
+Writer = Callable[[Connection, DeferredEmail], Mail | None]
 
 
 class MailService:
     def __init__(
-        self, db: Database, vault: Vault, carrier: MailCarrier | None, clock: Clock, wake: Callable[[str], None]
+        self, db: Database, vault: Vault, transport: MailTransport | None, clock: Clock, wake: Callable[[str], None]
     ) -> None:
-        """Without `carrier` mail is not set up. `wake` tells a worker the id of an email that waits."""
+        """Without `transport` mail is not set up. `wake` tells a worker the id of a mail that waits."""
         self._db = db
         self._vault = vault
-        self._carrier = carrier
+        self._transport = transport
         self._clock = clock
         self._wake = wake
         self._writers: dict[str, Writer] = {}
@@ -56,57 +59,58 @@ class MailService:
 
     @property
     def is_set_up(self) -> bool:
-        return self._carrier is not None
+        return self._transport is not None
 
-    def refuse_unless_set_up(self) -> None:
+    def ensure_set_up(self) -> None:
         """Raises Forbidden `mail_not_set_up`."""
         if not self.is_set_up:
             raise Forbidden("This service can't send mail. Ask an admin.", code="mail_not_set_up")
 
-    def learn(self, kind: str, write: Writer) -> None:
-        """Errands of that kind become the mail that `write` makes of them, or none, in a transaction of their own.
+    def register_writer(self, kind: str, write: Writer) -> None:
+        """Have `write` turn the deferred emails of a kind into a mail, or into None, in a transaction of its own.
 
-        `write` may be called again for the same errand if its transaction fails.
+        It may be called again for the same deferred email if that transaction fails.
         """
         self._writers[kind] = write
 
     def send_mail(self, connection: Connection, mail: Mail) -> str | None:
-        """Have `mail` sent once the caller's transaction stands. Returns its id, for `wake` after the commit; None
+        """Have `mail` sent once the caller's transaction commits. Returns its id, for `wake` after the commit; None
         where mail is not set up.
         """
         if not self.is_set_up:
             return None
         return self._insert(connection, asdict(mail), mail.ttl_seconds)
 
-    def leave_errand(
-        self, connection: Connection, kind: str, errand: Errand, *, ttl_seconds: int = DAY_SECONDS
+    def defer_email(
+        self, connection: Connection, kind: str, email: DeferredEmail, *, ttl_seconds: int = DAY_SECONDS
     ) -> None:
-        """Have a mail written and sent by and by. Found by a sweep, without a wake-up: what is done for an address that
-        somebody has could be felt in the time of the answer if it began at once. Raises Forbidden `mail_not_set_up`.
+        """Have a mail written and sent in the background. Raises Forbidden `mail_not_set_up`.
+
+        A sweep finds it, without a wake-up: work that started at once could be noticed in the time of the response.
         """
-        self.refuse_unless_set_up()
-        self._insert(connection, {"errand": kind, "details": dict(errand)}, ttl_seconds)
+        self.ensure_set_up()
+        self._insert(connection, {KIND: kind, "details": dict(email)}, ttl_seconds)
 
     def wake(self, mail_id: str | None) -> None:
-        """Have a worker send what `send_mail` has written."""
+        """Have a worker send what `send_mail` has stored."""
         if mail_id is not None:
             self._wake(mail_id)
 
     def wake_due(self) -> None:
-        """Tell a worker of every mail that should be sent now."""
+        """Tell a worker the id of every mail that should be sent now."""
         with self._db.read() as connection:
-            due = storage.list_due(connection, self._clock(), DUE_AT_ONCE)
+            due = repository.list_due(connection, self._clock(), DUE_AT_ONCE)
         for mail_id in due:
             self._wake(mail_id)
 
     def deliver(self, mail_id: str) -> None:
-        """Try to send a mail that is due. Nothing happens where it is not, or while enough others are being sent."""
+        """Try to send a mail, if it is due and fewer than AT_ONCE others are being sent."""
         if not self._turns.acquire(blocking=False):
             return
         try:
             with self._db.write() as connection:
                 now = self._clock()
-                row = storage.take_mail(connection, mail_id, now, now + LEASE)
+                row = repository.take_mail(connection, mail_id, now, now + LEASE)
             if row is not None:
                 self._deliver_taken(mail_id, row)
         finally:
@@ -123,9 +127,9 @@ class MailService:
             mail = self._write(mail_id, content)
             if mail is None:
                 return
-            if self._carrier is None:
-                raise MailDelayed("mail is not set up any more")
-            self._carrier.carry(mail, mail_id)
+            if self._transport is None:
+                raise MailDelayed("mail is no longer set up")
+            self._transport.send(mail, mail_id)
         except MailRefused as error:
             self._give_up(mail_id, row, str(error))
         except MailDelayed as error:
@@ -134,27 +138,27 @@ class MailService:
             lost_keys_total.labels("mail").inc()
             self._try_again(mail_id, row, until, "a key is missing from ENCRYPTION_KEYS")
         except Exception as error:
-            # What failed on the way, a database among it, must not leave the mail to the end of its lease each time.
+            # After any other failure, such as the database's, the mail must not wait until its lease ends.
             self._try_again(mail_id, row, until, type(error).__name__)
             raise
         else:
             with self._db.write() as connection:
-                storage.note_sent(connection, mail_id, self._clock())
+                repository.note_sent(connection, mail_id, self._clock())
             mails_total.labels("sent").inc()
             log.info("mail_sent", mail_id=mail_id, attempts=row.attempts)
 
     def _write(self, mail_id: str, content: dict[str, Any]) -> Mail | None:
-        """The mail itself. One that was an errand is kept as the mail that it became, so that a second try sends the
-        same link; an errand that leads to none is forgotten.
+        """The mail of a row. A deferred email is stored again as the mail that it became, so that a second try sends
+        the same link; one that becomes no mail is deleted.
         """
-        if "errand" not in content:
+        if KIND not in content:
             return Mail(**content)
         with self._db.write() as connection:
-            mail = self._writers[content["errand"]](connection, content["details"])
+            mail = self._writers[content[KIND]](connection, content["details"])
             if mail is None:
-                storage.delete_mail(connection, mail_id)
+                repository.delete_mail(connection, mail_id)
             else:
-                storage.rewrite_mail(connection, mail_id, self._seal(asdict(mail), mail.ttl_seconds))
+                repository.rewrite_mail(connection, mail_id, self._seal(asdict(mail), mail.ttl_seconds))
         return mail
 
     def _try_again(self, mail_id: str, row: MailRow, until: datetime, reason: str) -> None:
@@ -164,19 +168,19 @@ class MailService:
             self._give_up(mail_id, row, reason)
             return
         with self._db.write() as connection:
-            storage.put_back(connection, mail_id, next_attempt_at)
+            repository.put_back(connection, mail_id, next_attempt_at)
         mails_total.labels("delayed").inc()
         log.warning("mail_delayed", mail_id=mail_id, attempts=row.attempts, reason=reason)
 
     def _give_up(self, mail_id: str, row: MailRow, reason: str) -> None:
         with self._db.write() as connection:
-            storage.note_failed(connection, mail_id, self._clock())
+            repository.note_failed(connection, mail_id, self._clock())
         mails_total.labels("given_up").inc()
         log.error("mail_given_up", mail_id=mail_id, attempts=row.attempts, reason=reason)
 
     def _insert(self, connection: Connection, content: Mapping[str, Any], ttl_seconds: int) -> str:
         mail_id = str(uuid4())
-        storage.insert_mail(connection, mail_id, self._seal(content, ttl_seconds), self._clock())
+        repository.insert_mail(connection, mail_id, self._seal(content, ttl_seconds), self._clock())
         return mail_id
 
     def _seal(self, content: Mapping[str, Any], ttl_seconds: int) -> str:

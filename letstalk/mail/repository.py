@@ -1,4 +1,4 @@
-"""Mails that wait to be sent; what one says is erased once it is sent or given up."""
+"""The mails that wait to be sent. The text of a mail is erased once it is sent or given up."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ mails = Table(
 
 @dataclass(frozen=True, slots=True)
 class MailRow:
-    """A mail that was taken to be sent; `attempts` counts this one too."""
+    """A mail that a worker took to send it. `attempts` includes this one."""
 
     sealed: str
     attempts: int
@@ -60,13 +60,13 @@ def insert_mail(connection: Connection, mail_id: str, sealed: str, now: datetime
 
 
 def list_due(connection: Connection, now: datetime, limit: int) -> list[str]:
-    """The ids of mails that should be sent now, those first that have waited longest."""
+    """The ids of mails that should be sent now, the longest wait first."""
     due = select(mails.c.mail_id).where(_IS_WAITING, mails.c.next_attempt_at <= now)
     return list(connection.execute(due.order_by(mails.c.next_attempt_at).limit(limit)).scalars())
 
 
 def take_mail(connection: Connection, mail_id: str, now: datetime, until: datetime) -> MailRow | None:
-    """Let nobody else send this mail before `until`; None when it is not due, or somebody else has taken it."""
+    """Reserve a mail until `until`. None if it is not due, or another worker has taken it."""
     due = (mails.c.mail_id == mail_id) & _IS_WAITING & (mails.c.next_attempt_at <= now)
     taken = update(mails).where(due).values(attempts=mails.c.attempts + 1, next_attempt_at=until)
     row = connection.execute(taken.returning(mails.c.sealed, mails.c.attempts, mails.c.created_at)).one_or_none()
@@ -74,7 +74,7 @@ def take_mail(connection: Connection, mail_id: str, now: datetime, until: dateti
 
 
 def rewrite_mail(connection: Connection, mail_id: str, sealed: str) -> bool:
-    """Put other content in place of what waits. Whether it still waited."""
+    """Replace the content of a mail that waits. Returns whether it still waited."""
     return _change(connection, mail_id, sealed=sealed)
 
 
@@ -83,12 +83,12 @@ def put_back(connection: Connection, mail_id: str, next_attempt_at: datetime) ->
 
 
 def note_sent(connection: Connection, mail_id: str, now: datetime) -> bool:
-    """Keep that it was sent, and erase what it said."""
+    """Record that it was sent, and erase its text."""
     return _change(connection, mail_id, sent_at=now, sealed=None)
 
 
 def note_failed(connection: Connection, mail_id: str, now: datetime) -> bool:
-    """Keep that it was given up, and erase what it said."""
+    """Record that it was given up, and erase its text."""
     return _change(connection, mail_id, failed_at=now, sealed=None)
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from letstalk.core.errors import Unavailable
 from letstalk.http.guards import metrics_reader, unlimited
 from letstalk.http.openapi import refuses
-from letstalk.http.schemas import Answer, with_example
+from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.operations.health import HealthService
 
 
@@ -50,7 +50,7 @@ def make_blueprint(health: HealthService) -> APIBlueprint:
 CHECKED = ("database", "migrations", "worker", "queue")
 
 
-class HealthAnswer(Answer):
+class HealthAnswer(ResponseModel):
     """The process is alive."""
 
     model_config = with_example({"status": "ok"})
@@ -58,7 +58,7 @@ class HealthAnswer(Answer):
     status: Literal["ok"]
 
 
-class ReadyAnswer(Answer):
+class ReadyAnswer(ResponseModel):
     """All that its work needs is well."""
 
     model_config = with_example({"status": "ready", "checks": dict.fromkeys(CHECKED, "ok")})

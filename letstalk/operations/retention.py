@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Column, Connection
 
-from letstalk.accounts.link_repository import one_time_links
-from letstalk.accounts.second_factor_repository import second_factor_challenges
-from letstalk.accounts.session_repository import account_sessions, refresh_tokens
-from letstalk.accounts.sign_in_failures import sign_in_failures
-from letstalk.accounts.signing_keys import signing_keys
+from letstalk.accounts.access_tokens import signing_keys
+from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.one_time_links import one_time_links
+from letstalk.accounts.second_factors import second_factor_challenges
+from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database

@@ -1,4 +1,4 @@
-"""Requests to identity providers: over TLS, limited in time and size, without following redirects."""
+"""Requests to identity providers: over TLS, with limits of time and size, without redirects."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ import httpx
 from letstalk.sso.provider import ProviderUnavailable
 
 STEP_SECONDS = 5.0  # to connect, and between two chunks of a response
-RESPONSE_SECONDS = 10.0  # for the whole response
+RESPONSE_SECONDS = 10.0  # for a whole response, in however many chunks
 MAX_RESPONSE_BYTES = 1024 * 1024
 USER_AGENT = "letstalk"
 
 
 class ProviderClient(httpx.Client):
-    """A client for one exchange, to be closed after it. Proxies and certificates come from the environment."""
+    """A client for one exchange. Proxies and certificates are those of the environment."""
 
     def __init__(self) -> None:
-        # Uncompressed: a small response could unpack into one beyond the size limit.
+        # Uncompressed: a small response could unpack into a big one and evade the limit.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": USER_AGENT}
         super().__init__(timeout=STEP_SECONDS, follow_redirects=False, headers=headers, verify=_trusted())
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """The whole response. Raises httpx.HTTPError, also for a response that is too large or too slow."""
+        """The whole response. Raises httpx.HTTPError, also for a response that is too big or takes too long."""
         check_address(str(request.url))
         options["stream"] = True
         deadline = time.monotonic() + RESPONSE_SECONDS
@@ -39,7 +39,7 @@ class ProviderClient(httpx.Client):
             for chunk in response.iter_raw():
                 content += chunk
                 if len(content) > MAX_RESPONSE_BYTES:
-                    raise httpx.ReadError("the response is too large", request=request)
+                    raise httpx.ReadError("the response is too big", request=request)
                 if time.monotonic() > deadline:
                     raise httpx.ReadTimeout("the response takes too long", request=request)
         finally:
@@ -50,12 +50,12 @@ class ProviderClient(httpx.Client):
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    # Loading the certificates of all authorities takes longer than most requests.
+    # Cached, because reading the certificates of all authorities takes longer than most requests.
     return httpx.create_ssl_context()
 
 
 def check_address(url: str) -> None:
-    """Raises ProviderUnavailable for a URL that is not https; http is allowed on loopback only."""
+    """Raises ProviderUnavailable for an address that is not https, or http on loopback."""
     try:
         parts = urlsplit(url)
         is_allowed = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
@@ -73,9 +73,9 @@ def get_json(client: httpx.Client, url: str, headers: Mapping[str, str] | None =
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ProviderUnavailable(type(error).__name__) from None
     except (ValueError, RecursionError):
-        raise ProviderUnavailable("a response that is not JSON") from None
+        raise ProviderUnavailable("a response that is no JSON") from None
     if not isinstance(body, dict):
-        raise ProviderUnavailable(f"a response of status {response.status_code} without a JSON object")
+        raise ProviderUnavailable(f"a response of status {response.status_code} that is no JSON object")
     return body
 
 

@@ -1,4 +1,4 @@
-"""Whose account an identity elsewhere leads to. What links them is (issuer, subject); an address only does so once."""
+"""The account of an identity. (issuer, subject) links the two; an e-mail address does so only the first time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository as storage
-from letstalk.accounts.changes import NewAccount
-from letstalk.accounts.models import Account, AccountState, Role
+from letstalk.accounts import repository as account_repository
+from letstalk.accounts.models import Account, AccountState, NewAccount, Role, ensure_admin, usernames_for
 from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InsufficientScope
-from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
-from letstalk.sso import repository as links
-from letstalk.sso.models import Identity, usernames_for
+from letstalk.sso import repository
+from letstalk.sso.models import Identity
 from letstalk.sso.provider import IdentityRefused
 
 log = get_logger(__name__)
@@ -32,20 +29,20 @@ class IdentityService:
         self._clock = clock
 
     def admit(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
-        """The active account that `identity` leads to, in the caller's transaction.
+        """The active account of `identity`, in the caller's transaction.
 
         1. An identity that was linked before leads to its account, whatever e-mail address it has now.
-        2. One that is new is linked by its verified e-mail address: with an account that is active, or that was
-           invited and is activated by this. An unverified account becomes its owner's: whoever registered it had not
-           shown that the address is theirs, so their password and phone go.
-        3. Who has no account gets one with the role `sign_up`, without grants; None: gets none.
+        2. A new identity is linked by its verified e-mail address to an active account, or to an invited account, which
+           becomes active. An unverified account goes to the owner of the address: the person who registered it had
+           not proven the address, so their password and phone are removed.
+        3. A person without an account gets one with the role `sign_up`, without grants; with None, no account.
 
-        Raises IdentityRefused for everyone else, and for an account that is disabled or that the issuer knows by
-        another subject: the address may have been given to somebody new.
+        Raises IdentityRefused otherwise, for a disabled account, and for an account that the issuer knows by another
+        subject, because the address may belong to a different person now.
         """
         known = self._find(connection, identity)
         if known is None:
-            # Two first sign-ins at once must not both find nothing.
+            # Two concurrent first sign-ins must not both find no account.
             self._db.lock(connection, "identities")
             known = self._find(connection, identity) or self._link(connection, identity, sign_up)
         if not known.is_active:
@@ -53,47 +50,46 @@ class IdentityService:
         return known
 
     def unlink(self, actor: Actor, account_id: str) -> int:
-        """Forget who an account's person is elsewhere, so that their e-mail address links them anew. Returns how many
-        identities were forgotten. Raises InsufficientScope for who is no admin.
+        """Forget the identities of an account, so that its e-mail address links them again. Returns how many there
+        were. Raises InsufficientScope unless `actor` is an admin.
         """
-        if not actor.is_admin:
-            raise InsufficientScope("Only an admin may do this.", required_scopes=(Scope.ADMIN.value,))
+        ensure_admin(actor)
         with self._db.write() as connection:
-            forgotten = links.delete_identities(connection, account_id)
+            forgotten = repository.delete_identities(connection, account_id)
             for issuer, _ in forgotten:
                 detail = {"issuer": issuer}
                 self._audit.record(connection, actor, "identity.unlinked", account_id=account_id, detail=detail)
         return len(forgotten)
 
     def _find(self, connection: Connection, identity: Identity) -> Account | None:
-        account_id = links.find_account_of_identity(connection, identity.issuer, identity.subject)
-        return None if account_id is None else storage.get_account(connection, account_id, hold=True)
+        account_id = repository.find_account_of_identity(connection, identity.issuer, identity.subject)
+        return None if account_id is None else account_repository.get_account(connection, account_id, for_update=True)
 
     def _link(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
         email = identity.verified_email
         if email is None:
             raise IdentityRefused("no verified e-mail address")
-        account = storage.find_by_email(connection, email)
+        account = account_repository.find_by_email(connection, email)
         if account is None:
             if sign_up is None:
                 raise IdentityRefused("no account")
             username = self._free_username(connection, identity.name, email)
             account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
-        elif links.has_identity_of(connection, identity.issuer, account.account_id):
+        elif repository.has_identity_of(connection, identity.issuer, account.account_id):
             raise IdentityRefused("the account is linked with another subject")
         elif account.state is AccountState.INVITED:
             username = self._free_username(connection, identity.name, email)
             account = self._accounts.activate(connection, account.account_id, username=username)
         elif account.state is AccountState.UNVERIFIED:
-            storage.update_account(connection, replace(account, phone=None, second_factor=False))
-            storage.clear_password(connection, account.account_id)
+            account_repository.update_account(connection, replace(account, phone=None, second_factor=False))
+            account_repository.clear_password(connection, account.account_id)
             account = self._accounts.activate(connection, account.account_id)
         if account.is_active:
             self._insert(connection, identity, account)
         return account
 
     def _insert(self, connection: Connection, identity: Identity, account: Account) -> None:
-        links.insert_identity(connection, identity.issuer, identity.subject, account.account_id, self._clock())
+        repository.insert_identity(connection, identity.issuer, identity.subject, account.account_id, self._clock())
         detail = {"issuer": identity.issuer}
         self._audit.record(connection, None, "identity.linked", account_id=account.account_id, detail=detail)
         log.info("identity_linked", account_id=account.account_id, issuer=identity.issuer)
@@ -101,4 +97,4 @@ class IdentityService:
     @staticmethod
     def _free_username(connection: Connection, name: str, email: str) -> str:
         names = usernames_for(name, email)
-        return next(each for each in names if storage.find_by_username(connection, each) is None)
+        return next(each for each in names if account_repository.find_by_username(connection, each) is None)

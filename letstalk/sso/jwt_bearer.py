@@ -1,4 +1,4 @@
-"""Signing in with a JWT that an issuer has signed whom the settings name; each is good once."""
+"""Signing in with a JWT of an issuer that the settings name. Each JWT works once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from letstalk.core.errors import InvalidCredentials, InvalidToken, Unavailable
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.sso import repository as storage
+from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 
 if TYPE_CHECKING:
-    from letstalk.sso.jwt_issuers import ForeignToken, JwtIssuers
+    from letstalk.sso.jwt_issuers import JwtIssuers, VerifiedJwt
 
 log = get_logger(__name__)
 
@@ -27,7 +27,7 @@ METHOD = "jwt"
 RETRY_SECONDS = 30
 
 
-class ForeignTokenService:
+class JwtBearerService:
     def __init__(
         self,
         db: Database,
@@ -36,8 +36,8 @@ class ForeignTokenService:
         sign_ins: SignInService,
         sign_up: Mapping[str, Role | None],
     ) -> None:
-        """Without `issuers` every token is refused. `sign_up` is, by issuer, the role of who has no account yet; an
-        issuer without one brings in only those who have one.
+        """Without `issuers` every token is refused. `sign_up` holds, by issuer, the role that a person without an
+        account gets; without a role the issuer signs in only people who have an account.
         """
         self._db = db
         self._issuers = issuers
@@ -46,11 +46,11 @@ class ForeignTokenService:
         self._sign_up = dict(sign_up)
 
     def sign_in(self, presented: str, device: Device) -> SignedIn:
-        """A session for whoever the token speaks of; it is spent by this, also where a second factor is asked for.
+        """A session for the person that the token names. The token is spent, also where a second factor is required.
 
-        Raises InvalidToken, the same for what is malformed, forged, expired or used, and for a person without an active
-        account; SecondFactorRequired, PhoneRequired and what a call can be refused with; Unavailable where the issuer's
-        keys can't be read.
+        Raises InvalidToken for every token that is malformed, forged, expired or used, and for a person without an
+        active account; SecondFactorRequired, PhoneRequired and the errors of a call; Unavailable if the issuer's keys
+        cannot be read.
         """
         try:
             if self._issuers is None:
@@ -58,24 +58,24 @@ class ForeignTokenService:
             token = self._issuers.read(presented)
             with self._db.write() as connection:
                 account = self._identities.admit(connection, token.identity, self._sign_up.get(token.identity.issuer))
-                # Last, so that a token is not lost to someone whom an admin has yet to let in.
-                if not storage.spend_jwt(connection, _hash(token), datetime.fromtimestamp(token.expires_at, UTC)):
+                # Last, so that the token is not spent for a person who has no account yet.
+                if not repository.spend_jwt(connection, _hash(token), datetime.fromtimestamp(token.expires_at, UTC)):
                     raise IdentityRefused("used before")
             self._sign_ins.require_second_factor(account, METHOD)
             signed_in = self._sign_ins.start_session(account.account_id, device, METHOD)
         except (IdentityRefused, InvalidCredentials) as error:
-            reason = error.reason if isinstance(error, IdentityRefused) else "disabled meanwhile"
+            reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             sign_ins_total.labels("refused").inc()
-            log.warning("foreign_token_refused", reason=reason, address=device.address)
+            log.warning("jwt_refused", reason=reason, address=device.address)
             raise InvalidToken from None
         except ProviderUnavailable as error:
             log.warning("jwt_issuer_away", reason=error.reason)
-            sentence = "The issuer's keys can't be read. Try again in a moment."
+            sentence = "The issuer's keys cannot be read now. Try again in a moment."
             raise Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
         sign_ins_total.labels("accepted").inc()
         return signed_in
 
 
-def _hash(token: ForeignToken) -> bytes:
-    """Ids are unique only to their issuer (RFC 7519, section 4.1.7)."""
+def _hash(token: VerifiedJwt) -> bytes:
+    """Ids are unique only within their issuer (RFC 7519, section 4.1.7)."""
     return hashlib.sha256(f"{token.identity.issuer}\0{token.token_id}".encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""Issuers whose JWTs people sign in with (RFC 7519; validated as RFC 8725 and RFC 7523 require)."""
+"""The issuers whose JWTs people sign in with, and what is checked (RFC 7519, RFC 8725, RFC 7523)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from letstalk.core.clock import Clock
-from letstalk.sso.keys import KEY_TYPE_OF, FixedKey, KeyRing, PublishedKeys
-from letstalk.sso.models import Identity, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, JwtIssuerOptions
-from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, MAX_TOKEN_LENGTH, read_signed
+from letstalk.sso.keys import (
+    KEY_TYPE_OF,
+    LEEWAY_SECONDS,
+    MALFORMED,
+    MAX_TOKEN_LENGTH,
+    FixedKey,
+    KeyRing,
+    PublishedKeys,
+    read_signed,
+)
+from letstalk.sso.models import Identity, JwtIssuerOptions, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused
 
 MAX_ID_LENGTH = 255
-# A used token is stored until it expires, so one that is valid for years would be stored for years.
-LONGEST_LIFE_SECONDS = 24 * 3600
+# A used token is stored until it expires, so its lifetime must be limited.
+MAX_LIFETIME_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignToken:
-    """A valid JWT; whether it was used before is not checked yet. `expires_at` is in Unix seconds."""
+class VerifiedJwt:
+    """A JWT that passed every check, except whether it was used before. `expires_at` is in Unix seconds."""
 
     identity: Identity
     token_id: str
@@ -33,7 +41,7 @@ class ForeignToken:
 
 
 class JwtIssuers:
-    """Checks the tokens of some issuers. It may use the network, so never call it within a database transaction."""
+    """Checks the tokens of the issuers. It may use the network: do not call it within a database transaction."""
 
     def __init__(
         self,
@@ -49,15 +57,15 @@ class JwtIssuers:
                 raise ValueError(f"{options.issuer} is listed twice")
             self._issuers[options.issuer] = (options, _key_ring(options, monotonic))
 
-    def read(self, text: str) -> ForeignToken:
-        """The token in `text`, its signature and every claim checked. Raises IdentityRefused, ProviderUnavailable."""
-        found = self._issuers.get(_peek_at_issuer(text))
+    def read(self, text: str) -> VerifiedJwt:
+        """The token in `text`, its signature and claims checked. Raises IdentityRefused, ProviderUnavailable."""
+        found = self._issuers.get(_read_issuer(text))
         if found is None:
             raise IdentityRefused("issuer")
         options, keys = found
         claims = read_signed(text, keys, options.algorithms).claims
         self._check(claims, options)
-        return ForeignToken(
+        return VerifiedJwt(
             identity=Identity(
                 issuer=options.issuer,
                 subject=claims["sub"],
@@ -81,7 +89,7 @@ class JwtIssuers:
         )
         try:
             registry.validate(claims)
-            lives_too_long = claims["exp"] - claims["iat"] > LONGEST_LIFE_SECONDS
+            lives_too_long = claims["exp"] - claims["iat"] > MAX_LIFETIME_SECONDS
         except MALFORMED as error:
             raise IdentityRefused(getattr(error, "claim", None) or type(error).__name__) from None
         if not is_subject(claims["sub"]):
@@ -96,15 +104,15 @@ def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> KeyR
     if not options.algorithms or not set(options.algorithms) <= set(KEY_TYPE_OF):
         raise ValueError(f"algorithms must be some of {', '.join(KEY_TYPE_OF)}")
     if (options.jwks_url is None) == (options.public_key is None):
-        raise ValueError("an issuer needs either jwks_url or public_key")
+        raise ValueError("an issuer requires either jwks_url or public_key")
     if options.public_key is not None:
         return FixedKey(options.public_key, options.algorithms)
     url = str(options.jwks_url)
     return PublishedKeys(lambda: url, monotonic)
 
 
-def _peek_at_issuer(text: str) -> str:
-    """The issuer that a token names. It is not verified yet: it selects the key that verifies the token."""
+def _read_issuer(text: str) -> str:
+    """The issuer that a token names, unverified. It selects the keys that verify the token."""
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
         raise IdentityRefused("malformed")
     try:

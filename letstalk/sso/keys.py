@@ -1,14 +1,17 @@
-"""The public keys of an issuer: one from the settings, or those that it publishes (RFC 7517)."""
+"""The public keys of an issuer, set here or published by it (RFC 7517), and reading what it has signed (RFC 8725)."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
-from joserfc.errors import JoseError
+from joserfc import jwt
+from joserfc.errors import JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.jws import JWSRegistry
+from joserfc.jwt import Token
 
 from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, get_json
@@ -17,7 +20,7 @@ from letstalk.sso.provider import IdentityRefused
 PublicKey = RSAKey | ECKey | OKPKey
 
 KEY_TYPES: dict[str, type[RSAKey] | type[ECKey] | type[OKPKey]] = {"RSA": RSAKey, "EC": ECKey, "OKP": OKPKey}
-# The type of key for each algorithm. No HS256, whose secret would be a public key; no `none` (RFC 8725, 3.1, 3.2).
+# The kind of key of each algorithm. No HS256, whose secret would be a public key; no `none` (RFC 8725, 3.1, 3.2).
 KEY_TYPE_OF: dict[str, str] = {
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "RSA"),
     **dict.fromkeys(("ES256", "ES384", "ES512"), "EC"),
@@ -28,7 +31,7 @@ MAX_KEYS = 100
 
 
 class KeyRing(Protocol):
-    """Finds the keys of an issuer."""
+    """The keys of an issuer."""
 
     def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
         """The key for a token's header. Raises IdentityRefused if there is none; ProviderUnavailable."""
@@ -36,12 +39,12 @@ class KeyRing(Protocol):
 
 
 class FixedKey:
-    """The one key from the settings."""
+    """The key in the settings."""
 
     def __init__(self, pem: str, algorithms: Sequence[str]) -> None:
-        """Raises ValueError if `pem` is not a public key in PEM, is too short, or does not fit every algorithm."""
+        """Raises ValueError unless `pem` is a public key that is long enough and fits every algorithm."""
         if "PRIVATE" in pem:
-            raise ValueError("public_key holds a private key")
+            raise ValueError("public_key contains a private key")
         try:
             raw: Any = load_pem_public_key(pem.encode())
         except ValueError:
@@ -49,7 +52,7 @@ class FixedKey:
         types = {KEY_TYPE_OF[algorithm] for algorithm in algorithms}
         found = [key_type for key_type in types if KEY_TYPES[key_type].binding.check_cryptography_key(raw)]
         if len(types) != 1 or not found:
-            raise ValueError("public_key is not of the kind that the algorithms need")
+            raise ValueError("public_key is not of the kind that the algorithms require")
         if getattr(raw, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and found == ["RSA"]:
             raise ValueError(f"public_key has fewer than {MIN_RSA_BITS} bits")
         self._key: PublicKey = KEY_TYPES[found[0]].import_key(raw)
@@ -59,10 +62,10 @@ class FixedKey:
 
 
 class PublishedKeys:
-    """The keys at an issuer's `jwks_uri`, read again when a token names an unknown key."""
+    """The keys at an issuer's `jwks_uri`, read again when a token names a key that is not among them."""
 
     def __init__(self, url: Callable[[], str], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`url` returns the current `jwks_uri`; it may use the network."""
+        """`url` returns the address of the keys, and may use the network."""
         self._url = url
         self._keys = TtlCache(self._read, monotonic)
 
@@ -82,7 +85,7 @@ class PublishedKeys:
 
 
 def _import(entry: Any) -> PublicKey | None:
-    """None for a key that we cannot use: a set may hold keys for other uses and of new types (RFC 7517, section 5)."""
+    """None for an unusable key: a set may contain keys for other uses and of unknown kinds (RFC 7517, section 5)."""
     if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or "d" in entry:
         return None
     key_type = KEY_TYPES.get(str(entry.get("kty")))
@@ -95,7 +98,7 @@ def _import(entry: Any) -> PublicKey | None:
 
 
 def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[PublicKey]:
-    """The keys that can have signed a token with this header. Without a key id, all of the right type."""
+    """The keys that fit the header of a token. Without a key id, all of the algorithm's kind."""
     return [
         key
         for key in keys
@@ -103,3 +106,44 @@ def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[
         and key.get("alg") in (None, algorithm)
         and (key_id is None or key.get("kid") == key_id)
     ]
+
+
+MAX_TOKEN_LENGTH = 16_384
+LEEWAY_SECONDS = 60  # the difference allowed between the issuer's clock and ours
+# The errors that invalid text causes in the library and in Python's JSON reader.
+MALFORMED = (JoseError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
+
+class _Algorithms(JWSRegistry):
+    """Exactly the algorithms that are allowed."""
+
+    max_header_length = 8192  # some issuers include a chain of certificates
+
+    def get_alg(self, name: str) -> Any:
+        # The library's own look-up warns on each use of EdDSA, a name that most issuers still use.
+        if not self.allowed or name not in self.allowed:
+            raise UnsupportedAlgorithmError(f"{name} is not allowed")
+        return self.algorithms[name]
+
+
+def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
+    """The header and the claims of a token that one of `keys` has signed with one of `algorithms`. The claims are not
+    checked. Raises IdentityRefused, ProviderUnavailable.
+    """
+    if len(text) > MAX_TOKEN_LENGTH or not text.isascii():
+        raise IdentityRefused("malformed")
+    allowed = frozenset(algorithms)
+
+    def find_key(signed: Any) -> PublicKey:
+        header = signed.headers()
+        if header["alg"] not in allowed:
+            raise IdentityRefused("algorithm")
+        return keys.find_key(header.get("kid"), header["alg"])
+
+    try:
+        # Unknown header parameters are no reason to refuse a token. A key address in the header is ignored.
+        return jwt.decode(text, find_key, registry=_Algorithms(algorithms=allowed, strict_check_header=False))
+    except UnsupportedAlgorithmError:
+        raise IdentityRefused("algorithm") from None
+    except MALFORMED as error:
+        raise IdentityRefused(getattr(error, "error", "") or "malformed") from None

@@ -1,14 +1,10 @@
-"""Who someone is elsewhere: what a provider has vouched for, and which account that may lead to."""
+"""Who a person is for another service, and which services may say so."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 
-from letstalk.accounts.models import MAX_USERNAME_LENGTH, MIN_USERNAME_LENGTH, check_email
+from letstalk.accounts.models import check_email
 from letstalk.core.errors import InvalidRequest
 
 MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2: `sub` must not exceed 255 ASCII characters
@@ -16,9 +12,9 @@ MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2: `sub` must not e
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person as an issuer knows them: `issuer` and `subject` together name them for ever (OpenID Connect Core 1.0,
-    section 5.7). `verified_email` is None unless the issuer says that the address is theirs; `name` is what they
-    would like to be called, and proves nothing.
+    """A person as an issuer knows them: `issuer` and `subject` together identify them for ever (OpenID Connect Core
+    1.0, section 5.7). `verified_email` is None unless the issuer says that the address is theirs; `name` is what they
+    want to be called, and proves nothing.
     """
 
     issuer: str
@@ -33,7 +29,7 @@ def is_subject(value: object) -> bool:
 
 
 def read_email(email: object, is_verified: object) -> str | None:
-    """The address, if the issuer states that it is verified and it can be one. Anything but a plain `true` is no."""
+    """The address, if the issuer says `true` for verified and nothing else, and it can be an address."""
     if not isinstance(email, str) or is_verified is not True:
         return None
     try:
@@ -42,18 +38,25 @@ def read_email(email: object, is_verified: object) -> str | None:
         return None
 
 
-def usernames_for(name: str, email: str) -> Iterator[str]:
-    """Names that an account could have, without end, the most fitting first: as called elsewhere, as in the address,
-    and then with a number.
+@dataclass(frozen=True, slots=True)
+class OpenIdOptions:
+    """An OpenID Connect provider. Without a secret this service is a public client, which only PKCE protects."""
+
+    issuer: str
+    client_id: str
+    client_secret: str | None
+    scopes: str
+    redirect_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class JwtIssuerOptions:
+    """An issuer of JWTs to sign in with. Only `algorithms` are accepted; the key is `public_key` (PEM), or one of those
+    published at `jwks_url`.
     """
-    base = _as_username(name) or _as_username(email.partition("@")[0]) or "person"
-    yield base
-    for number in count(2):
-        ending = f"-{number}"
-        yield base[: MAX_USERNAME_LENGTH - len(ending)] + ending
 
-
-def _as_username(name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode("ascii")
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("._-")[:MAX_USERNAME_LENGTH]
-    return plain if len(plain) >= MIN_USERNAME_LENGTH else ""
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    jwks_url: str | None = None
+    public_key: str | None = None

@@ -1,8 +1,8 @@
 """An OpenID Connect provider: the authorization code flow with PKCE (OpenID Connect Core 1.0, section 3.1; RFC 7636).
 
-Authlib makes the requests and validates the claims of an ID token; joserfc verifies its signature. Authlib's Flask
-client is not used: it keeps state, nonce and verifier in the browser's session, where a replayed callback finds them
-again, and it accepts any algorithm that the provider names.
+Authlib makes the requests and checks the claims of an ID token; joserfc checks its signature. Authlib's Flask client is
+not used: it keeps state, nonce and verifier in the browser's session, where a replayed callback finds them again, and
+it accepts any algorithm that the provider names.
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from authlib.oidc.core.claims import CodeIDToken
 from letstalk.core.clock import Clock
 from letstalk.sso.caches import TtlCache
 from letstalk.sso.connections import ProviderClient, check_address, get_json
-from letstalk.sso.keys import KEY_TYPE_OF, PublishedKeys
-from letstalk.sso.models import Identity, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, OpenIdOptions, ProviderUnavailable
-from letstalk.sso.signed_tokens import LEEWAY_SECONDS, MALFORMED, read_signed
+from letstalk.sso.keys import KEY_TYPE_OF, LEEWAY_SECONDS, MALFORMED, PublishedKeys, read_signed
+from letstalk.sso.models import Identity, OpenIdOptions, is_subject, read_email
+from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
-# Authlib has no hash for Ed25519 under its new name, which an ID token's `at_hash` requires.
+# Authlib knows no hash for the name Ed25519, which the `at_hash` of an ID token requires.
 ALGORITHMS = frozenset(KEY_TYPE_OF) - {"Ed25519"}
 ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class OpenIdProvider:
-    """The client of one provider. Every method may use the network, so never call one within a database transaction."""
+    """One provider. Every method may use the network: call none within a database transaction."""
 
     def __init__(self, options: OpenIdOptions, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._options = options
@@ -45,7 +44,7 @@ class OpenIdProvider:
         return self._options.issuer
 
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
-        """The URL that the browser is redirected to, to sign in. Raises ProviderUnavailable."""
+        """The address to send the browser to. Raises ProviderUnavailable."""
         options = self._options
         url, _ = self._client(None).create_authorization_url(
             self._metadata.get()["authorization_endpoint"],
@@ -58,19 +57,19 @@ class OpenIdProvider:
         return str(url)
 
     def check_sender(self, issuer: str | None) -> None:
-        """Refuse a callback that another provider sent (RFC 9207). Raises IdentityRefused, ProviderUnavailable."""
+        """Raises IdentityRefused for a callback from another provider (RFC 9207); ProviderUnavailable."""
         promised = self._metadata.get().get("authorization_response_iss_parameter_supported") is True
         if (promised or issuer is not None) and issuer != self._options.issuer:
             raise IdentityRefused("issuer")
 
     def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
-        """The person who has signed in, according to the provider. Raises IdentityRefused, ProviderUnavailable."""
+        """The person who signed in at the provider. Raises IdentityRefused, ProviderUnavailable."""
         with ProviderClient() as connection:
             tokens = self._exchange(connection, code, verifier)
             claims = self._read_id_token(tokens, nonce)
             if "email" not in claims:
                 claims = {**self._more_claims(connection, tokens, claims["sub"]), **claims}
-        # Entra ID has no email_verified; its own claim tells whether the email's domain belongs to the tenant.
+        # Entra ID has no email_verified. Its xms_edov says whether the domain of the address is the tenant's.
         is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
         return Identity(
             issuer=self._options.issuer,
@@ -100,12 +99,12 @@ class OpenIdProvider:
                 **in_body,
             )
         except AuthlibBaseError as error:
-            # `invalid_grant`: the code was used before, has expired, or belongs to another client.
+            # `invalid_grant`: the code was used, has expired, or belongs to another client.
             raise IdentityRefused(f"code: {str(error.error)[:60]}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ProviderUnavailable(type(error).__name__) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
-            raise ProviderUnavailable("a response without tokens") from None
+            raise ProviderUnavailable("a response that is no set of tokens") from None
         return dict(tokens)
 
     def _read_id_token(self, tokens: dict[str, Any], nonce: str) -> dict[str, Any]:
@@ -134,7 +133,7 @@ class OpenIdProvider:
         return dict(claims)
 
     def _more_claims(self, connection: httpx.Client, tokens: dict[str, Any], subject: str) -> dict[str, Any]:
-        """Claims from the userinfo endpoint, which must be of the same subject (Core 1.0, section 5.3.2)."""
+        """The claims at the userinfo endpoint. They must be about the same subject (Core 1.0, section 5.3.2)."""
         url, access_token = self._metadata.get().get("userinfo_endpoint"), tokens.get("access_token")
         if not isinstance(url, str) or not isinstance(access_token, str) or not access_token.isascii():
             return {}
@@ -146,7 +145,7 @@ class OpenIdProvider:
     def _discover(self) -> dict[str, Any]:
         with ProviderClient() as client:
             metadata = get_json(client, self._options.issuer.rstrip("/") + DISCOVERY_PATH)
-        # Discovery 1.0, section 4.3: the issuer in the document must be the one that was asked.
+        # Discovery 1.0, section 4.3: the issuer must be the one that was asked.
         if metadata.get("issuer") != self._options.issuer:
             raise ProviderUnavailable("the discovery document names another issuer")
         for name in ENDPOINTS:
@@ -158,13 +157,13 @@ class OpenIdProvider:
 
 
 class _NoAuth(httpx.Auth):
-    """Adds nothing to a request. Authlib takes None to mean its default method."""
+    """Adds nothing. With None, Authlib would choose a method itself."""
 
 
 _NO_AUTH = _NoAuth()
 
 
 def _requires_secret_in_body(metadata: dict[str, Any]) -> bool:
-    """Discovery 1.0, section 3: the secret goes into the header unless the provider supports the body alone."""
+    """Discovery 1.0, section 3: by default the secret goes into the header."""
     methods = metadata.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     return isinstance(methods, list) and "client_secret_post" in methods and "client_secret_basic" not in methods

@@ -1,12 +1,23 @@
-"""Options of identity providers, and the two ways in which one can fail."""
+"""Building the providers that the settings name, and the errors of asking them.
+
+What speaks HTTP takes long to import, so it is imported only where a provider is named.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from letstalk.core.clock import Clock
+from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
+
+if TYPE_CHECKING:
+    from letstalk.sso.jwt_issuers import JwtIssuers
+    from letstalk.sso.openid import OpenIdProvider
 
 
 class IdentityRefused(Exception):
-    """The presented token or code is not valid. `reason` is for the log and the audit trail, never for a response."""
+    """The presented code or token proves nothing. `reason` is for the log and the audit trail, never for a response."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -14,32 +25,26 @@ class IdentityRefused(Exception):
 
 
 class ProviderUnavailable(Exception):
-    """The provider did not respond, or its response was not valid: try again later."""
+    """The provider did not respond, or its response is invalid: try again later."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class OpenIdOptions:
-    """One OpenID Connect provider. Without a secret we are a public client, protected by PKCE alone."""
+def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
+    """None without `options`."""
+    if options is None:
+        return None
+    from letstalk.sso.openid import OpenIdProvider
 
-    issuer: str
-    client_id: str
-    client_secret: str | None
-    scopes: str
-    redirect_url: str
+    return OpenIdProvider(options, clock)
 
 
-@dataclass(frozen=True, slots=True)
-class JwtIssuerOptions:
-    """An issuer of JWTs to sign in with. Only `algorithms` are accepted; the key is `public_key` (PEM), or one of those
-    published at `jwks_url`.
-    """
+def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
+    """None without `issuers`. Raises ValueError for keys or algorithms that can't be used."""
+    if not issuers:
+        return None
+    from letstalk.sso.jwt_issuers import JwtIssuers
 
-    issuer: str
-    audience: str
-    algorithms: tuple[str, ...]
-    jwks_url: str | None = None
-    public_key: str | None = None
+    return JwtIssuers(issuers, clock)

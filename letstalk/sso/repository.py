@@ -1,4 +1,4 @@
-"""Signing in through someone else: tries under way, who is who there, and tokens that were used up."""
+"""Single sign-on: open attempts, linked identities, and JWTs that were used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from letstalk.db.statements import insert_into
 sso_attempts = Table(
     "sso_attempts",
     metadata,
-    # Hex: sealed columns are walked through in order of a text.
+    # Hex text, because key rotation reads the rows of sealed columns in the order of a text.
     Column("state_hash", String(64), primary_key=True),
     Column("nonce", String(100), nullable=False),
     Column("verifier_sealed", Text, info=sealed_as("sign-ins elsewhere")),
@@ -62,7 +62,7 @@ spent_jwts = Table(
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """A sign-in that the browser was sent away with. `verifier_sealed` is Fernet over PKCE's secret."""
+    """An open attempt to sign in. `verifier_sealed` is Fernet over the secret of PKCE."""
 
     nonce: str
     verifier_sealed: str
@@ -85,9 +85,7 @@ def insert_attempt(
 
 
 def use_attempt(connection: Connection, state_hash: str, now: datetime) -> AttemptRow | None:
-    """The sign-in under way by that name, which is used up with this, its verifier erased; None for one that is
-    unknown, used or expired.
-    """
+    """Use up an open attempt and erase its verifier. None for one that is unknown, used or expired."""
     table = sso_attempts
     open_one = (table.c.state_hash == state_hash) & table.c.used_at.is_(None) & (table.c.expires_at > now)
     row = connection.execute(
@@ -100,32 +98,32 @@ def use_attempt(connection: Connection, state_hash: str, now: datetime) -> Attem
 
 
 def find_account_of_identity(connection: Connection, issuer: str, subject: str) -> str | None:
-    """The id of the account that it was linked with."""
+    """The id of the linked account."""
     known = (identities.c.issuer == issuer) & (identities.c.subject == subject)
     return connection.execute(select(identities.c.account_id).where(known)).scalar_one_or_none()
 
 
 def insert_identity(connection: Connection, issuer: str, subject: str, account_id: str, now: datetime) -> None:
-    """Raises IntegrityError for one that is linked already."""
+    """Raises IntegrityError if the identity is already linked."""
     connection.execute(insert(identities).values(issuer=issuer, subject=subject, account_id=account_id, created_at=now))
 
 
 def has_identity_of(connection: Connection, issuer: str, account_id: str) -> bool:
-    """Whether the issuer knows the account's person by some name."""
+    """Whether the account is linked with any identity of the issuer."""
     known = (identities.c.issuer == issuer) & (identities.c.account_id == account_id)
     return connection.execute(select(identities.c.subject).where(known).limit(1)).first() is not None
 
 
 def delete_identities(connection: Connection, account_id: str) -> list[tuple[str, str]]:
-    """(issuer, subject) of what the account was linked with until now."""
+    """Unlink the account. Returns (issuer, subject) of its former identities."""
     statement = delete(identities).where(identities.c.account_id == account_id)
     rows = connection.execute(statement.returning(identities.c.issuer, identities.c.subject))
     return [(row.issuer, row.subject) for row in rows]
 
 
 def spend_jwt(connection: Connection, id_hash: bytes, expires_at: datetime) -> bool:
-    """Whether this very call used the token up: of many at once, one does."""
+    """Whether this call spent the token. Of many concurrent calls, one returns True."""
     row = insert_into(spent_jwts, connection.dialect.name).values(id_hash=id_hash, expires_at=expires_at)
-    # Not the row count, which SQLAlchemy keeps for UPDATE and DELETE only.
+    # The row count is reliable for UPDATE and DELETE only.
     statement = row.on_conflict_do_nothing().returning(spent_jwts.c.id_hash)
     return connection.execute(statement).first() is not None

@@ -1,4 +1,4 @@
-"""Signing in through an OpenID Connect provider: off with a state, a nonce and a verifier, and back with a code."""
+"""Signing in with an OpenID Connect provider: away with a state, a nonce and a verifier, and back with a code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.sso import repository as storage
+from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
@@ -28,15 +28,15 @@ log = get_logger(__name__)
 
 METHOD = "sso"
 ATTEMPT_SECONDS = 600
-SECRET_BYTES = 32  # 43 characters: as many as RFC 7636 wants of a verifier, and more than can be guessed
-MAX_ANSWER_LENGTH = 4096
+SECRET_BYTES = 32  # 43 characters, the minimum for a verifier in RFC 7636
+MAX_CALLBACK_LENGTH = 4096
 RETRY_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
 class SingleSignOnOptions:
-    """`name` is what the button says; `start_url` is where it leads; `sign_up` is the role of who has no account yet,
-    None where they get none.
+    """`name` is the text of the button, `start_url` its address; `sign_up` is the role that a person without an account
+    gets, None for no account.
     """
 
     name: str
@@ -46,7 +46,7 @@ class SingleSignOnOptions:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What the provider sent the browser back with, as it stands in the address."""
+    """The parameters with which the provider sent the browser back."""
 
     state: str = ""
     code: str = ""
@@ -55,8 +55,8 @@ class Callback:
 
 
 class SingleSignOnService:
-    """The attempts under way stand in the database, so that each is good once, on whichever server it ends. A cookie
-    binds each to the browser in which it began: nobody can be made to sign in as somebody else.
+    """Open attempts are stored in the database, so that each works once, on whichever server it ends. A cookie binds
+    each to its browser: nobody can be made to sign in as somebody else.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SingleSignOnService:
         clock: Clock,
         options: SingleSignOnOptions | None,
     ) -> None:
-        """Without `provider` and `options` there is nobody to sign in through."""
+        """Without `provider` and `options` single sign-on is not set up."""
         self._db = db
         self._vault = vault
         self._provider = provider
@@ -79,9 +79,9 @@ class SingleSignOnService:
         self.options = options
 
     def begin(self, browser: str, next_path: str | None) -> str:
-        """Where to send a browser, known by the secret `browser`, that shall end at `next_path`.
+        """The address to send a browser to, which then ends at `next_path`. `browser` is the secret in its cookie.
 
-        Raises NotFound where nothing is configured, Unavailable where the provider can't be reached.
+        Raises NotFound if nothing is configured, Unavailable if the provider cannot be reached.
         """
         provider, _ = self._configured()
         state, nonce, verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
@@ -93,19 +93,19 @@ class SingleSignOnService:
         with self._db.write() as connection:
             now = self._clock()
             expires_at = now + timedelta(seconds=ATTEMPT_SECONDS)
-            storage.insert_attempt(connection, _hash(state, browser), row, now=now, expires_at=expires_at)
+            repository.insert_attempt(connection, _hash(state, browser), row, now=now, expires_at=expires_at)
         return url
 
     def finish(self, callback: Callback, browser: str | None, device: Device) -> tuple[Account, str | None]:
-        """Who has signed in, and the path that they wanted. A second factor is not behind them yet.
+        """The account that signed in, and the path that its person wanted. A second factor may still be required.
 
-        Raises SingleSignOnFailed for a callback that does not belong to an attempt of this browser, or proves nothing;
-        SingleSignOnRefused for somebody who has no account here; NotFound, Unavailable.
+        Raises SingleSignOnFailed for a callback that belongs to no attempt of this browser, or proves nothing;
+        SingleSignOnRefused for a person without an account; NotFound, Unavailable.
         """
         provider, options = self._configured()
         try:
             attempt, verifier = self._use_attempt(callback, browser)
-            # Between the two transactions, since this takes as long as the network does.
+            # Between the two transactions, because this waits for the network.
             provider.check_sender(callback.issuer)
             if callback.error is not None:
                 raise IdentityRefused(f"the provider says {callback.error[:60]}")
@@ -126,10 +126,10 @@ class SingleSignOnService:
         return account, attempt.next_path
 
     def _use_attempt(self, callback: Callback, browser: str | None) -> tuple[AttemptRow, str]:
-        if not callback.state or not browser or max(map(len, (callback.state, callback.code))) > MAX_ANSWER_LENGTH:
+        if not callback.state or not browser or max(map(len, (callback.state, callback.code))) > MAX_CALLBACK_LENGTH:
             raise IdentityRefused("state")
         with self._db.write() as connection:
-            attempt = storage.use_attempt(connection, _hash(callback.state, browser), self._clock())
+            attempt = repository.use_attempt(connection, _hash(callback.state, browser), self._clock())
         if attempt is None:
             raise IdentityRefused("state")
         if callback.error is None and not (callback.code and callback.code.isprintable()):
@@ -152,10 +152,10 @@ class SingleSignOnService:
 
 def _away(error: ProviderUnavailable) -> Unavailable:
     log.warning("sso_provider_away", reason=error.reason)
-    sentence = "The service that you sign in with does not answer. Try again in a moment."
+    sentence = "The service that you sign in with does not respond. Try again in a moment."
     return Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
 
 
 def _hash(state: str, browser: str) -> str:
-    # Of both: with the state alone, or from another browser, no attempt is found.
+    # Of both, so that an attempt is found only in its own browser.
     return hashlib.sha256(f"{state}\0{browser}".encode("utf-8", "surrogatepass")).hexdigest()

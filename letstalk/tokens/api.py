@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_any_token
 from letstalk.http.openapi import refuses
-from letstalk.http.schemas import JsonAnswer
+from letstalk.http.schemas import JsonResponse
 from letstalk.tokens.schemas import (
     IssuedTokenAnswer,
     RevocationAnswer,
@@ -34,7 +34,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         responses={201: IssuedTokenAnswer},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
-    def create_token(body: TokenRequest) -> JsonAnswer:
+    def create_token(body: TokenRequest) -> JsonResponse:
         wanted = NewToken(
             user_id=body.user_id,
             scopes=None if body.scopes is None else tuple(body.scopes),
@@ -55,7 +55,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         responses={200: TokenList},
     )
     @require(Scope.TOKENS_READ, trusted=True)
-    def list_tokens(query: TokenQuery) -> JsonAnswer:
+    def list_tokens(query: TokenQuery) -> JsonResponse:
         page = service.list_tokens(
             current_actor(),
             user_id=query.user_id,
@@ -68,13 +68,13 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     @blueprint.get("/api/tokens/current", summary="Get the calling token", responses={200: TokenAnswer})
     @require_any_token
     @refuses("not_found")
-    def get_current_token() -> JsonAnswer:
+    def get_current_token() -> JsonResponse:
         return TokenAnswer.of(service.get_current_token(current_actor())).model_dump()
 
     @blueprint.get("/api/tokens/<uuid:token_id>", summary="Get a token", responses={200: TokenAnswer})
     @require(Scope.TOKENS_READ, trusted=True)
     @refuses("not_found")
-    def get_token(path: TokenPath) -> JsonAnswer:
+    def get_token(path: TokenPath) -> JsonResponse:
         return TokenAnswer.of(service.get_token(current_actor(), str(path.token_id))).model_dump()
 
     @blueprint.patch(
@@ -86,7 +86,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
     @refuses("not_found", "token_inactive", "already_rotated")
-    def update_token(path: TokenPath, body: TokenPatch) -> JsonAnswer:
+    def update_token(path: TokenPath, body: TokenPatch) -> JsonResponse:
         given = body.model_fields_set
         changes = TokenChanges(
             name=body.name if "name" in given else UNSET,
@@ -106,7 +106,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
     @refuses("not_found", "token_inactive", "already_rotated")
-    def rotate_token(path: TokenPath, body: RotationRequest) -> JsonAnswer:
+    def rotate_token(path: TokenPath, body: RotationRequest) -> JsonResponse:
         issued = service.rotate_token(current_actor(), str(path.token_id), body.grace_seconds)
         return IssuedTokenAnswer.of(issued).model_dump(), 201
 
@@ -119,7 +119,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
     @refuses("not_found")
-    def revoke_token(path: TokenPath) -> JsonAnswer:
+    def revoke_token(path: TokenPath) -> JsonResponse:
         service.revoke_token(current_actor(), str(path.token_id))
         return RevocationAnswer(message="Token revoked successfully").model_dump()
 

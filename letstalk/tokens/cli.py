@@ -1,4 +1,4 @@
-"""`flask tokens …`: making and managing tokens from a shell on the machine."""
+"""`flask tokens …`: creating and managing tokens from a shell on the machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from letstalk.command_context import services
 from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import LetsTalkError
@@ -31,84 +30,86 @@ COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
 
 ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
 
-tokens = AppGroup("tokens", help="Make, list, rotate and revoke API tokens.")
 
+def make_commands(service: Callable[[], TokenService]) -> AppGroup:
+    """`service` is called when a command runs, not before."""
+    group = AppGroup("tokens", help="Create, list, rotate and revoke API tokens.")
 
-@tokens.command("create")
-@click.option("--user-id", default=DEFAULT_OWNER_ID, show_default=True, help="Whose verifications the token sees.")
-@click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
-@click.option("--name", help="For people, to tell tokens apart.")
-@click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
-@click.option("--allowed-ips", metavar="IPS", help="Comma-separated IPs and CIDR blocks. Default: anywhere.")
-@click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
-def create(
-    user_id: str,
-    scopes: str,
-    name: str | None,
-    expires_in: int | None,
-    allowed_ips: str | None,
-    rate_limit: str | None,
-) -> None:
-    """Make a token, and print it alone on a line: it is never shown again."""
-    wanted = NewToken(
-        user_id=user_id,
-        scopes=_split(scopes),
-        name=name,
-        expires_in_seconds=expires_in,
-        allowed_ips=None if allowed_ips is None else _split(allowed_ips),
-        rate_limit=rate_limit,
+    @contextmanager
+    def find_service() -> Iterator[TokenService]:
+        try:
+            yield service()
+        except LetsTalkError as error:
+            raise click.ClickException(error.message) from None
+
+    @group.command("create")
+    @click.option(
+        "--user-id", default=DEFAULT_OWNER_ID, show_default=True, help="The owner whose verifications the token sees."
     )
-    with _service() as service:
-        _print_secret(service.create_token(ACTOR, wanted))
+    @click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
+    @click.option("--name", help="A name that people recognise it by.")
+    @click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
+    @click.option("--allowed-ips", metavar="IPS", help="Comma-separated IPs and CIDR blocks. Default: anywhere.")
+    @click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
+    def create(
+        user_id: str,
+        scopes: str,
+        name: str | None,
+        expires_in: int | None,
+        allowed_ips: str | None,
+        rate_limit: str | None,
+    ) -> None:
+        """Create a token, and print it alone on a line: it is not shown again."""
+        wanted = NewToken(
+            user_id=user_id,
+            scopes=_split(scopes),
+            name=name,
+            expires_in_seconds=expires_in,
+            allowed_ips=None if allowed_ips is None else _split(allowed_ips),
+            rate_limit=rate_limit,
+        )
+        with find_service() as tokens:
+            _print_secret(tokens.create_token(ACTOR, wanted))
 
+    @group.command("list")
+    @click.option("--user-id", help="Only this owner's tokens.")
+    @click.option("--include-revoked", is_flag=True, help="Show revoked and expired tokens too.")
+    @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+    def list_(user_id: str | None, include_revoked: bool, as_json: bool) -> None:
+        """List tokens, newest first."""
+        with find_service() as tokens:
+            found = list(_all_tokens(tokens, user_id, include_revoked))
+        if as_json:
+            click.echo(json.dumps([_as_json(token) for token in found], indent=2))
+            return
+        rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+        for row in rows:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
-@tokens.command("list")
-@click.option("--user-id", help="Only this owner's tokens.")
-@click.option("--include-revoked", is_flag=True, help="Show the revoked and the expired too.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
-def list_(user_id: str | None, include_revoked: bool, as_json: bool) -> None:
-    """List tokens, newest first."""
-    with _service() as service:
-        found = list(_all_tokens(service, user_id, include_revoked))
-    if as_json:
-        click.echo(json.dumps([_as_json(token) for token in found], indent=2))
-        return
-    rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    @group.command("revoke")
+    @click.argument("token_id")
+    def revoke(token_id: str) -> None:
+        """Revoke a token. Every instance refuses it within a second."""
+        with find_service() as tokens:
+            tokens.revoke_token(ACTOR, token_id)
+        click.echo("Token revoked successfully", err=True)
 
+    @group.command("rotate")
+    @click.argument("token_id")
+    @click.option(
+        "--grace-seconds",
+        type=int,
+        default=DEFAULT_GRACE_SECONDS,
+        show_default=True,
+        help="How long the old token still works.",
+    )
+    def rotate(token_id: str, grace_seconds: int) -> None:
+        """Rotate a token, and print the new one alone on a line: it is not shown again."""
+        with find_service() as tokens:
+            _print_secret(tokens.rotate_token(ACTOR, token_id, grace_seconds))
 
-@tokens.command("revoke")
-@click.argument("token_id")
-def revoke(token_id: str) -> None:
-    """Revoke a token; every instance refuses it within a second."""
-    with _service() as service:
-        service.revoke_token(ACTOR, token_id)
-    click.echo("Token revoked successfully", err=True)
-
-
-@tokens.command("rotate")
-@click.argument("token_id")
-@click.option(
-    "--grace-seconds",
-    type=int,
-    default=DEFAULT_GRACE_SECONDS,
-    show_default=True,
-    help="How long the old token goes on working.",
-)
-def rotate(token_id: str, grace_seconds: int) -> None:
-    """Replace a token, and print the new one alone on a line: it is never shown again."""
-    with _service() as service:
-        _print_secret(service.rotate_token(ACTOR, token_id, grace_seconds))
-
-
-@contextmanager
-def _service() -> Iterator[TokenService]:
-    try:
-        yield services().tokens
-    except LetsTalkError as error:
-        raise click.ClickException(error.message) from None
+    return group
 
 
 def _print_secret(issued: IssuedToken) -> None:

@@ -14,7 +14,17 @@ from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
 from letstalk.core.rate_parsing import MAX_TEXT_LENGTH
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.http.schemas import WHOLE, Answer, ApiModel, Moment, PageQuery, PlainText, Query, Uuid, with_example
+from letstalk.http.schemas import (
+    WHOLE,
+    ApiModel,
+    PageQuery,
+    PlainText,
+    Query,
+    ResponseModel,
+    Timestamp,
+    Uuid,
+    with_example,
+)
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
     MAX_EXPIRES_IN_SECONDS,
@@ -101,7 +111,7 @@ _RECORD: dict[str, Any] = {
 }
 
 
-class IssuedTokenAnswer(Answer):
+class IssuedTokenAnswer(ResponseModel):
     """The only answer that holds `token`: keep it now."""
 
     model_config = with_example(
@@ -119,12 +129,12 @@ class IssuedTokenAnswer(Answer):
 
     token_id: Uuid
     token: str
-    created_at: Moment
+    created_at: Timestamp
     scopes: list[ScopeName]
     user_id: str
     name: str | None
     prefix: str = Field(description="The public beginning of the token, to recognise it by.")
-    expires_at: Moment | None
+    expires_at: Timestamp | None
 
     @classmethod
     def of(cls, issued: IssuedToken) -> IssuedTokenAnswer:
@@ -141,17 +151,17 @@ class IssuedTokenAnswer(Answer):
         )
 
 
-class TokenEntry(Answer):
+class TokenEntry(ResponseModel):
     """A token as a list shows it."""
 
     token_id: Uuid
     user_id: str
     name: str | None
     prefix: str
-    created_at: Moment
-    last_used: Moment | None
-    expires_at: Moment | None
-    revoked_at: Moment | None
+    created_at: Timestamp
+    last_used: Timestamp | None
+    expires_at: Timestamp | None
+    revoked_at: Timestamp | None
     scopes: list[ScopeName]
     requests_total: int
 
@@ -181,7 +191,7 @@ class TokenAnswer(TokenEntry):
         )
 
 
-class TokenList(Answer):
+class TokenList(ResponseModel):
     """A page of tokens, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"tokens": [_RECORD], "next_cursor": None})
@@ -194,7 +204,7 @@ class TokenList(Answer):
         return cls(tokens=[TokenEntry.of(token) for token in page.tokens], next_cursor=page.next_cursor)
 
 
-class RevocationAnswer(Answer):
+class RevocationAnswer(ResponseModel):
     """The token works no more, the second time too."""
 
     model_config = with_example({"message": "Token revoked successfully"})

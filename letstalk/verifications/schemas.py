@@ -11,12 +11,12 @@ from pydantic.json_schema import SkipJsonSchema
 from letstalk.calls.models import CallStatus
 from letstalk.http.schemas import (
     WHOLE,
-    Answer,
     ApiModel,
-    Moment,
     PageQuery,
     PlainText,
     Query,
+    ResponseModel,
+    Timestamp,
     Uuid,
     with_example,
     with_examples,
@@ -168,7 +168,7 @@ class ListQuery(PageQuery):
     )
 
 
-class SendAnswer(Answer):
+class SendAnswer(ResponseModel):
     """The phone is being called."""
 
     model_config = with_example(
@@ -191,14 +191,14 @@ class SendAnswer(Answer):
     status: Literal["pending"]
     call_status: CallStatus
     phone: E164
-    expires_at: Moment
+    expires_at: Timestamp
     expires_in: int = Field(ge=0, le=MAX_TTL_SECONDS, description="Seconds that are left of it.")
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
-class VerifyAnswer(Answer):
+class VerifyAnswer(ResponseModel):
     """The code was right, and this verification takes no other."""
 
     model_config = with_example(
@@ -215,36 +215,36 @@ class VerifyAnswer(Answer):
     status: Literal["approved"]
     verification_id: Uuid
     phone: E164
-    approved_at: Moment
+    approved_at: Timestamp
 
 
-class CallEventAnswer(Answer):
+class CallEventAnswer(ResponseModel):
     """One thing that happened in a call."""
 
-    at: Moment
+    at: Timestamp
     type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
 
 
-class CallAnswer(Answer):
+class CallAnswer(ResponseModel):
     """One call, and what happened in it, oldest first."""
 
     call_id: Uuid
     status: CallStatus
     reason: str | None = Field(description="Why the call ended, or waits again, in a sentence.")
-    created_at: Moment
-    ended_at: Moment | None
+    created_at: Timestamp
+    ended_at: Timestamp | None
     events: list[CallEventAnswer]
 
 
-class VerificationSummary(Answer):
+class VerificationSummary(ResponseModel):
     """A verification as it stands now."""
 
     verification_id: Uuid
     phone: E164
     status: VerificationStatus
-    created_at: Moment
-    expires_at: Moment
-    approved_at: Moment | None
+    created_at: Timestamp
+    expires_at: Timestamp
+    approved_at: Timestamp | None
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
     locale: str | None
@@ -258,7 +258,7 @@ class VerificationAnswer(VerificationSummary):
     calls: list[CallAnswer] = Field(description="Oldest first.")
 
 
-class VerificationListAnswer(Answer):
+class VerificationListAnswer(ResponseModel):
     """A page of verifications, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})

@@ -1,59 +1,73 @@
-"""What runs beside the requests of one process: the worker, the counters' flushing, the loading of what is slow."""
+"""The background work of one process: the worker, SQLite's checkpoints, and what must be loaded and written."""
 
 from __future__ import annotations
 
 import gc
 import threading
+from typing import Protocol
 
 from letstalk.db.checkpoints import Checkpoints
 from letstalk.db.database import Database
-from letstalk.services import Services
-from letstalk.telephony.provider import CallProvider
 from letstalk.worker.pool import Worker
 
 FLUSH_SECONDS = 1.5
 
 
-class Process:
-    """Started by a server or `flask worker`; never on import, nor by another command."""
+class SlowToLoad(Protocol):
+    """A part, such as the telephony provider, that takes a second or two to load."""
 
-    def __init__(self, *, db: Database, provider: CallProvider, services: Services, worker: Worker) -> None:
+    def load(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class Counter(Protocol):
+    """A part that counts in memory and writes what it counted from time to time."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+class BackgroundWork:
+    """Started by a server or by `flask worker`, never on import and by no other command."""
+
+    def __init__(self, *, db: Database, worker: Worker, provider: SlowToLoad, usage: Counter) -> None:
         self._db = db
-        self._provider = provider
-        self._services = services
         self._worker = worker
+        self._provider = provider
+        self._usage = usage
         self._checkpoints = Checkpoints(db)
 
     def start(self) -> None:
-        """Begin the background work."""
         threading.Thread(target=self._load, name="provider-load", daemon=True).start()
         self._checkpoints.start()
-        self._services.usage.start()
+        self._usage.start()
         self._worker.start()
 
-    def _load(self) -> None:
-        # The vendor's SDK takes a second or two to import, which no start and no request should wait for.
-        self._provider.load()
-        # What stands now stays for as long as the process. To look at it again with each full collection of garbage
-        # would stop all requests for 70 ms.
-        gc.collect()
-        gc.freeze()
-
     def begin_stop(self) -> None:
-        """Begin nothing more in the background, and return at once: requests may still be under way."""
+        """Start no more work, and return at once: requests may still be in progress."""
         self._worker.begin_stop()
 
     def stop(self) -> None:
-        """Finish what is under way, write what is counted, let go of everything."""
+        """Finish the work that was started, write what was counted, and close every connection."""
         self._worker.stop()
         self._provider.stop()
-        # A database that hangs must not hold the process: what is not written by then is half a second's counts.
-        flushing = threading.Thread(target=self._services.usage.stop, name="last-flush", daemon=True)
+        # A database that hangs must not delay the stop: at most half a second's counts are lost.
+        flushing = threading.Thread(target=self._usage.stop, name="last-flush", daemon=True)
         flushing.start()
         flushing.join(FLUSH_SECONDS)
         self._checkpoints.stop()
         self.close()
 
     def close(self) -> None:
-        """Let the database go, which a process that only supervises others does not need."""
+        """Close the database, which a process that only supervises others does not need."""
         self._db.close()
+
+    def _load(self) -> None:
+        # The provider's SDK takes a second or two to import. No start and no request should wait for it.
+        self._provider.load()
+        # The objects of now live as long as the process. To look at them in each full garbage collection would stop
+        # all requests for 70 ms.
+        gc.collect()
+        gc.freeze()

@@ -13,23 +13,22 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 from sqlalchemy import select
 
-from letstalk.accounts.access_tokens import REREAD_SECONDS
+from letstalk.accounts.access_tokens import REREAD_SECONDS, signing_keys
 from letstalk.accounts.models import Role
 from letstalk.accounts.service import AccountChanges
-from letstalk.accounts.services import People
+from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_ins import SignedIn
-from letstalk.accounts.signing_keys import signing_keys
 from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, people_of, someone
+from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 
 
-def signed_in(people: People, username: str = "ada", role: str = "developer") -> SignedIn:
-    people.accounts.create_account(someone(username, role))
-    return people.sign_ins.sign_in(username, PASSWORD, DEVICE)
+def signed_in(accounts: Accounts, username: str = "ada", role: str = "developer") -> SignedIn:
+    accounts.service.create_account(someone(username, role))
+    return accounts.sign_ins.sign_in(username, PASSWORD, DEVICE)
 
 
 def part(token: str, number: int) -> dict[str, Any]:
@@ -49,17 +48,17 @@ def private_key(world: World, kid: str) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(world.vault.decrypt(connection.execute(query).scalar_one()))
 
 
-def is_refused(people: People, token: str) -> bool:
+def is_refused(accounts: Accounts, token: str) -> bool:
     try:
-        people.access_tokens.authenticate(token, ADDRESS)
+        accounts.access_tokens.authenticate(token, ADDRESS)
     except InvalidToken:
         return True
     return False
 
 
 def test_a_token_says_what_it_should_and_nothing_about_the_person(world: World) -> None:
-    people = people_of(world)
-    who = signed_in(people)
+    accounts = accounts_of(world)
+    who = signed_in(accounts)
     header, claims = part(who.access_token, 0), part(who.access_token, 1)
     assert (header["alg"], header["typ"]) == ("Ed25519", "at+jwt")
     assert set(claims) == {"iss", "aud", "sub", "sid", "iat", "exp", "jti", "role", "epoch"}
@@ -72,26 +71,26 @@ def test_a_token_says_what_it_should_and_nothing_about_the_person(world: World) 
 
 
 def test_role_and_grants_are_those_of_now_not_those_of_the_token(world: World) -> None:
-    people = people_of(world)
-    who = signed_in(people)
-    people.accounts.update_account(OWNER, who.account.account_id, AccountChanges(user_ids=("globex", "initech")))
-    actor = people.access_tokens.authenticate(who.access_token, ADDRESS)
+    accounts = accounts_of(world)
+    who = signed_in(accounts)
+    accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(user_ids=("globex", "initech")))
+    actor = accounts.access_tokens.authenticate(who.access_token, ADDRESS)
     assert actor.user_ids == {"globex", "initech"}
     assert not actor.reaches("acme")
-    people.accounts.update_account(OWNER, who.account.account_id, AccountChanges(role="admin"))
-    assert is_refused(people, who.access_token)
-    renewed = people.sign_ins.refresh(who.refresh_token, DEVICE)
-    assert people.access_tokens.authenticate(renewed.access_token, ADDRESS).scopes == ALL_SCOPES
+    accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(role="admin"))
+    assert is_refused(accounts, who.access_token)
+    renewed = accounts.sign_ins.refresh(who.refresh_token, DEVICE)
+    assert accounts.access_tokens.authenticate(renewed.access_token, ADDRESS).scopes == ALL_SCOPES
     assert renewed.account.role is Role.ADMIN
     # And back again: what was refused once stays so.
-    people.accounts.update_account(OWNER, who.account.account_id, AccountChanges(role="developer"))
-    assert is_refused(people, who.access_token)
-    assert is_refused(people, renewed.access_token)
+    accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(role="developer"))
+    assert is_refused(accounts, who.access_token)
+    assert is_refused(accounts, renewed.access_token)
 
 
 def test_a_token_that_we_did_not_sign_as_it_stands_is_refused(world: World) -> None:
-    people = people_of(world)
-    token = signed_in(people).access_token
+    accounts = accounts_of(world)
+    token = signed_in(accounts).access_token
     header, claims = part(token, 0), part(token, 1)
     key = private_key(world, header["kid"])
     signature = token.split(".")[2]
@@ -106,7 +105,7 @@ def test_a_token_that_we_did_not_sign_as_it_stands_is_refused(world: World) -> N
         return jwt.encode({**header, **changes}, claims, signer, algorithms=["Ed25519"])
 
     ours = OKPKey.import_key(key)
-    assert not is_refused(people, by(ours))
+    assert not is_refused(accounts, by(ours))
     forged = {
         "alg none": f"{encoded({**header, 'alg': 'none'})}.{encoded(claims)}.",
         "alg None": f"{encoded({**header, 'alg': 'None'})}.{encoded(claims)}.{signature}",
@@ -127,12 +126,12 @@ def test_a_token_that_we_did_not_sign_as_it_stands_is_refused(world: World) -> N
         "something behind": token + "A",
         "crit": f"{encoded({**header, 'crit': ['b64']})}.{encoded(claims)}.{signature}",
     }
-    assert [name for name, text in forged.items() if not is_refused(people, text)] == []
+    assert [name for name, text in forged.items() if not is_refused(accounts, text)] == []
 
 
 def test_a_rightly_signed_token_with_wrong_claims_is_refused(world: World) -> None:
-    people = people_of(world)
-    who, other = signed_in(people), signed_in(people, "eve")
+    accounts = accounts_of(world)
+    who, other = signed_in(accounts), signed_in(accounts, "eve")
     header, claims = part(who.access_token, 0), part(who.access_token, 1)
     ours = OKPKey.import_key(private_key(world, header["kid"]))
 
@@ -140,7 +139,7 @@ def test_a_rightly_signed_token_with_wrong_claims_is_refused(world: World) -> No
         changed = {name: value for name, value in {**claims, **changes}.items() if value is not None}
         return jwt.encode(header, changed, ours, algorithms=["Ed25519"])
 
-    assert not is_refused(people, with_claims())
+    assert not is_refused(accounts, with_claims())
     now = claims["iat"]
     wrong: list[dict[str, Any]] = [
         *({name: None} for name in claims),
@@ -151,7 +150,7 @@ def test_a_rightly_signed_token_with_wrong_claims_is_refused(world: World) -> No
         *({"sid": value} for value in (other.session_id, str(uuid.uuid4()), "x\0", 7, ["a"])),
         *({"epoch": value} for value in (1, -1, "0")),
     ]
-    assert [changes for changes in wrong if not is_refused(people, with_claims(**changes))] == []
+    assert [changes for changes in wrong if not is_refused(accounts, with_claims(**changes))] == []
 
 
 @pytest.mark.parametrize(
@@ -162,11 +161,11 @@ def test_a_rightly_signed_token_with_wrong_claims_is_refused(world: World) -> No
     ],
 )
 def test_what_is_no_token_at_all_is_refused_alike(world: World, text: str) -> None:
-    assert is_refused(people_of(world), text)
+    assert is_refused(accounts_of(world), text)
 
 
 def test_a_new_key_signs_and_the_one_before_verifies_until_its_last_token_has_expired(world: World) -> None:
-    serving, elsewhere = people_of(world), people_of(world)
+    serving, elsewhere = accounts_of(world), accounts_of(world)
     old = signed_in(serving)
     assert not is_refused(elsewhere, old.access_token)
     kid = serving.access_tokens.rotate_keys()
@@ -182,44 +181,44 @@ def test_a_new_key_signs_and_the_one_before_verifies_until_its_last_token_has_ex
 
 
 def test_a_retired_key_is_not_believed_for_ever(world: World) -> None:
-    people = people_of(world)
-    who = signed_in(people)
+    accounts = accounts_of(world)
+    who = signed_in(accounts)
     header, claims = part(who.access_token, 0), part(who.access_token, 1)
     ours = OKPKey.import_key(private_key(world, header["kid"]))
-    people.access_tokens.rotate_keys()
+    accounts.access_tokens.rotate_keys()
     world.clock.move(900 + 301)
     fresh = {**claims, "iat": int(world.clock().timestamp()), "exp": int(world.clock().timestamp()) + 60}
     stolen = jwt.encode(header, fresh, ours, algorithms=["Ed25519"])
-    assert is_refused(people_of(world), stolen)
+    assert is_refused(accounts_of(world), stolen)
 
 
 def test_other_servers_sign_with_a_new_key_soon(world: World) -> None:
     seconds = [0.0]
-    people = people_of(world)
-    elsewhere = people_of(world)
+    accounts = accounts_of(world)
+    elsewhere = accounts_of(world)
     elsewhere.access_tokens._monotonic = lambda: seconds[0]
     first = signed_in(elsewhere)
-    kid = people.access_tokens.rotate_keys()
+    kid = accounts.access_tokens.rotate_keys()
     before = elsewhere.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     assert part(before.access_token, 0)["kid"] == part(first.access_token, 0)["kid"]
     seconds[0] += REREAD_SECONDS
     after = elsewhere.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     assert part(after.access_token, 0)["kid"] == kid
-    assert not is_refused(people, before.access_token)
+    assert not is_refused(accounts, before.access_token)
 
 
 def test_servers_that_need_a_first_key_at_once_make_one(db: Database) -> None:
     world = World(db)
-    people = [people_of(world) for _ in range(6)]
-    account = people[0].accounts.create_account(someone())
-    outcomes = at_once([lambda one=one: one.access_tokens.sign(account, str(uuid.uuid4()), 0) for one in people])  # type: ignore[misc]
+    instances = [accounts_of(world) for _ in range(6)]
+    account = instances[0].service.create_account(someone())
+    outcomes = at_once([lambda one=one: one.access_tokens.sign(account, str(uuid.uuid4()), 0) for one in instances])  # type: ignore[misc]
     assert outcomes == ["ok"] * 6
     with db.read() as connection:
         assert len(connection.execute(select(signing_keys)).all()) == 1
 
 
 def test_the_key_does_not_stand_in_the_database_in_the_clear(world: World) -> None:
-    token = signed_in(people_of(world)).access_token
+    token = signed_in(accounts_of(world)).access_token
     raw = private_key(world, part(token, 0)["kid"]).private_bytes_raw()
     with world.db.read() as connection:
         stored = repr(connection.execute(select(signing_keys)).all())

@@ -7,49 +7,49 @@ from functools import partial
 import pytest
 from sqlalchemy import func, select
 
+from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
 from letstalk.accounts.models import Device, SessionKind
 from letstalk.accounts.service import AccountChanges
-from letstalk.accounts.services import People
-from letstalk.accounts.session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.services import Accounts
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, audited, people_of, someone
+from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 
 
-def is_dead(people: People, access_token: str) -> bool:
+def is_dead(accounts: Accounts, access_token: str) -> bool:
     try:
-        people.access_tokens.authenticate(access_token, ADDRESS)
+        accounts.access_tokens.authenticate(access_token, ADDRESS)
     except InvalidToken:
         return True
     return False
 
 
 def test_a_refresh_token_gives_the_next_pair_once(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    first = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    second = people.sign_ins.refresh(first.refresh_token, DEVICE)
-    third = people.sign_ins.refresh(second.refresh_token, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    second = accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    third = accounts.sign_ins.refresh(second.refresh_token, DEVICE)
     assert first.session_id == second.session_id == third.session_id
     assert len({first.access_token, second.access_token, third.access_token}) == 3
-    assert not is_dead(people, third.access_token)
+    assert not is_dead(accounts, third.access_token)
 
 
 def test_a_spent_refresh_token_ends_the_session(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    first = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    apart = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    second = people.sign_ins.refresh(first.refresh_token, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    apart = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    second = accounts.sign_ins.refresh(first.refresh_token, DEVICE)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(first.refresh_token, DEVICE)
-    assert is_dead(people, first.access_token)
-    assert is_dead(people, second.access_token)
+        accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    assert is_dead(accounts, first.access_token)
+    assert is_dead(accounts, second.access_token)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(second.refresh_token, DEVICE)
-    assert not is_dead(people, apart.access_token)
+        accounts.sign_ins.refresh(second.refresh_token, DEVICE)
+    assert not is_dead(accounts, apart.access_token)
     [event] = audited(world, "session.ended")
     assert event.detail == {"session_id": first.session_id, "reason": "refresh_token_reused"}
 
@@ -57,8 +57,8 @@ def test_a_spent_refresh_token_ends_the_session(world: World) -> None:
 def test_20_refreshes_at_once_with_one_token_give_one_pair(db: Database) -> None:
     """The others end 401. Each had the one token, so the session is over too: one of them may be a thief."""
     world = World(db)
-    instances = [people_of(world) for _ in range(2)]
-    instances[0].accounts.create_account(someone())
+    instances = [accounts_of(world) for _ in range(2)]
+    instances[0].service.create_account(someone())
     signed_in = instances[0].sign_ins.sign_in("ada", PASSWORD, DEVICE)
     refreshes = [partial(one.sign_ins.refresh, signed_in.refresh_token, DEVICE) for one in instances]
     outcomes = at_once([*refreshes] * 10)
@@ -72,58 +72,58 @@ def test_20_refreshes_at_once_with_one_token_give_one_pair(db: Database) -> None
 @pytest.mark.parametrize("wrong", ["", "ltr_", "lt_nothing", "x" * 200, "\udcff", "ltr_" + "A" * 43])
 def test_what_is_no_refresh_token_is_refused_alike(world: World, wrong: str) -> None:
     with pytest.raises(InvalidToken):
-        people_of(world).sign_ins.refresh(wrong, DEVICE)
+        accounts_of(world).sign_ins.refresh(wrong, DEVICE)
 
 
 def test_an_access_token_lives_15_minutes_and_a_refresh_token_7_days(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     world.clock.move(899)
-    assert not is_dead(people, signed_in.access_token)
+    assert not is_dead(accounts, signed_in.access_token)
     world.clock.move(1)
-    assert is_dead(people, signed_in.access_token)
+    assert is_dead(accounts, signed_in.access_token)
     world.clock.move(7 * 86400 - 900 - 1)
-    renewed = people.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+    renewed = accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
     world.clock.move(7 * 86400)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(renewed.refresh_token, DEVICE)
-    assert people.sessions.list_sessions(signed_in.account.account_id) == []
+        accounts.sign_ins.refresh(renewed.refresh_token, DEVICE)
+    assert accounts.sessions.list_sessions(signed_in.account.account_id) == []
 
 
 def test_however_often_it_is_renewed_a_session_ends_after_30_days(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     for _ in range(29):
         world.clock.move(86400)
-        signed_in = people.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+        signed_in = accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
     world.clock.move(86400)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+        accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
 
 
 def test_signing_out_ends_this_session_or_every_one(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    one, two, three = (people.sign_ins.sign_in("ada", PASSWORD, DEVICE) for _ in range(3))
-    actor = people.access_tokens.authenticate(one.access_token, ADDRESS)
-    assert people.sign_ins.log_out(actor) == 1
-    assert [is_dead(people, each.access_token) for each in (one, two, three)] == [True, False, False]
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    one, two, three = (accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE) for _ in range(3))
+    actor = accounts.access_tokens.authenticate(one.access_token, ADDRESS)
+    assert accounts.sign_ins.log_out(actor) == 1
+    assert [is_dead(accounts, each.access_token) for each in (one, two, three)] == [True, False, False]
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(one.refresh_token, DEVICE)
-    actor = people.access_tokens.authenticate(two.access_token, ADDRESS)
-    assert people.sign_ins.log_out(actor, everywhere=True) == 2
-    assert [is_dead(people, each.access_token) for each in (one, two, three)] == [True, True, True]
+        accounts.sign_ins.refresh(one.refresh_token, DEVICE)
+    actor = accounts.access_tokens.authenticate(two.access_token, ADDRESS)
+    assert accounts.sign_ins.log_out(actor, everywhere=True) == 2
+    assert [is_dead(accounts, each.access_token) for each in (one, two, three)] == [True, True, True]
 
 
 def test_a_session_says_from_where_and_by_what_it_was_started(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
     device = Device("2001:db8::7", "Mozilla/5.0 \x1b[31m(a browser)" + "x" * 500)
-    people.sign_ins.start_session(account.account_id, device, "password")
-    people.sign_ins.start_browser_session(account.account_id, DEVICE, "sso")
-    browser, api = people.sessions.list_sessions(account.account_id)
+    accounts.sign_ins.start_session(account.account_id, device, "password")
+    accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "sso")
+    browser, api = accounts.sessions.list_sessions(account.account_id)
     assert {browser.kind, api.kind} == {SessionKind.BROWSER, SessionKind.API}
     kinds = {session.kind: session for session in (browser, api)}
     assert kinds[SessionKind.BROWSER].method == "sso"
@@ -134,57 +134,57 @@ def test_a_session_says_from_where_and_by_what_it_was_started(world: World) -> N
 
 
 def test_a_browser_s_cookie_is_worth_nothing_once_its_session_is_over(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
-    start = partial(people.sessions.start_browser_session, account.account_id, DEVICE, "password")
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    start = partial(accounts.sessions.start_browser_session, account.account_id, DEVICE, "password")
     first, second, third = start(), start(), start()
-    found = people.sessions.find_browser_session(first, ADDRESS)
+    found = accounts.sessions.find_browser_session(first, ADDRESS)
     assert found is not None
     actor, who = found
     assert (actor.account_id, who.username, actor.user_ids) == (account.account_id, "ada", frozenset({"acme"}))
-    assert people.sessions.end_browser_session(first)
-    assert not people.sessions.end_browser_session(first)
-    assert people.sessions.find_browser_session(first, ADDRESS) is None
+    assert accounts.sessions.end_browser_session(first)
+    assert not accounts.sessions.end_browser_session(first)
+    assert accounts.sessions.find_browser_session(first, ADDRESS) is None
     world.clock.move(12 * 3600 - 1)
-    assert people.sessions.find_browser_session(second, ADDRESS) is not None
-    people.accounts.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
-    assert people.sessions.find_browser_session(second, ADDRESS) is None
-    people.accounts.update_account(OWNER, account.account_id, AccountChanges(disabled=False))
+    assert accounts.sessions.find_browser_session(second, ADDRESS) is not None
+    accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
+    assert accounts.sessions.find_browser_session(second, ADDRESS) is None
+    accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=False))
     world.clock.move(1)
-    assert people.sessions.find_browser_session(third, ADDRESS) is None
+    assert accounts.sessions.find_browser_session(third, ADDRESS) is None
     with world.db.read() as connection:
         assert first not in repr(connection.execute(select(account_sessions)).all())
 
 
 def test_only_one_s_own_sessions_can_be_ended(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    people.accounts.create_account(someone("eve"))
-    ada = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    eve = people.access_tokens.authenticate(people.sign_ins.sign_in("eve", PASSWORD, DEVICE).access_token, ADDRESS)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.service.create_account(someone("eve"))
+    ada = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    eve = accounts.access_tokens.authenticate(accounts.sign_ins.sign_in("eve", PASSWORD, DEVICE).access_token, ADDRESS)
     for wrong in (ada.session_id, "nothing", "", "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"):
         with pytest.raises(NotFound):
-            people.sessions.end_session(eve, wrong)
-    assert not is_dead(people, ada.access_token)
+            accounts.sessions.end_session(eve, wrong)
+    assert not is_dead(accounts, ada.access_token)
 
 
 def test_a_disabled_account_starts_no_session_by_any_way(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
-    people.accounts.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
-    for start in (people.sign_ins.start_session, people.sign_ins.start_browser_session):
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
+    for start in (accounts.sign_ins.start_session, accounts.sign_ins.start_browser_session):
         with pytest.raises(InvalidCredentials):
             start(account.account_id, DEVICE, "sso")
 
 
 def test_when_someone_was_last_seen_is_kept_to_five_minutes(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     started = world.clock()
     world.clock.move(200)
-    people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
-    assert people.sessions.list_sessions(account.account_id)[0].last_seen_at == started
+    accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+    assert accounts.sessions.list_sessions(account.account_id)[0].last_seen_at == started
     world.clock.move(200)
-    people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
-    assert people.sessions.list_sessions(account.account_id)[0].last_seen_at == world.clock()
+    accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+    assert accounts.sessions.list_sessions(account.account_id)[0].last_seen_at == world.clock()

@@ -7,18 +7,18 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from letstalk.accounts.repository import accounts
-from letstalk.accounts.second_factor_repository import second_factor_challenges
-from letstalk.accounts.session_repository import account_sessions, refresh_tokens
-from letstalk.accounts.sign_in_failures import sign_in_failures
-from letstalk.accounts.signing_keys import signing_keys
+from letstalk.accounts.access_tokens import signing_keys
+from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.repository import accounts as account_table
+from letstalk.accounts.second_factors import second_factor_challenges
+from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.core.errors import InvalidCredentials, InvalidToken
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from tests.support.account_parts import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, people_of, someone
+from tests.support.account_parts import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
 from tests.support.token_parts import Parts
 from tests.support.world import PHONE, World
 
@@ -32,7 +32,7 @@ def forget(world: World) -> None:
 
 
 def counts(db: Database) -> dict[str, int]:
-    tables = (account_sessions, refresh_tokens, signing_keys, sign_in_failures, second_factor_challenges, accounts)
+    tables = (account_sessions, refresh_tokens, signing_keys, sign_in_failures, second_factor_challenges, account_table)
     with db.read() as connection:
         return {
             table.name: connection.execute(select(func.count()).select_from(table)).scalar_one() for table in tables
@@ -40,15 +40,15 @@ def counts(db: Database) -> dict[str, int]:
 
 
 def test_what_signing_in_leaves_behind_goes_when_nobody_can_use_it_any_more(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    people.accounts.create_account(someone("eve", phone=PHONE, second_factor=True))
-    first = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    people.sign_ins.refresh(first.refresh_token, DEVICE)
-    people.access_tokens.rotate_keys()
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.service.create_account(someone("eve", phone=PHONE, second_factor=True))
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    accounts.access_tokens.rotate_keys()
     for name, password in (("ada", "wrong"), ("eve", PASSWORD)):
         with pytest.raises(Exception, match=r"wrong|calling"):
-            people.sign_ins.sign_in(name, password, DEVICE)
+            accounts.sign_ins.sign_in(name, password, DEVICE)
     everything = counts(world.db)
     assert min(everything.values()) >= 1
     forget(world)
@@ -69,22 +69,22 @@ def test_what_signing_in_leaves_behind_goes_when_nobody_can_use_it_any_more(worl
     world.clock.move(timedelta(days=DAYS).total_seconds())
     forget(world)
     assert counts(world.db) == {**dict.fromkeys(everything, 0), "signing_keys": 1, "accounts": 2}
-    assert people_of(world).sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    assert accounts_of(world).sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_passwords_and_signing_keys_are_rotated_with_everything_else(db: Database) -> None:
     world = World(db, encryption_keys=(OLD,))
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
-    people.accounts.set_password(account.account_id, OTHER_PASSWORD)
-    signed_in = people.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    accounts.service.set_password(account.account_id, OTHER_PASSWORD)
+    signed_in = accounts.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
     assert "need" in str(KeyRotation(db, Vault((NEW,))).check_keys())
 
     rotated = KeyRotation(db, Vault((NEW, OLD))).rotate_keys()
     assert (rotated["passwords"], rotated["old passwords"], rotated["signing keys"]) == (1, 1, 1)
 
     assert KeyRotation(db, Vault((NEW,))).check_keys() is None
-    after = people_of(World(db, encryption_keys=(NEW,)))
+    after = accounts_of(World(db, encryption_keys=(NEW,)))
     assert after.access_tokens.authenticate(signed_in.access_token, ADDRESS).account_id == account.account_id
     assert after.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
     with pytest.raises(InvalidCredentials):
@@ -92,18 +92,18 @@ def test_passwords_and_signing_keys_are_rotated_with_everything_else(db: Databas
 
 
 def test_a_password_that_no_key_opens_lets_nobody_in_and_breaks_nothing(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
     with world.db.write() as connection:
-        connection.execute(update(accounts).values(password_sealed=Vault((OLD,)).encrypt(b"lost")))
+        connection.execute(update(account_table).values(password_sealed=Vault((OLD,)).encrypt(b"lost")))
     with pytest.raises(InvalidCredentials):
-        people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_a_copy_of_what_is_known_of_a_phone_names_the_accounts_that_have_it(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone(phone=PHONE, second_factor=True))
-    people.accounts.create_account(someone("eve"))
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    accounts.service.create_account(someone("eve"))
     copy = PrivacyService(world.db, world.clock, default_region=None).export_phone(PHONE)
     [found] = copy["accounts"]
     assert (found["account_id"], found["username"], found["email"]) == (ada.account_id, "ada", "ada@example.com")
@@ -112,25 +112,25 @@ def test_a_copy_of_what_is_known_of_a_phone_names_the_accounts_that_have_it(worl
 
 
 def test_an_erased_phone_leaves_its_account_without_phone_and_second_factor(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone(phone=PHONE, second_factor=True))
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
     with pytest.raises(Exception, match="calling"):
-        people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     world.pass_time(120)
     privacy = PrivacyService(world.db, world.clock, default_region=None)
     assert privacy.erase_phone(PHONE) == 1
-    found = people.accounts.find(ada.account_id)
+    found = accounts.service.find(ada.account_id)
     assert found is not None
     assert (found.phone, found.second_factor) == (None, False)
     assert privacy.export_phone(PHONE)["accounts"] == []
 
 
 def test_a_refresh_token_of_long_ago_is_refused_as_any_other(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    first = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    people.sign_ins.refresh(first.refresh_token, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.sign_ins.refresh(first.refresh_token, DEVICE)
     world.clock.move(timedelta(days=9).total_seconds())
     forget(world)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(first.refresh_token, DEVICE)
+        accounts.sign_ins.refresh(first.refresh_token, DEVICE)

@@ -227,7 +227,7 @@ def test_lifetimes_are_settings(tmp_path: Path) -> None:
 def test_a_second_factor_is_asked_for_and_answered_over_the_api(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     phone = "+256700123456"
-    account = services_of(app).people.accounts.create_account(someone(phone=phone, second_factor=True))
+    account = services_of(app).accounts.service.create_account(someone(phone=phone, second_factor=True))
     person = Person(app.test_client(), account)
     asked = person.sign_in()
     body = asked.get_json()

@@ -1,4 +1,4 @@
-"""`flask accounts …`: people, as an operator manages them."""
+"""`flask accounts …`: accounts, as an operator manages them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(app: Flask, *words: str, typed: str = "") -> Result:
 
 
 def person(app: Flask, name: str = "ada", password: str = PASSWORD) -> Person:
-    account = services_of(app).people.accounts.find_by_username(name)
+    account = services_of(app).accounts.service.find_by_username(name)
     assert account is not None
     return Person(app.test_client(), account, password)
 
@@ -65,7 +65,7 @@ def test_no_password_is_ever_an_argument(app: Flask) -> None:
     [
         ((*ADA,), "short\n", "12 to 256"),
         ((*ADA,), "", "12 to 256"),
-        ((*ADA,), "password1234\n", "guessed first"),
+        ((*ADA,), "password1234\n", "easy to guess"),
         (("--username", "a b", "--email", "ada@example.com"), f"{PASSWORD}\n", "username"),
         (("--username", "ada", "--email", "nobody"), f"{PASSWORD}\n", "e-mail"),
         ((*ADA, "--phone", "12"), f"{PASSWORD}\n", "phone"),
@@ -133,13 +133,13 @@ def test_who_somebody_is_elsewhere_can_be_forgotten(app: Flask) -> None:
     def comes_in(identity: Identity) -> bool:
         try:
             with app.extensions["letstalk_db"].write() as connection:
-                return bool(services_of(app).people.identities.admit(connection, identity, None))
+                return bool(services_of(app).single_sign_on.identities.admit(connection, identity, None))
         except IdentityRefused:
             return False
 
     assert (comes_in(before), comes_in(moved)) == (True, False)
     done = run(app, "unlink", "ada@example.com")
-    assert (done.exit_code, done.stderr) == (0, "ada@example.com was linked with 1 identities, and is with none now.\n")
+    assert (done.exit_code, done.stderr) == (0, "ada@example.com was linked with 1 identities, and has none now.\n")
     assert (comes_in(moved), comes_in(before)) == (True, False)
     assert run(app, "unlink", "nobody").exit_code == 1
 
@@ -179,7 +179,7 @@ def test_the_owner_s_password_can_be_switched_off_once_an_admin_can_sign_in(tmp_
     for refused in (installation.serve_and_fail(), installation.flask("accounts", "list")):
         assert refused.returncode != 0
         said = only_line(refused.stderr).removeprefix("Error: ")
-        assert said.startswith("OWNER_SIGN_IN wants an active admin account")
+        assert said.startswith("OWNER_SIGN_IN=off requires an active admin account")
     settings["OWNER_SIGN_IN"] = "on"
     assert installation.flask("accounts", "create", *ADA, "--role", "admin", typed=PASSWORD).returncode == 0
     settings["OWNER_SIGN_IN"] = "off"
@@ -196,9 +196,9 @@ def test_with_the_owner_switched_off_the_password_opens_nothing_and_ends_what_it
 
     app = make_app(tmp_path)
     run(app, "create", *ADA, "--role", "admin", typed=f"{PASSWORD}\n")
-    opened = services_of(app).sessions.sign_in(OWNER_PASSWORD, "127.0.0.1")
+    opened = services_of(app).owner_sessions.sign_in(OWNER_PASSWORD, "127.0.0.1")
     closed = services_of(make_app(tmp_path, OWNER_SIGN_IN="off"))
-    assert not closed.sessions.is_live(opened)
+    assert not closed.owner_sessions.is_live(opened)
     with pytest.raises(Exception, match="not the password"):
-        closed.sessions.sign_in(OWNER_PASSWORD, "127.0.0.1")
-    assert closed.people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        closed.owner_sessions.sign_in(OWNER_PASSWORD, "127.0.0.1")
+    assert closed.accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)

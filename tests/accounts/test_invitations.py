@@ -12,7 +12,7 @@ from letstalk.accounts.models import AccountState, Role, person_actor
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
-from letstalk.mail.transport import MailDelayed
+from letstalk.mail.transports import MailDelayed
 from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
@@ -27,24 +27,24 @@ def post(world: World) -> Post:
 
 
 def invite(post: Post, wanted: NewInvitation = WANTED, actor: Actor = ADMIN) -> Invitation:
-    return post.people.invitations.invite(actor, wanted, BASE)
+    return post.accounts.invitations.invite(actor, wanted, BASE)
 
 
 def accept(post: Post, link: str, username: str = "ada", password: str = PASSWORD) -> str:
-    return outcome_of(lambda: post.people.invitations.accept(link, username, password))
+    return outcome_of(lambda: post.accounts.invitations.accept(link, username, password))
 
 
 def test_an_invited_person_chooses_name_and_password_and_is_signed_in(post: Post) -> None:
     invitation = invite(post)
     assert invitation.account.state is AccountState.INVITED
     assert invitation.link.startswith(f"{BASE}/accept-invitation#token=ltl_")
-    signed_in = post.people.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE)
+    signed_in = post.accounts.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE)
     account = post.account()
     assert (account.username, account.role, account.user_ids) == ("ada", Role.DEVELOPER, ("acme", "zeta"))
     assert account.state is AccountState.ACTIVE
-    actor = post.people.access_tokens.authenticate(signed_in.access_token, DEVICE.address)
+    actor = post.accounts.access_tokens.authenticate(signed_in.access_token, DEVICE.address)
     assert actor.user_ids == {"acme", "zeta"}
-    [session] = post.people.sessions.list_sessions(account.account_id)
+    [session] = post.accounts.sessions.list_sessions(account.account_id)
     assert session.method == "invitation"
     assert post.outcome_of_sign_in(PASSWORD, "ada") == "ok"
     assert accept(post, invitation.link, "eve", OTHER_PASSWORD) == "invalid_link"
@@ -84,7 +84,7 @@ def test_only_an_admin_invites(post: Post) -> None:
     app = Actor(kind=ActorKind.TOKEN, user_id="acme", scopes=expand_scopes(["read", "write", "tokens:write"]))
     for actor in (developer, app):
         refusal_of(partial(invite, post, actor=actor), "insufficient_scope")
-    assert post.people.accounts.find_by_email(EMAIL) is None
+    assert post.accounts.service.find_by_email(EMAIL) is None
     boss = person_actor(post.make_account("boss@example.org", "boss", role="admin"), "a session")
     invite(post, actor=boss)
     invited = post.account()
@@ -95,10 +95,10 @@ def test_only_an_admin_invites(post: Post) -> None:
 def test_looking_at_an_invitation_leaves_it_good(post: Post) -> None:
     link = invite(post).link
     for _ in range(3):
-        found = post.people.invitations.look_at(link)
+        found = post.accounts.invitations.look_at(link)
         assert (found.account.email, found.account.role) == (EMAIL, Role.DEVELOPER)
     assert accept(post, link) == "ok"
-    refusal_of(lambda: post.people.invitations.look_at(link), "invalid_link")
+    refusal_of(lambda: post.accounts.invitations.look_at(link), "invalid_link")
 
 
 def test_inviting_again_changes_the_rights_and_ends_the_older_link(post: Post) -> None:
@@ -129,10 +129,10 @@ def test_an_invitation_ends_with_the_account_or_the_address(post: Post, ending: 
     invitation = invite(post)
     account_id = invitation.account.account_id
     if ending == "deleted":
-        post.people.accounts.delete_account(ADMIN, account_id)
+        post.accounts.service.delete_account(ADMIN, account_id)
     else:
         change = AccountChanges(disabled=True) if ending == "disabled" else AccountChanges(email="other@example.org")
-        post.people.accounts.update_account(ADMIN, account_id, change)
+        post.accounts.service.update_account(ADMIN, account_id, change)
     assert accept(post, invitation.link) == "invalid_link"
 
 
@@ -150,7 +150,7 @@ def test_what_is_refused_leaves_the_link_as_it_was(post: Post) -> None:
 
 def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
     link = invite(post).link
-    accept_as = partial(post.people.invitations.accept, link)
+    accept_as = partial(post.accounts.invitations.accept, link)
     outcomes = at_once([partial(accept_as, f"ada{number}", PASSWORD) for number in range(8)])
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
 
@@ -158,7 +158,7 @@ def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
 def test_inviting_and_accepting_at_once_never_waits_for_each_other_for_ever(post: Post) -> None:
     wanted = [NewInvitation(f"person{number}@example.org") for number in range(4)]
     links = [invite(post, each).link for each in wanted]
-    accept_by = post.people.invitations.accept
+    accept_by = post.accounts.invitations.accept
     actions: list[Callable[[], object]] = [partial(invite, post, each) for each in wanted]
     actions += [partial(accept_by, link, f"person{number}", PASSWORD) for number, link in enumerate(links)]
     outcomes = at_once(actions)
@@ -166,16 +166,16 @@ def test_inviting_and_accepting_at_once_never_waits_for_each_other_for_ever(post
 
 
 def test_where_the_role_asks_for_a_second_factor_the_invitation_alone_signs_nobody_in(post: Post) -> None:
-    post.people.second_factors.set_policy(ADMIN, Role.DEVELOPER, requires_second_factor=True)
+    post.accounts.second_factors.set_policy(ADMIN, Role.DEVELOPER, requires_second_factor=True)
     invitation = invite(post)
     account_id = invitation.account.account_id
-    post.people.accounts.update_account(ADMIN, account_id, AccountChanges(phone="+256700123456"))
+    post.accounts.service.update_account(ADMIN, account_id, AccountChanges(phone="+256700123456"))
     refusal_of(
-        lambda: post.people.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE),
+        lambda: post.accounts.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE),
         "second_factor_required",
     )
     assert post.account().state is AccountState.ACTIVE
-    assert post.people.sessions.list_sessions(account_id) == []
+    assert post.accounts.sessions.list_sessions(account_id) == []
 
 
 def test_the_link_can_not_be_read_in_the_database(post: Post) -> None:

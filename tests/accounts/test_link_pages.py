@@ -50,7 +50,7 @@ def mailed_link(app: Flask, server: MailServer) -> Callable[[str], str]:
             with app.extensions["letstalk_db"].read() as connection:
                 due = list_due(connection, utc_now(), 100)
             for mail_id in due:
-                services_of(app).people.mails.deliver(mail_id)
+                services_of(app).accounts.mails.deliver(mail_id)
         return next(line for line in server.mails_to(address)[-1].splitlines() if "#token=" in line)
 
     return read
@@ -58,7 +58,7 @@ def mailed_link(app: Flask, server: MailServer) -> Callable[[str], str]:
 
 def invite(app: Flask, role: str = "developer") -> str:
     wanted = NewInvitation("grace@example.com", role, ("acme",))
-    return services_of(app).people.invitations.invite(OWNER, wanted, BASE).link
+    return services_of(app).accounts.invitations.invite(OWNER, wanted, BASE).link
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -99,7 +99,7 @@ class TestInvitations:
         assert (answer.status_code, answer.location) == (302, "/api/tokens/dashboard")
         assert visitor.is_signed_in()
         assert visitor.get("/dashboard/tokens/new").status_code == 403
-        account = services_of(app).people.accounts.find_by_username("grace")
+        account = services_of(app).accounts.service.find_by_username("grace")
         assert account
         assert (account.role, account.state, account.user_ids) == (Role.VIEWER, AccountState.ACTIVE, ("acme",))
         assert Visitor(app).post("/accept-invitation", token=link, username="x2", password=PASSWORD).status_code == 400
@@ -118,7 +118,7 @@ class TestInvitations:
     def test_what_will_not_do_leaves_the_link_good(
         self, app: Flask, visitor: Visitor, username: str, password: str, status: int
     ) -> None:
-        services_of(app).people.accounts.create_account(someone("root", "admin", password=None))
+        services_of(app).accounts.service.create_account(someone("root", "admin", password=None))
         link = invite(app)
         answer = visitor.post("/accept-invitation", token=link, username=username, password=password)
         assert answer.status_code == status
@@ -138,7 +138,7 @@ class TestInvitations:
         assert ended.account_id == root.account_id
 
     def test_a_role_that_asks_for_a_code_signs_nobody_in_without_a_phone(self, app: Flask, visitor: Visitor) -> None:
-        services_of(app).people.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
+        services_of(app).accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
         form = {"token": invite(app), "username": "grace", "password": OTHER_PASSWORD}
         answer = visitor.post("/accept-invitation", **form)
         assert (answer.status_code, answer.mimetype) == (403, "text/html")
@@ -148,10 +148,10 @@ class TestInvitations:
     def test_a_role_that_asks_for_a_code_calls_the_phone_that_the_admin_has_given(
         self, app: Flask, visitor: Visitor
     ) -> None:
-        people = services_of(app).people
-        people.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
+        accounts = services_of(app).accounts
+        accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
         link = invite(app)
-        account = people.accounts.find_by_email("grace@example.com")
+        account = accounts.service.find_by_email("grace@example.com")
         assert account
         admin = a_visitor(app, "root", "admin")
         fields = {"email": "grace@example.com", "role": "developer", "user_ids": "acme", "phone": PHONE}
@@ -184,7 +184,7 @@ class TestPasswords:
         assert Visitor(app).post("/reset-password", token=link, new_password=PASSWORD).status_code == 400
 
     def test_it_is_not_told_who_has_an_account(self, app: Flask, visitor: Visitor) -> None:
-        services_of(app).people.accounts.create_account(someone("ada", password=None))
+        services_of(app).accounts.service.create_account(someone("ada", password=None))
         for path in ("/forgot-password", "/resend-verification"):
             known, unknown = (visitor.post(path, email=f"{name}@example.com") for name in ("ada", "zoe"))
             assert known.status_code == unknown.status_code == 200

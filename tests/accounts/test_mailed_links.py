@@ -54,8 +54,8 @@ class Auth:
         return self.post("invite", body, Authorization=f"Bearer {presented}")
 
     def make_account(self, email: str, username: str, state: AccountState = AccountState.ACTIVE) -> None:
-        people = services_of(self.app).people
-        people.accounts.create_account(NewAccount(email=email, username=username, password=PASSWORD, state=state))
+        accounts = services_of(self.app).accounts
+        accounts.service.create_account(NewAccount(email=email, username=username, password=PASSWORD, state=state))
 
     def deliver(self) -> None:
         """Do at once what the queue would do by and by."""
@@ -63,7 +63,7 @@ class Auth:
         with db.read() as connection:
             due = list_due(connection, self.clock(), 1000)
         for mail_id in due:
-            services_of(self.app).people.mails.deliver(mail_id)
+            services_of(self.app).accounts.mails.deliver(mail_id)
 
     def mailed_link(self, address: str = EMAIL) -> str:
         self.deliver()
@@ -254,7 +254,7 @@ def bodies(call: str, email: str) -> dict[str, Any]:
     return {"email": email, **(registration if call == "register" else {})}
 
 
-def people_of(auth: Auth, call: str) -> tuple[Callable[[], str], Callable[[], str]]:
+def accounts_of(auth: Auth, call: str) -> tuple[Callable[[], str], Callable[[], str]]:
     """Two sources of addresses: one that somebody has, whom the call concerns, and ones that nobody has."""
     numbers = count()
     state = AccountState.UNVERIFIED if call == "resend-verification" else AccountState.ACTIVE
@@ -264,7 +264,7 @@ def people_of(auth: Auth, call: str) -> tuple[Callable[[], str], Callable[[], st
 
 @pytest.mark.parametrize("call", list(ROUNDS))
 def test_an_answer_does_not_tell_who_has_the_address(auth: Auth, call: str) -> None:
-    known, unknown = people_of(auth, call)
+    known, unknown = accounts_of(auth, call)
     answers = [told(auth.post(call, bodies(call, source()))) for source in (known, unknown, known, unknown)]
     for _, body, _ in answers:
         body.pop("request_id", None)
@@ -278,7 +278,7 @@ def test_an_answer_does_not_tell_who_has_the_address(auth: Auth, call: str) -> N
 
 @pytest.mark.parametrize("call", list(ROUNDS))
 def test_the_same_is_done_before_the_answer_whoever_has_the_address(auth: Auth, call: str) -> None:
-    known, unknown = people_of(auth, call)
+    known, unknown = accounts_of(auth, call)
     db: Database = auth.app.extensions["letstalk_db"]
     statements: list[str] = []
     db.close()  # so that SQLite itself tells of each statement, on every connection
@@ -293,10 +293,11 @@ def test_the_same_is_done_before_the_answer_whoever_has_the_address(auth: Auth, 
     assert done[0] == ["BEGIN IMMEDIATE", "INSERT INTO mails", "COMMIT"], "nothing is looked up"
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("call", list(ROUNDS))
 def test_the_time_of_an_answer_does_not_tell_who_has_the_address(auth: Auth, call: str) -> None:
     """While the worker runs, which does what the request has left."""
-    known, unknown = people_of(auth, call)
+    known, unknown = accounts_of(auth, call)
     with working(auth.app):
         for _ in range(SERIES):
             taken: dict[bool, list[float]] = {True: [], False: []}

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from letstalk.accounts.owner_session_repository import sessions
-from letstalk.accounts.owner_sessions import SessionService
+from letstalk.accounts.owner_sessions import OwnerSessionService, sessions
 from letstalk.core.errors import NotAuthenticated
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
@@ -40,11 +39,11 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def service(db: Database, clock: SettableClock) -> SessionService:
-    return SessionService(db, PASSWORD, clock, lifetime_seconds=3600)
+def service(db: Database, clock: SettableClock) -> OwnerSessionService:
+    return OwnerSessionService(db, PASSWORD, clock, lifetime_seconds=3600)
 
 
-def test_the_password_opens_a_session_with_256_bits_of_name(service: SessionService) -> None:
+def test_the_password_opens_a_session_with_256_bits_of_name(service: OwnerSessionService) -> None:
     first, second = service.sign_in(PASSWORD, "127.0.0.1"), service.sign_in(PASSWORD, "127.0.0.1")
     assert first != second
     assert len(first) == 43  # 32 bytes in base64
@@ -55,7 +54,7 @@ def test_the_password_opens_a_session_with_256_bits_of_name(service: SessionServ
 @pytest.mark.parametrize(
     "wrong", ["", "correct", PASSWORD + " ", PASSWORD.upper(), "pässwörd", "\udcff", "x" * 100_000]
 )
-def test_any_other_password_opens_none(service: SessionService, db: Database, wrong: str) -> None:
+def test_any_other_password_opens_none(service: OwnerSessionService, db: Database, wrong: str) -> None:
     with pytest.raises(NotAuthenticated) as refusal:
         service.sign_in(wrong, "127.0.0.1")
     assert refusal.value.code == "wrong_password"
@@ -64,12 +63,12 @@ def test_any_other_password_opens_none(service: SessionService, db: Database, wr
 
 
 @pytest.mark.parametrize("unknown", ["", "x" * 43, "\udcff"])
-def test_an_unknown_session_is_not_live(service: SessionService, unknown: str) -> None:
+def test_an_unknown_session_is_not_live(service: OwnerSessionService, unknown: str) -> None:
     service.sign_in(PASSWORD, "127.0.0.1")
     assert not service.is_live(unknown)
 
 
-def test_signing_out_ends_this_session_and_no_other(service: SessionService) -> None:
+def test_signing_out_ends_this_session_and_no_other(service: OwnerSessionService) -> None:
     mine, other = service.sign_in(PASSWORD, "127.0.0.1"), service.sign_in(PASSWORD, "127.0.0.1")
     assert service.sign_out(mine)
     assert not service.sign_out(mine)
@@ -77,7 +76,7 @@ def test_signing_out_ends_this_session_and_no_other(service: SessionService) -> 
     assert service.is_live(other)
 
 
-def test_a_session_dies_of_age(service: SessionService, clock: SettableClock) -> None:
+def test_a_session_dies_of_age(service: OwnerSessionService, clock: SettableClock) -> None:
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
     clock.now = START + timedelta(seconds=3599)
     assert service.is_live(session_id)
@@ -85,14 +84,14 @@ def test_a_session_dies_of_age(service: SessionService, clock: SettableClock) ->
     assert not service.is_live(session_id)
 
 
-def test_another_password_ends_every_session(service: SessionService, db: Database, clock: SettableClock) -> None:
+def test_another_password_ends_every_session(service: OwnerSessionService, db: Database, clock: SettableClock) -> None:
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
-    assert not SessionService(db, "a new password", clock).is_live(session_id)
-    assert SessionService(db, PASSWORD, clock).is_live(session_id)
+    assert not OwnerSessionService(db, "a new password", clock).is_live(session_id)
+    assert OwnerSessionService(db, PASSWORD, clock).is_live(session_id)
 
 
 def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
-    service: SessionService, db: Database, tmp_path: Path
+    service: OwnerSessionService, db: Database, tmp_path: Path
 ) -> None:
     ids = [service.sign_in(PASSWORD, "127.0.0.1") for _ in range(2)]
     with db.read() as connection:
@@ -106,16 +105,18 @@ def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
 def test_postgresql_keeps_sessions_alike(postgresql_url: str, clock: SettableClock) -> None:
     database = Database(postgresql_url)
     metadata.create_all(database.engine, tables=[sessions])
-    service = SessionService(database, PASSWORD, clock)
+    service = OwnerSessionService(database, PASSWORD, clock)
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
     assert service.is_live(session_id)
-    assert not SessionService(database, "a new password", clock).is_live(session_id)
+    assert not OwnerSessionService(database, "a new password", clock).is_live(session_id)
     assert service.sign_out(session_id)
     assert not service.is_live(session_id)
     database.close()
 
 
-def test_expired_rows_leave_with_the_next_sign_in(service: SessionService, db: Database, clock: SettableClock) -> None:
+def test_expired_rows_leave_with_the_next_sign_in(
+    service: OwnerSessionService, db: Database, clock: SettableClock
+) -> None:
     service.sign_in(PASSWORD, "127.0.0.1")
     clock.now = START + timedelta(days=1)
     service.sign_in(PASSWORD, "127.0.0.1")

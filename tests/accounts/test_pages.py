@@ -49,14 +49,14 @@ def page_of(visitor: Visitor, action: str = "") -> str:
 
 def as_it_is(visitor: Visitor) -> dict[str, str]:
     """The fields of a person's form, unchanged."""
-    account = services_of(visitor.app).people.accounts.find(visitor.account_id)
+    account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
     fields = {"email": account.email, "role": account.role.value, "user_ids": "\n".join(account.user_ids)}
     return {**fields, "phone": account.phone or "", **({"second_factor": "1"} if account.second_factor else {})}
 
 
 def stands(visitor: Visitor) -> tuple[Role, AccountState, tuple[str, ...]]:
-    account = services_of(visitor.app).people.accounts.find(visitor.account_id)
+    account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
     return account.role, account.state, account.user_ids
 
@@ -83,7 +83,7 @@ class TestRights:
             assert answer.status_code == 403, path
         assert stands(visitor)[0].value == role
         assert stands(admin) == (Role.ADMIN, AccountState.ACTIVE, ())
-        assert services_of(app).people.accounts.find_by_email("x@example.com") is None
+        assert services_of(app).accounts.service.find_by_email("x@example.com") is None
         assert set(refused_codes(app)) == {"insufficient_scope"}
 
     def test_a_form_without_its_csrf_token_changes_nobody(self, admin: Visitor, ada: Visitor) -> None:
@@ -116,7 +116,7 @@ class TestList:
 
     def test_it_comes_in_pages(self, app: Flask, admin: Visitor) -> None:
         for number in range(25):
-            services_of(app).people.accounts.create_account(someone(f"person-{number}", "viewer", password=None))
+            services_of(app).accounts.service.create_account(someone(f"person-{number}", "viewer", password=None))
         first = admin.get(PEOPLE).text
         assert first.count('data-label="Name"') == 25
         link = re.search(r'rel="next" href="([^"]+)"', first)
@@ -226,13 +226,13 @@ class TestInvitations:
         assert "invited" in listed
         token = link.partition("=")[2]
         assert token not in listed
-        assert services_of(app).people.invitations.look_at(token).account.user_ids == ("acme", "shop")
+        assert services_of(app).accounts.invitations.look_at(token).account.user_ids == ("acme", "shop")
         [event] = audited_in(app, "link.made")
         assert event.actor_account_id == admin.account_id
 
     def test_inviting_again_gives_a_new_link_and_ends_the_old_one(self, app: Flask, admin: Visitor) -> None:
         old = invited_link(admin.post(INVITE, email="grace@example.com", role="viewer", user_ids="acme"))
-        account = services_of(app).people.accounts.find_by_email("grace@example.com")
+        account = services_of(app).accounts.service.find_by_email("grace@example.com")
         assert account
         assert f"{INVITE}?account_id={account.account_id}" in admin.get(f"{PEOPLE}/{account.account_id}").text
         filled_in = admin.get(f"{INVITE}?account_id={account.account_id}").text
@@ -268,6 +268,6 @@ class TestRoles:
         admin.post(ROLES, required=["admin", "developer"])
         assert admin.get(ROLES).text.count("checked") == 2
         admin.post(ROLES, required=["admin"])
-        policies = services_of(app).people.second_factors.list_policies()
+        policies = services_of(app).accounts.second_factors.list_policies()
         assert [role.value for role, is_required in policies.items() if is_required] == ["admin"]
         assert len(audited_in(app, "role_policy.set")) == 3, "only what was changed"

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from letstalk.accounts.password_hashing import PasswordService
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules, PasswordService
 from letstalk.core.errors import Unavailable, WeakPassword
 from letstalk.db.crypto import Vault, generate_key
 from tests.support.account_parts import OTHER_PASSWORD, PASSWORD

@@ -22,13 +22,13 @@ def post(world: World) -> Post:
 
 def ask(post: Post, email: str = EMAIL) -> str:
     """Ask for a link, and have it mailed. Returns the link."""
-    post.people.password_resets.ask(email, BASE)
+    post.accounts.password_resets.ask(email, BASE)
     post.sweep()
     return post.last_link()
 
 
 def reset(post: Post, link: str, password: str = OTHER_PASSWORD) -> str:
-    return outcome_of(lambda: post.people.password_resets.reset(link, password))
+    return outcome_of(lambda: post.accounts.password_resets.reset(link, password))
 
 
 def test_the_link_in_the_mail_brings_a_new_password_once(post: Post) -> None:
@@ -46,13 +46,15 @@ def test_the_link_in_the_mail_brings_a_new_password_once(post: Post) -> None:
 
 def test_a_reset_ends_every_session(post: Post) -> None:
     account = post.make_account()
-    signed_in = post.people.sign_ins.sign_in(EMAIL, PASSWORD, DEVICE)
-    cookie = post.people.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    signed_in = post.accounts.sign_ins.sign_in(EMAIL, PASSWORD, DEVICE)
+    cookie = post.accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
     assert reset(post, ask(post)) == "ok"
-    assert post.people.sessions.list_sessions(account.account_id) == []
-    assert post.people.sessions.find_browser_session(cookie, DEVICE.address) is None
-    refusal_of(lambda: post.people.access_tokens.authenticate(signed_in.access_token, DEVICE.address), "invalid_token")
-    refusal_of(lambda: post.people.sign_ins.refresh(signed_in.refresh_token, DEVICE), "invalid_token")
+    assert post.accounts.sessions.list_sessions(account.account_id) == []
+    assert post.accounts.sessions.find_browser_session(cookie, DEVICE.address) is None
+    refusal_of(
+        lambda: post.accounts.access_tokens.authenticate(signed_in.access_token, DEVICE.address), "invalid_token"
+    )
+    refusal_of(lambda: post.accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE), "invalid_token")
 
 
 @pytest.mark.parametrize(("late_by", "outcome"), [(-1, "ok"), (0, "invalid_link"), (86400, "invalid_link")])
@@ -79,23 +81,23 @@ def test_a_newer_link_ends_the_older_one(post: Post) -> None:
 def test_a_link_ends_with_the_account_or_the_address_that_it_was_mailed_to(post: Post, change: AccountChanges) -> None:
     account = post.make_account()
     link = ask(post)
-    post.people.accounts.update_account(ADMIN, account.account_id, change)
+    post.accounts.service.update_account(ADMIN, account.account_id, change)
     assert reset(post, link) == "invalid_link"
-    post.people.accounts.update_account(ADMIN, account.account_id, AccountChanges(disabled=False))
+    post.accounts.service.update_account(ADMIN, account.account_id, AccountChanges(disabled=False))
     assert reset(post, link) == "invalid_link", "it does not come back to life"
 
 
 def test_a_link_ends_when_the_password_is_changed_in_another_way(post: Post) -> None:
     account = post.make_account()
     link = ask(post)
-    post.people.accounts.set_password(account.account_id, OTHER_PASSWORD)
+    post.accounts.service.set_password(account.account_id, OTHER_PASSWORD)
     assert reset(post, link, THIRD_PASSWORD) == "invalid_link"
 
 
 def test_the_link_of_an_account_that_was_deleted_leads_nowhere(post: Post) -> None:
     account = post.make_account()
     link = ask(post)
-    post.people.accounts.delete_account(ADMIN, account.account_id)
+    post.accounts.service.delete_account(ADMIN, account.account_id)
     assert reset(post, link) == "invalid_link"
 
 
@@ -104,7 +106,7 @@ def test_a_password_that_is_refused_leaves_the_link_as_it_was(post: Post) -> Non
     link = ask(post)
     assert reset(post, link, "short") == "weak_password"
     assert reset(post, link, "ada@example.org") == "weak_password"
-    error = refusal_of(lambda: post.people.password_resets.reset(link, "password1234"), "weak_password")
+    error = refusal_of(lambda: post.accounts.password_resets.reset(link, "password1234"), "weak_password")
     assert error.details[0].field == "new_password"
     assert reset(post, link) == "ok"
 
@@ -112,7 +114,7 @@ def test_a_password_that_is_refused_leaves_the_link_as_it_was(post: Post) -> Non
 def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
     post.make_account()
     link = ask(post)
-    outcomes = at_once([lambda: post.people.password_resets.reset(link, OTHER_PASSWORD)] * 8)
+    outcomes = at_once([lambda: post.accounts.password_resets.reset(link, OTHER_PASSWORD)] * 8)
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
 
 
@@ -123,15 +125,15 @@ def test_what_is_no_link_is_refused_alike(post: Post, text: str) -> None:
 
 
 def test_a_link_for_something_else_is_refused_and_goes_on_working_for_that(post: Post) -> None:
-    invitation = post.people.invitations.invite(ADMIN, NewInvitation("new@example.org"), BASE)
+    invitation = post.accounts.invitations.invite(ADMIN, NewInvitation("new@example.org"), BASE)
     assert reset(post, invitation.link) == "invalid_link"
-    assert outcome_of(lambda: post.people.registrations.verify_email(invitation.link)) == "invalid_link"
-    assert post.people.invitations.look_at(invitation.link).account.email == "new@example.org"
+    assert outcome_of(lambda: post.accounts.registrations.verify_email(invitation.link)) == "invalid_link"
+    assert post.accounts.invitations.look_at(invitation.link).account.email == "new@example.org"
 
 
 def test_whoever_does_not_exist_gets_no_mail_and_nothing_stays(post: Post) -> None:
     post.make_account()
-    post.people.password_resets.ask("nobody@example.org", BASE)
+    post.accounts.password_resets.ask("nobody@example.org", BASE)
     post.sweep()
     assert post.taken == []
     assert post.rows() == []
@@ -142,14 +144,14 @@ def test_whoever_does_not_exist_gets_no_mail_and_nothing_stays(post: Post) -> No
 def test_who_may_not_sign_in_gets_no_mail(post: Post, state: AccountState) -> None:
     is_invited = state is AccountState.INVITED
     post.make_account(state=state, username=None if is_invited else "ada", password=None if is_invited else PASSWORD)
-    post.people.password_resets.ask(EMAIL, BASE)
+    post.accounts.password_resets.ask(EMAIL, BASE)
     post.sweep()
     assert post.taken == []
 
 
 def test_who_signs_in_elsewhere_and_has_no_password_gets_none_by_mail(post: Post) -> None:
     post.make_account(password=None)
-    post.people.password_resets.ask(EMAIL, BASE)
+    post.accounts.password_resets.ask(EMAIL, BASE)
     post.sweep()
     assert post.taken == []
 
@@ -157,7 +159,7 @@ def test_who_signs_in_elsewhere_and_has_no_password_gets_none_by_mail(post: Post
 def test_nobody_is_flooded_and_the_last_link_goes_on_working(post: Post) -> None:
     post.make_account()
     for _ in range(100):
-        post.people.password_resets.ask(EMAIL, BASE)
+        post.accounts.password_resets.ask(EMAIL, BASE)
         post.pass_time(10)
     assert len(post.taken) == 3
     assert reset(post, post.last_link()) == "ok"
@@ -167,22 +169,22 @@ def test_what_one_is_mailed_takes_nothing_from_another(post: Post) -> None:
     post.make_account()
     post.make_account("grace@example.org", "grace")
     for _ in range(10):
-        post.people.password_resets.ask(EMAIL, BASE)
-    post.people.password_resets.ask("grace@example.org", BASE)
+        post.accounts.password_resets.ask(EMAIL, BASE)
+    post.accounts.password_resets.ask("grace@example.org", BASE)
     post.sweep()
     assert sorted(mail.to for mail in post.taken) == [EMAIL, "grace@example.org"]
 
 
 def test_a_request_that_waited_until_nobody_needs_it_leads_to_no_mail(post: Post) -> None:
     post.make_account()
-    post.people.password_resets.ask(EMAIL, BASE)
+    post.accounts.password_resets.ask(EMAIL, BASE)
     post.pass_time(lifetime_seconds(LinkPurpose.RESET_PASSWORD) + 1)
     assert post.taken == []
 
 
 def test_neither_the_link_nor_the_address_can_be_read_in_the_database(post: Post) -> None:
     account = post.make_account()
-    post.people.password_resets.ask(EMAIL, BASE)
+    post.accounts.password_resets.ask(EMAIL, BASE)
     before = post.everything_written()
     post.sweep()
     [token] = TOKEN.findall(post.last_link())
@@ -198,5 +200,5 @@ def test_neither_the_link_nor_the_address_can_be_read_in_the_database(post: Post
 
 
 def test_an_address_that_is_none_is_refused_whoever_exists(post: Post) -> None:
-    assert outcome_of(lambda: post.people.password_resets.ask("ada", BASE)) == "invalid_request"
+    assert outcome_of(lambda: post.accounts.password_resets.ask("ada", BASE)) == "invalid_request"
     assert post.rows() == []

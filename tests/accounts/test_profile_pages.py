@@ -27,7 +27,7 @@ def ada(app: Flask) -> Visitor:
 
 
 def record_of(visitor: Visitor) -> Account:
-    account = services_of(visitor.app).people.accounts.find(visitor.account_id)
+    account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
     return account
 
@@ -52,7 +52,7 @@ def test_the_built_in_owner_has_none(app: Flask) -> None:
 def test_the_name_is_changed_unless_somebody_has_it(app: Flask, ada: Visitor) -> None:
     assert ada.post(f"{PROFILE}/name", username="lovelace").location == PROFILE
     assert record_of(ada).username == "lovelace"
-    services_of(app).people.accounts.create_account(someone("grace", password=None))
+    services_of(app).accounts.service.create_account(someone("grace", password=None))
     taken = ada.post(f"{PROFILE}/name", username="Grace")
     assert taken.status_code == 409
     assert 'value="Grace"' in taken.text

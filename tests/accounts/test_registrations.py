@@ -25,12 +25,12 @@ def post(world: World) -> Post:
 
 
 def register(post: Post, username: str = "ada", email: str = EMAIL, password: str = PASSWORD) -> None:
-    post.people.registrations.register(username, email, password, BASE)
+    post.accounts.registrations.register(username, email, password, BASE)
     post.sweep()
 
 
 def verify(post: Post, link: str) -> str:
-    return outcome_of(lambda: post.people.registrations.verify_email(link))
+    return outcome_of(lambda: post.accounts.registrations.verify_email(link))
 
 
 def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) -> None:
@@ -47,8 +47,8 @@ def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) ->
 
 
 def test_nobody_is_put_on_record_before_the_background_work(post: Post) -> None:
-    post.people.registrations.register("ada", EMAIL, PASSWORD, BASE)
-    assert post.people.accounts.find_by_email(EMAIL) is None
+    post.accounts.registrations.register("ada", EMAIL, PASSWORD, BASE)
+    assert post.accounts.service.find_by_email(EMAIL) is None
     [row] = post.rows()
     assert not [word for word in ("ada", "xample", "horse", "scrypt") if word in row.sealed]
 
@@ -61,7 +61,7 @@ def test_where_registration_is_closed_nobody_registers(world: World) -> None:
 
 def test_without_mail_nobody_registers(world: World) -> None:
     post = Post(world, postman=None)
-    refusal_of(lambda: post.people.registrations.register("ada", EMAIL, PASSWORD, BASE), "mail_not_set_up")
+    refusal_of(lambda: post.accounts.registrations.register("ada", EMAIL, PASSWORD, BASE), "mail_not_set_up")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_address_that_has_an_account_gets_a_mail_that_says_so_and_nothing_cha
     assert post.account() == account
     assert post.outcome_of_sign_in(PASSWORD) == "ok"
     assert post.outcome_of_sign_in(OTHER_PASSWORD) == "invalid_credentials"
-    assert post.people.accounts.find_by_username("somebody") is None
+    assert post.accounts.service.find_by_username("somebody") is None
     [mail] = post.taken
     assert mail.to == EMAIL
     assert "already" in mail.subject
@@ -121,7 +121,7 @@ def test_registering_twice_leaves_the_password_to_who_reads_the_mail(post: Post)
     post.clock.move(3600)
     register(post, "ada", EMAIL, OTHER_PASSWORD)
     assert "/reset-password#token=" in post.last_link()
-    post.people.password_resets.reset(post.last_link(), "seven lamps on a quiet harbour")
+    post.accounts.password_resets.reset(post.last_link(), "seven lamps on a quiet harbour")
     assert post.account().state is AccountState.ACTIVE, "the mail has proven the address"
     assert post.outcome_of_sign_in("seven lamps on a quiet harbour") == "ok"
     assert {post.outcome_of_sign_in(it) for it in (PASSWORD, OTHER_PASSWORD)} == {"invalid_credentials"}
@@ -130,12 +130,12 @@ def test_registering_twice_leaves_the_password_to_who_reads_the_mail(post: Post)
 def test_many_who_register_one_address_at_once_make_one_account(post: Post) -> None:
     posts = [Post(post.world, post.postman) for _ in range(4)]
     for number, each in enumerate(posts):
-        each.people.registrations.register(f"ada{number}", EMAIL, PASSWORD, BASE)
+        each.accounts.registrations.register(f"ada{number}", EMAIL, PASSWORD, BASE)
     ids = [row.mail_id for row in post.rows()]
     at_once([partial(each.mails.deliver, mail_id) for each, mail_id in zip(posts, ids, strict=True)])
     for _ in range(5):
         post.pass_time(60)
-    assert len(post.people.accounts.list_accounts(ADMIN).accounts) == 1
+    assert len(post.accounts.service.list_accounts(ADMIN).accounts) == 1
     verifications = [mail for mail in post.taken if "/verify-email" in mail.body]
     assert len(verifications) == 1
 
@@ -144,7 +144,7 @@ def test_another_link_ends_the_one_before(post: Post) -> None:
     register(post)
     first = post.last_link()
     post.clock.move(120)
-    post.people.registrations.resend_verification(EMAIL, BASE)
+    post.accounts.registrations.resend_verification(EMAIL, BASE)
     post.sweep()
     assert post.last_link() != first
     assert verify(post, first) == "invalid_link"
@@ -160,14 +160,14 @@ def test_the_link_is_good_for_a_day(post: Post, late_by: int, outcome: str) -> N
 
 def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
     register(post)
-    outcomes = at_once([lambda: post.people.registrations.verify_email(post.last_link())] * 8)
+    outcomes = at_once([lambda: post.accounts.registrations.verify_email(post.last_link())] * 8)
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
 
 
 def test_a_link_is_mailed_again_only_to_who_needs_it(post: Post) -> None:
     post.make_account()
     for email in (EMAIL, "nobody@example.org"):
-        post.people.registrations.resend_verification(email, BASE)
+        post.accounts.registrations.resend_verification(email, BASE)
     post.sweep()
     assert post.taken == []
     assert post.rows() == []
@@ -176,7 +176,7 @@ def test_a_link_is_mailed_again_only_to_who_needs_it(post: Post) -> None:
 def test_nobody_is_flooded_by_asking_again(post: Post) -> None:
     register(post)
     for _ in range(100):
-        post.people.registrations.resend_verification(EMAIL, BASE)
+        post.accounts.registrations.resend_verification(EMAIL, BASE)
         post.pass_time(10)
     assert len(post.taken) == 3
     assert verify(post, post.last_link()) == "ok"
@@ -192,7 +192,7 @@ def test_nobody_is_flooded_by_registering_again(post: Post) -> None:
 
 def test_the_link_can_not_open_an_account_that_an_admin_has_closed(post: Post) -> None:
     register(post)
-    post.people.accounts.update_account(ADMIN, post.account().account_id, AccountChanges(disabled=True))
+    post.accounts.service.update_account(ADMIN, post.account().account_id, AccountChanges(disabled=True))
     assert verify(post, post.last_link()) == "invalid_link"
     assert post.account().state is AccountState.DISABLED
 
@@ -210,7 +210,7 @@ def test_an_account_that_nobody_claimed_is_forgotten_after_a_week(post: Post) ->
     assert post.account().state is AccountState.UNVERIFIED
     post.clock.move(120)
     retention.forget_old()
-    assert post.people.accounts.find_by_email(EMAIL) is None
+    assert post.accounts.service.find_by_email(EMAIL) is None
     assert post.account("grace@example.org").state is AccountState.ACTIVE
 
 

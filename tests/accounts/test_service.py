@@ -12,7 +12,7 @@ from sqlalchemy import select
 from letstalk.accounts.models import AccountState, Role, person_actor
 from letstalk.accounts.repository import accounts as account_table
 from letstalk.accounts.service import AccountChanges
-from letstalk.accounts.services import People
+from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import (
     Conflict,
@@ -25,21 +25,21 @@ from letstalk.core.errors import (
     WeakPassword,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, audited, people_of, someone
+from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.fixtures.databases import all_tables
 from tests.support.world import PHONE, World, at_once
 
 
-def actor_of(people: People, username: str) -> Actor:
-    account = people.accounts.find_by_username(username)
+def actor_of(accounts: Accounts, username: str) -> Actor:
+    account = accounts.service.find_by_username(username)
     assert account is not None
     return person_actor(account, "a session", ADDRESS)
 
 
 def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
-    people = people_of(world)
-    made = people.accounts.create_account(
+    accounts = accounts_of(world)
+    made = accounts.service.create_account(
         someone("Ada", "viewer", user_ids=("globex", "acme"), phone="+256 700 123456", second_factor=True), OWNER
     )
     assert (made.username, made.email, made.role, made.state) == (
@@ -50,9 +50,9 @@ def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
     )
     assert (made.phone, made.second_factor, made.user_ids, made.has_password) == (PHONE, True, ("acme", "globex"), True)
     for found in (
-        people.accounts.find(made.account_id),
-        people.accounts.find_by_email("aDa@EXAMPLE.com"),
-        people.accounts.find_by_username("ADA"),
+        accounts.service.find(made.account_id),
+        accounts.service.find_by_email("aDa@EXAMPLE.com"),
+        accounts.service.find_by_username("ADA"),
     ):
         assert found == made
     [event] = audited(world, "account.created")
@@ -60,19 +60,19 @@ def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
 
 
 def test_names_and_addresses_are_one_person_s_in_any_case(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
     with pytest.raises(Conflict) as by_name:
-        people.accounts.create_account(replace(someone("ADA"), email="x@y.zz"))
+        accounts.service.create_account(replace(someone("ADA"), email="x@y.zz"))
     assert by_name.value.code == "username_taken"
     with pytest.raises(Conflict) as by_email:
-        people.accounts.create_account(replace(someone("eve"), email="ADA@example.com"))
+        accounts.service.create_account(replace(someone("eve"), email="ADA@example.com"))
     assert by_email.value.code == "email_taken"
 
 
 def test_of_many_with_one_name_at_once_one_is_made(db: Database) -> None:
-    people = people_of(World(db))
-    outcomes = at_once([partial(people.accounts.create_account, someone(password=None)) for _ in range(8)])
+    accounts = accounts_of(World(db))
+    outcomes = at_once([partial(accounts.service.create_account, someone(password=None)) for _ in range(8)])
     assert outcomes.count("ok") == 1
     assert set(outcomes) == {"ok", "email_taken"}
 
@@ -94,31 +94,31 @@ def test_of_many_with_one_name_at_once_one_is_made(db: Database) -> None:
 def test_what_can_be_no_account_is_refused_and_leaves_nothing(
     world: World, fields: dict[str, Any], refusal: type[Exception]
 ) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
     with pytest.raises(refusal):
-        people.accounts.create_account(replace(someone(), **fields))
+        accounts.service.create_account(replace(someone(), **fields))
     with world.db.read() as connection:
         assert connection.execute(select(account_table)).all() == []
 
 
 def test_who_was_invited_needs_neither_name_nor_password_and_cannot_sign_in(world: World) -> None:
-    people = people_of(world)
-    invited = people.accounts.create_account(
+    accounts = accounts_of(world)
+    invited = accounts.service.create_account(
         replace(someone(), username=None, password=None, state=AccountState.INVITED), OWNER
     )
     with pytest.raises(InvalidCredentials):
-        people.sign_ins.sign_in(invited.email, "", DEVICE)
+        accounts.sign_ins.sign_in(invited.email, "", DEVICE)
     with world.db.write() as connection:
-        active = people.accounts.activate(connection, invited.account_id, username="ada")
+        active = accounts.service.activate(connection, invited.account_id, username="ada")
     assert (active.username, active.state) == ("ada", AccountState.ACTIVE)
-    people.accounts.set_password(invited.account_id, PASSWORD)
-    assert people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.service.set_password(invited.account_id, PASSWORD)
+    assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_an_admin_changes_everything_of_everyone(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone())
-    people.accounts.create_account(someone("root", "admin"))
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone())
+    accounts.service.create_account(someone("root", "admin"))
     changes = AccountChanges(
         username="lovelace",
         email="lovelace@example.com",
@@ -127,10 +127,10 @@ def test_an_admin_changes_everything_of_everyone(world: World) -> None:
         phone=PHONE,
         second_factor=True,
     )
-    changed = people.accounts.update_account(actor_of(people, "root"), ada.account_id, changes)
+    changed = accounts.service.update_account(actor_of(accounts, "root"), ada.account_id, changes)
     assert (changed.username, changed.email, changed.role) == ("lovelace", "lovelace@example.com", Role.VIEWER)
     assert (changed.user_ids, changed.phone, changed.second_factor) == (("globex",), PHONE, True)
-    without = people.accounts.update_account(OWNER, ada.account_id, AccountChanges(phone=None))
+    without = accounts.service.update_account(OWNER, ada.account_id, AccountChanges(phone=None))
     assert (without.phone, without.second_factor) == (None, False)
     events = audited(world, "account.updated")
     assert len(events) == 2
@@ -148,113 +148,113 @@ def test_an_admin_changes_everything_of_everyone(world: World) -> None:
     ],
 )
 def test_nobody_gives_themselves_more(world: World, changes: AccountChanges) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone())
     with pytest.raises(InsufficientScope):
-        people.accounts.update_account(actor_of(people, "ada"), ada.account_id, changes, is_confirmed=True)
-    assert people.accounts.find(ada.account_id) == ada
+        accounts.service.update_account(actor_of(accounts, "ada"), ada.account_id, changes, is_confirmed=True)
+    assert accounts.service.find(ada.account_id) == ada
 
 
 def test_one_s_own_second_factor_is_changed_with_the_password_only(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone())
-    root = people.accounts.create_account(someone("root", "admin"))
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone())
+    root = accounts.service.create_account(someone("root", "admin"))
     for who, account in (("ada", ada), ("root", root)):
-        actor = actor_of(people, who)
+        actor = actor_of(accounts, who)
         for changes in (AccountChanges(phone=PHONE), AccountChanges(phone=None), AccountChanges(second_factor=False)):
             with pytest.raises(InvalidCredentials):
-                people.accounts.update_account(actor, account.account_id, changes)
-        changed = people.accounts.update_account(
+                accounts.service.update_account(actor, account.account_id, changes)
+        changed = accounts.service.update_account(
             actor, account.account_id, AccountChanges(phone=PHONE, second_factor=True), is_confirmed=True
         )
         assert changed.second_factor
 
 
 def test_others_do_not_exist_for_who_is_no_admin(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    eve = people.accounts.create_account(someone("eve"))
-    ada = actor_of(people, "ada")
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    eve = accounts.service.create_account(someone("eve"))
+    ada = actor_of(accounts, "ada")
     for account_id in (eve.account_id, "nothing", "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"):
         with pytest.raises(NotFound):
-            people.accounts.get_account(ada, account_id)
+            accounts.service.get_account(ada, account_id)
         with pytest.raises(NotFound):
-            people.accounts.update_account(ada, account_id, AccountChanges(username="mallory"))
+            accounts.service.update_account(ada, account_id, AccountChanges(username="mallory"))
     for forbidden in (
-        lambda: people.accounts.list_accounts(ada),
-        lambda: people.accounts.delete_account(ada, eve.account_id),
-        lambda: people.accounts.delete_account(ada, ada.account_id or ""),
+        lambda: accounts.service.list_accounts(ada),
+        lambda: accounts.service.delete_account(ada, eve.account_id),
+        lambda: accounts.service.delete_account(ada, ada.account_id or ""),
     ):
         with pytest.raises(InsufficientScope):
             forbidden()
 
 
 def test_disabling_ends_every_session_and_enabling_revives_none(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    people.accounts.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
-    people.accounts.update_account(OWNER, ada.account_id, AccountChanges(disabled=False))
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.service.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
+    accounts.service.update_account(OWNER, ada.account_id, AccountChanges(disabled=False))
     with pytest.raises(InvalidToken):
-        people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+        accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(signed_in.refresh_token, DEVICE)
-    assert people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+    assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_a_deleted_person_leaves_only_the_audit_trail(world: World) -> None:
-    people = people_of(world)
-    ada = people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    people.accounts.set_password(ada.account_id, "another one of mine")
-    people.accounts.delete_account(OWNER, ada.account_id)
+    accounts = accounts_of(world)
+    ada = accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.service.set_password(ada.account_id, "another one of mine")
+    accounts.service.delete_account(OWNER, ada.account_id)
     with pytest.raises(InvalidToken):
-        people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+        accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     with world.db.read() as connection:
         left = {table.name for table in all_tables() if ada.account_id in repr(connection.execute(select(table)).all())}
     assert left == {"audit_events"}
-    people.accounts.create_account(someone())
+    accounts.service.create_account(someone())
 
 
 def test_without_the_owner_s_password_the_last_admin_stays(db: Database) -> None:
     world = World(db)
-    people = people_of(world, owner_may_sign_in=False)
-    admins = [people.accounts.create_account(someone(name, "admin", password=None)) for name in ("root", "toor")]
+    accounts = accounts_of(world, owner_may_sign_in=False)
+    admins = [accounts.service.create_account(someone(name, "admin", password=None)) for name in ("root", "toor")]
     first, second = (admin.account_id for admin in admins)
     outcomes = at_once(
         [
-            lambda: people.accounts.update_account(OWNER, first, AccountChanges(disabled=True)),
-            lambda: people.accounts.update_account(OWNER, second, AccountChanges(role="viewer")),
+            lambda: accounts.service.update_account(OWNER, first, AccountChanges(disabled=True)),
+            lambda: accounts.service.update_account(OWNER, second, AccountChanges(role="viewer")),
         ]
     )
     assert sorted(outcomes) == ["last_admin", "ok"]
-    assert people.accounts.has_active_admin()
-    [last] = people.accounts.list_accounts(OWNER, role=Role.ADMIN, state=AccountState.ACTIVE).accounts
+    assert accounts.service.has_active_admin()
+    [last] = accounts.service.list_accounts(OWNER, role=Role.ADMIN, state=AccountState.ACTIVE).accounts
     with pytest.raises(Conflict):
-        people.accounts.delete_account(OWNER, last.account_id)
-    people_of(world).accounts.delete_account(OWNER, last.account_id)
-    assert not people.accounts.has_active_admin()
+        accounts.service.delete_account(OWNER, last.account_id)
+    accounts_of(world).service.delete_account(OWNER, last.account_id)
+    assert not accounts.service.has_active_admin()
 
 
 def test_the_list_goes_by_pages_and_filters(world: World) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
     for number in range(7):
-        people.accounts.create_account(
+        accounts.service.create_account(
             someone(f"user-{number}", "viewer" if number % 2 else "developer", password=None)
         )
         world.clock.move(1)
     names, cursor = [], None
     while True:
-        page = people.accounts.list_accounts(OWNER, limit=3, cursor=cursor)
+        page = accounts.service.list_accounts(OWNER, limit=3, cursor=cursor)
         names += [account.username for account in page.accounts]
         cursor = page.next_cursor
         if cursor is None:
             break
     assert names == [f"user-{number}" for number in reversed(range(7))]
-    viewers = people.accounts.list_accounts(OWNER, role=Role.VIEWER).accounts
+    viewers = accounts.service.list_accounts(OWNER, role=Role.VIEWER).accounts
     assert {account.username for account in viewers} == {"user-1", "user-3", "user-5"}
     assert all(account.user_ids == ("acme",) for account in viewers)
-    assert len(people.accounts.list_accounts(OWNER, search="USER-4@").accounts) == 1
-    assert people.accounts.list_accounts(OWNER, search="%").accounts == ()
+    assert len(accounts.service.list_accounts(OWNER, search="USER-4@").accounts) == 1
+    assert accounts.service.list_accounts(OWNER, search="%").accounts == ()
     with pytest.raises(InvalidRequest):
-        people.accounts.list_accounts(OWNER, limit=0)
+        accounts.service.list_accounts(OWNER, limit=0)

@@ -30,7 +30,7 @@ def clock() -> TurnableClock:
 def app(tmp_path: Path, provider: StandInProvider, clock: TurnableClock) -> Flask:
     """A service in which Ada is called at every sign-in."""
     app = make_app(tmp_path, clock, **provider.settings, ENCRYPTION_KEYS=KEY)
-    services_of(app).people.accounts.create_account(
+    services_of(app).accounts.service.create_account(
         NewAccount("ada@example.com", "ada", "developer", phone=PHONE, second_factor=True)
     )
     return app

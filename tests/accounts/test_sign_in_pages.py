@@ -23,7 +23,7 @@ KEY = generate_key()
 def app(tmp_path: Path) -> Flask:
     """A service where Ada has an account."""
     app = make_app(tmp_path, ENCRYPTION_KEYS=KEY)
-    services_of(app).people.accounts.create_account(someone("ada", password=OTHER_PASSWORD))
+    services_of(app).accounts.service.create_account(someone("ada", password=OTHER_PASSWORD))
     return app
 
 
@@ -70,10 +70,10 @@ def test_guessing_waits_and_says_for_how_long(visitor: Visitor) -> None:
 
 
 def test_whoever_may_not_sign_in_does_not(app: Flask, visitor: Visitor) -> None:
-    people = services_of(app).people
-    ada = people.accounts.find_by_username("ada")
+    accounts = services_of(app).accounts
+    ada = accounts.service.find_by_username("ada")
     assert ada
-    people.accounts.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
+    accounts.service.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
     assert sign_in(visitor).status_code == 401
     assert not visitor.is_signed_in()
 
@@ -101,7 +101,7 @@ def test_where_nobody_has_an_account_no_name_is_asked_for(tmp_path: Path) -> Non
 
 
 def test_where_the_owner_is_switched_off_a_name_is_needed(tmp_path: Path, app: Flask) -> None:
-    services_of(app).people.accounts.create_account(someone("root", "admin", password=OTHER_PASSWORD))
+    services_of(app).accounts.service.create_account(someone("root", "admin", password=OTHER_PASSWORD))
     closed = make_app(tmp_path, ENCRYPTION_KEYS=KEY, OWNER_SIGN_IN="off")
     visitor = Visitor(closed)
     page = visitor.get("/sign-in").text
@@ -149,8 +149,8 @@ def test_signing_in_leads_to_no_other_host(visitor: Visitor, target: str) -> Non
 
 
 def test_whoever_asks_for_a_second_factor_gives_the_code_that_the_phone_hears(app: Flask, visitor: Visitor) -> None:
-    people = services_of(app).people
-    people.accounts.create_account(
+    accounts = services_of(app).accounts
+    accounts.service.create_account(
         someone("grace", phone=PHONE, second_factor=True, password=OTHER_PASSWORD, user_ids=("acme",))
     )
     answer = sign_in(visitor, "grace", OTHER_PASSWORD, next="/dashboard/profile")
@@ -163,7 +163,7 @@ def test_whoever_asks_for_a_second_factor_gives_the_code_that_the_phone_hears(ap
 
 
 def test_a_role_that_asks_for_a_phone_lets_nobody_in_without_one(app: Flask, visitor: Visitor) -> None:
-    second_factors = services_of(app).people.second_factors
+    second_factors = services_of(app).accounts.second_factors
     [developer] = [role for role in second_factors.list_policies() if role.value == "developer"]
     second_factors.set_policy(OWNER, developer, requires_second_factor=True)
     answer = sign_in(visitor)

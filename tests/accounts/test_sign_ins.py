@@ -10,7 +10,7 @@ import pytest
 
 from letstalk.accounts import repository as account_storage
 from letstalk.accounts.models import AccountState, Device
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.errors import (
     Forbidden,
@@ -28,8 +28,8 @@ from tests.support.account_parts import (
     OTHER_PASSWORD,
     PASSWORD,
     UNTHROTTLED,
+    accounts_of,
     audited,
-    people_of,
     someone,
 )
 from tests.support.apps import OWNER
@@ -46,30 +46,30 @@ def refusal(action: Callable[[], object]) -> LetsTalkError:
 
 
 def test_a_name_or_an_address_in_any_case_and_the_password_open_a_session(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
     for name in ("ada", "ADA", "ada@example.com", "Ada@Example.com", " ada "):
-        signed_in = people.sign_ins.sign_in(name, PASSWORD, DEVICE)
-        actor = people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+        signed_in = accounts.sign_ins.sign_in(name, PASSWORD, DEVICE)
+        actor = accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
         assert actor.account_id == account.account_id == signed_in.account.account_id
         assert signed_in.expires_in_seconds == 900
-    found = people.accounts.find(account.account_id)
+    found = accounts.service.find(account.account_id)
     assert found is not None
     assert found.last_signed_in_at == world.clock()
 
 
 def test_every_reason_not_to_let_someone_in_sounds_the_same(world: World) -> None:
-    people = people_of(world)
-    accounts = people.accounts
-    accounts.create_account(someone())
-    disabled = accounts.create_account(someone("eve"))
-    accounts.update_account(OWNER, disabled.account_id, AccountChanges(disabled=True))
-    accounts.create_account(someone("guest", password=None))
+    accounts = accounts_of(world)
+    service = accounts.service
+    service.create_account(someone())
+    disabled = service.create_account(someone("eve"))
+    service.update_account(OWNER, disabled.account_id, AccountChanges(disabled=True))
+    service.create_account(someone("guest", password=None))
     tried = [("ada", "wrong"), ("nobody", PASSWORD), ("eve", PASSWORD), ("guest", PASSWORD), ("guest", "")]
     tried += [("", PASSWORD), ("ada\0", PASSWORD), ("x" * 300, PASSWORD), ("ada", PASSWORD.upper())]
     texts = set()
     for number, (name, password) in enumerate(tried):
-        error = refusal(lambda: people.sign_ins.sign_in(name, password, Device(f"203.0.113.{number}")))  # noqa: B023
+        error = refusal(lambda: accounts.sign_ins.sign_in(name, password, Device(f"203.0.113.{number}")))  # noqa: B023
         assert isinstance(error, InvalidCredentials)
         texts.add((error.code, error.message))
     assert len(texts) == 1
@@ -77,26 +77,27 @@ def test_every_reason_not_to_let_someone_in_sounds_the_same(world: World) -> Non
 
 
 def test_who_has_not_opened_the_mailed_link_is_told_so_once_the_password_is_right(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone(state=AccountState.UNVERIFIED))
-    assert isinstance(refusal(lambda: people.sign_ins.sign_in("ada", "wrong", DEVICE)), InvalidCredentials)
-    error = refusal(lambda: people.sign_ins.sign_in("ada", PASSWORD, DEVICE))
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone(state=AccountState.UNVERIFIED))
+    assert isinstance(refusal(lambda: accounts.sign_ins.sign_in("ada", "wrong", DEVICE)), InvalidCredentials)
+    error = refusal(lambda: accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE))
     assert (type(error), error.code) == (Forbidden, "email_not_verified")
 
 
+@pytest.mark.timing
 def test_unknown_names_and_wrong_passwords_cannot_be_told_apart_by_time(sqlite_db: Database) -> None:
     """1,000 tries of each, in turn by chance; the same statistics as those of the attack suite."""
     world = World(sqlite_db)
-    people = people_of(world, scrypt="scrypt:256:8:1", throttles=UNTHROTTLED)
-    people.accounts.create_account(someone())
-    people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts = accounts_of(world, scrypt="scrypt:256:8:1", throttles=UNTHROTTLED)
+    accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     order = SystemRandom()
     taken: dict[str, list[float]] = {"ada": [], "nobody": []}
     for number in range(TRIES + 20):
         for name in order.sample(sorted(taken), 2):
             started = perf_counter()
             with pytest.raises(InvalidCredentials):
-                people.sign_ins.sign_in(name, f"wrong {number:04d}", DEVICE)
+                accounts.sign_ins.sign_in(name, f"wrong {number:04d}", DEVICE)
             if number >= 20:
                 taken[name].append(perf_counter() - started)
     difference = compare(taken["ada"], taken["nobody"])
@@ -105,70 +106,70 @@ def test_unknown_names_and_wrong_passwords_cannot_be_told_apart_by_time(sqlite_d
 
 
 def test_failures_from_one_address_wait_longer_and_longer_also_for_names_that_nobody_has(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
     waits: dict[str, list[int]] = {}
     for name, address in (("ada", ADDRESS), ("nobody", ELSEWHERE)):
         waits[name] = []
         for _ in range(12):
-            error = refusal(lambda: people.sign_ins.sign_in(name, "wrong", Device(address)))  # noqa: B023
+            error = refusal(lambda: accounts.sign_ins.sign_in(name, "wrong", Device(address)))  # noqa: B023
             while isinstance(error, TooManyRequests):
                 assert error.code == "sign_in_throttled"
                 assert error.retry_after_seconds is not None
                 waits[name].append(error.retry_after_seconds)
                 world.clock.move(error.retry_after_seconds)
-                error = refusal(lambda: people.sign_ins.sign_in(name, "wrong", Device(address)))  # noqa: B023
+                error = refusal(lambda: accounts.sign_ins.sign_in(name, "wrong", Device(address)))  # noqa: B023
     assert waits["ada"] == waits["nobody"] == [1, 2, 4, 8, 16, 32, 64]
 
 
 def test_while_someone_must_wait_even_the_right_password_is_not_looked_at(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
     for _ in range(5):
-        refusal(lambda: people.sign_ins.sign_in("ada", "wrong", DEVICE))
-    assert isinstance(refusal(lambda: people.sign_ins.sign_in("ada", PASSWORD, DEVICE)), TooManyRequests)
+        refusal(lambda: accounts.sign_ins.sign_in("ada", "wrong", DEVICE))
+    assert isinstance(refusal(lambda: accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)), TooManyRequests)
     world.clock.move(1)
-    people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     # What was right clears the failures of that name from there.
     for _ in range(4):
-        assert isinstance(refusal(lambda: people.sign_ins.sign_in("ada", "wrong", DEVICE)), InvalidCredentials)
+        assert isinstance(refusal(lambda: accounts.sign_ins.sign_in("ada", "wrong", DEVICE)), InvalidCredentials)
 
 
 def test_an_attacker_elsewhere_cannot_keep_the_owner_of_an_account_out(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     for number in range(300):
-        refusal(lambda: people.sign_ins.sign_in("ada", "guess", Device(f"192.0.2.{number % 250}")))  # noqa: B023
-    assert people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        refusal(lambda: accounts.sign_ins.sign_in("ada", "guess", Device(f"192.0.2.{number % 250}")))  # noqa: B023
+    assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_guessing_from_many_addresses_is_slowed_down_for_those_that_are_strange(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
     outcomes = [
-        refusal(lambda: people.sign_ins.sign_in("ada", "guess", Device(f"192.0.2.{number}"))).code  # noqa: B023
+        refusal(lambda: accounts.sign_ins.sign_in("ada", "guess", Device(f"192.0.2.{number}"))).code  # noqa: B023
         for number in range(60)
     ]
     assert outcomes.count("invalid_credentials") == 21
-    longest = refusal(lambda: people.sign_ins.sign_in("ada", "guess", Device("192.0.2.99"))).retry_after_seconds
+    longest = refusal(lambda: accounts.sign_ins.sign_in("ada", "guess", Device("192.0.2.99"))).retry_after_seconds
     assert longest is not None
     assert longest <= 60
 
 
 def test_one_address_that_tries_many_names_is_slowed_down(world: World) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
     outcomes = [
-        refusal(lambda: people.sign_ins.sign_in(f"name-{number}", "guess", DEVICE)).code  # noqa: B023
+        refusal(lambda: accounts.sign_ins.sign_in(f"name-{number}", "guess", DEVICE)).code  # noqa: B023
         for number in range(60)
     ]
     assert outcomes.count("invalid_credentials") == 21
 
 
 def test_the_addresses_of_one_household_are_one(world: World) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
     outcomes = [
-        refusal(lambda: people.sign_ins.sign_in("ada", "guess", Device(f"2001:db8:1:2::{number}"))).code  # noqa: B023
+        refusal(lambda: accounts.sign_ins.sign_in("ada", "guess", Device(f"2001:db8:1:2::{number}"))).code  # noqa: B023
         for number in range(8)
     ]
     assert outcomes.count("invalid_credentials") == 5
@@ -176,16 +177,16 @@ def test_the_addresses_of_one_household_are_one(world: World) -> None:
 
 def test_tries_at_once_cannot_share_one(db: Database) -> None:
     world = World(db)
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    outcomes = at_once([lambda: people.sign_ins.sign_in("ada", "wrong", DEVICE)] * 20)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    outcomes = at_once([lambda: accounts.sign_ins.sign_in("ada", "wrong", DEVICE)] * 20)
     assert sorted(set(outcomes)) == ["invalid_credentials", "sign_in_throttled"]
     assert outcomes.count("invalid_credentials") == 5
 
 
 def test_what_people_type_stands_nowhere(world: World) -> None:
-    people = people_of(world)
-    refusal(lambda: people.sign_ins.sign_in("hunter2-typed-as-a-name", "hunter3", DEVICE))
+    accounts = accounts_of(world)
+    refusal(lambda: accounts.sign_ins.sign_in("hunter2-typed-as-a-name", "hunter3", DEVICE))
     with world.db.read() as connection:
         rows = connection.exec_driver_sql("SELECT * FROM sign_in_failures").all()
     assert len(rows) == 3
@@ -193,63 +194,65 @@ def test_what_people_type_stands_nowhere(world: World) -> None:
 
 
 def test_a_new_password_ends_other_sessions_and_renews_one_s_own(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    mine, other = (people.sign_ins.sign_in("ada", PASSWORD, DEVICE) for _ in range(2))
-    browser = people.sign_ins.start_browser_session(mine.account.account_id, DEVICE, "password")
-    actor = people.access_tokens.authenticate(mine.access_token, ADDRESS)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    mine, other = (accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE) for _ in range(2))
+    browser = accounts.sign_ins.start_browser_session(mine.account.account_id, DEVICE, "password")
+    actor = accounts.access_tokens.authenticate(mine.access_token, ADDRESS)
 
-    renewed = people.sign_ins.change_password(actor, PASSWORD, OTHER_PASSWORD, DEVICE)
+    renewed = accounts.sign_ins.change_password(actor, PASSWORD, OTHER_PASSWORD, DEVICE)
 
     assert renewed.session_id == mine.session_id
-    assert people.access_tokens.authenticate(renewed.access_token, ADDRESS).session_id == mine.session_id
+    assert accounts.access_tokens.authenticate(renewed.access_token, ADDRESS).session_id == mine.session_id
     for dead in (mine.access_token, other.access_token):
         with pytest.raises(InvalidToken):
-            people.access_tokens.authenticate(dead, ADDRESS)
+            accounts.access_tokens.authenticate(dead, ADDRESS)
     with pytest.raises(InvalidToken):
-        people.sign_ins.refresh(other.refresh_token, DEVICE)
-    assert people.sessions.find_browser_session(browser, ADDRESS) is None
-    assert people.sign_ins.refresh(renewed.refresh_token, DEVICE)
-    assert isinstance(refusal(lambda: people.sign_ins.sign_in("ada", PASSWORD, DEVICE)), InvalidCredentials)
-    assert people.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
+        accounts.sign_ins.refresh(other.refresh_token, DEVICE)
+    assert accounts.sessions.find_browser_session(browser, ADDRESS) is None
+    assert accounts.sign_ins.refresh(renewed.refresh_token, DEVICE)
+    assert isinstance(refusal(lambda: accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)), InvalidCredentials)
+    assert accounts.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
     assert len(audited(world, "account.password_changed")) == 1
 
 
 def test_a_new_password_needs_the_one_before_and_must_please_the_rules(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    signed_in = people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    actor = people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    actor = accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     assert isinstance(
-        refusal(lambda: people.sign_ins.change_password(actor, "wrong", OTHER_PASSWORD, DEVICE)), InvalidCredentials
+        refusal(lambda: accounts.sign_ins.change_password(actor, "wrong", OTHER_PASSWORD, DEVICE)), InvalidCredentials
     )
-    error = refusal(lambda: people.sign_ins.change_password(actor, PASSWORD, "password1234", DEVICE))
+    error = refusal(lambda: accounts.sign_ins.change_password(actor, PASSWORD, "password1234", DEVICE))
     assert isinstance(error, WeakPassword)
     assert error.details[0].field == "new_password"
-    assert people.access_tokens.authenticate(signed_in.access_token, ADDRESS)
-    assert people.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    assert accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
+    assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
 def test_a_stolen_access_token_is_no_way_to_guess_the_password(world: World) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    actor = people.access_tokens.authenticate(people.sign_ins.sign_in("ada", PASSWORD, DEVICE).access_token, ADDRESS)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    actor = accounts.access_tokens.authenticate(
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE).access_token, ADDRESS
+    )
     codes = [
-        refusal(lambda: people.sign_ins.change_password(actor, "guess", OTHER_PASSWORD, Device(ELSEWHERE))).code
+        refusal(lambda: accounts.sign_ins.change_password(actor, "guess", OTHER_PASSWORD, Device(ELSEWHERE))).code
         for _ in range(8)
     ]
     assert codes == ["invalid_credentials"] * 5 + ["sign_in_throttled"] * 3
 
 
 def test_by_the_classic_rules_the_last_five_are_remembered_and_no_more_are_kept(world: World) -> None:
-    people = people_of(world, password_rules=PasswordRules.CLASSIC, throttles=UNTHROTTLED)
-    account = people.accounts.create_account(someone(password="Passw0rd!0"))
+    accounts = accounts_of(world, password_rules=PasswordRules.CLASSIC, throttles=UNTHROTTLED)
+    account = accounts.service.create_account(someone(password="Passw0rd!0"))
     for number in range(1, 7):
         world.clock.move(1)
-        people.accounts.set_password(account.account_id, f"Passw0rd!{number}")
+        accounts.service.set_password(account.account_id, f"Passw0rd!{number}")
     for number in (2, 3, 4, 5, 6):
         with pytest.raises(WeakPassword):
-            people.accounts.set_password(account.account_id, f"Passw0rd!{number}")
-    people.accounts.set_password(account.account_id, "Passw0rd!1")
+            accounts.service.set_password(account.account_id, f"Passw0rd!{number}")
+    accounts.service.set_password(account.account_id, "Passw0rd!1")
     with world.db.read() as connection:
         assert len(account_storage.list_old_passwords(connection, account.account_id)) == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from letstalk.accounts.throttles import SignInThrottles, Throttle
+from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 
 THROTTLE = Throttle(free=3, longest_seconds=60, forget_seconds=600)
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

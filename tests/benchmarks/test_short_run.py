@@ -13,6 +13,7 @@ from tools.benchmarks.contests import REFERENCE
 from tools.benchmarks.installations import ROOT
 
 
+@pytest.mark.timing
 @pytest.mark.timeout(300)
 def test_the_short_benchmark_measures_everything_but_the_peers() -> None:
     before = REPORT.read_bytes() if REPORT.exists() else None

@@ -53,7 +53,7 @@ def menu(page: Page) -> list[str]:
 @pytest.fixture
 def people(app: Flask) -> dict[str, str]:
     """An admin, a developer and a viewer, all with PASSWORD; their ids by name."""
-    accounts = services_of(app).people.accounts
+    accounts = services_of(app).accounts.service
     wanted = (someone("root", "admin", user_ids=()), someone("ada"), someone("vera", "viewer"))
     return {each.username or "": accounts.create_account(each).account_id for each in wanted}
 
@@ -103,7 +103,7 @@ def test_somebody_is_invited_comes_in_and_keeps_to_their_role(visit: StartVisit)
 
     sign_in(elsewhere, "grace", OTHER_PASSWORD)
     grace.page.get_by_role("link", name="Profile").click()
-    grace.page.get_by_label("Present password").fill(OTHER_PASSWORD)
+    grace.page.get_by_label("Current password").fill(OTHER_PASSWORD)
     grace.page.get_by_label("New password").fill(THIRD_PASSWORD)
     grace.page.get_by_role("button", name="Change password").click()
     expect(grace.page.get_by_text("Your password is changed.")).to_be_visible()
@@ -115,7 +115,7 @@ def test_somebody_is_invited_comes_in_and_keeps_to_their_role(visit: StartVisit)
         owner.page.get_by_role("link", name="grace@example.com", exact=True)
     ).first.click()
     owner.page.get_by_role("button", name="Disable").click()
-    expect(owner.page.get_by_text("may not sign in any more")).to_be_visible()
+    expect(owner.page.get_by_text("can no longer sign in")).to_be_visible()
     for window in (grace, elsewhere):
         window.page.reload()
         expect(window.page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_viewer_only_looks(visit: StartVisit, app: Flask, people: dict[str, st
     vera.page.get_by_role("link", name="Of acme").click()
     expect(vera.page.get_by_role("heading", name="Of acme")).to_be_visible()
     expect(vera.page.get_by_role("main").get_by_role("button")).to_have_count(0)
-    assert services_of(app).people.sessions.list_sessions(people["vera"])
+    assert services_of(app).accounts.sessions.list_sessions(people["vera"])
 
 
 def test_without_javascript_the_link_is_pasted(visit: StartVisit, people: dict[str, str]) -> None:  # noqa: ARG001  # an admin must be there
@@ -171,7 +171,7 @@ def test_a_link_that_is_used_up_is_asked_for_again(visit: StartVisit) -> None:
 
 def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
     long_name = "donaudampfschifffahrtsgesellschaftskapitaen@elektrizitaetswerke.example.com"
-    services_of(app).people.sign_ins.start_session(
+    services_of(app).accounts.sign_ins.start_session(
         people["root"], Device("2001:db8:1234:5678:9abc:def0:1234:5678", "x" * 300), "sso"
     )
     me = visit(viewport=PHONE, has_touch=True, is_mobile=True)
@@ -197,7 +197,7 @@ def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: di
 
 
 def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
-    services_of(app).people.sign_ins.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
+    services_of(app).accounts.sign_ins.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
     me = visit()
     page = me.page
     me.open("/sign-in")
@@ -219,7 +219,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     enter(page, "zoe@example.com is invited")
     page.wait_for_function("getSelection().toString()")  # selected from the start, for Ctrl+C
     assert "#token=" in page.evaluate("getSelection().toString()")
-    invited = services_of(app).people.accounts.find_by_email("zoe@example.com")
+    invited = services_of(app).accounts.service.find_by_email("zoe@example.com")
     assert invited
     assert invited.role.value == "admin"  # one down from developer
 

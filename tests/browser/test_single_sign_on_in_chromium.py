@@ -35,7 +35,7 @@ def app(tmp_path: Path, base: str, certified_provider: CertifiedProvider) -> Ite
     with certified_provider(base) as settings:
         app = make_app(tmp_path, **settings)
         for name in ("ada", "unverified-grace"):
-            services_of(app).people.accounts.create_account(NewAccount(f"{name}@example.com", name, "admin"))
+            services_of(app).accounts.service.create_account(NewAccount(f"{name}@example.com", name, "admin"))
         server = make_server("127.0.0.1", urlsplit(base).port or 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -76,7 +76,7 @@ def test_the_process_environment_is_read_when_no_other_is_given(
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("FLASK_ENV", "development")
     monkeypatch.setenv("PORT", "5001")
-    assert load_settings(env_file=None, root=tmp_path).port == 5001
+    assert load_settings(root=tmp_path).port == 5001
     assert load(tmp_path).port == 5000, "an environment that was handed over is the only one"
 
 
@@ -91,6 +91,18 @@ def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
 def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
     settings = load(tmp_path, PORT="", TELNYX_API_KEY=" ", TELNYX_API_KEY_FILE="", HOST="")
     assert (settings.port, settings.telephony_provider, settings.host) == (5000, "simulator", "127.0.0.1")
+
+
+def test_env_file_names_another_file_to_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("FLASK_ENV=development\nPORT=5001\n")
+    monkeypatch.setenv("ENV_FILE", "")
+    assert load_settings(root=tmp_path).port == 5001
+    (tmp_path / "other.env").write_text("FLASK_ENV=development\nPORT=5002\n")
+    monkeypatch.setenv("ENV_FILE", "other.env")
+    assert load_settings(root=tmp_path).port == 5002
+    monkeypatch.setenv("ENV_FILE", "missing.env")
+    with pytest.raises(SettingsError, match=r"^ENV_FILE names a file that does not exist$"):
+        load_settings(root=tmp_path)
 
 
 def test_a_broken_line_of_the_env_file_is_named_and_not_quoted(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class Installation:
         try:
             return issue_token(app, "admin", user_id="admin")
         finally:
-            app.extensions["letstalk_process"].close()
+            app.extensions["letstalk_background_work"].close()
 
     def user_of(self, token: str) -> Owner:
         """Whoever holds `token`."""

@@ -72,7 +72,7 @@ def test_thirty_calls_at_once_share_four_channels(tmp_path: Path, database_url: 
 
 def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_path: Path, database_url: str) -> None:
     with installed(
-        tmp_path, database_url=database_url, telnyx={"speed": 8}, MAX_CONCURRENT_CALLS=str(CHANNELS)
+        tmp_path, database_url=database_url, telnyx={"speed": 12}, MAX_CONCURRENT_CALLS=str(CHANNELS)
     ) as service:
         service.telnyx.fail_next("dial", "500", count=3)
         asked = ask_for_calls(service, 30)

@@ -28,7 +28,7 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Fl
 
 
 def change(changes: AccountChanges) -> Act:
-    return lambda app, person: services_of(app).people.accounts.update_account(
+    return lambda app, person: services_of(app).accounts.service.update_account(
         OWNER, person.account.account_id, changes
     )
 
@@ -41,10 +41,10 @@ ENDS: dict[str, Act] = {
     "a new password": lambda _app, person: person.call(
         "PUT", "/api/auth/password", {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
     ),
-    "a password set by an admin": lambda app, person: services_of(app).people.accounts.set_password(
+    "a password set by an admin": lambda app, person: services_of(app).accounts.service.set_password(
         person.account.account_id, OTHER_PASSWORD
     ),
-    "deletion": lambda app, person: services_of(app).people.accounts.delete_account(OWNER, person.account.account_id),
+    "deletion": lambda app, person: services_of(app).accounts.service.delete_account(OWNER, person.account.account_id),
     "a spent refresh token": lambda _app, person: [
         person.client.post("/api/auth/refresh", json={"refresh_token": person.refresh_token}) for _ in range(2)
     ],
@@ -89,7 +89,7 @@ def test_a_new_signing_key_is_believed_by_the_second_server_at_once(servers: tup
     person = a_person(first)
     there = second.test_client()
     assert there.get("/calls", headers={"Authorization": f"Bearer {person.token}"}).status_code == 200
-    services_of(first).people.access_tokens.rotate_keys()
+    services_of(first).accounts.access_tokens.rotate_keys()
     before = person.token
     assert person.sign_in().status_code == 200
     for token in (before, person.token):

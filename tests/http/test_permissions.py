@@ -94,12 +94,12 @@ def test_nobody_who_was_refused_has_changed_anything(world: World) -> None:
     owner, services = replace(OWNER, user_id=OURS), services_of(world.app)
     for token in (services.tokens.get_token(owner, token_id) for token_id in made["token_id"]):
         assert (token.is_live(utc_now()), token.name, token.successor_id) == (True, None, None)
-    for account in (services.people.accounts.get_account(owner, account_id) for account_id in made["account_id"]):
+    for account in (services.accounts.service.get_account(owner, account_id) for account_id in made["account_id"]):
         assert (account.is_active, account.role, account.user_ids) == (True, "developer", (OURS,))
     for verification_id in made["verification_id"]:
         assert services.verifications.get_verification(owner, verification_id).status is VerificationStatus.PENDING
     for session_id in made["session_id"]:
-        listed = services.people.sessions.list_sessions(world.session_owners[session_id])
+        listed = services.accounts.sessions.list_sessions(world.session_owners[session_id])
         assert session_id in [session.session_id for session in listed]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letstalk.mail import templates as letters
+from letstalk.mail import templates
 from letstalk.mail.models import DAY_SECONDS, Mail, retry_at
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -23,10 +23,10 @@ def test_the_pause_doubles_up_to_ten_minutes(attempts: int, pause: int) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        letters.verification_letter,
-        letters.reset_letter,
-        letters.known_address_letter,
-        letters.invitation_letter,
+        templates.verification_email,
+        templates.password_reset_email,
+        templates.known_address_email,
+        templates.invitation_email,
     ],
 )
 def test_each_mail_has_its_link_on_a_line_of_its_own(write: Callable[[str, str, str], Mail]) -> None:

@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 
 from letstalk.mail.models import Mail
-from letstalk.mail.registry import MailOptions, build_carrier
-from letstalk.mail.smtp import SmtpCarrier, SmtpOptions, SmtpSecurity
-from letstalk.mail.terminal import TerminalCarrier
-from letstalk.mail.transport import MailDelayed, MailRefused
+from letstalk.mail.transports import (
+    MailDelayed,
+    MailOptions,
+    MailRefused,
+    SmtpOptions,
+    SmtpSecurity,
+    SmtpTransport,
+    TerminalTransport,
+    build_transport,
+)
 from tests.support.mail_servers import HOST, PASSWORD, USERNAME, MailServer, mail_server, make_certificate, trusting
 
 TO = "ada@example.org"
@@ -28,15 +34,15 @@ def certificate(tmp_path: Path) -> Path:
     return make_certificate(tmp_path)
 
 
-def carrier_to(server: MailServer, **options: Any) -> SmtpCarrier:
+def transport_to(server: MailServer, **options: Any) -> SmtpTransport:
     given: dict[str, Any] = {"security": SmtpSecurity.NONE, "sender": SENDER, "timeout_seconds": 5.0, **options}
-    return SmtpCarrier(SmtpOptions(host=HOST, port=server.port, **given))
+    return SmtpTransport(SmtpOptions(host=HOST, port=server.port, **given))
 
 
-def failure(kind: type[Exception], carrier: SmtpCarrier, mail: Mail = MAIL) -> str:
-    """The text of the error with which carrying fails; it names nobody and quotes nothing."""
+def failure(kind: type[Exception], transport: SmtpTransport, mail: Mail = MAIL) -> str:
+    """The text of the error with which sending fails; it names nobody and quotes nothing."""
     with pytest.raises(kind) as caught:
-        carrier.carry(mail, "an-id")
+        transport.send(mail, "an-id")
     text = str(caught.value)
     assert TO not in text
     assert SECRET not in text
@@ -46,7 +52,7 @@ def failure(kind: type[Exception], carrier: SmtpCarrier, mail: Mail = MAIL) -> s
 
 def test_a_mail_arrives_as_it_was_written() -> None:
     with mail_server() as server:
-        carrier_to(server).carry(MAIL, "an-id")
+        transport_to(server).send(MAIL, "an-id")
     [mail] = server.taken
     assert server.recipients == [TO]
     assert (mail["To"], mail["Subject"]) == (TO, MAIL.subject)
@@ -60,40 +66,40 @@ def test_a_mail_arrives_as_it_was_written() -> None:
 
 def test_over_starttls_a_password_and_a_mail_are_encrypted(certificate: Path) -> None:
     with mail_server(certificate=certificate, wants_password=True) as server:
-        carrier = carrier_to(
+        transport = transport_to(
             server,
             security=SmtpSecurity.STARTTLS,
             tls=trusting(certificate),
             username=USERNAME,
             password=PASSWORD,
         )
-        carrier.carry(MAIL, "an-id")
+        transport.send(MAIL, "an-id")
     assert server.were_encrypted == [True]
 
 
 def test_tls_from_the_first_byte(certificate: Path) -> None:
     with mail_server(certificate=certificate, is_tls_from_the_start=True) as server:
-        carrier_to(server, security=SmtpSecurity.TLS, tls=trusting(certificate)).carry(MAIL, "an-id")
+        transport_to(server, security=SmtpSecurity.TLS, tls=trusting(certificate)).send(MAIL, "an-id")
     assert server.were_encrypted == [True]
 
 
 @pytest.mark.parametrize("security", [SmtpSecurity.STARTTLS, SmtpSecurity.TLS])
 def test_a_certificate_that_nobody_trusts_gets_no_mail(security: SmtpSecurity, certificate: Path) -> None:
     with mail_server(certificate=certificate, is_tls_from_the_start=security is SmtpSecurity.TLS) as server:
-        failure(MailDelayed, carrier_to(server, security=security))
+        failure(MailDelayed, transport_to(server, security=security))
     assert server.tries == 0
 
 
 def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
     with mail_server() as server:
-        failure(MailDelayed, carrier_to(server, security=SmtpSecurity.STARTTLS))
+        failure(MailDelayed, transport_to(server, security=SmtpSecurity.STARTTLS))
     assert server.tries == 0
 
 
 def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
     with mail_server(certificate=certificate, wants_password=True) as server:
         options = {"security": SmtpSecurity.STARTTLS, "tls": trusting(certificate), "username": USERNAME}
-        assert "535" in failure(MailDelayed, carrier_to(server, **options, password="another one"))
+        assert "535" in failure(MailDelayed, transport_to(server, **options, password="another one"))
     assert server.taken == []
 
 
@@ -106,52 +112,52 @@ def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
 )
 def test_a_recipient_is_refused_for_good_or_for_now(answer: str, kind: type[Exception]) -> None:
     with mail_server(answers=[answer]) as server:
-        assert failure(kind, carrier_to(server)) == f"recipient {answer[:3]} {answer[4:9]}"
+        assert failure(kind, transport_to(server)) == f"recipient {answer[:3]} {answer[4:9]}"
     assert server.taken == []
 
 
 @pytest.mark.parametrize(("verdict", "kind"), [("554 5.7.1 spam", MailRefused), ("452 4.3.1 disk full", MailDelayed)])
 def test_a_mail_is_refused_for_good_or_for_now(verdict: str, kind: type[Exception]) -> None:
     with mail_server(verdicts=[verdict]) as server:
-        failure(kind, carrier_to(server))
+        failure(kind, transport_to(server))
     assert server.taken == []
 
 
 def test_a_server_that_is_away_may_come_back() -> None:
     with mail_server() as server:
-        carrier = carrier_to(server)
-    failure(MailDelayed, carrier)
+        transport = transport_to(server)
+    failure(MailDelayed, transport)
 
 
 def test_a_server_that_hangs_is_given_up_after_the_time_out() -> None:
     with socket.create_server((HOST, 0)) as silent:
-        carrier = carrier_to(MailServer(silent.getsockname()[1]), timeout_seconds=0.2)
-        failure(MailDelayed, carrier)
+        transport = transport_to(MailServer(silent.getsockname()[1]), timeout_seconds=0.2)
+        failure(MailDelayed, transport)
 
 
 def test_a_mail_that_was_taken_counts_even_if_nobody_says_goodbye() -> None:
     with mail_server(is_silent_at_the_end=True) as server:
-        carrier_to(server).carry(MAIL, "an-id")
+        transport_to(server).send(MAIL, "an-id")
     assert len(server.taken) == 1
 
 
 @pytest.mark.parametrize("to", ["a..b@example.org", "ada@example.org\r\nBcc: eve@example.org", "adä@example.org"])
 def test_an_address_that_a_mail_can_t_have_is_refused(to: str) -> None:
     with mail_server(takes_plain_addresses_only=True) as server:
-        carrier = carrier_to(server)
-        failure(MailRefused, carrier, Mail(to, "Subject", "Text"))
+        transport = transport_to(server)
+        failure(MailRefused, transport, Mail(to, "Subject", "Text"))
     assert server.taken == []
 
 
 def test_the_settings_choose_how_mails_go(capsys: pytest.CaptureFixture[str]) -> None:
     options: dict[str, Any] = dict.fromkeys(("smtp_port", "smtp_username", "smtp_password", "sender"))
     nowhere = {**options, "smtp_host": None, "smtp_security": "starttls"}
-    assert build_carrier(MailOptions(**nowhere, shows_mails=False)) is None
-    terminal = build_carrier(MailOptions(**nowhere, shows_mails=True))
-    assert isinstance(terminal, TerminalCarrier)
-    terminal.carry(MAIL, "an-id")
+    assert build_transport(MailOptions(**nowhere, shows_mails=False)) is None
+    terminal = build_transport(MailOptions(**nowhere, shows_mails=True))
+    assert isinstance(terminal, TerminalTransport)
+    terminal.send(MAIL, "an-id")
     assert LINK in capsys.readouterr().out
     to_server = {**options, "smtp_host": HOST, "smtp_security": "tls"}
     with pytest.raises(ValueError, match="MAIL_FROM"):
-        build_carrier(MailOptions(**to_server, shows_mails=True))
-    assert isinstance(build_carrier(MailOptions(**{**to_server, "sender": SENDER}, shows_mails=True)), SmtpCarrier)
+        build_transport(MailOptions(**to_server, shows_mails=True))
+    assert isinstance(build_transport(MailOptions(**{**to_server, "sender": SENDER}, shows_mails=True)), SmtpTransport)

@@ -10,7 +10,7 @@ from flask import Flask
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
-from letstalk.accounts.owner_sessions import SessionService
+from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.calls.models import CallStatus
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
@@ -153,7 +153,7 @@ def test_lost_keys_are_counted_and_cost_a_call_no_more_than_its_end(world: World
 
 def test_sign_ins_are_counted(sqlite_db: Database, grown: Growth) -> None:
     world = World(sqlite_db)
-    sessions = SessionService(sqlite_db, PASSWORD, world.clock)
+    sessions = OwnerSessionService(sqlite_db, PASSWORD, world.clock)
     sessions.sign_in(PASSWORD, ADDRESS)
     with pytest.raises(NotAuthenticated):
         sessions.sign_in("wrong", ADDRESS)
@@ -211,7 +211,7 @@ def test_the_page_says_what_waits_and_what_is_live(tmp_path: Path) -> None:
         Heartbeat(app.extensions["letstalk_db"], "a worker", utc_now).beat()
         page = page_of(app)
     finally:
-        app.extensions["letstalk_process"].stop()
+        app.extensions["letstalk_background_work"].stop()
     assert value_of(page, "letstalk_calls_waiting") == 2
     assert value_of(page, "letstalk_calls_live") == 1
     assert value_of(page, "letstalk_channels_total") == 1

@@ -27,6 +27,26 @@ def test_generate_prints_a_new_key_each_time_and_needs_no_settings(tmp_path: Pat
     assert only_line(result.stdout) != only_line(invoke(make_app(tmp_path), "keys", "generate").stdout)
 
 
+def test_generate_reads_no_settings_and_opens_no_database(tmp_path: Path, installation: Installation) -> None:
+    (tmp_path / "broken.env").write_text("SECRET_KEY='never closed\n")
+    installation.environment["ENV_FILE"] = str(tmp_path / "broken.env")
+    result = installation.flask("--app", "app", "keys", "generate")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert Fernet(only_line(result.stdout))
+    assert installation.flask("keys", "--help").returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["broken.env"], "no database was made"
+
+    refused = installation.flask("tokens", "list")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert only_line(refused.stderr) == "Error: broken.env wants NAME=value in line 1"
+
+
+def test_the_commands_of_flask_itself_find_the_whole_application(installation: Installation) -> None:
+    routes = installation.flask("routes")
+    assert routes.returncode == 0, routes.stderr
+    assert "/calls/verify" in routes.stdout
+
+
 def test_keys_are_rotated_and_a_lost_one_stops_everything_with_one_line(installation: Installation) -> None:
     old, new, environment = installation.key, Fernet.generate_key().decode(), installation.environment
     token = installation.flask("tokens", "create", "--scopes", "read").stdout.strip()
@@ -36,13 +56,13 @@ def test_keys_are_rotated_and_a_lost_one_stops_everything_with_one_line(installa
     assert rotated.returncode == 0, rotated.stderr
     assert [line.rsplit(maxsplit=1) for line in rotated.stdout.splitlines()] == [
         ["digest keys", "1"],
+        ["mails", "0"],
+        ["old passwords", "0"],
+        ["passwords", "0"],
+        ["sign-ins elsewhere", "0"],
+        ["signing keys", "0"],
         ["tokens", "1"],
         ["waiting codes", "0"],
-        ["passwords", "0"],
-        ["old passwords", "0"],
-        ["signing keys", "0"],
-        ["mails", "0"],
-        ["sign-ins elsewhere", "0"],
     ]
     environment["ENCRYPTION_KEYS"] = new
     listed = installation.flask("tokens", "list")

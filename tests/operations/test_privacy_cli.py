@@ -70,7 +70,7 @@ def test_erase_is_refused_while_a_call_is_live(app: Flask) -> None:
     try:
         result = run(app, "erase", "--yes", PHONE)
     finally:
-        app.extensions["letstalk_process"].stop()
+        app.extensions["letstalk_background_work"].stop()
     assert (result.exit_code, result.stdout) == (1, "")
     assert only_line(result.stderr) == "Error: A call to this phone is live. Try again in three minutes."
     assert kept(app) == 1

@@ -157,6 +157,11 @@ def test_a_run_ends_though_there_is_more(sqlite_db: Database) -> None:
     assert count_rows(world.db)["wrong_codes"] == 0
 
 
+def test_others_write_while_a_large_clean_up_goes_on(world: World) -> None:
+    longest_wait_behind_a_large_clean_up(world, 0)
+
+
+@pytest.mark.timing
 def test_nobody_waits_long_behind_a_large_clean_up(world: World) -> None:
     # A batch takes some 10 ms; the bound is for a machine that has other things to do. One that paused for longer does
     # so once, and a clean-up that keeps everybody waiting does so each time.

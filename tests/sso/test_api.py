@@ -43,7 +43,7 @@ def clock() -> TurnableClock:
 def app(tmp_path: Path, provider: StandInProvider, clock: TurnableClock) -> Flask:
     """A service in which Ada has an account."""
     app = make_app(tmp_path, clock, **provider.settings)
-    services_of(app).people.accounts.create_account(NewAccount("Ada@Example.com", "ada", "developer"))
+    services_of(app).accounts.service.create_account(NewAccount("Ada@Example.com", "ada", "developer"))
     return app
 
 
@@ -57,7 +57,7 @@ def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, St
     """A service and its provider for many tests that leave nothing behind but a linked account."""
     with StandInProvider() as provider:
         app = make_app(tmp_path_factory.mktemp("steady"), **provider.settings)
-        services_of(app).people.accounts.create_account(NewAccount("ada@example.com", "ada"))
+        services_of(app).accounts.service.create_account(NewAccount("ada@example.com", "ada"))
         yield app, provider
 
 
@@ -322,7 +322,7 @@ def test_an_address_is_asked_for_where_the_id_token_has_none(client: FlaskClient
 
 def test_who_has_no_account_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
     assert_refused(client, sign_in(client, provider, Person("eve-1", "eve@example.com")), 403)
-    assert services_of(app).people.accounts.find_by_email("eve@example.com") is None
+    assert services_of(app).accounts.service.find_by_email("eve@example.com") is None
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1, "yes"])
@@ -353,7 +353,7 @@ def test_a_new_subject_with_a_known_address_is_refused(client: FlaskClient, prov
 
 def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
     assert sign_in(client, provider).status_code == 302
-    accounts = services_of(app).people.accounts
+    accounts = services_of(app).accounts.service
     ada = accounts.find_by_username("ada")
     assert ada is not None
     accounts.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
@@ -371,7 +371,7 @@ def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: StandIn
 
 
 def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
-    accounts = services_of(app).people.accounts
+    accounts = services_of(app).accounts.service
     invited = NewAccount("grace@example.com", role="admin", user_ids=("acme",), state=AccountState.INVITED)
     accounts.create_account(invited)
     person = Person("grace-1", "grace@example.com", more={"preferred_username": "Ada"})
@@ -385,15 +385,15 @@ def test_an_unverified_account_goes_to_whom_the_address_belongs(
     app: Flask, client: FlaskClient, provider: StandInProvider
 ) -> None:
     """Somebody registered with another's address, and waits for its owner to sign in."""
-    people = services_of(app).people
+    accounts = services_of(app).accounts
     password = "planted by somebody else"
-    people.accounts.create_account(
+    accounts.service.create_account(
         NewAccount(
             "grace@example.com", "grace", password=password, phone="+256700123456", state=AccountState.UNVERIFIED
         )
     )
     assert sign_in(client, provider, Person("grace-1", "grace@example.com")).status_code == 302
-    account = people.accounts.find_by_email("grace@example.com")
+    account = accounts.service.find_by_email("grace@example.com")
     assert account is not None
     assert (account.state, account.has_password, account.phone) == (AccountState.ACTIVE, False, None)
     answer = client.post("/api/auth/login", json={"username": "grace", "password": password})

@@ -34,7 +34,7 @@ def jwt_issuers(**more: Any) -> str:
 
 
 def with_ada(app: Flask) -> Flask:
-    services_of(app).people.accounts.create_account(NewAccount("ada@example.com", "ada", "developer"))
+    services_of(app).accounts.service.create_account(NewAccount("ada@example.com", "ada", "developer"))
     return app
 
 
@@ -108,10 +108,10 @@ def test_of_twenty_at_once_with_one_token_one_is_signed_in(app_on_each: Flask) -
     for answer in answers:
         if answer.status_code == 401:
             assert_refused(answer)
-    accounts = services_of(app_on_each).people.accounts
+    accounts = services_of(app_on_each).accounts.service
     ada = accounts.find_by_username("ada")
     assert ada is not None
-    assert len(services_of(app_on_each).people.sessions.list_sessions(ada.account_id)) == 1
+    assert len(services_of(app_on_each).accounts.sessions.list_sessions(ada.account_id)) == 1
 
 
 def test_of_twenty_at_once_that_bring_one_stranger_all_reach_one_account(app_on_each: Flask) -> None:
@@ -148,7 +148,7 @@ def test_whatever_is_wrong_gets_the_same_answer(app: Flask, client: FlaskClient)
     ]
     for token in wrong:
         assert_refused(present(client, token))
-    accounts = services_of(app).people.accounts
+    accounts = services_of(app).accounts.service
     ada = accounts.find_by_username("ada")
     assert ada is not None
     accounts.update_account(OWNER, ada.account_id, AccountChanges(disabled=True))
@@ -168,13 +168,13 @@ def test_a_body_that_holds_no_token_is_a_bad_request(client: FlaskClient, body: 
 def test_a_token_is_not_lost_to_who_is_let_in_later(app: Flask, client: FlaskClient) -> None:
     token = sign(KEYS[0], claims(sub="eve-1", email="eve@example.com"))
     assert_refused(present(client, token))
-    services_of(app).people.accounts.create_account(NewAccount("eve@example.com", "eve"))
+    services_of(app).accounts.service.create_account(NewAccount("eve@example.com", "eve"))
     assert present(client, token).status_code == 200
 
 
 def test_an_issuer_may_bring_in_strangers(app: Flask, client: FlaskClient) -> None:
     body = present(client, sign(KEYS[0], claims(iss=OPEN_ISSUER, sub="eve-1", email="eve@example.com"))).get_json()
-    account = services_of(app).people.accounts.find(body["user_id"])
+    account = services_of(app).accounts.service.find(body["user_id"])
     assert account is not None
     assert (account.email, account.role, account.user_ids) == ("eve@example.com", Role.DEVELOPER, ())
     assert not account.has_password
@@ -199,5 +199,5 @@ def test_no_token_is_logged(client: FlaskClient, log_output: LogOutput) -> None:
     token = sign(KEYS[0], claims())
     present(client, token)
     present(client, token)
-    assert "foreign_token_refused" in log_output.getvalue()
+    assert "jwt_refused" in log_output.getvalue()
     assert token.split(".")[1] not in log_output.getvalue()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.accounts.models import check_username
-from letstalk.sso.models import is_subject, read_email, usernames_for
+from letstalk.accounts.models import check_username, usernames_for
+from letstalk.sso.models import is_subject, read_email
 
 
 def test_only_a_plain_true_verifies_an_address() -> None:

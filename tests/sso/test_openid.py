@@ -10,9 +10,9 @@ import pytest
 
 from letstalk.core.clock import utc_now
 from letstalk.sso import connections
-from letstalk.sso.models import Identity
+from letstalk.sso.models import Identity, OpenIdOptions
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused, OpenIdOptions, ProviderUnavailable
+from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, StandInProvider
 from tests.support.token_parts import Clocks
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from letstalk.accounts.models import AccountState, Role, person_actor
-from letstalk.accounts.services import People
+from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InsufficientScope, SingleSignOnFailed, SingleSignOnRefused, Unavailable
@@ -17,11 +17,11 @@ from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import Identity
+from letstalk.sso.models import Identity, OpenIdOptions
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused, OpenIdOptions
+from letstalk.sso.provider import IdentityRefused
 from letstalk.sso.service import Callback, SingleSignOnOptions, SingleSignOnService
-from tests.support.account_parts import DEVICE, audited, people_of, someone
+from tests.support.account_parts import DEVICE, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, Person, StandInProvider
 from tests.support.world import World, at_once
@@ -30,15 +30,21 @@ BROWSER = "b" * 43
 ADA = Identity("https://id.example.com", "ada-1", "ada@example.com", "ada")
 
 
+def identities_of(world: World, accounts: Accounts) -> IdentityService:
+    return IdentityService(world.db, accounts.service, AuditTrail(world.db, clock=world.clock), world.clock)
+
+
 def service_of(
-    world: World, people: People, provider: StandInProvider, sign_up: Role | None = None, vault: Vault | None = None
+    world: World, accounts: Accounts, provider: StandInProvider, sign_up: Role | None = None, vault: Vault | None = None
 ) -> SingleSignOnService:
     options = OpenIdOptions(provider.issuer, CLIENT_ID, CLIENT_SECRET, "openid email", "https://x.example/callback")
     # What tokens say of the time is told by the stand-in's clock, which is the real one.
     client = OpenIdProvider(options, utc_now)
     wanted = SingleSignOnOptions("Acme", "https://x.example/start", sign_up)
     audit = AuditTrail(world.db, clock=world.clock)
-    return SingleSignOnService(world.db, vault or world.vault, client, people.identities, audit, world.clock, wanted)
+    return SingleSignOnService(
+        world.db, vault or world.vault, client, identities_of(world, accounts), audit, world.clock, wanted
+    )
 
 
 def brought_back(service: SingleSignOnService, provider: StandInProvider, person: Person | None = None) -> Callback:
@@ -47,9 +53,9 @@ def brought_back(service: SingleSignOnService, provider: StandInProvider, person
 
 def test_of_many_callbacks_at_once_one_counts(db: Database, provider: StandInProvider) -> None:
     world = World(db)
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    service = service_of(world, people, provider)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    service = service_of(world, accounts, provider)
     callback = brought_back(service, provider)
     outcomes = at_once([lambda: service.finish(callback, BROWSER, DEVICE)] * 8)
     assert sorted(outcomes) == ["ok", *["sso_failed"] * 7]
@@ -58,12 +64,13 @@ def test_of_many_callbacks_at_once_one_counts(db: Database, provider: StandInPro
 
 def test_of_many_first_sign_ins_at_once_all_reach_one_account(db: Database) -> None:
     world = World(db)
-    people = people_of(world)
+    accounts = accounts_of(world)
+    identities = identities_of(world, accounts)
     reached: list[str] = []
 
     def come() -> None:
         with world.db.write() as connection:
-            reached.append(people.identities.admit(connection, ADA, Role.VIEWER).account_id)
+            reached.append(identities.admit(connection, ADA, Role.VIEWER).account_id)
 
     assert set(at_once([come] * 8)) == {"ok"}
     assert (len(reached), len(set(reached))) == (8, 1)
@@ -72,14 +79,15 @@ def test_of_many_first_sign_ins_at_once_all_reach_one_account(db: Database) -> N
 
 def test_of_two_subjects_with_one_address_at_once_one_is_linked(db: Database) -> None:
     world = World(db)
-    people = people_of(world)
-    people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    identities = identities_of(world, accounts)
+    accounts.service.create_account(someone())
     refused: list[str] = []
 
     def come(subject: str) -> None:
         with world.db.write() as connection:
             try:
-                people.identities.admit(connection, replace(ADA, subject=subject), None)
+                identities.admit(connection, replace(ADA, subject=subject), None)
             except IdentityRefused as error:
                 refused.append(error.reason)
 
@@ -89,9 +97,9 @@ def test_of_two_subjects_with_one_address_at_once_one_is_linked(db: Database) ->
 
 def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: StandInProvider) -> None:
     world = World(db)
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    service = service_of(world, people, provider)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    service = service_of(world, accounts, provider)
     callback = brought_back(service, provider)
     provider.may_answer.clear()
     finishing = threading.Thread(target=service.finish, args=(callback, BROWSER, DEVICE))
@@ -109,27 +117,27 @@ def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: 
 
 
 def test_an_attempt_survives_a_rotation_of_the_keys(world: World, provider: StandInProvider) -> None:
-    people = people_of(world)
-    people.accounts.create_account(someone())
-    callback = brought_back(service_of(world, people, provider), provider)
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    callback = brought_back(service_of(world, accounts, provider), provider)
     new = generate_key()
     KeyRotation(world.db, Vault((new, *world.encryption_keys))).rotate_keys()
-    account, next_path = service_of(world, people, provider, vault=Vault((new,))).finish(callback, BROWSER, DEVICE)
+    account, next_path = service_of(world, accounts, provider, vault=Vault((new,))).finish(callback, BROWSER, DEVICE)
     assert (account.username, next_path) == ("ada", "/next")
 
 
 def test_while_the_provider_is_away_nothing_is_kept(world: World, provider: StandInProvider) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
     provider.answers["/.well-known/openid-configuration"] = (503, b"")
     with pytest.raises(Unavailable):
-        service_of(world, people, provider).begin(BROWSER, None)
+        service_of(world, accounts, provider).begin(BROWSER, None)
     with world.db.read() as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM sso_attempts").scalar() == 0
 
 
 def test_what_was_used_up_holds_no_secret(world: World, provider: StandInProvider) -> None:
-    people = people_of(world)
-    service = service_of(world, people, provider)
+    accounts = accounts_of(world)
+    service = service_of(world, accounts, provider)
     callback = brought_back(service, provider)
     with pytest.raises(SingleSignOnRefused):
         service.finish(callback, BROWSER, DEVICE)
@@ -140,29 +148,31 @@ def test_what_was_used_up_holds_no_secret(world: World, provider: StandInProvide
 
 
 def test_an_admin_lets_an_address_link_once_more(world: World) -> None:
-    people = people_of(world)
-    account = people.accounts.create_account(someone())
+    accounts = accounts_of(world)
+    identities = identities_of(world, accounts)
+    account = accounts.service.create_account(someone())
     moved = replace(ADA, subject="ada-2")
-    assert admitted(world, people.identities, ADA)
-    assert not admitted(world, people.identities, moved)
+    assert admitted(world, identities, ADA)
+    assert not admitted(world, identities, moved)
     with pytest.raises(InsufficientScope):
-        people.identities.unlink(person_actor(account, "x"), account.account_id)
-    assert people.identities.unlink(OWNER, account.account_id) == 1
-    assert people.identities.unlink(OWNER, account.account_id) == 0
-    assert admitted(world, people.identities, moved)
+        identities.unlink(person_actor(account, "x"), account.account_id)
+    assert identities.unlink(OWNER, account.account_id) == 1
+    assert identities.unlink(OWNER, account.account_id) == 0
+    assert admitted(world, identities, moved)
     assert len(audited(world, "identity.unlinked")) == 1
 
 
 @pytest.mark.parametrize("state", [AccountState.INVITED, AccountState.UNVERIFIED])
 def test_who_never_came_is_let_in_by_a_verified_address_alone(world: World, state: AccountState) -> None:
-    people = people_of(world)
+    accounts = accounts_of(world)
+    identities = identities_of(world, accounts)
     username = None if state is AccountState.INVITED else "ada"
     password = None if state is AccountState.INVITED else "planted by somebody else"
     wanted = replace(someone(), state=state, username=username, password=password)
-    account = people.accounts.create_account(wanted)
-    assert not admitted(world, people.identities, replace(ADA, verified_email=None))
-    assert admitted(world, people.identities, ADA)
-    found = people.accounts.find(account.account_id)
+    account = accounts.service.create_account(wanted)
+    assert not admitted(world, identities, replace(ADA, verified_email=None))
+    assert admitted(world, identities, ADA)
+    found = accounts.service.find(account.account_id)
     assert found is not None
     assert (found.state, found.has_password, found.role) == (AccountState.ACTIVE, False, Role.DEVELOPER)
 

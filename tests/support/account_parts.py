@@ -11,14 +11,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import Account, AccountState, Device
-from letstalk.accounts.password_rules import PasswordRules
+from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.service import NewAccount
-from letstalk.accounts.services import People, PeopleOptions, PeopleParts, build_people
-from letstalk.accounts.throttles import SignInThrottles, Throttle
+from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
+from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.audit.service import AuditTrail
-from letstalk.mail.transport import MailCarrier
+from letstalk.mail.outbox import MailService
+from letstalk.mail.transports import MailTransport
 from tests.support.apps import services_of
 from tests.support.quick_apps import FAST
 from tests.support.world import World
@@ -31,15 +32,15 @@ DEVICE = Device(ADDRESS, "a test")
 UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
 
 
-def people_of(
+def accounts_of(
     world: World,
     *,
-    carrier: MailCarrier | None = None,
+    transport: MailTransport | None = None,
     wake_mail: Callable[[str], None] = lambda _mail_id: None,
     **options: Any,
-) -> People:
-    """The services about people, as one instance has them; call it again for another instance."""
-    parts = PeopleParts(
+) -> Accounts:
+    """The services about accounts, as one instance has them; call it again for another instance."""
+    dependencies = AccountsDependencies(
         db=world.db,
         vault=world.vault,
         keys=world.keys,
@@ -47,8 +48,7 @@ def people_of(
         sends=world.sends,
         verifications=world.verifications,
         clock=world.clock,
-        carrier=carrier,
-        wake_mail=wake_mail,
+        mails=MailService(world.db, world.vault, transport, world.clock, wake_mail),
     )
     defaults: dict[str, Any] = {
         "brand_name": "Let's Talk",
@@ -59,7 +59,7 @@ def people_of(
         "refresh_token_seconds": 604_800,
         "scrypt": FAST,
     }
-    return build_people(parts, PeopleOptions(**{**defaults, **options}))
+    return build_accounts(dependencies, AccountsOptions(**{**defaults, **options}))
 
 
 def someone(username: str = "ada", role: str = "developer", **fields: Any) -> NewAccount:
@@ -113,7 +113,7 @@ class Person:
 
 def a_person(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Person:
     """Someone new, signed in."""
-    account = services_of(app).people.accounts.create_account(someone(username, role, **fields))
+    account = services_of(app).accounts.service.create_account(someone(username, role, **fields))
     person = Person(app.test_client(), account)
     assert person.sign_in().status_code == 200
     return person

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import sqlite3
@@ -30,6 +29,7 @@ from letstalk.services import Services
 from letstalk.tokens.service import NewToken
 from tests.support.ports import free_port
 from tests.support.quick_apps import quick_app
+from tests.support.surroundings import environment_for_programs
 
 ROOT = Path(__file__).parents[2]
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -92,7 +92,7 @@ def code_of(folder: Path, key: str, verification_id: str) -> str:
 @contextmanager
 def working(app: Flask) -> Iterator[None]:
     """The application's worker, sweeps and simulator, running in this process."""
-    process = app.extensions["letstalk_process"]
+    process = app.extensions["letstalk_background_work"]
     process.start()
     try:
         yield
@@ -123,14 +123,13 @@ class ServerProcess:
         self.base = f"http://127.0.0.1:{self.port}"
         self.command = [sys.executable, "app.py"]
         self.log_path = folder / "server.log"
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            **environment(folder, **settings),
+        own = {
             "FLASK_ENV": settings.get("FLASK_ENV", "production"),
             "ENCRYPTION_KEYS": settings.get("ENCRYPTION_KEYS", generate_key()),
             "PORT": str(self.port),
             "HOST": "127.0.0.1",
         }
+        self.environment = environment_for_programs({**environment(folder, **settings), **own})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

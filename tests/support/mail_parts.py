@@ -9,16 +9,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.accounts.link_repository import one_time_links
 from letstalk.accounts.models import Account, AccountState
+from letstalk.accounts.one_time_links import one_time_links
 from letstalk.accounts.service import NewAccount
 from letstalk.audit.repository import AuditEvent, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
 from letstalk.mail.repository import mails as mails_table
-from letstalk.mail.transport import MailCarrier
-from tests.support.account_parts import DEVICE, PASSWORD, people_of
+from letstalk.mail.transports import MailTransport
+from tests.support.account_parts import DEVICE, PASSWORD, accounts_of
 from tests.support.world import World, outcome_of
 
 BASE = "https://calls.example.com"
@@ -35,7 +35,7 @@ class Postman:
         self.ids: list[str] = []
         self.troubles: list[Exception] = []
 
-    def carry(self, mail: Mail, mail_id: str, /) -> None:
+    def send(self, mail: Mail, mail_id: str, /) -> None:
         self.ids.append(mail_id)
         if self.troubles:
             raise self.troubles.pop(0)
@@ -54,21 +54,21 @@ class Post:
     world: World
     postman: Postman | None = field(default_factory=Postman)
     is_open: bool = True
-    carrier: MailCarrier | None = None
+    transport: MailTransport | None = None
 
     def __post_init__(self) -> None:
         world = self.world
         self.db, self.clock, self.vault = world.db, world.clock, world.vault
         self.audit = AuditTrail(self.db, clock=self.clock)
         self.woken: list[str] = []
-        self.people = people_of(
+        self.accounts = accounts_of(
             world,
-            carrier=self.carrier or self.postman,
+            transport=self.transport or self.postman,
             wake_mail=self.woken.append,
             brand_name="Acme",
             registration_is_open=self.is_open,
         )
-        self.mails = self.people.mails
+        self.mails = self.accounts.mails
 
     @property
     def taken(self) -> list[Mail]:
@@ -90,16 +90,16 @@ class Post:
 
     def make_account(self, email: str = EMAIL, username: str | None = "ada", **fields: Any) -> Account:
         fields = {"password": PASSWORD, "state": AccountState.ACTIVE, **fields}
-        return self.people.accounts.create_account(NewAccount(email=email, username=username, **fields))
+        return self.accounts.service.create_account(NewAccount(email=email, username=username, **fields))
 
     def account(self, email: str = EMAIL) -> Account:
-        found = self.people.accounts.find_by_email(email)
+        found = self.accounts.service.find_by_email(email)
         assert found is not None
         return found
 
     def outcome_of_sign_in(self, password: str, name: str = EMAIL) -> str:
         """`ok`, or the code that signing in is refused with."""
-        return outcome_of(lambda: self.people.sign_ins.sign_in(name, password, DEVICE))
+        return outcome_of(lambda: self.accounts.sign_ins.sign_in(name, password, DEVICE))
 
     def rows(self) -> list[Any]:
         """The outbox."""

@@ -63,15 +63,15 @@ class Visitor:
 
 def a_visitor(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Visitor:
     """Someone new with an account, signed in. Without a `password` among the fields they have none, which is quick."""
-    people = services_of(app).people
-    account = people.accounts.create_account(someone(username, role, **{"password": None, **fields}))
+    accounts = services_of(app).accounts
+    account = accounts.service.create_account(someone(username, role, **{"password": None, **fields}))
     return another_browser(app, account)
 
 
 def another_browser(app: Flask, account: Account) -> Visitor:
     """One more in which the same person is signed in."""
     visitor = Visitor(app, account)
-    secret = services_of(app).people.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    secret = services_of(app).accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
     with visitor.client.session_transaction() as session:
         session["_user_id"] = ACCOUNT_PREFIX + secret
         session["_fresh"] = True

@@ -140,7 +140,7 @@ class World:
         self._gone = self._account("developer")
         self._gone_token = self._sign_in(self._gone)
         self._gone_cookie = self._sign_in_browser(self._gone)
-        services_of(self.app).people.accounts.update_account(
+        services_of(self.app).accounts.service.update_account(
             OWNER_ACTOR, self._gone.account_id, AccountChanges(disabled=True)
         )
 
@@ -187,7 +187,7 @@ class World:
         if asker == NOBODY:
             return nobody, {}
         if asker == OWNER:
-            return self._browser(services_of(self.app).sessions.sign_in(PASSWORD, DEVICE.address)), {}
+            return self._browser(services_of(self.app).owner_sessions.sign_in(PASSWORD, DEVICE.address)), {}
         if asker.kind == "browser":
             return self._browser(self._gone_cookie if account is None else self._sign_in_browser(account)), {}
         if asker.kind == "token":
@@ -256,14 +256,14 @@ class World:
     def _account(self, role: str, password: str | None = None) -> Account:
         grants = () if role == "admin" else (OURS,)
         wanted = someone(self.name(), role, user_ids=grants, password=password)
-        return services_of(self.app).people.accounts.create_account(wanted)
+        return services_of(self.app).accounts.service.create_account(wanted)
 
     def _start_session(self, account: Account) -> SignedIn:
-        return services_of(self.app).people.sign_ins.start_session(account.account_id, DEVICE, "password")
+        return services_of(self.app).accounts.sign_ins.start_session(account.account_id, DEVICE, "password")
 
     def _sign_in(self, account: Account) -> str:
         return self._start_session(account).access_token
 
     def _sign_in_browser(self, account: Account) -> str:
-        sign_ins = services_of(self.app).people.sign_ins
+        sign_ins = services_of(self.app).accounts.sign_ins
         return ACCOUNT_PREFIX + sign_ins.start_browser_session(account.account_id, DEVICE, "password")

@@ -10,9 +10,8 @@ from flask import Flask
 from flask_openapi3 import OpenAPI
 from sqlalchemy import make_url
 
-from letstalk import wiring_accounts as factory_people
-from letstalk import wiring_http as factory_web
-from letstalk.accounts.services import PeopleOptions
+from letstalk import wiring_accounts, wiring_http
+from letstalk.accounts.services import AccountsOptions
 from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock, utc_now
 from letstalk.http.openapi import write_document
@@ -31,8 +30,8 @@ def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     """
     lay_out(settings.database_url.get_secret_value())
     with (
-        patch.object(factory_people, "PeopleOptions", partial(PeopleOptions, scrypt=FAST)),
-        patch.object(factory_web, "write_document", _described_once),
+        patch.object(wiring_accounts, "AccountsOptions", partial(AccountsOptions, scrypt=FAST)),
+        patch.object(wiring_http, "write_document", _described_once),
     ):
         return create_app(settings, clock=clock)
 

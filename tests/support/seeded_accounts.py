@@ -22,19 +22,19 @@ OF_ADMINS = frozenset(
 
 class LivedInPeople:
     def __init__(self, app: Flask) -> None:
-        self._people = services_of(app).people
+        self._accounts = services_of(app).accounts
         self._made = 0
         self.account = self.new_account()
         self._admin = self.new_account(role="admin")
 
     def new_account(self, *, role: str = "developer", password: str | None = None) -> Account:
         self._made += 1
-        return self._people.accounts.create_account(someone(f"person-{self._made}", role, password=password))
+        return self._accounts.service.create_account(someone(f"person-{self._made}", role, password=password))
 
     def sign_in(self, account: Account | None = None) -> SignedIn:
         """A new session each time: the one before may have been ended by a case."""
         who = (account or self.account).account_id
-        return self._people.sessions.start_session(who, Device("127.0.0.1", "a case"), "password")
+        return self._accounts.sessions.start_session(who, Device("127.0.0.1", "a case"), "password")
 
     def token_for(self, operation: str) -> str | None:
         """The access token to call `operation` with; None where it is not a person's to call."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import time
 from pathlib import Path
 from typing import Any, Self
-
-from tests.support.apps import ServerProcess, code_in
 
 PATIENCE_SECONDS = 60
 
@@ -62,15 +59,3 @@ class Typist:
 
 def answers_in(screen: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in screen.replace("Code: ", "").splitlines() if line.startswith("{")]
-
-
-def heard_by(server: ServerProcess, phone: str) -> str:
-    """The code that the called `phone` hears, once the server's terminal shows it."""
-    e164 = phone.replace(" ", "")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        shown = re.findall(rf"{re.escape(e164)} hears:\n +“(.*)”", server.log())
-        if shown:
-            return code_in(shown[-1])
-        time.sleep(0.05)
-    raise AssertionError(f"the terminal shows nothing that {phone} hears:\n{server.log()}")

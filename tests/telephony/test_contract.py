@@ -171,6 +171,12 @@ def test_every_report_has_an_id_of_its_own(line: Line) -> None:
 
 def test_many_calls_run_side_by_side(line: Line) -> None:
     line.provider.load()
+    seconds_for_twenty_calls(line)
+
+
+@pytest.mark.timing
+def test_many_calls_side_by_side_take_no_longer_than_a_few(line: Line) -> None:
+    line.provider.load()
     seconds = [seconds_for_twenty_calls(line)]
     while seconds[-1] >= 5 and len(seconds) < 3:  # a machine that pauses does so once, and we would each time
         seconds.append(seconds_for_twenty_calls(line))

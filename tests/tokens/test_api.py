@@ -15,8 +15,8 @@ from werkzeug.test import TestResponse
 from letstalk.config.settings import load_settings
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.http.container import services
 from letstalk.tokens.service import NewToken
+from tests.support.apps import services_of
 from tests.support.quick_apps import quick_app
 
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")
@@ -43,7 +43,7 @@ class Caller:
 
     def __init__(self, app: Flask, address: str = "203.0.113.7", **wanted: Any) -> None:
         with app.app_context():
-            issued = services().tokens.create_token(OWNER, NewToken(**wanted))
+            issued = services_of(app).tokens.create_token(OWNER, NewToken(**wanted))
         self.token_id = issued.record.token_id
         self._client: FlaskClient = app.test_client()
         self._environ = {"REMOTE_ADDR": address}

@@ -236,6 +236,7 @@ def test_a_copy_of_the_database_can_neither_use_nor_check_a_token(parts: Parts, 
             assert piece not in everything
 
 
+@pytest.mark.timing
 def test_refusals_take_alike_long(parts: Parts) -> None:
     good, revoked, expired = parts.issue(), parts.issue(), parts.issue(expires_in_seconds=1)
     parts.service.revoke_token(OWNER, revoked.record.token_id)

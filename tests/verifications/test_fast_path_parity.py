@@ -141,7 +141,7 @@ def make_pair(folder: Path, **settings: str) -> Pair:
         SEND, json={"phone": OTHER_PHONE, "expires_in": 600}, headers={"Authorization": f"Bearer {tokens['writer']}"}
     )
     assert sent.status_code == 202, sent.text
-    seed.extensions["letstalk_process"].close()
+    seed.extensions["letstalk_background_work"].close()
     for each in folders[1:]:
         shutil.copytree(folders[0], each)
     fast = make_app(folders[1], clock, FAST_PATH="on", **given)
@@ -154,7 +154,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     made = make_pair(tmp_path_factory.mktemp("pair"))
     yield made
     for app in (made.fast, made.ordinary):
-        app.extensions["letstalk_process"].close()
+        app.extensions["letstalk_background_work"].close()
 
 
 BODIES: tuple[Any, ...] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from cryptography.fernet import Fernet
 
+from tests.support.surroundings import environment_for_programs
 from tools.benchmarks.rows import Rows
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ class Installation:
 
     def _run(self, *arguments: str) -> str:
         """The output of a `flask` command, which also creates the tables."""
-        environment = {"PATH": os.environ["PATH"], "PUBLIC_URL": "http://127.0.0.1:1", **self.environment}
+        environment = environment_for_programs({"PUBLIC_URL": "http://127.0.0.1:1", **self.environment})
         command = [sys.executable, "-m", "flask", *arguments]
         done = subprocess.run(
             command, cwd=self.tree, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import psycopg
 from cryptography.fernet import Fernet
 
 from tests.support.fake_telnyx import StandaloneTelnyx
+from tests.support.surroundings import environment_for_programs
 from tools.reliability.programs import Program, free_port
 from tools.reliability.stores import NO_FSYNC, running_postgresql, running_redis
 
@@ -72,7 +72,7 @@ class Fleet:
 
     def run(self, command: list[str]) -> str:
         """The output of a command that is run with the service's settings."""
-        environment = {"PATH": os.environ["PATH"], **self.environment}
+        environment = environment_for_programs(self.environment)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
             raise RuntimeError(done.stderr[-2000:])

@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.surroundings import environment_for_programs
+
 START_SECONDS = 40.0
 STOP_SECONDS = 15.0
 # Our own lines have no space after a colon, those of libraries have one.
@@ -60,7 +62,7 @@ class Program:
             self._process = subprocess.Popen(
                 self.command,
                 cwd=self.folder,
-                env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", **self.environment},
+                env=environment_for_programs(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

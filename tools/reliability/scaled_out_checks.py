@@ -63,7 +63,7 @@ class FleetData(LivedIn):
 
     def close(self) -> None:
         self._http.close()
-        self.app.extensions["letstalk_process"].close()
+        self.app.extensions["letstalk_background_work"].close()
 
     def start_verification(self) -> tuple[str, str]:
         deadline = time.monotonic() + FULL_QUEUE_SECONDS

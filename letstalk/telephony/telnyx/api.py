@@ -11,7 +11,7 @@ from letstalk.core.errors import InvalidSignature
 from letstalk.http.guards import signature_checked
 from letstalk.http.openapi import refuses
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import Answer, with_example
+from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH
 from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
@@ -34,7 +34,7 @@ EVENT_BODY: dict[str, Any] = {
 }
 
 
-class ReceivedResponse(Answer):
+class ReceivedResponse(ResponseModel):
     """The event is stored and will be processed soon. The response to a repeated event is the same."""
 
     model_config = with_example({"received": True})

@@ -1,4 +1,4 @@
-"""People's sessions and the refresh tokens that renew them: enough is kept to end one, too little to use one."""
+"""The sessions of accounts and the refresh tokens that renew them. Secrets are stored as hashes only."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ account_sessions = Table(
     Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
     Column("kind", String(10), nullable=False),
     Column("method", String(20), nullable=False),
-    # SHA-256 of a browser's cookie; an API session is known by its access and refresh tokens.
+    # SHA-256 of a browser's cookie; an API session is identified by its access and refresh tokens.
     Column("secret_hash", LargeBinary(32)),
-    # Access tokens carry it; counting it up refuses those that were given out before.
+    # Access tokens contain it; increasing it makes the existing ones invalid.
     Column("epoch", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("last_seen_at", UtcDateTime, nullable=False),
@@ -48,7 +48,7 @@ account_sessions = Table(
     Column("ended_at", UtcDateTime),
     Column("end_reason", String(30)),
     Column("address", String(64), nullable=False),
-    # What requests from there are counted under: the address, or its /64.
+    # The address, or its /64, under which requests are counted.
     Column("subscriber", String(64), nullable=False),
     Column("user_agent", String(300), nullable=False),
     UniqueConstraint("secret_hash"),
@@ -85,8 +85,8 @@ class RefreshRow:
 
 
 _LISTED = tuple(column for column in account_sessions.c if column.name not in ("secret_hash", "subscriber"))
-# One statement for the session, its person and their grants: a row for each grant, one row without any.
-_WITH_PERSON = select(
+# One statement for the session, its account and the grants: one row for each grant, or one row without any.
+_WITH_ACCOUNT = select(
     *(column.label(f"session_{column.name}") for column in _LISTED),
     *(column for column in accounts.c if column.name not in ("username_key", "email_key", "password_sealed")),
     accounts.c.password_sealed.is_not(None).label("has_password"),
@@ -101,8 +101,8 @@ _LIVE: ColumnElement[bool] = (
     & (account_sessions.c.expires_at > bindparam("now", type_=UtcDateTime))
     & (accounts.c.state == AccountState.ACTIVE.value)
 )
-_LIVE_BY_ID = _WITH_PERSON.where(account_sessions.c.session_id == bindparam("session_id"), _LIVE)
-_LIVE_BY_SECRET = _WITH_PERSON.where(account_sessions.c.secret_hash == bindparam("secret_hash"), _LIVE)
+_LIVE_BY_ID = _WITH_ACCOUNT.where(account_sessions.c.session_id == bindparam("session_id"), _LIVE)
+_LIVE_BY_SECRET = _WITH_ACCOUNT.where(account_sessions.c.secret_hash == bindparam("secret_hash"), _LIVE)
 
 
 def insert_session(connection: Connection, row: AccountSession, *, subscriber: str, secret_hash: bytes | None) -> None:
@@ -111,19 +111,19 @@ def insert_session(connection: Connection, row: AccountSession, *, subscriber: s
 
 
 def find_live(connection: Connection, session_id: str, now: datetime) -> tuple[AccountSession, Account] | None:
-    """The session and its person, where it has neither ended nor expired and the account is active."""
-    return _with_person(connection.execute(_LIVE_BY_ID, {"session_id": session_id, "now": now}).all())
+    """The session and its account, if it has neither ended nor expired and the account is active."""
+    return _with_account(connection.execute(_LIVE_BY_ID, {"session_id": session_id, "now": now}).all())
 
 
 def find_live_by_secret(
     connection: Connection, secret_hash: bytes, now: datetime
 ) -> tuple[AccountSession, Account] | None:
     """The same for a browser's cookie."""
-    return _with_person(connection.execute(_LIVE_BY_SECRET, {"secret_hash": secret_hash, "now": now}).all())
+    return _with_account(connection.execute(_LIVE_BY_SECRET, {"secret_hash": secret_hash, "now": now}).all())
 
 
 def list_live_sessions(connection: Connection, account_id: str, now: datetime) -> list[AccountSession]:
-    """An account's sessions that have neither ended nor expired, the newest first."""
+    """The sessions of an account that have neither ended nor expired, newest first."""
     statement = select(*_LISTED).where(
         account_sessions.c.account_id == account_id,
         account_sessions.c.ended_at.is_(None),
@@ -141,7 +141,7 @@ def end_sessions(
     session_id: str | None = None,
     keep: str | None = None,
 ) -> list[str]:
-    """End an account's sessions, or only `session_id`, but for `keep`. Returns the ids of those that were live."""
+    """End the sessions of an account, or only `session_id`, except `keep`. Returns the ids of those that were live."""
     live = account_sessions.c.ended_at.is_(None) & (account_sessions.c.account_id == account_id)
     if session_id is not None:
         live &= account_sessions.c.session_id == session_id
@@ -151,8 +151,8 @@ def end_sessions(
     return list(connection.execute(statement.returning(account_sessions.c.session_id)).scalars())
 
 
-def refuse_access_tokens(connection: Connection, account_id: str) -> None:
-    """Let the access tokens of an account's sessions count no more, while the sessions go on."""
+def invalidate_access_tokens(connection: Connection, account_id: str) -> None:
+    """Make the access tokens of an account's sessions invalid, while the sessions continue."""
     connection.execute(
         update(account_sessions)
         .where(account_sessions.c.account_id == account_id, account_sessions.c.ended_at.is_(None))
@@ -175,7 +175,7 @@ def note_seen(connection: Connection, session_id: str, now: datetime) -> None:
 
 
 def has_signed_in_from(connection: Connection, account_id: str, subscriber: str) -> bool:
-    """Whether someone has ever signed in to the account from there, as far as it is remembered."""
+    """Whether a stored session of the account was started from there."""
     table = account_sessions.c
     found = exists().where(table.account_id == account_id, table.subscriber == subscriber)
     return bool(connection.execute(select(true()).where(found)).scalar())
@@ -200,7 +200,7 @@ def find_refresh_token(connection: Connection, token_hash: bytes) -> RefreshRow 
 
 
 def spend_refresh_token(connection: Connection, token_hash: bytes, now: datetime) -> bool:
-    """Whether this very call spent it: of many at once, one does."""
+    """Whether this call spent the token. Of many concurrent calls, one returns True."""
     unspent = (refresh_tokens.c.token_hash == token_hash) & refresh_tokens.c.spent_at.is_(None)
     return connection.execute(update(refresh_tokens).where(unspent).values(spent_at=now)).rowcount == 1
 
@@ -210,7 +210,7 @@ def spend_all_refresh_tokens(connection: Connection, session_id: str, now: datet
     connection.execute(update(refresh_tokens).where(unspent).values(spent_at=now))
 
 
-def _with_person(rows: Sequence[Any]) -> tuple[AccountSession, Account] | None:
+def _with_account(rows: Sequence[Any]) -> tuple[AccountSession, Account] | None:
     if not rows:
         return None
     first = rows[0]

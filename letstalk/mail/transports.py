@@ -1,10 +1,12 @@
-"""Mails through an SMTP server (RFC 5321), over TLS unless told otherwise."""
+"""Ways to send a mail: through an SMTP server (RFC 5321), or to a developer's terminal."""
 
 from __future__ import annotations
 
 import re
 import smtplib
 import ssl
+import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,19 +16,36 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from enum import StrEnum
+from typing import Protocol
 
 from letstalk.core.clock import utc_now
 from letstalk.mail.models import Mail
-from letstalk.mail.transport import MailDelayed, MailRefused
 
-TIMEOUT_SECONDS = 10.0  # for each step of the conversation
+
+class MailDelayed(Exception):
+    """The mail was not accepted now, and may be later. The text is for the log: it names nobody and quotes nothing."""
+
+
+class MailRefused(Exception):
+    """The mail will never be accepted: no such mailbox, or not from us. The text is for the log, as above."""
+
+
+class MailTransport(Protocol):
+    def send(self, mail: Mail, mail_id: str, /) -> None:
+        """Send `mail`. The same `mail_id` means another try of the same mail.
+
+        Raises MailDelayed or MailRefused, and nothing else. The caller must hold no database connection.
+        """
+
+
+TIMEOUT_SECONDS = 10.0  # for each step of the exchange
 _ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463
 
 
 class SmtpSecurity(StrEnum):
-    STARTTLS = "starttls"  # begins in the clear, and goes on only over TLS
+    STARTTLS = "starttls"  # begins unencrypted and continues only over TLS
     TLS = "tls"  # from the first byte (RFC 8314)
-    NONE = "none"  # in the clear: to a relay on the same machine
+    NONE = "none"  # unencrypted: to a relay on the same machine
 
 
 DEFAULT_PORTS = {SmtpSecurity.STARTTLS: 587, SmtpSecurity.TLS: 465, SmtpSecurity.NONE: 25}
@@ -34,8 +53,8 @@ DEFAULT_PORTS = {SmtpSecurity.STARTTLS: 587, SmtpSecurity.TLS: 465, SmtpSecurity
 
 @dataclass(frozen=True, slots=True)
 class SmtpOptions:
-    """`sender` is who the mails are from; without `username` nobody signs in to the server. `tls` None trusts the
-    authorities that this machine trusts (OpenSSL's SSL_CERT_FILE names others).
+    """`sender` goes into From. Without `username` the client does not sign in to the server. With `tls` None it trusts
+    the authorities that this machine trusts (OpenSSL's SSL_CERT_FILE names others).
     """
 
     host: str
@@ -48,26 +67,26 @@ class SmtpOptions:
     timeout_seconds: float = TIMEOUT_SECONDS
 
 
-class SmtpCarrier:
-    """A connection for each mail: they are few, and none waits for another."""
+class SmtpTransport:
+    """Uses a connection for each mail: mails are few, and none waits for another."""
 
     def __init__(self, options: SmtpOptions) -> None:
         self._options = options
         self._port = options.port or DEFAULT_PORTS[options.security]
         self._tls = options.tls or ssl.create_default_context()
 
-    def carry(self, mail: Mail, mail_id: str) -> None:
+    def send(self, mail: Mail, mail_id: str) -> None:
         message = self._compose(mail, mail_id)
-        with _mendable():
+        with _delay_on_error():
             smtp = self._open()
         try:
-            with _mendable():
+            with _delay_on_error():
                 self._introduce(smtp)
             self._send(smtp, message, mail.to)
         except BaseException:
             smtp.close()
             raise
-        # It is taken. That the server then fails to say goodbye must not send it once more.
+        # The server has accepted the mail. A failure of QUIT must not send it a second time.
         with suppress(smtplib.SMTPException, OSError):
             smtp.quit()
         smtp.close()
@@ -77,13 +96,13 @@ class SmtpCarrier:
         try:
             message["To"] = Address(addr_spec=mail.to)
         except (MessageError, ValueError, IndexError):
-            raise MailRefused("the address can't be written in a mail") from None
+            raise MailRefused("the address can't be written into a header") from None
         message["From"] = self._options.sender
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(utc_now())
-        # Of one that was taken twice, because an answer was lost, most mail programs show one.
+        # Most mail programs show a mail once that was accepted twice because a response was lost.
         message["Message-ID"] = f"<{mail_id}@{self._options.sender.domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday notice answers it
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: automatic replies ignore it
         message.set_content(mail.body)
         return message
 
@@ -106,18 +125,18 @@ class SmtpCarrier:
             smtp.send_message(message, self._options.sender.addr_spec, [to])
         except smtplib.SMTPRecipientsRefused as error:
             [(code, said)] = error.recipients.values()
-            raise _judged("recipient", code, said) from None
+            raise _error_of("recipient", code, said) from None
         except smtplib.SMTPResponseException as error:
-            raise _judged(type(error).__name__, error.smtp_code, error.smtp_error) from None
+            raise _error_of(type(error).__name__, error.smtp_code, error.smtp_error) from None
         except (smtplib.SMTPNotSupportedError, UnicodeError):
-            raise MailRefused("the server takes no address with letters like these") from None
+            raise MailRefused("the server accepts no address with non-ASCII characters") from None
         except (smtplib.SMTPException, OSError) as error:
             raise MailDelayed(type(error).__name__) from None
 
 
 @contextmanager
-def _mendable() -> Iterator[None]:
-    """Whatever is wrong before the mail is spoken of is wrong with the server or the settings, and can be mended."""
+def _delay_on_error() -> Iterator[None]:
+    """An error before the mail itself is sent is one of the server or the settings, which can be corrected."""
     try:
         yield
     except smtplib.SMTPResponseException as error:
@@ -126,13 +145,53 @@ def _mendable() -> Iterator[None]:
         raise MailDelayed(type(error).__name__) from None
 
 
-def _judged(what: str, code: int, said: bytes | str) -> MailDelayed | MailRefused:
-    """RFC 5321, section 4.2.1: a 5yz is for ever, a 4yz for now."""
+def _error_of(what: str, code: int, said: bytes | str) -> MailDelayed | MailRefused:
+    """RFC 5321, section 4.2.1: a 5yz is permanent, a 4yz temporary."""
     reason = _reason(what, code, said)
     return MailRefused(reason) if 500 <= code <= 599 else MailDelayed(reason)
 
 
 def _reason(what: str, code: int, said: bytes | str) -> str:
-    """What went wrong in numbers alone: a server's own words often quote the address."""
+    """The error in numbers alone: a server's text often quotes the address."""
     found = _ENHANCED.match(said if isinstance(said, bytes) else said.encode("utf-8", "replace"))
     return f"{what} {code} {found.group(1).decode('ascii') if found else ''}".strip()
+
+
+class TerminalTransport:
+    """Prints each mail with its link, in development only."""
+
+    def send(self, mail: Mail, _mail_id: str) -> None:
+        text = textwrap.indent(mail.body.strip(), "     ")
+        sys.stdout.write(f"\n  ✉  To {mail.to}: {mail.subject}\n\n{text}\n\n")
+        sys.stdout.flush()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailOptions:
+    """The settings for mail. Without `smtp_host` there is no server; `shows_mails` prints mails to the terminal."""
+
+    smtp_host: str | None
+    smtp_port: int | None
+    smtp_security: str
+    smtp_username: str | None
+    smtp_password: str | None = field(repr=False)
+    sender: Address | None
+    shows_mails: bool
+
+
+def build_transport(options: MailOptions) -> MailTransport | None:
+    """The transport that the settings name; None without one. Raises ValueError for a server without a sender."""
+    if options.smtp_host is None:
+        return TerminalTransport() if options.shows_mails else None
+    if options.sender is None:
+        raise ValueError("SMTP_HOST requires MAIL_FROM")
+    return SmtpTransport(
+        SmtpOptions(
+            host=options.smtp_host,
+            port=options.smtp_port,
+            security=SmtpSecurity(options.smtp_security),
+            sender=options.sender,
+            username=options.smtp_username,
+            password=options.smtp_password,
+        )
+    )

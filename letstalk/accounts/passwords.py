@@ -1,0 +1,273 @@
+"""Passwords: the rules for a new one, hashing and comparing, and replacing a person's password."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from uuid import uuid4
+
+from sqlalchemy import Connection
+from werkzeug.security import check_password_hash, generate_password_hash
+
+from letstalk.accounts import account_session_repository, one_time_links, repository
+from letstalk.accounts.models import Account
+from letstalk.audit.service import AuditTrail
+from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
+from letstalk.core.errors import InvalidRequest, NotFound, Unavailable, WeakPassword
+from letstalk.db.crypto import LostKey, Vault
+from letstalk.db.database import Database
+from letstalk.observability.logs import get_logger
+from letstalk.observability.metrics import lost_keys_total
+
+MAX_PASSWORD_LENGTH = 256
+CLASSIC_HISTORY = 5
+_SMALLEST_NAME = 4  # almost every password contains names of one or two letters
+
+
+class PasswordRules(StrEnum):
+    NIST = "nist"  # at least 12 characters, not commonly used, no mix required
+    CLASSIC = "classic"  # at least 8 characters, a mix of kinds, none of the last five
+
+
+_MIN_LENGTH = {PasswordRules.NIST: 12, PasswordRules.CLASSIC: 8}
+
+
+_IN_WORDS = {
+    PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and not easy to guess. "
+    "A few words that nobody else would combine are fine.",
+    PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, with a lower-case letter, an "
+    f"upper-case letter, a digit and a symbol; none of your last {CLASSIC_HISTORY} passwords.",
+}
+
+
+def describe_rules(rules: PasswordRules) -> str:
+    """The rules in a sentence for the person who chooses a password."""
+    return _IN_WORDS[rules]
+
+
+def normalise_password(password: str) -> str:
+    """`password` in NFKC, so that different keyboards write the same password.
+
+    Raises InvalidRequest for a lone surrogate, which is no text.
+    """
+    try:
+        password.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InvalidRequest.in_field("password", "password must be text.") from None
+    return unicodedata.normalize("NFKC", password)
+
+
+def check_password(
+    password: str, rules: PasswordRules, *, names: Iterable[str], is_common: bool, field: str = "password"
+) -> None:
+    """Raises WeakPassword if `rules` reject a new, normalised password. The errors are about `field`.
+
+    `names` are those of the person and of the service, which the password must not consist of, in any case; `is_common`
+    says whether it is on a list of common passwords.
+    """
+    length = len(password)
+    shortest = _MIN_LENGTH[rules]
+    if not shortest <= length <= MAX_PASSWORD_LENGTH:
+        raise WeakPassword.in_field(field, f"{field} must have {shortest} to {MAX_PASSWORD_LENGTH} characters.")
+    if rules is PasswordRules.CLASSIC and not _is_mixed(password):
+        raise WeakPassword.in_field(
+            field, f"{field} must contain a lower-case letter, an upper-case letter, a digit and a symbol."
+        )
+    if is_made_of_names(password, names):
+        raise WeakPassword.in_field(field, f"{field} must not be your name, your e-mail address or our name.")
+    if is_common:
+        raise WeakPassword.in_field(field, f"{field} is too easy to guess. Choose another password.")
+
+
+def is_made_of_names(password: str, names: Iterable[str]) -> bool:
+    """Whether only digits and symbols are left of `password` once the names are removed from it."""
+    rest = password.casefold()
+    known = {part for name in names for part in _parts_of(name)}
+    for part in sorted(known, key=len, reverse=True):
+        rest = rest.replace(part, "")
+    return rest != password.casefold() and not any(character.isalpha() for character in rest)
+
+
+def _parts_of(name: str) -> Iterable[str]:
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    parts = {folded, folded.replace(" ", ""), *folded.split("@"), "".join(filter(str.isalnum, folded))}
+    return (part for part in parts if len(part) >= _SMALLEST_NAME)
+
+
+def _is_mixed(password: str) -> bool:
+    kinds = (str.islower, str.isupper, str.isdigit, lambda character: not character.isalnum())
+    return all(any(is_kind(character) for character in password) for is_kind in kinds)
+
+
+log = get_logger(__name__)
+
+SCRYPT = "scrypt:32768:8:1"  # 32 MB and about 70 ms for each hash
+AT_ONCE = 2
+WAIT_SECONDS = 5.0
+RETRY_SECONDS = 2
+# A password that takes fewer guesses is on a list of common passwords, or close to one.
+COMMON_GUESSES = 1_000_000
+MEASURED_LENGTH = 72  # the estimate takes quadratic time, and longer passwords do not need it
+
+
+class PasswordService:
+    """Hashes and compares passwords. Call no method within a database transaction: each takes long and may wait."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        rules: PasswordRules,
+        *,
+        names: Sequence[str],
+        scrypt: str = SCRYPT,
+        at_once: int = AT_ONCE,
+        wait_seconds: float = WAIT_SECONDS,
+    ) -> None:
+        """`names` are those of the service. `scrypt` is the cost as Werkzeug writes it. At most `at_once` hashes are
+        computed at a time, so that sign-ins cannot use up the memory or all threads.
+        """
+        self._vault = vault
+        self.rules = rules
+        self._names = tuple(names)
+        self._scrypt = scrypt
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._wait_seconds = wait_seconds
+        self._decoy: str | None = None
+        self._decoy_lock = threading.Lock()
+
+    def check_new(
+        self, password: str, names: Iterable[str], *, old: Sequence[str] = (), field: str = "password"
+    ) -> str:
+        """`password`, normalised, if the rules accept it for a person with `names` and the sealed former passwords
+        `old`, newest first. Raises WeakPassword; InvalidRequest for what is no text; Unavailable.
+        """
+        password = normalise_password(password)
+        known = (*names, *self._names)
+        is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
+        check_password(password, self.rules, names=known, is_common=is_common, field=field)
+        if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
+            raise WeakPassword.in_field(field, f"{field} must not be one of your last {CLASSIC_HISTORY} passwords.")
+        return password
+
+    def seal(self, password: str) -> str:
+        """The encrypted hash of a normalised password, to store. Raises Unavailable."""
+        with self._turn():
+            hashed = generate_password_hash(password, method=self._scrypt)
+        return self._vault.encrypt(hashed.encode("ascii"))
+
+    def is_right(self, password: str, sealed: str | None) -> bool:
+        """Whether `sealed` is of `password`. Without `sealed` it is False after the same work. Raises Unavailable."""
+        decoy = self._sealed_decoy()
+        hashed = self._open(decoy if sealed is None else sealed, decoy)
+        with self._turn():
+            is_equal = check_password_hash(hashed, normalise_password(password))
+        return is_equal and sealed is not None
+
+    def _sealed_decoy(self) -> str:
+        """Compared where there is no account or no password, so that the time does not reveal it."""
+        with self._decoy_lock:
+            if self._decoy is None:
+                self._decoy = self.seal(secrets.token_urlsafe(16))
+            return self._decoy
+
+    def _open(self, sealed: str, decoy: str) -> str:
+        try:
+            return self._vault.decrypt(sealed).decode("ascii")
+        except LostKey:
+            lost_keys_total.labels("password").inc()
+            log.error("password_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
+            return self._vault.decrypt(decoy).decode("ascii")
+
+    def _is_common(self, password: str, names: Sequence[str]) -> bool:
+        # Imported only when a password is chosen, because its lists take 10 MB.
+        from zxcvbn import zxcvbn
+
+        if not password:
+            return True  # the estimate accepts no empty password
+        with self._turn():
+            measured = zxcvbn(password[:MEASURED_LENGTH], user_inputs=list(names), max_length=MEASURED_LENGTH)
+        return bool(measured["guesses"] < COMMON_GUESSES)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._turns.acquire(timeout=self._wait_seconds):
+            sentence = "Too many people are signing in right now. Try again in a few seconds."
+            raise Unavailable(sentence, retry_after_seconds=RETRY_SECONDS)
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+
+class AccountPasswords:
+    def __init__(self, db: Database, passwords: PasswordService, audit: AuditTrail, clock: Clock) -> None:
+        self._db = db
+        self._passwords = passwords
+        self._audit = audit
+        self._clock = clock
+
+    @property
+    def rules(self) -> PasswordRules:
+        return self._passwords.rules
+
+    def prepare(
+        self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
+    ) -> str:
+        """The encrypted hash of a new password, if the rules accept it. It takes long: do not call it within a
+        transaction.
+
+        With `account` the rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest,
+        Unavailable.
+        """
+        old: list[str] = []
+        if account is not None:
+            names = (*names, account.username or "", account.email)
+            with self._db.read() as connection:
+                present = repository.get_password(connection, account.account_id)
+                old = [sealed for _, sealed in repository.list_old_passwords(connection, account.account_id)]
+            old = [present, *old] if present is not None else old
+        return self._passwords.seal(self._passwords.check_new(password, names, old=old, field=field))
+
+    def store(
+        self,
+        connection: Connection,
+        account_id: str,
+        password_sealed: str,
+        *,
+        actor: Actor | None = None,
+        keep_session: str | None = None,
+    ) -> None:
+        """Replace the password by a prepared one.
+
+        Every session ends except `keep_session`, whose existing access tokens become invalid, and all mailed links
+        become invalid. Raises NotFound.
+        """
+        now = self._clock()
+        account = repository.get_account(connection, account_id, for_update=True)
+        if account is None:
+            raise NotFound("There is no such account.")
+        present = repository.get_password(connection, account_id)
+        if present is not None:
+            repository.keep_old_password(connection, str(uuid4()), account_id, present, now)
+            too_old = repository.list_old_passwords(connection, account_id)[CLASSIC_HISTORY - 1 :]
+            repository.forget_old_passwords(connection, [entry_id for entry_id, _ in too_old])
+        repository.set_password(connection, account_id, password_sealed, now)
+        account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
+        account_session_repository.invalidate_access_tokens(connection, account_id)
+        one_time_links.end_links(connection, account_id, now)
+        self._audit.record(connection, actor, "account.password_changed", account_id=account.account_id)
+
+    def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:
+        """Set a new password and end all sessions of the account. Raises NotFound, WeakPassword, Unavailable."""
+        with self._db.read() as connection:
+            account = repository.get_account(connection, account_id)
+        if account is None:
+            raise NotFound("There is no such account.")
+        sealed = self.prepare(password, account=account)
+        with self._db.write() as connection:
+            self.store(connection, account.account_id, sealed, actor=actor)

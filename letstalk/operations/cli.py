@@ -1,0 +1,194 @@
+"""The commands that operate an installation: `flask db`, `doctor`, `keys`, `privacy` and `worker`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from letstalk.core.errors import LetsTalkError
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db import migrations
+from letstalk.db.database import Database
+from letstalk.observability.pages import MetricsServer
+from letstalk.operations import backups
+from letstalk.operations.health import HealthService
+from letstalk.operations.key_rotation import KeyRotation, LostKey
+from letstalk.operations.privacy import PrivacyService
+from letstalk.worker.background_work import BackgroundWork
+
+
+@dataclass(frozen=True, slots=True)
+class CommandServices:
+    """What the commands work with. `rotate_signing_keys` returns the id of the new key; `metrics_address` is where the
+    worker serves its metrics, None for nowhere.
+    """
+
+    db: Database
+    health: HealthService
+    key_rotation: KeyRotation
+    privacy: PrivacyService
+    rotate_signing_keys: Callable[[], str]
+    background_work: BackgroundWork
+    metrics_address: tuple[str, int] | None
+
+
+Find = Callable[[], CommandServices]
+"""Called when a command needs its services, which builds the whole application; `keys generate` never does."""
+
+
+def make_commands(find: Find) -> tuple[click.Command, ...]:
+    return (_make_db(find), _make_doctor(find), _make_keys(find), _make_privacy(find), _make_worker(find))
+
+
+def _make_db(find: Find) -> click.Group:
+    @click.group()
+    def db() -> None:
+        """Migrate, back up and restore the database. Each start migrates too."""
+
+    @db.command()
+    def upgrade() -> None:
+        """Apply the missing migrations."""
+        migrations.upgrade(find().db)
+        click.echo(f"The database is at {migrations.HEAD}.")
+
+    @db.command()
+    def current() -> None:
+        """Show the migration of the database, and the one that this version requires."""
+        with find().db.read() as connection:
+            found = migrations.current_revision(connection)
+        click.echo(f"database: {found or 'none'}, expected: {migrations.HEAD}")
+
+    @db.command()
+    @click.argument("path", type=click.Path(path_type=Path))
+    def backup(path: Path) -> None:
+        """Write a consistent copy to PATH while the service runs. ENCRYPTION_KEYS are not in it: keep them too."""
+        try:
+            backups.back_up(find().db, path)
+        except backups.BackupFailed as error:
+            raise click.ClickException(str(error)) from None
+        click.echo(f"Wrote {path}.")
+
+    @db.command()
+    @click.argument("path", type=click.Path(path_type=Path))
+    @click.confirmation_option(prompt="This replaces the whole database. Has every server and worker been stopped?")
+    def restore(path: Path) -> None:
+        """Replace the database with the copy at PATH."""
+        services = find()
+        try:
+            backups.restore(services.db, path)
+            migrations.upgrade(services.db)
+        except backups.BackupFailed as error:
+            raise click.ClickException(str(error)) from None
+        click.echo(f"Restored {path}.")
+        lost = services.key_rotation.check_keys()
+        if lost is not None:
+            raise click.ClickException(f"{lost}: nothing starts before it is back")
+
+    return db
+
+
+def _make_doctor(find: Find) -> click.Command:
+    @click.command()
+    def doctor() -> None:
+        """Check the database, the migrations, the worker and the queue. Exits with 1 if something is wrong."""
+        health = find().health.check()
+        for part, result in health.checks.items():
+            click.echo(f"{part:<12} {result}")
+        if not health.is_ready:
+            raise SystemExit(1)
+
+    return doctor
+
+
+def _make_keys(find: Find) -> click.Group:
+    @click.group()
+    def keys() -> None:
+        """Create and rotate encryption keys."""
+
+    @keys.command()
+    def generate() -> None:
+        """Print a new key for ENCRYPTION_KEYS."""
+        click.echo(make_encryption_key())
+
+    @keys.command()
+    def rotate() -> None:
+        """Encrypt everything with the first of ENCRYPTION_KEYS, while the service runs.
+
+        docs/operations.md has the steps: every instance must know the new key before one encrypts with it, and all must
+        encrypt with it before the old key is removed.
+        """
+        try:
+            counts = find().key_rotation.rotate_keys()
+        except LostKey as error:
+            raise click.ClickException(str(error)) from None
+        for name, count in counts.items():
+            click.echo(f"{name:<18} {count}")
+
+    @keys.command("rotate-signing")
+    def rotate_signing() -> None:
+        """Sign access tokens with a new key, and print its id. Tokens signed before work until they expire."""
+        click.echo(find().rotate_signing_keys())
+
+    return keys
+
+
+def _make_privacy(find: Find) -> click.Group:
+    @click.group()
+    def privacy() -> None:
+        """Show or erase what is stored about a phone."""
+
+    @privacy.command()
+    @click.argument("phone")
+    def export(phone: str) -> None:
+        """Print everything that is stored about PHONE, as JSON."""
+        try:
+            found = find().privacy.export_phone(phone)
+        except LetsTalkError as error:
+            raise click.ClickException(error.message) from None
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+    @privacy.command()
+    @click.argument("phone")
+    @click.confirmation_option(prompt="This can't be undone. Erase it?")
+    def erase(phone: str) -> None:
+        """Delete everything that is stored about PHONE. Older backups keep it until they are deleted."""
+        try:
+            count = find().privacy.erase_phone(phone)
+        except LetsTalkError as error:
+            raise click.ClickException(error.message) from None
+        click.echo(f"Erased {count} verifications.")
+
+    return privacy
+
+
+def _make_worker(find: Find) -> click.Command:
+    @click.command()
+    def worker() -> None:
+        """Place calls and apply events until SIGTERM or Ctrl-C. WORKER_METRICS says where it serves GET /metrics."""
+        services = find()
+        if services.metrics_address is not None:
+            try:
+                MetricsServer(*services.metrics_address, services.health.metrics_page)
+            except OSError as error:
+                message = f"WORKER_METRICS requires an address that is free: {error.strerror}"
+                raise click.ClickException(message) from None
+        stopping = threading.Event()
+
+        def stop(*_: Any) -> None:
+            stopping.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        services.background_work.start()
+        click.echo("The worker is at work.", err=True)
+        stopping.wait()
+        services.background_work.stop()
+
+    return worker
