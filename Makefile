@@ -38,7 +38,7 @@ lint: dev-packages
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-## bench: measure everything beside bare Flask and the peers, and write tools/benchmarks/README.md (BENCH=short: a taste)
+## bench: measure the speed beside bare Flask and others, and write tools/benchmarks/README.md (BENCH=short: a minute)
 bench: dev-packages
 	$(VENV_PYTHON) tools/benchmarks/run.py $(BENCH)
 
