@@ -23,8 +23,8 @@ from letstalk.core.errors import (
 from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.observability.logs import mask_phone
-from letstalk.verifications.lookups import Target
-from letstalk.verifications.sends import NewVerification, SendService
+from letstalk.verifications.models import NewVerification, VerificationRef
+from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
 CHALLENGE_SECONDS = 600
@@ -71,7 +71,7 @@ class SecondFactorService:
         wanted = NewVerification(
             phone=account.phone, message=None, locale=None, code_length=CODE_LENGTH, ttl_seconds=CHALLENGE_SECONDS
         )
-        accepted = self._sends.start_verification(OURSELVES, wanted)
+        accepted = self._sends.start(OURSELVES, wanted)
         challenge = secrets.token_urlsafe(CHALLENGE_BYTES)
         now = self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
@@ -92,7 +92,7 @@ class SecondFactorService:
         if row is None:
             raise _over()
         try:
-            self._verifications.check_code(OURSELVES, Target(None, row.verification_id), code)
+            self._verifications.check_code(OURSELVES, VerificationRef(None, row.verification_id), code)
         except NoPendingVerification:
             raise _over() from None
         with self._db.write() as connection:

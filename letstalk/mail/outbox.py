@@ -31,6 +31,8 @@ from letstalk.observability.metrics import lost_keys_total, mails_total
 
 log = get_logger(__name__)
 
+DELIVER_MAIL = "deliver_mail"  # what a worker is woken for; the key is the mail's id
+
 # Of a process's threads, which also place calls, so many at most wait for a mail server.
 AT_ONCE = 2
 # Nobody else sends a mail that was taken until then: longer than any conversation with a server should last.

@@ -1,4 +1,4 @@
-"""What `/calls` takes and answers."""
+"""The requests and responses of `/calls`."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ class ListQuery(PageQuery):
     )
 
 
-class SendAnswer(Answer):
+class SendResponse(Answer):
     """The phone is being called."""
 
     model_config = with_example(
@@ -198,7 +198,7 @@ class SendAnswer(Answer):
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
-class VerifyAnswer(Answer):
+class VerifyResponse(Answer):
     """The code was right, and this verification takes no other."""
 
     model_config = with_example(
@@ -218,14 +218,14 @@ class VerifyAnswer(Answer):
     approved_at: Moment
 
 
-class CallEventAnswer(Answer):
+class CallEventResponse(Answer):
     """One thing that happened in a call."""
 
     at: Moment
     type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
 
 
-class CallAnswer(Answer):
+class CallResponse(Answer):
     """One call, and what happened in it, oldest first."""
 
     call_id: Uuid
@@ -233,7 +233,7 @@ class CallAnswer(Answer):
     reason: str | None = Field(description="Why the call ended, or waits again, in a sentence.")
     created_at: Moment
     ended_at: Moment | None
-    events: list[CallEventAnswer]
+    events: list[CallEventResponse]
 
 
 class VerificationSummary(Answer):
@@ -250,15 +250,15 @@ class VerificationSummary(Answer):
     locale: str | None
 
 
-class VerificationAnswer(VerificationSummary):
+class VerificationResponse(VerificationSummary):
     """A verification as it stands now, with its calls."""
 
     model_config = with_example({**_SUMMARY, "calls": [_CALL]})
 
-    calls: list[CallAnswer] = Field(description="Oldest first.")
+    calls: list[CallResponse] = Field(description="Oldest first.")
 
 
-class VerificationListAnswer(Answer):
+class VerificationListResponse(Answer):
     """A page of verifications, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})

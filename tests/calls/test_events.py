@@ -12,14 +12,13 @@ from sqlalchemy import text
 from letstalk.calls import event_repository as storage
 from letstalk.calls import repository as call_storage
 from letstalk.calls.events import EventService
-from letstalk.calls.models import CallStatus, Command
+from letstalk.calls.models import CallStatus, Command, Topic
 from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import ProviderBusy
 from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from letstalk.verifications.models import VerificationStatus
-from letstalk.worker.topics import Topic
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
@@ -351,10 +350,10 @@ def test_events_are_forgotten_after_a_week(world: World) -> None:
     call_id = ringing(world)
     world.receive(call_id, EventType.ANSWERED)
     world.clock.now = NOON + timedelta(days=6, hours=23)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert kept_events(world) > 0
     world.clock.move(2 * 3600)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert kept_events(world) == 0
 
 

@@ -15,7 +15,7 @@ from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import call_events, calls
 from letstalk.db.database import Database
 from letstalk.db.deletions import MAX_BATCHES, delete_in_batches, delete_oldest
-from letstalk.http.idempotency_repository import FirstAnswer, insert_first_answer
+from letstalk.http.idempotency import IdempotencyKey, store_first_response
 from letstalk.operations.retention import BATCH, RetentionService
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import insert_wrong_code, verifications, wrong_codes
@@ -229,12 +229,12 @@ def test_the_slow_sweep_forgets_each_kind_at_its_time(world: World) -> None:
     again = world.send().verification_id
     world.guess_wrong(again)
     with world.db.write() as connection:
-        insert_first_answer(connection, "acme", "/calls/otp", "key", FirstAnswer("0" * 64, "{}"), world.clock())
+        store_first_response(connection, "acme", IdempotencyKey("/calls/otp", "key", "0" * 64), {}, world.clock())
     world.pass_time(320)
 
     def left(after: timedelta) -> tuple[bool, ...]:
         world.clock.now = started + after
-        world.sweeps.sweep_slowly()
+        world.sweep_slowly()
         world.heartbeat.forget_silent()
         counted = count_rows(world.db)
         return tuple(counted[name] > 0 for name in ("workers", "wrong_codes", "idempotency_keys", "webhook_events"))
