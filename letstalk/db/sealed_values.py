@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Column, Connection, select, update
@@ -31,13 +32,14 @@ def sealed_as(name: str) -> dict[str, Any]:
 
 
 def list_sealed_columns() -> list[SealedColumn]:
-    """The encrypted columns of every table that has been imported."""
-    return [
+    """The encrypted columns of every table that has been imported, by name."""
+    columns = [
         SealedColumn(column.info[_SEALED_AS], table.primary_key.columns[0], column)
         for table in metadata.tables.values()
         for column in table.columns
         if _SEALED_AS in column.info
     ]
+    return sorted(columns, key=attrgetter("name"))
 
 
 def list_sealed(connection: Connection, column: SealedColumn, after: str, limit: int) -> Sequence[tuple[str, str]]:

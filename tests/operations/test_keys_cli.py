@@ -36,13 +36,14 @@ def test_keys_are_rotated_and_a_lost_one_stops_everything_with_one_line(installa
     assert rotated.returncode == 0, rotated.stderr
     assert [line.rsplit(maxsplit=1) for line in rotated.stdout.splitlines()] == [
         ["digest keys", "1"],
+        ["mails", "0"],
+        ["old passwords", "0"],
+        ["passwords", "0"],
+        ["scripts of calls", "0"],
+        ["sign-ins elsewhere", "0"],
+        ["signing keys", "0"],
         ["tokens", "1"],
         ["waiting codes", "0"],
-        ["passwords", "0"],
-        ["old passwords", "0"],
-        ["signing keys", "0"],
-        ["mails", "0"],
-        ["sign-ins elsewhere", "0"],
     ]
     environment["ENCRYPTION_KEYS"] = new
     listed = installation.flask("tokens", "list")

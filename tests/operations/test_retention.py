@@ -76,10 +76,11 @@ def insert_finished(db: Database, count: int, at: datetime) -> None:
         "ended_at": at + timedelta(minutes=1),
         "turn": 1,
         "not_before": at,
+        "speak_before": at + timedelta(minutes=5),
     }
     with db.write() as connection:
         connection.execute(insert(verifications), [{"verification_id": one, **verification} for one in ids])
-        connection.execute(insert(calls), [{"call_id": one, "verification_id": one, **call} for one in ids])
+        connection.execute(insert(calls), [{"call_id": one, "subject_id": one, **call} for one in ids])
         events = [{"call_id": one, "at": at, "type": type_} for one in ids for type_ in ("dialing", "completed")]
         connection.execute(insert(call_events), events)
 
@@ -118,7 +119,8 @@ def test_what_is_awaited_or_on_the_line_stays_however_old(world: World) -> None:
     world.pass_time(8)
     world.cancel(live.verification_id)
     world.change_call(live.call_id, status="unknown", ended_at=NOON, holds_channel=True)
-    world.change_call(world.calls_of(pending)[0].call_id, status="busy", ended_at=NOON, holds_channel=False)
+    busy = {"status": "busy", "ended_at": NOON, "script_sealed": None, "holds_channel": False}
+    world.change_call(world.calls_of(pending)[0].call_id, **busy)
     move_days(world, DAYS + 1)
     with world.db.write() as connection:
         later = world.clock() + timedelta(minutes=1)
