@@ -35,9 +35,9 @@ from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.extensions import make_limiter
 from letstalk.http.idempotency import delete_expired_keys
+from letstalk.http.json_bodies import ApiRequest, App
 from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits
-from letstalk.http.requests import ApiRequest, App
 from letstalk.http.server import ServerOptions
 from letstalk.mail.outbox import DELIVER_MAIL
 from letstalk.observability.logs import configure_logs
@@ -49,7 +49,7 @@ from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import build_carrier_of, build_people_of

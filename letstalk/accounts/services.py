@@ -30,7 +30,7 @@ from letstalk.mail.transport import MailCarrier
 from letstalk.sso.identities import IdentityService
 from letstalk.sso.jwt_bearer import ForeignTokenService
 from letstalk.sso.service import SingleSignOnOptions, SingleSignOnService
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 

@@ -6,7 +6,7 @@ import click
 
 from letstalk.command_context import services
 from letstalk.operations.key_rotation import LostKey
-from letstalk.verifications.digest_keys import generate_encryption_key
+from letstalk.verifications.codes import generate_encryption_key
 
 
 @click.group()

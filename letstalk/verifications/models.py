@@ -11,6 +11,9 @@ from letstalk.calls.models import Call
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
 from letstalk.core.rates import Rate
 
+DEFAULT_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.1: at least 6 digits
+MIN_CODE_LENGTH = 6
+MAX_CODE_LENGTH = 10
 DEFAULT_TTL_SECONDS = 300
 MIN_TTL_SECONDS = 60
 MAX_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.1; OWASP ASVS 6.5.5

@@ -22,12 +22,14 @@ from letstalk.http.schemas import (
     with_examples,
 )
 from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS
-from letstalk.verifications.codes import DEFAULT_CODE_LENGTH, MAX_CODE_LENGTH, MIN_CODE_LENGTH
 from letstalk.verifications.models import (
+    DEFAULT_CODE_LENGTH,
     DEFAULT_TTL_SECONDS,
     MAX_ATTEMPTS,
+    MAX_CODE_LENGTH,
     MAX_REPLAYS,
     MAX_TTL_SECONDS,
+    MIN_CODE_LENGTH,
     MIN_TTL_SECONDS,
     VerificationStatus,
 )

@@ -30,8 +30,7 @@ from letstalk.observability.metrics import replays_total, verifications_started_
 from letstalk.telephony.phone_numbers import Phone, check_destination, parse_phone
 from letstalk.telephony.speech.scripts import check_speech
 from letstalk.verifications import repository
-from letstalk.verifications.codes import digest_code, generate_code
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
 from letstalk.verifications.models import (
     CallAccepted,
     NewVerification,

@@ -21,8 +21,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone
 from letstalk.verifications import repository
-from letstalk.verifications.codes import is_code
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys, is_code
 from letstalk.verifications.models import (
     MAX_ATTEMPTS,
     WRONG_CODES_WINDOW_SECONDS,

@@ -41,7 +41,7 @@ from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.models import Approval, CallAccepted, NewVerification, Verification, VerificationRef
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
