@@ -31,6 +31,8 @@ from letstalk.observability.metrics import lost_keys_total, mails_total
 
 log = get_logger(__name__)
 
+DELIVER_MAIL = "deliver_mail"  # the topic of a wake-up; its key is the id of the mail
+
 # At most this many of a process's threads, which also place calls, wait for a mail server at a time.
 AT_ONCE = 2
 # How long a mail belongs to the worker that took it: longer than any exchange with a mail server should take.

@@ -17,7 +17,7 @@ from letstalk.accounts.models import Account
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.scopes import Scope
 from letstalk.tokens.service import NewToken
-from letstalk.verifications.sends import NewVerification
+from letstalk.verifications.models import NewVerification
 from tests.support.account_parts import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR
 from tests.support.apps import PASSWORD, issue_token, services_of
@@ -230,7 +230,7 @@ class World:
         services = services_of(self.app)
         if name == "verification_id":
             actor = replace(OWNER_ACTOR, user_id=OURS)
-            return services.sends.start_verification(actor, self._wanted()).verification_id
+            return services.sends.start(actor, self._wanted()).verification_id
         if name == "token_id":
             wanted = NewToken(user_id=self._owner(row), scopes=(self._scope(row),))
             return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id

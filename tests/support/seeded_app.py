@@ -22,8 +22,8 @@ from letstalk.core.scopes import Scope
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.tokens.service import NewToken
+from letstalk.verifications.models import NewVerification
 from letstalk.verifications.repository import verifications
-from letstalk.verifications.sends import NewVerification
 from letstalk.worker import heartbeat as workers
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.seeded_accounts import LivedInPeople
@@ -149,7 +149,7 @@ class LivedIn:
         phone = next(self._phones)
         self._end_waiting_calls()
         wanted = NewVerification(phone, None, None, 6, 600)
-        return self.services.sends.start_verification(OWNER, wanted).verification_id, phone
+        return self.services.sends.start(OWNER, wanted).verification_id, phone
 
     def code_of(self, verification_id: str) -> str:
         statement = select(verifications.c.speech_sealed).where(verifications.c.verification_id == verification_id)

@@ -76,7 +76,7 @@ class FleetData(LivedIn):
                 self._cancel_what_waits()
 
     def _cancel_what_waits(self) -> None:
-        waiting = select(calls.c.verification_id).where(calls.c.status == CallStatus.QUEUED.value)
+        waiting = select(calls.c.subject_id).where(calls.c.status == CallStatus.QUEUED.value)
         pending = verifications.c.status == "pending"
         with self._db.read() as connection:
             found = connection.execute(
@@ -99,7 +99,7 @@ class FleetData(LivedIn):
     def _end_call_of(self, verification_id: str) -> None:
         """Wait until its call has ended, which takes a moment."""
         deadline = time.monotonic() + CALL_SECONDS
-        ended = select(calls.c.ended_at).where(calls.c.verification_id == verification_id)
+        ended = select(calls.c.ended_at).where(calls.c.subject_id == verification_id)
         while True:
             with self._db.read() as connection:
                 if connection.execute(ended).scalar_one() is not None:
