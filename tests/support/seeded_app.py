@@ -105,14 +105,16 @@ class LivedIn:
         access_token = self.people.token_for(operation)
         if operation == "receive_telnyx_event":
             return {"X-Sign": "yes"} if self._count % 3 else {}
-        if self._count % 17 == 0 or (scope is None and access_token is None):
+        # Of the requests about accounts there are fewer, and many of those have a malformed path.
+        none, dead, narrow, elsewhere = (17, 19, 23, 29) if access_token is None else (7, 9, 10, 11)
+        if self._count % none == 0 or (scope is None and access_token is None):
             return {}
         presented = self._tokens[scope] if scope else str(access_token)
-        if self._count % 19 == 0:
+        if self._count % dead == 0:
             presented = "lt_dead"
-        elif self._count % 23 == 0:
+        elif self._count % narrow == 0:
             presented = self._wrong
-        elif self._count % 29 == 0:
+        elif self._count % elsewhere == 0:
             presented = self._elsewhere
         return {"Authorization": f"Bearer {presented}"}
 
