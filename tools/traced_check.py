@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -40,9 +41,13 @@ def trace(app: Flask, environ: dict[str, Any]) -> tuple[str, set[str]]:
         if event == "call" and name.startswith(PACKAGE):
             files.add(str(Path(name).relative_to(ROOT)))
 
+    def start_response(status: str, _headers: Any, _error: Any = None, /) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return lambda _: None
+
     sys.setprofile(note)
     try:
-        b"".join(app.wsgi_app(environ, lambda status, *_: statuses.append(status)))
+        b"".join(app.wsgi_app(environ, start_response))
     finally:
         sys.setprofile(None)
     return statuses[0], files
