@@ -45,6 +45,10 @@ def trace(app: Flask, environ: dict[str, Any]) -> tuple[str, set[str]]:
         if event == "call" and name.startswith(PACKAGE):
             files.add(str(Path(name).relative_to(ROOT)))
 
+    def start_response(status: str, _headers: Any, _error: Any = None, /) -> Callable[[bytes], object]:
+        statuses.append(status)
+        return lambda _: None
+
     sys.setprofile(note)
     try:
         b"".join(app.wsgi_app(environ, start_response))
