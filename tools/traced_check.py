@@ -21,7 +21,7 @@ from letstalk.config.settings import load_settings
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.crypto import Vault, generate_key
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from letstalk.verifications import repository
 from letstalk.verifications.models import NewVerification
 from letstalk.wiring import create_app
@@ -35,10 +35,6 @@ def trace(app: Flask, environ: dict[str, Any]) -> tuple[str, set[str]]:
     """The status line of the response, and the files of ours in which the request ran a function."""
     files: set[str] = set()
     statuses: list[str] = []
-
-    def start_response(status: str, *_: Any) -> Callable[[bytes], object]:
-        statuses.append(status)
-        return lambda _: None
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
         name = frame.f_code.co_filename

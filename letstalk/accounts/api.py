@@ -20,10 +20,10 @@ from letstalk.accounts.schemas import (
 )
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
+from letstalk.core.unset import UNSET
 from letstalk.http.guards import current_actor, require, require_anyone_known
 from letstalk.http.openapi import refuses
 from letstalk.http.schemas import JsonResponse
-from letstalk.tokens.changes import UNSET
 
 
 def make_blueprint(accounts: Accounts) -> APIBlueprint:

@@ -9,8 +9,8 @@ from flask import request
 from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.models import Account, Role
 from letstalk.accounts.service import AccountChanges
+from letstalk.core.unset import UNSET
 from letstalk.http.forms import asked_text
-from letstalk.tokens.changes import UNSET
 
 ROLES = (
     (Role.VIEWER.value, "Sees the tokens and verifications of the granted owners."),

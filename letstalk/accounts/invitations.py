@@ -29,7 +29,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidLink
 from letstalk.db.database import Database
 from letstalk.mail import templates
-from letstalk.mail.links import LinkPurpose, write_link
+from letstalk.mail.models import LinkPurpose, write_link
 from letstalk.mail.outbox import MailService
 
 METHOD = "invitation"

@@ -28,8 +28,7 @@ from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
-from letstalk.telephony.events import CallEvent, EventType
-from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
+from letstalk.telephony.events import CallEvent, EventType, WebhookReader, WebhookRequest
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)

@@ -27,8 +27,8 @@ from letstalk.db.database import Database, after_commit
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger, mask_phone
 from letstalk.observability.metrics import replays_total, verifications_started_total
-from letstalk.telephony.phone_numbers import Phone, check_destination, parse_phone
-from letstalk.telephony.speech.scripts import check_speech
+from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
+from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
 from letstalk.verifications.models import (
@@ -93,9 +93,9 @@ class SendService:
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
-        check_destination(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
+        ensure_destination_allowed(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
         code = generate_code(wanted.code_length)
-        check_speech(  # rejects now what could not be spoken later
+        ensure_speakable(  # rejects now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
         key_id, key = self._keys.current()  # may write, in a transaction of its own

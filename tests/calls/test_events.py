@@ -14,9 +14,8 @@ from letstalk.calls.events import EventService
 from letstalk.calls.models import CallStatus, Command, Topic
 from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
-from letstalk.telephony.events import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause, WebhookReader, WebhookRequest
 from letstalk.telephony.provider import ProviderBusy
-from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from letstalk.config.settings import Settings, load_settings
 from letstalk.mail.models import Mail
 from letstalk.mail.transports import (
     MailDelayed,
-    MailOptions,
     MailRefused,
     SmtpOptions,
     SmtpSecurity,
@@ -149,15 +149,20 @@ def test_an_address_that_a_mail_can_t_have_is_refused(to: str) -> None:
     assert server.taken == []
 
 
-def test_the_settings_choose_how_mails_go(capsys: pytest.CaptureFixture[str]) -> None:
-    options: dict[str, Any] = dict.fromkeys(("smtp_port", "smtp_username", "smtp_password", "sender"))
-    nowhere = {**options, "smtp_host": None, "smtp_security": "starttls"}
-    assert build_transport(MailOptions(**nowhere, shows_mails=False)) is None
-    terminal = build_transport(MailOptions(**nowhere, shows_mails=True))
+def test_the_settings_choose_how_mails_are_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings({"FLASK_ENV": "development"}, None, root=tmp_path)
+
+    def settings_for_mail(**changes: object) -> Settings:
+        return settings.model_copy(update=changes)
+
+    assert build_transport(settings_for_mail(flask_env="production")) is None
+    assert build_transport(settings_for_mail(flask_env="development", host="192.0.2.1")) is None
+    terminal = build_transport(settings_for_mail(flask_env="development"))
     assert isinstance(terminal, TerminalTransport)
     terminal.send(MAIL, "an-id")
     assert LINK in capsys.readouterr().out
-    to_server = {**options, "smtp_host": HOST, "smtp_security": "tls"}
     with pytest.raises(ValueError, match="MAIL_FROM"):
-        build_transport(MailOptions(**to_server, shows_mails=True))
-    assert isinstance(build_transport(MailOptions(**{**to_server, "sender": SENDER}, shows_mails=True)), SmtpTransport)
+        build_transport(settings_for_mail(smtp_host=HOST, smtp_security="tls"))
+    sender = ("Acme, Inc.", "calls", "example.com")
+    with_server = settings_for_mail(smtp_host=HOST, smtp_security="tls", mail_from=sender)
+    assert isinstance(build_transport(with_server), SmtpTransport)

@@ -20,7 +20,7 @@ from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
 from tests.support.documents import ROOT, read
 from tests.support.fixtures.databases import all_tables
-from tests.support.token_parts import ADDRESS, Parts
+from tests.support.token_setup import ADDRESS, TokenSetup
 from tests.support.world import World, phone_number
 
 OLD, NEW = generate_key(), generate_key()
@@ -36,11 +36,11 @@ class Instance:
     db: Database
     keys: tuple[str, ...]
     world: World = field(init=False)
-    parts: Parts = field(init=False)
+    parts: TokenSetup = field(init=False)
 
     def __post_init__(self) -> None:
         self.world = World(self.db, encryption_keys=self.keys)
-        self.parts = Parts(self.db, self.world.vault)
+        self.parts = TokenSetup(self.db, self.world.vault)
 
     def rotation(self, batch: int = 7) -> KeyRotation:
         return KeyRotation(self.db, self.world.vault, batch=batch)

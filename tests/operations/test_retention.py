@@ -20,14 +20,14 @@ from letstalk.operations.retention import BATCH, RetentionService
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import insert_wrong_code, verifications, wrong_codes
 from tests.support.fixtures.databases import all_tables
-from tests.support.token_parts import OWNER, Parts
+from tests.support.token_setup import OWNER, TokenSetup
 from tests.support.world import NOON, PHONE, World, at_once, phone_number
 
 DAYS, AUDIT_DAYS = 90, 365
 
 
-def retention_of(world: World, parts: Parts | None = None) -> RetentionService:
-    parts = parts or Parts(world.db, world.vault)
+def retention_of(world: World, parts: TokenSetup | None = None) -> RetentionService:
+    parts = parts or TokenSetup(world.db, world.vault)
     return RetentionService(world.db, parts.audit, parts.usage, world.clock, days=DAYS, audit_days=AUDIT_DAYS)
 
 
@@ -208,7 +208,7 @@ def test_several_workers_clean_up_side_by_side(world: World) -> None:
 
 
 def test_audit_and_usage_go_at_their_own_time_and_tokens_keep_their_totals(world: World) -> None:
-    parts = Parts(world.db, world.vault)
+    parts = TokenSetup(world.db, world.vault)
     token_id = parts.issue().record.token_id
     parts.usage.count(token_id)
     parts.audit.record_refusal("invalid_token", address="203.0.113.9")

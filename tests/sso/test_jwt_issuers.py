@@ -18,7 +18,7 @@ from letstalk.sso.jwt_issuers import JwtIssuers
 from letstalk.sso.models import Identity, JwtIssuerOptions
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from tests.support.openid_provider import KEYS, Claims, StandInProvider, sign, signed_with_public_key, unsigned
-from tests.support.token_parts import Clocks
+from tests.support.token_setup import Clocks
 
 ISSUER = "https://app.example.com"
 OTHER_ISSUER = "https://other.example.com"

@@ -14,7 +14,7 @@ from letstalk.sso.models import Identity, OpenIdOptions
 from letstalk.sso.openid import OpenIdProvider
 from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, StandInProvider
-from tests.support.token_parts import Clocks
+from tests.support.token_setup import Clocks
 
 DISCOVERY = "/.well-known/openid-configuration"
 SECRETS = {"state": "s" * 43, "nonce": "n" * 43, "verifier": "v" * 43}

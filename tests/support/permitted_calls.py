@@ -16,7 +16,7 @@ from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.scopes import Scope
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
 from tests.support.account_parts import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR

@@ -21,7 +21,7 @@ from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.scopes import Scope
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
 from letstalk.verifications.repository import verifications
 from letstalk.worker import heartbeat as workers
