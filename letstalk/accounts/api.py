@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_openapi3 import APIBlueprint, Tag
 
-from letstalk.accounts.devices import current_device
+from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import AccountChanges, check_role
 from letstalk.accounts.schemas import (
     AccountList,

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.account_sessions import AccountSessionService
-from letstalk.accounts.invitations import InvitationService
 from letstalk.accounts.one_time_links import LinkService
 from letstalk.accounts.passwords import SCRYPT, AccountPasswords, PasswordRules, PasswordService
-from letstalk.accounts.registrations import PasswordResetService, RegistrationService
+from letstalk.accounts.registrations import InvitationService, PasswordResetService, RegistrationService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_in_throttles import SignInThrottle, SignInThrottles

@@ -15,8 +15,7 @@ from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.sso import repository
-from letstalk.sso.models import Identity
-from letstalk.sso.provider import IdentityRefused
+from letstalk.sso.models import Identity, IdentityRefused
 
 log = get_logger(__name__)
 

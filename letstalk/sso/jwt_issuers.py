@@ -23,8 +23,7 @@ from letstalk.sso.keys import (
     PublishedKeys,
     read_signed,
 )
-from letstalk.sso.models import Identity, JwtIssuerOptions, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused
+from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, is_subject, read_email
 
 MAX_ID_LENGTH = 255
 # A used token is stored until it expires, so its lifetime must be limited.

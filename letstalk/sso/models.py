@@ -1,4 +1,4 @@
-"""Who a person is for another service, and which services may say so."""
+"""Identities at other services, the options of those services, and the errors of asking them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ from letstalk.accounts.models import check_email
 from letstalk.core.errors import InvalidRequest
 
 MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2: `sub` must not exceed 255 ASCII characters
+
+
+class IdentityRefused(Exception):
+    """The presented code or token proves nothing. `reason` is for the log and the audit trail, never for a response."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ProviderUnavailable(Exception):
+    """The provider did not respond, or its response is invalid: try again later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)

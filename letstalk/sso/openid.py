@@ -18,11 +18,9 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core.claims import CodeIDToken
 
 from letstalk.core.clock import Clock
-from letstalk.sso.caches import TtlCache
-from letstalk.sso.connections import ProviderClient, check_address, get_json
 from letstalk.sso.keys import KEY_TYPE_OF, LEEWAY_SECONDS, MALFORMED, PublishedKeys, read_signed
-from letstalk.sso.models import Identity, OpenIdOptions, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable, is_subject, read_email
+from letstalk.sso.provider_client import ProviderClient, TtlCache, ensure_https, get_json
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 # Authlib knows no hash for the name Ed25519, which the `at_hash` of an ID token requires.
@@ -56,7 +54,7 @@ class OpenIdProvider:
         )
         return str(url)
 
-    def check_sender(self, issuer: str | None) -> None:
+    def ensure_sender(self, issuer: str | None) -> None:
         """Raises IdentityRefused for a callback from another provider (RFC 9207); ProviderUnavailable."""
         promised = self._metadata.get().get("authorization_response_iss_parameter_supported") is True
         if (promised or issuer is not None) and issuer != self._options.issuer:
@@ -149,7 +147,7 @@ class OpenIdProvider:
         if metadata.get("issuer") != self._options.issuer:
             raise ProviderUnavailable("the discovery document names another issuer")
         for name in ENDPOINTS:
-            check_address(str(metadata.get(name)))
+            ensure_https(str(metadata.get(name)))
         return metadata
 
     def _client(self, connection: httpx.Client | None) -> Any:

@@ -21,7 +21,7 @@ from letstalk.accounts.sign_ins import SignedIn
 from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 

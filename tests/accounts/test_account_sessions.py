@@ -13,7 +13,7 @@ from letstalk.accounts.service import AccountChanges
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 

@@ -18,7 +18,7 @@ from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from tests.support.account_parts import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
 from tests.support.token_parts import Parts
 from tests.support.world import PHONE, World
 

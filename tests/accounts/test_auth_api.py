@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.world import StandingClock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.devices import name_device
+from letstalk.accounts.profile_pages import name_device
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

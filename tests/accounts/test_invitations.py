@@ -7,13 +7,13 @@ from functools import partial
 
 import pytest
 
-from letstalk.accounts.invitations import Invitation, NewInvitation
 from letstalk.accounts.models import AccountState, Role, person_actor
+from letstalk.accounts.registrations import Invitation, NewInvitation
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
 from letstalk.mail.transports import MailDelayed
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 

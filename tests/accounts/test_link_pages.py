@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.models import AccountState, Role
+from letstalk.accounts.registrations import NewInvitation
 from letstalk.core.clock import utc_now
 from letstalk.db.crypto import generate_key
 from letstalk.mail.repository import list_due
 from tests.accounts.test_mailed_links import BASE, mail_settings
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import OWNER, PHONE, make_app, services_of
 from tests.support.apps import PASSWORD as OWNER_PASSWORD
 from tests.support.mail_servers import MailServer, mail_server

@@ -21,7 +21,7 @@ from letstalk.accounts.service import NewAccount
 from letstalk.db.crypto import generate_key
 from letstalk.db.database import Database
 from letstalk.mail.repository import list_due
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of, working
 from tests.support.mail_parts import EMAIL, TOKEN
 from tests.support.mail_servers import HOST, MailServer, mail_server

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.models import AccountState, Role
-from tests.support.account_parts import someone
+from tests.support.account_services import someone
 from tests.support.apps import PHONE, make_app, services_of
 from tests.support.pages import (
     TOKENS,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.models import AccountState
+from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.service import AccountChanges
 from letstalk.mail.links import LinkPurpose, lifetime_seconds
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 

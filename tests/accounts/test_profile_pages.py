@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.models import Account
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import PHONE, make_app, services_of
 from tests.support.pages import Visitor, a_visitor, another_browser, audited_in, refused_codes, the_owner
 

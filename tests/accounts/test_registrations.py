@@ -12,7 +12,7 @@ from letstalk.accounts.service import AccountChanges
 from letstalk.audit.service import AuditTrail
 from letstalk.operations.retention import RetentionService
 from letstalk.tokens.usage import UsageCounter
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 

@@ -25,7 +25,7 @@ from letstalk.core.errors import (
     WeakPassword,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.fixtures.databases import all_tables
 from tests.support.world import PHONE, World, at_once

@@ -21,7 +21,7 @@ from letstalk.core.errors import (
     WeakPassword,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import (
+from tests.support.account_services import (
     ADDRESS,
     DEVICE,
     ELSEWHERE,

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from letstalk.accounts.models import Device
 from tests.browser.conftest import Visit
 from tests.browser.test_dashboard_in_chromium import PHONE, assert_nothing_overflows, enter, tab_to, type_at_once
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import services_of
 
 StartVisit = Callable[..., Visit]

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.service import AccountChanges
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, Person, a_person
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person
 from tests.support.apps import OWNER, make_app, services_of
 
 Act = Callable[[Flask, Person], object]

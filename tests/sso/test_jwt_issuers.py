@@ -15,8 +15,7 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from letstalk.core.clock import utc_now
 from letstalk.sso.jwt_issuers import JwtIssuers
-from letstalk.sso.models import Identity, JwtIssuerOptions
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
+from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, ProviderUnavailable
 from tests.support.openid_provider import KEYS, Claims, StandInProvider, sign, signed_with_public_key, unsigned
 from tests.support.token_parts import Clocks
 

@@ -9,10 +9,8 @@ from dataclasses import replace
 import pytest
 
 from letstalk.core.clock import utc_now
-from letstalk.sso import connections
-from letstalk.sso.models import Identity, OpenIdOptions
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, StandInProvider
 from tests.support.token_parts import Clocks
 
@@ -131,7 +129,7 @@ def test_an_answer_that_is_too_big_is_not_read(client: OpenIdProvider, provider:
 def test_a_provider_that_hangs_is_given_up(
     client: OpenIdProvider, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(provider_client, "STEP_SECONDS", 0.1)
     provider.delay_seconds = 20.0
     with pytest.raises(ProviderUnavailable, match="Timeout"):
         client.authorization_url(**SECRETS)
@@ -140,7 +138,7 @@ def test_a_provider_that_hangs_is_given_up(
 def test_many_who_wait_for_one_that_hangs_wait_once(
     client: OpenIdProvider, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(provider_client, "STEP_SECONDS", 0.2)
     provider.delay_seconds = 20.0
     refused: list[ProviderUnavailable] = []
 

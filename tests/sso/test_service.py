@@ -17,11 +17,10 @@ from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import Identity, OpenIdOptions
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused
 from letstalk.sso.service import Callback, SingleSignOnOptions, SingleSignOnService
-from tests.support.account_parts import DEVICE, accounts_of, audited, someone
+from tests.support.account_services import DEVICE, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, Person, StandInProvider
 from tests.support.world import World, at_once

@@ -18,7 +18,7 @@ from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
 from letstalk.mail.repository import mails as mails_table
 from letstalk.mail.transports import MailTransport
-from tests.support.account_parts import DEVICE, PASSWORD, accounts_of
+from tests.support.account_services import DEVICE, PASSWORD, accounts_of
 from tests.support.world import World, outcome_of
 
 BASE = "https://calls.example.com"

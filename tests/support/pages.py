@@ -11,11 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
-from tests.support.account_parts import DEVICE, someone
+from tests.support.account_services import DEVICE, someone
 from tests.support.apps import PASSWORD, services_of
 
 TOKENS = "/api/tokens/dashboard"

@@ -12,13 +12,13 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.account_sessions import SignedIn
-from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account
 from letstalk.accounts.service import AccountChanges
 from letstalk.core.scopes import Scope
 from letstalk.tokens.service import NewToken
 from letstalk.verifications.sends import NewVerification
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, someone
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR
 from tests.support.apps import PASSWORD, issue_token, services_of
 from tests.support.pages import Visitor

@@ -8,7 +8,7 @@ from flask import Flask
 
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device
-from tests.support.account_parts import PASSWORD, someone
+from tests.support.account_services import PASSWORD, someone
 from tests.support.apps import services_of
 
 Made = Any  # a case of Schemathesis, whose parts may be of any type
