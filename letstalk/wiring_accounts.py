@@ -120,7 +120,7 @@ def make_account_apis(
     # The API's description lists them in this order.
     return [
         signing_in,
-        sso_api.make_blueprint(single_sign_on, accounts.sign_ins, browser_sessions),
+        sso_api.make_blueprint(single_sign_on, accounts, browser_sessions),
         *others,
         accounts_api.make_blueprint(accounts),
     ]

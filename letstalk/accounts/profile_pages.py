@@ -122,7 +122,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         """This session continues; all others end."""
         current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
         try:
-            accounts.sign_ins.change_password_in_browser(current_actor(), current, new, current_device())
+            accounts.sign_ins.replace_password(current_actor(), current, new, current_device())
         except LetsTalkError as error:
             return render_page(_beside(error, "current_password"), fields=("current_password", "new_password"))
         return _back_with("Your password is changed. All your other sessions have ended.")

@@ -15,13 +15,13 @@ from letstalk.accounts.models import (
     MAX_GRANTS,
     MAX_USERNAME_LENGTH,
     Account,
+    AccountPage,
     AccountSession,
     AccountState,
     Role,
     SessionKind,
 )
 from letstalk.accounts.registrations import Invitation, OpenInvitation
-from letstalk.accounts.service import AccountPage
 from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
@@ -258,12 +258,8 @@ def account_fields(account: Account) -> dict[str, Any]:
         "second_factor": account.second_factor,
         "user_ids": list(account.user_ids),
         "created_at": iso_utc(account.created_at),
-        "last_signed_in_at": _iso(account.last_signed_in_at),
+        "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
     }
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else iso_utc(time)
 
 
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
@@ -476,15 +472,11 @@ class InvitationResponse(ResponseModel):
 
     @classmethod
     def of(cls, invitation: Invitation) -> InvitationResponse:
-        account = invitation.account
         return cls(
-            account_id=account.account_id,
-            email=account.email,
-            role=account.role,
-            user_ids=list(account.user_ids),
+            account_id=invitation.account.account_id,
             link=invitation.link,
-            expires_at=iso_utc(invitation.expires_at),
             mailed=invitation.is_mailed,
+            **_invitation_fields(invitation.account, invitation.expires_at),
         )
 
 
@@ -502,10 +494,13 @@ class OpenInvitationResponse(ResponseModel):
 
     @classmethod
     def of(cls, invitation: OpenInvitation) -> OpenInvitationResponse:
-        account: Account = invitation.account
-        return cls(
-            email=account.email,
-            role=account.role,
-            user_ids=list(account.user_ids),
-            expires_at=iso_utc(invitation.expires_at),
-        )
+        return cls(**_invitation_fields(invitation.account, invitation.expires_at))
+
+
+def _invitation_fields(account: Account, expires_at: datetime) -> dict[str, Any]:
+    return {
+        "email": account.email,
+        "role": account.role,
+        "user_ids": list(account.user_ids),
+        "expires_at": iso_utc(expires_at),
+    }

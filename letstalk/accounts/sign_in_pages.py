@@ -21,7 +21,6 @@ from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
 from letstalk.accounts.services import Accounts
-from letstalk.accounts.sign_ins import SignInService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.errors import (
@@ -74,7 +73,7 @@ def make_blueprint(
 
 
 def sign_in_browser(
-    account: Account, method: str, sign_ins: SignInService, browser_sessions: BrowserSessions, next_path: str | None
+    accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str, next_path: str | None
 ) -> str:
     """The address to go to: `next_path` or the dashboard, signed in; or the page that asks for the code of the call.
 
@@ -82,11 +81,11 @@ def sign_in_browser(
     active any more; PhoneRequired; the errors of a call.
     """
     try:
-        sign_ins.require_second_factor(account, method)
+        accounts.sign_ins.require_second_factor(account, method)
     except SecondFactorRequired as pending:
         session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
         return url_for("sign_in.code")
-    browser_sessions.sign_in(sign_ins.start_browser_session(account.account_id, current_device(), method))
+    browser_sessions.sign_in(accounts.sessions.start_browser_session(account.account_id, current_device(), method))
     return next_path or url_for("dashboard.index")
 
 
@@ -149,7 +148,7 @@ def _add_sign_in(
         try:
             if name:
                 account = accounts.sign_ins.check_password(name, password, current_device())
-                return redirect(sign_in_browser(account, METHOD, accounts.sign_ins, browser_sessions, next_path()))
+                return redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path()))
             sign_in_owner(password)
         except LetsTalkError as error:
             return render_form(error)
@@ -188,7 +187,7 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
             if not re.fullmatch(CODE_PATTERN, digits):
                 raise InvalidCode("A code has 6 digits.")
             account_id, method = accounts.second_factors.finish(pending["challenge"], digits)
-            secret = accounts.sign_ins.start_browser_session(account_id, current_device(), method)
+            secret = accounts.sessions.start_browser_session(account_id, current_device(), method)
         except LetsTalkError as error:
             return render_form(error)
         browser_sessions.sign_in(secret)
@@ -310,7 +309,7 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
             account = accounts.invitations.accept(asked_text("token"), asked_text("username"), password)
         except LetsTalkError as error:
             return render_form(error)
-        return redirect(sign_in_browser(account, INVITATION_METHOD, accounts.sign_ins, browser_sessions, None))
+        return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))
 
 
 def _link_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:

@@ -14,8 +14,8 @@ from pydantic.json_schema import SkipJsonSchema
 from letstalk.accounts.auth_api import CALL_REFUSALS
 from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
 from letstalk.accounts.schemas import SignedInResponse
+from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import sign_in_browser
-from letstalk.accounts.sign_ins import SignInService
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.guards import public
 from letstalk.http.openapi import needs_database, refuses
@@ -81,16 +81,16 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REDIRECT = {"description": "The next address."}
 
 
-def make_blueprint(sso: SingleSignOn, sign_ins: SignInService, browser_sessions: BrowserSessions) -> APIBlueprint:
+def make_blueprint(sso: SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> APIBlueprint:
     tag = Tag(name="Single sign-on", description="Signing in with an account elsewhere.")
     api = APIBlueprint("single_sign_on", __name__, abp_tags=[tag])
-    _add_openid(api, sso.openid, sign_ins, browser_sessions)
+    _add_openid(api, sso.openid, accounts, browser_sessions)
     _add_jwt(api, sso.jwt_bearer)
     return api
 
 
 def _add_openid(
-    api: APIBlueprint, openid: SingleSignOnService, sign_ins: SignInService, browser_sessions: BrowserSessions
+    api: APIBlueprint, openid: SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
 ) -> None:
     options = openid.options
     is_over_tls = options is not None and options.start_url.startswith("https:")
@@ -141,7 +141,7 @@ def _add_openid(
         callback = Callback(query.state or "", query.code or "", query.iss, query.error)
         account, next_path = openid.finish(callback, known_secret(), current_device())
         try:
-            return _redirect(sign_in_browser(account, METHOD, sign_ins, browser_sessions, next_path))
+            return _redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path))
         except InvalidCredentials:  # the account was disabled in the meantime
             raise SingleSignOnRefused from None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from letstalk.accounts.models import check_email
 from letstalk.core.errors import InvalidRequest
@@ -52,6 +54,12 @@ def read_email(email: object, is_verified: object) -> str | None:
         return check_email(email)
     except InvalidRequest:
         return None
+
+
+def read_identity(issuer: str, claims: Mapping[str, Any], *, is_verified: object) -> Identity:
+    """The person of `claims`, whose `sub` was checked. `is_verified` is what the issuer says of the e-mail address."""
+    name = str(claims.get("preferred_username") or claims.get("name") or "")
+    return Identity(issuer, claims["sub"], read_email(claims.get("email"), is_verified), name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device, Role
 from letstalk.accounts.services import Accounts
-from letstalk.accounts.sign_ins import SignInService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
 from letstalk.core.errors import (
@@ -166,7 +165,7 @@ class JwtBearerService:
         db: Database,
         issuers: JwtIssuers | None,
         identities: IdentityService,
-        sign_ins: SignInService,
+        accounts: Accounts,
         sign_up: Mapping[str, Role | None],
     ) -> None:
         """Without `issuers` every token is rejected. `sign_up` contains, by issuer, the role that a person without an
@@ -175,7 +174,7 @@ class JwtBearerService:
         self._db = db
         self._issuers = issuers
         self._identities = identities
-        self._sign_ins = sign_ins
+        self._accounts = accounts
         self._sign_up = dict(sign_up)
 
     def sign_in(self, presented: str, device: Device) -> SignedIn:
@@ -197,8 +196,8 @@ class JwtBearerService:
                 # Last, so that the token is not spent for a person who has no account yet.
                 if not repository.spend_jwt(connection, id_hash, expires_at):
                     raise IdentityRefused("used before")
-            self._sign_ins.require_second_factor(account, JWT_METHOD)
-            signed_in = self._sign_ins.start_session(account.account_id, device, JWT_METHOD)
+            self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
+            signed_in = self._accounts.sessions.start_session(account.account_id, device, JWT_METHOD)
         except (IdentityRefused, InvalidCredentials) as error:
             reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             _note_refusal("jwt_refused", reason, device)
@@ -234,7 +233,7 @@ def build_single_sign_on(
     return SingleSignOn(
         identities=identities,
         openid=SingleSignOnService(db, vault, provider, identities, audit, clock, options),
-        jwt_bearer=JwtBearerService(db, jwt_issuers, identities, accounts.sign_ins, jwt_sign_up),
+        jwt_bearer=JwtBearerService(db, jwt_issuers, identities, accounts, jwt_sign_up),
     )
 
 

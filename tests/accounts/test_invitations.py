@@ -7,9 +7,8 @@ from functools import partial
 
 import pytest
 
-from letstalk.accounts.models import AccountState, Role, person_actor
+from letstalk.accounts.models import AccountChanges, AccountState, Role, person_actor
 from letstalk.accounts.registrations import Invitation, NewInvitation
-from letstalk.accounts.service import AccountChanges
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
 from letstalk.mail.transports import MailDelayed

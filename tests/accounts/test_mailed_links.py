@@ -16,8 +16,7 @@ from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import AccountState
-from letstalk.accounts.service import NewAccount
+from letstalk.accounts.models import AccountState, NewAccount
 from letstalk.db.crypto import generate_key
 from letstalk.db.database import Database
 from letstalk.mail.repository import list_due

@@ -7,8 +7,7 @@ from functools import partial
 
 import pytest
 
-from letstalk.accounts.models import AccountState, Role
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges, AccountState, Role
 from letstalk.audit.service import AuditTrail
 from letstalk.operations.retention import RetentionService
 from letstalk.tokens.usage import UsageCounter

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Role, person_actor
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import SECOND_FACTOR_USER_ID, AccountChanges, Role, person_actor
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import (
     InsufficientScope,

@@ -32,8 +32,8 @@ def ends_in(visitor: Visitor) -> list[str]:
 
 
 def test_each_shows_its_device_its_place_and_its_time(app: Flask, ada: Visitor) -> None:
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, Device("198.51.100.9", "curl/8.5.0"), "jwt")
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, Device("2001:db8::1", FIREFOX), "sso")
+    services_of(app).accounts.sessions.start_session(ada.account_id, Device("198.51.100.9", "curl/8.5.0"), "jwt")
+    services_of(app).accounts.sessions.start_session(ada.account_id, Device("2001:db8::1", FIREFOX), "sso")
     page = ada.get(SESSIONS).text
     for text in ("Firefox on Windows", "2001:db8::1", "curl", "198.51.100.9", "Single sign-on", "UTC", "this one"):
         assert text in page
@@ -88,7 +88,7 @@ def test_a_form_from_elsewhere_ends_nothing(app: Flask, ada: Visitor) -> None:
 
 def test_markup_that_a_program_calls_itself_stays_text(app: Flask, ada: Visitor) -> None:
     device = Device("198.51.100.9", '<script>alert(1)</script>"><b>')
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, device, "password")
+    services_of(app).accounts.sessions.start_session(ada.account_id, device, "password")
     page = ada.get(SESSIONS).text
     assert "<script>alert" not in page
     assert '"><b>' not in page

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.service import NewAccount
+from letstalk.accounts.models import NewAccount
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.verifications.repository import verifications
 from tests.support.apps import PHONE, TurnableClock, code_in, make_app, services_of

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges
 from letstalk.db.crypto import generate_key
 from tests.accounts.test_sign_in_code_pages import spoken_code
 from tests.support.account_services import OTHER_PASSWORD, someone

@@ -171,7 +171,7 @@ def test_a_link_that_is_used_up_is_asked_for_again(visit: StartVisit) -> None:
 
 def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
     long_name = "donaudampfschifffahrtsgesellschaftskapitaen@elektrizitaetswerke.example.com"
-    services_of(app).accounts.sign_ins.start_session(
+    services_of(app).accounts.sessions.start_session(
         people["root"], Device("2001:db8:1234:5678:9abc:def0:1234:5678", "x" * 300), "sso"
     )
     me = visit(viewport=PHONE, has_touch=True, is_mobile=True)
@@ -197,7 +197,7 @@ def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: di
 
 
 def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
-    services_of(app).accounts.sign_ins.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
+    services_of(app).accounts.sessions.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
     me = visit()
     page = me.page
     me.open("/sign-in")

@@ -200,7 +200,7 @@ class Browser:
 
     def __init__(self, app: Flask, person: Person) -> None:
         self.client: FlaskClient = app.test_client()
-        secret = services_of(app).accounts.sign_ins.start_browser_session(
+        secret = services_of(app).accounts.sessions.start_browser_session(
             person.account.account_id, Device("127.0.0.1", "a browser"), "password"
         )
         with self.client.session_transaction() as session:

@@ -14,8 +14,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.registry import HeaderParameter
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import AccountState
-from letstalk.accounts.service import AccountChanges, NewAccount
+from letstalk.accounts.models import AccountChanges, AccountState, NewAccount
 from letstalk.audit.repository import list_events
 from tests.support.apps import OWNER, TurnableClock, make_app, services_of
 from tests.support.fixtures.logs import LogOutput

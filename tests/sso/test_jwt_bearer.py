@@ -15,8 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import Role
-from letstalk.accounts.service import AccountChanges, NewAccount
+from letstalk.accounts.models import AccountChanges, NewAccount, Role
 from letstalk.config.settings import SettingsError
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.fixtures.logs import LogOutput

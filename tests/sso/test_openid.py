@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from letstalk.core.clock import utc_now
+from letstalk.sso import provider_client
 from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable
 from letstalk.sso.openid import OpenIdProvider
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, StandInProvider

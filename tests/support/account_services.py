@@ -10,9 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import Account, AccountState, Device
+from letstalk.accounts.models import Account, AccountState, Device, NewAccount
 from letstalk.accounts.passwords import PasswordRules
-from letstalk.accounts.service import NewAccount
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
 from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events

@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.accounts.models import Account, AccountState
+from letstalk.accounts.models import Account, AccountState, NewAccount
 from letstalk.accounts.one_time_links import one_time_links
-from letstalk.accounts.service import NewAccount
 from letstalk.audit.repository import AuditEvent, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor

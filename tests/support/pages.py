@@ -71,7 +71,7 @@ def a_visitor(app: Flask, username: str = "ada", role: str = "developer", **fiel
 def another_browser(app: Flask, account: Account) -> Visitor:
     """One more in which the same person is signed in."""
     visitor = Visitor(app, account)
-    secret = services_of(app).accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    secret = services_of(app).accounts.sessions.start_browser_session(account.account_id, DEVICE, "password")
     with visitor.client.session_transaction() as session:
         session["_user_id"] = ACCOUNT_PREFIX + secret
         session["_fresh"] = True

@@ -13,8 +13,7 @@ from werkzeug.test import TestResponse
 
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
-from letstalk.accounts.models import Account
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
 from letstalk.tokens.service import NewToken
 from letstalk.verifications.sends import NewVerification
@@ -259,11 +258,12 @@ class World:
         return services_of(self.app).accounts.service.create_account(wanted)
 
     def _start_session(self, account: Account) -> SignedIn:
-        return services_of(self.app).accounts.sign_ins.start_session(account.account_id, DEVICE, "password")
+        return services_of(self.app).accounts.sessions.start_session(account.account_id, DEVICE, "password")
 
     def _sign_in(self, account: Account) -> str:
         return self._start_session(account).access_token
 
     def _sign_in_browser(self, account: Account) -> str:
-        sign_ins = services_of(self.app).accounts.sign_ins
-        return ACCOUNT_PREFIX + sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+        return ACCOUNT_PREFIX + services_of(self.app).accounts.sessions.start_browser_session(
+            account.account_id, DEVICE, "password"
+        )
