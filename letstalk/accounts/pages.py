@@ -144,7 +144,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
         except (InvalidRequest, Conflict) as error:
             return _account_page(account, form, error)
-        flash(f"{name_of(changed)} is changed.")
+        flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)
 
     @pages.post("/dashboard/people/<uuid:account_id>/disable")
@@ -168,7 +168,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def delete(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
         accounts.service.delete_account(current_actor(), account.account_id)
-        flash(f"{name_of(account)} is deleted.")
+        flash(f"{name_of(account)} has been deleted.")
         return redirect(url_for("account_pages.index"))
 
 
@@ -198,7 +198,7 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     def invite() -> ResponseReturnValue:
         """The link, shown once; or the form as it was filled in, with its errors."""
         if was_sent_before():
-            flash("This form was already sent, and its link was shown once. If you did not keep it, invite them again.")
+            flash("This form was already sent, and the link was shown once. If you did not copy it, invite them again.")
             return redirect(url_for("account_pages.index"))
         form = AccountForm.from_request()
         try:
@@ -229,7 +229,7 @@ def _add_roles(pages: Blueprint, accounts: Accounts) -> None:
         for role, is_required in second_factors.list_policies().items():
             if is_required is not (role.value in wanted):
                 second_factors.set_policy(current_actor(), role, requires_second_factor=not is_required)
-        flash("The rules for signing in are changed.")
+        flash("The sign-in rules have been changed.")
         return redirect(url_for("account_pages.roles"))
 
 

@@ -98,7 +98,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             update(AccountChanges(username=asked_text("username")))
         except LetsTalkError as error:
             return render_page(error, fields=("username",), wanted_name=asked_text("username"))
-        return _back_with("Your username is changed.")
+        return _back_with("Your username has been changed.")
 
     @profile.post("/dashboard/profile/phone")
     @signed_in_person
@@ -114,7 +114,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             kept = {"wanted_phone": asked_text("phone"), "wants_code": "second_factor" in request.form}
             fields = ("phone", "second_factor", "confirm_password")
             return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
-        return _back_with("Your phone and your second factor are changed.")
+        return _back_with("Your phone and second factor have been changed.")
 
     @profile.post("/dashboard/profile/password")
     @signed_in_person
@@ -125,7 +125,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             accounts.sign_ins.replace_password(current_actor(), current, new, current_device())
         except LetsTalkError as error:
             return render_page(_beside(error, "current_password"), fields=("current_password", "new_password"))
-        return _back_with("Your password is changed. All your other sessions have ended.")
+        return _back_with("Your password has been changed. All your other sessions have ended.")
 
 
 def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
@@ -146,7 +146,7 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
     def end_session(session_id: object) -> ResponseReturnValue:
         """Its cookie, or its tokens, stop working at once. Ending the current session signs out."""
         accounts.sessions.end_session(current_actor(), str(session_id))
-        flash("The session is ended.")
+        flash("The session has been ended.")
         return redirect(url_for("profile.sessions"))
 
     @profile.post("/dashboard/sessions/end-others")

@@ -265,7 +265,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
             accounts.password_resets.reset(asked_text("token"), request.form.get("new_password", ""))
         except LetsTalkError as error:
             return render_password_form(error)
-        flash("Your password is changed. Sign in with the new one.")
+        flash("Your password has been changed. Sign in with the new one.")
         return redirect(url_for("sign_in.page"))
 
     @pages.get("/verify-email")

@@ -1,4 +1,4 @@
-"""Access tokens: what one says, who is believed, and how the keys change."""
+"""Access tokens: their claims, their verification, and key rotation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions: renewed by refresh tokens, ended once and everywhere, listed with where they are from."""
+"""Account sessions: refresh tokens renew them, they end on every server, and a list shows their addresses."""
 
 from __future__ import annotations
 

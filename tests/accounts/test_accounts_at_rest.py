@@ -1,4 +1,4 @@
-"""What is kept of people: for how long, under which keys, and what is found and erased of their phones."""
+"""Accounts in the database: retention, encryption keys, and the export and erasure of a phone."""
 
 from __future__ import annotations
 

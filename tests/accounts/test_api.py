@@ -1,4 +1,4 @@
-"""`/api/accounts`: people managed by admins, and by themselves where they may."""
+"""`/api/accounts`: what admins may change, and what people may change in their own account."""
 
 from __future__ import annotations
 

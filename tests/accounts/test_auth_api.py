@@ -1,4 +1,4 @@
-"""`/api/auth`: what a program of a person sends and gets."""
+"""`/api/auth`: the requests and responses of signing in."""
 
 from __future__ import annotations
 

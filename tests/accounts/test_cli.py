@@ -1,4 +1,4 @@
-"""`flask accounts …`: accounts, as an operator manages them."""
+"""`flask accounts …`: the commands of an operator."""
 
 from __future__ import annotations
 

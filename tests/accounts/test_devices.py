@@ -1,4 +1,4 @@
-"""What a program calls itself, in two or three words."""
+"""The short name of a device, from its User-Agent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Invitations: an admin names the address, the role and the owners; whoever has the link chooses name and password."""
+"""Invitations: an admin sets the address, the role and the owners; the person chooses a username and a password."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`/api/auth`: inviting, registering, verifying, resetting. What names an address tells nothing about it."""
+"""`/api/auth`: invitations, registration, verification and resets. No response reveals whether an address is known."""
 
 from __future__ import annotations
 

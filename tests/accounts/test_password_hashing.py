@@ -1,4 +1,4 @@
-"""Hashing and comparing, a few at a time, and the lists of what everybody uses."""
+"""Hashing and comparing passwords, a few at a time, and the lists of common passwords."""
 
 from __future__ import annotations
 

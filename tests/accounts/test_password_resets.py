@@ -1,4 +1,4 @@
-"""A lost password: a link by mail, good once and not for long, for whoever has the address and for nobody else."""
+"""Replacing a lost password: the link works once, for 30 minutes, and only for the owner of the address."""
 
 from __future__ import annotations
 

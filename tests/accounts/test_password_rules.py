@@ -1,4 +1,4 @@
-"""What a password must be, by either set of rules."""
+"""The two sets of rules for passwords."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Registering: nothing tells who is there already, and nobody can sign in with an address that is not theirs."""
+"""Registration: it reveals no existing account, and nobody can sign in with an address that is not theirs."""
 
 from __future__ import annotations
 

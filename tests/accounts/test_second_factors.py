@@ -1,4 +1,4 @@
-"""Who signs in is called, by the same service as everybody's users."""
+"""The second factor: the person who signs in is called by this service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People on record: made, changed, disabled and deleted, by whom they may be."""
+"""Accounts: create, change, disable and delete, and who may do it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in to the dashboard by an account: a name and a password, a code by phone, and what an attacker tries."""
+"""Signing in to the dashboard with an account: username and password, the code by phone, and attacks."""
 
 from __future__ import annotations
 

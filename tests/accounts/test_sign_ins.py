@@ -1,4 +1,4 @@
-"""Signing in by password: who is let in, who is refused, who must wait."""
+"""Signing in with a password: who may, who may not, and who must wait."""
 
 from __future__ import annotations
 
