@@ -15,7 +15,7 @@ from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from letstalk.sso.services import SingleSignOn
+from letstalk.sso.service import SingleSignOn
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys

@@ -26,7 +26,7 @@ from letstalk.verifications.models import NewVerification
 from letstalk.verifications.repository import verifications
 from letstalk.worker import heartbeat as workers
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
-from tests.support.seeded_accounts import LivedInPeople
+from tests.support.seeded_accounts import SeededAccounts
 
 Made = Any  # a case of Schemathesis, whose parts may be of any type
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -90,7 +90,7 @@ class LivedIn:
         self._tokens = {scope: issue_token(self.app, scope, user_id=USER_ID) for scope in {*SCOPES.values()} if scope}
         self._wrong = issue_token(self.app, Scope.TOKENS_READ, user_id=USER_ID)
         self._elsewhere = issue_token(self.app, "admin", allowed_ips=("203.0.113.7",))
-        self.people = LivedInPeople(self.app)
+        self.people = SeededAccounts(self.app)
         self._phones = iter(f"+2567{number:08}" for number in range(1, 1_000_000))
         self._counts: Counter[str] = Counter()
         self._count = 0  # of the operation at hand

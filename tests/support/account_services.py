@@ -1,4 +1,4 @@
-"""People with accounts: their services on a real database, and their programs calling the API."""
+"""The services about accounts on a real database, and programs that call the API with an account."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import Account, AccountState, Device
+from letstalk.accounts.models import Account, AccountState, Device, NewAccount
 from letstalk.accounts.passwords import PasswordRules
-from letstalk.accounts.service import NewAccount
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
 from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events
@@ -69,14 +68,14 @@ def someone(username: str = "ada", role: str = "developer", **fields: Any) -> Ne
 
 
 def audited(world: World, action: str) -> list[AuditEvent]:
-    """What the audit trail says of an action, newest first."""
+    """The events of an action in the audit trail, newest first."""
     with world.db.read() as connection:
         return audit_events.list_events(connection, action=action)
 
 
 @dataclass
 class Person:
-    """Someone's program, which signs in and calls the API through the test client."""
+    """A person's program, which signs in and calls the API through the test client."""
 
     client: FlaskClient
     account: Account
@@ -86,14 +85,14 @@ class Person:
 
     def sign_in(self) -> TestResponse:
         body = {"username": self.account.username, "password": self.password}
-        answer = self.client.post("/api/auth/login", json=body)
-        if answer.status_code == 200:
-            self.keep(answer)
-        return answer
+        response = self.client.post("/api/auth/login", json=body)
+        if response.status_code == 200:
+            self.keep(response)
+        return response
 
-    def keep(self, answer: TestResponse) -> None:
-        """Use the pair of tokens in an answer from now on."""
-        self.token, self.refresh_token = answer.get_json()["token"], answer.get_json()["refresh_token"]
+    def keep(self, response: TestResponse) -> None:
+        """Use the pair of tokens in `response` from now on."""
+        self.token, self.refresh_token = response.get_json()["token"], response.get_json()["refresh_token"]
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> TestResponse:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -112,7 +111,7 @@ class Person:
 
 
 def a_person(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Person:
-    """Someone new, signed in."""
+    """A new person, signed in."""
     account = services_of(app).accounts.service.create_account(someone(username, role, **fields))
     person = Person(app.test_client(), account)
     assert person.sign_in().status_code == 200
