@@ -31,6 +31,8 @@ from letstalk.observability.metrics import lost_keys_total, mails_total
 
 log = get_logger(__name__)
 
+DELIVER_MAIL = "deliver_mail"  # the topic of a wake-up; its key is the id of the mail
+
 # The threads of a process also place calls, so only this many of them may wait for a mail server.
 AT_ONCE = 2
 # How long a worker reserves a mail: longer than the exchange with a mail server takes.

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from letstalk.accounts.owner_sessions import OwnerSessionService
-from letstalk.calls.models import CallStatus
+from letstalk.calls.models import CallStatus, Topic
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
 from letstalk.db.crypto import Vault, generate_key
@@ -21,7 +21,6 @@ from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from letstalk.worker.heartbeat import Heartbeat
-from letstalk.worker.topics import Topic
 from tests.support.apps import PASSWORD, Api, issue_token, make_app, services_of, working
 from tests.support.commands import eventually
 from tests.support.token_setup import ADDRESS, TokenSetup

@@ -9,16 +9,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.accounts.models import Account, AccountState
+from letstalk.accounts.models import Account, AccountState, NewAccount
 from letstalk.accounts.one_time_links import one_time_links
-from letstalk.accounts.service import NewAccount
 from letstalk.audit.repository import AuditEvent, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
 from letstalk.mail.repository import mails as mails_table
 from letstalk.mail.transports import MailTransport
-from tests.support.account_parts import DEVICE, PASSWORD, accounts_of
+from tests.support.account_services import DEVICE, PASSWORD, accounts_of
 from tests.support.world import World, outcome_of
 
 BASE = "https://calls.example.com"
