@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 
 from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES
-from letstalk.http.error_schemas import REFUSALS
+from letstalk.http.schemas import REFUSALS
 from tests.support.apps import Api, issue_token, make_app
 from tests.support.documents import DOCUMENTS, ROOT, Document, read
 

@@ -21,7 +21,7 @@ from letstalk.accounts.sign_in_pages import ask_for_code
 from letstalk.core.errors import InvalidLink, LetsTalkError, SecondFactorRequired
 from letstalk.http.forms import answer_form, asked_text
 from letstalk.http.guards import sign_in_page
-from letstalk.http.links import link_base
+from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
 
 

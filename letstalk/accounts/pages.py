@@ -15,7 +15,7 @@ from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
 from letstalk.http.forms import answer_form, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
-from letstalk.http.links import link_base
+from letstalk.http.local_requests import link_base
 
 PEOPLE_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100

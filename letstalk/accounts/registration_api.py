@@ -29,7 +29,7 @@ from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, public, require
-from letstalk.http.links import link_base
+from letstalk.http.local_requests import link_base
 from letstalk.http.openapi import needs_database, refuses
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
 
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
 

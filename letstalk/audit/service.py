@@ -17,8 +17,7 @@ from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, delete_in_batches
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)

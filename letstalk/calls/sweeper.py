@@ -16,8 +16,7 @@ from letstalk.calls.models import Call, CallStatus, Command, Spoken
 from letstalk.calls.policy import SILENCE, CallPolicy
 from letstalk.calls.state_machine import DETECTION_SECONDS, READ_REASON
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, delete_in_batches
 from letstalk.http import idempotency_repository as idempotency_storage
 from letstalk.http.idempotency import KEPT_FOR
 from letstalk.observability.logs import bound_contextvars, get_logger

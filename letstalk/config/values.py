@@ -7,13 +7,17 @@ import ipaddress
 import re
 import unicodedata
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import phonenumbers
 from cryptography.fernet import Fernet
 from limits import parse_many
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from letstalk.config import values as values_of
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
@@ -204,3 +208,38 @@ def read_brand_name(text: str) -> str:
     if odd or not 1 <= len(text) <= 60:
         raise ValueError("not a name to speak")
     return text
+
+
+MAX_ISSUERS = 20
+
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[!-~]+\z")]
+
+
+class JwtIssuer(BaseModel):
+    """One issuer. Which algorithms there are, and whether the key fits them, is known where tokens are checked."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    issuer: Text
+    audience: Text
+    algorithms: list[Text] = Field(min_length=1)
+    jwks_url: Annotated[str, AfterValidator(values_of.read_provider_url)] | None = None
+    public_key: str | None = None
+    sign_up: Literal["off", "viewer", "developer"] = "off"
+
+    @model_validator(mode="after")
+    def _check_key(self) -> JwtIssuer:
+        if (self.jwks_url is None) == (self.public_key is None):
+            raise ValueError("either jwks_url or public_key")
+        return self
+
+
+_ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=MAX_ISSUERS)])
+
+
+def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:
+    """The issuers that a JSON list describes. Raises ValueError."""
+    try:
+        return tuple(_ISSUERS.validate_json(text))
+    except ValidationError:
+        raise ValueError("not a list of issuers") from None

@@ -1,9 +1,12 @@
-"""The browser's session cookie."""
+"""The session cookie of a browser, and the token that protects the forms sent with it."""
 
 from __future__ import annotations
 
 from flask import Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask_wtf.csrf import CSRFProtect
+
+csrf = CSRFProtect()
 
 
 class SessionCookies(SecureCookieSessionInterface):

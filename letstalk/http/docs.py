@@ -10,9 +10,9 @@ from flask import Response, current_app, render_template, request, send_from_dir
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.http.guards import public
+from letstalk.http.headers import POLICY as CONTENT_POLICY
 from letstalk.http.json_bodies import MIMETYPE
 from letstalk.http.schemas import Query
-from letstalk.http.security_headers import POLICY as CONTENT_POLICY
 
 docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
 

@@ -15,8 +15,8 @@ from letstalk.core import errors
 from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
+from letstalk.http.headers import IS_PAGE
 from letstalk.http.schemas import PATTERN_MESSAGES
-from letstalk.http.security_headers import IS_PAGE
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.observability.request_log import current_request_id

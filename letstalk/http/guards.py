@@ -19,10 +19,10 @@ from wtforms import ValidationError
 from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
 from letstalk.core.scopes import Scope
-from letstalk.http.extensions import csrf
+from letstalk.http.cookies import csrf
+from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_local, is_own_laptop
 from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
-from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
 from letstalk.observability.request_log import ROUTE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])

@@ -19,7 +19,7 @@ from sqlalchemy import (
     select,
 )
 
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import Statement
 

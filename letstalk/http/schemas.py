@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass, field
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
@@ -81,3 +82,139 @@ class PageQuery(Query):
     cursor: PlainText | SkipJsonSchema[None] = Field(
         None, max_length=200, description="`next_cursor` of the page before."
     )
+
+
+class ErrorDetail(ResponseModel):
+    """One thing that is wrong with one field of the request."""
+
+    field: str = Field(examples=["code_length"])
+    message: str
+
+
+class ErrorBody(ResponseModel):
+    """The one shape of every refusal."""
+
+    error: str = Field(description="A sentence for people. It may change; programs read `code`.")
+    code: str = Field(description="Stable, for programs.")
+    request_id: Uuid = Field(description="The same as the X-Request-Id header.")
+    details: list[ErrorDetail] | SkipJsonSchema[None] = None
+    retry_after: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
+        None, description="Seconds to wait; the same as the Retry-After header."
+    )
+    attempts_remaining: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
+        None, description="With `invalid_code`."
+    )
+    verified: bool | SkipJsonSchema[None] = Field(None, description="False, with `invalid_code`.")
+    challenge: str | SkipJsonSchema[None] = Field(
+        None, description="With `second_factor_required`: name it in POST /api/auth/second-factor."
+    )
+    phone: str | SkipJsonSchema[None] = Field(
+        None, description="With `second_factor_required`: the phone that is called, all but hidden."
+    )
+    required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`error` as an answer could say it; `more` are the further fields of that answer."""
+
+    status: int
+    error: str
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+_PHONE = "This is not a phone number that can be called. Give it in international form, like +256700123456."
+_PASSWORD = "new_password must have 12 to 256 characters."
+_LENGTH = "Input should be less than or equal to 10"
+
+REFUSALS: dict[str, Refusal] = {
+    "invalid_request": Refusal(
+        400, f"code_length: {_LENGTH}.", {"details": [{"field": "code_length", "message": _LENGTH}]}
+    ),
+    "invalid_phone": Refusal(400, _PHONE, {"details": [{"field": "phone", "message": _PHONE}]}),
+    "invalid_code": Refusal(400, "This is not the code.", {"attempts_remaining": 4, "verified": False}),
+    "invalid_link": Refusal(400, "This link is not valid, or not any more."),
+    "weak_password": Refusal(400, _PASSWORD, {"details": [{"field": "new_password", "message": _PASSWORD}]}),
+    "sso_failed": Refusal(
+        400, "Signing in did not work: it was canceled, took too long, or went on in another browser."
+    ),
+    "missing_authorization": Refusal(401, "Missing or invalid authorization header"),
+    "invalid_token": Refusal(401, "Invalid or revoked token"),
+    "invalid_credentials": Refusal(401, "The name or the password is wrong."),
+    "second_factor_required": Refusal(
+        401,
+        "We are calling your phone. Give the code that you hear.",
+        {"challenge": "h0mB0yJ4k1nW…", "phone": "+2567…56"},
+    ),
+    "invalid_challenge": Refusal(401, "This sign-in is over. Start again."),
+    "insufficient_scope": Refusal(403, "This token needs the scope otp:send.", {"required_scopes": ["otp:send"]}),
+    "address_not_allowed": Refusal(403, "This token may not be used from this address."),
+    "destination_blocked": Refusal(403, "Premium-rate and shared-cost numbers are never called."),
+    "not_granted": Refusal(403, "Your account was not granted this user_id."),
+    "person_required": Refusal(403, "This is for people with an account: sign in."),
+    "phone_required": Refusal(
+        403, "Your role asks for a code by phone, and your account has no phone. Ask an admin to add it."
+    ),
+    "registration_closed": Refusal(403, "Accounts are created by invitation only. Ask an admin."),
+    "mail_not_set_up": Refusal(403, "This service can't send mail. Ask an admin."),
+    "email_not_verified": Refusal(403, "Your e-mail address is not verified yet. Open the link that we mailed."),
+    "sso_refused": Refusal(403, "You have no account here, or it is disabled. Ask an admin to invite you."),
+    "csrf_failed": Refusal(403, "The X-CSRFToken header is missing or wrong."),
+    "invalid_signature": Refusal(403, "The signature is not Telnyx's."),
+    "not_found": Refusal(404, "There is no such verification."),
+    "no_pending_verification": Refusal(404, "No verification waits for a code here."),
+    "sso_not_configured": Refusal(404, "Single sign-on is not set up here."),
+    "method_not_allowed": Refusal(405, "This address does not take that method."),
+    "not_pending": Refusal(409, "This verification is over already: approved."),
+    "replays_exhausted": Refusal(409, "The code was spoken again as often as allowed. Ask for a new one."),
+    "token_inactive": Refusal(409, "The token is revoked or expired."),
+    "already_rotated": Refusal(409, "The token has been rotated already."),
+    "username_taken": Refusal(409, "This username is taken."),
+    "email_taken": Refusal(409, "This e-mail address already has an account."),
+    "last_admin": Refusal(409, "This is the last admin who can sign in. Create another admin first."),
+    "code_expired": Refusal(410, "This code has expired. Ask for a new one."),
+    "code_used": Refusal(410, "This code has been used already."),
+    "attempts_exceeded": Refusal(410, "Too many wrong codes. Ask for a new one."),
+    "verification_canceled": Refusal(410, "This verification was canceled."),
+    "verification_superseded": Refusal(410, "A newer code has taken the place of this one."),
+    "verification_failed": Refusal(410, "The call could not be placed. Ask for a new code."),
+    "too_large": Refusal(413, "The body is too large: at most 64 KiB."),
+    "unsupported_media_type": Refusal(415, "The body must be application/json."),
+    "idempotency_key_reused": Refusal(422, "This Idempotency-Key was used with another body."),
+    "rate_limited": Refusal(429, "Too many requests: at most 600 per 1 minute. Wait 12 s.", {"retry_after": 12}),
+    "sign_in_throttled": Refusal(429, "Too many attempts to sign in. Wait 8 s.", {"retry_after": 8}),
+    "resend_too_soon": Refusal(
+        429, "A code was requested for this phone a moment ago. Wait before asking again.", {"retry_after": 27}
+    ),
+    "replay_too_soon": Refusal(
+        429, "The code was spoken a moment ago. Wait before asking to hear it again.", {"retry_after": 14}
+    ),
+    "phone_limit": Refusal(429, "This phone was called too often. Wait before asking again.", {"retry_after": 480}),
+    "too_many_failures": Refusal(
+        429, "Too many wrong codes for this phone. Wait before trying again.", {"retry_after": 2400}
+    ),
+    "internal_error": Refusal(500, "Something went wrong on our side. The request id tells us where to look."),
+    "queue_full": Refusal(503, "Too many calls wait: the code would expire before it is heard.", {"retry_after": 45}),
+    "not_ready": Refusal(503, "The database can't be reached. Ask again in a moment.", {"retry_after": 2}),
+}
+
+STATUS_SENTENCES: dict[int, str] = {
+    400: "The request is wrong.",
+    401: "Who is asking is not known.",
+    403: "Who is asking may not do this.",
+    404: "There is no such thing, or it is not the caller's.",
+    409: "It does not fit the state that things are in.",
+    410: "The verification is over.",
+    413: "The body is over 64 KiB.",
+    415: "The body is not `application/json`.",
+    422: "The Idempotency-Key was used with another body.",
+    429: "Too often. `Retry-After` says how many seconds to wait.",
+    503: "The service can't take it now. `Retry-After` says when to ask again.",
+}
+EXAMPLE_REQUEST_ID = "6f1c9a52-7d0e-4c5b-9a37-2f6b1f0c8d11"
+
+
+def example_of(code: str) -> dict[str, Any]:
+    """The body of an answer that refuses with `code`."""
+    refusal = REFUSALS[code]
+    return {"error": refusal.error, "code": code, "request_id": EXAMPLE_REQUEST_ID, **refusal.more}

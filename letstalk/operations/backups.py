@@ -16,8 +16,7 @@ from sqlalchemy import URL
 
 from letstalk.db.database import Database
 from letstalk.db.migrations import HEAD
-from letstalk.db.schema import metadata
-from letstalk.db.tables import import_tables
+from letstalk.db.schema import import_tables, metadata
 
 _REVISION = re.compile(r"^COPY \S*alembic_version \(version_num\) FROM stdin;\n(\S+)$", re.MULTILINE)
 

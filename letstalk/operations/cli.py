@@ -16,7 +16,7 @@ from letstalk.core.errors import LetsTalkError
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
 from letstalk.db.database import Database
-from letstalk.observability.pages import MetricsServer
+from letstalk.observability.metrics import MetricsServer
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation, LostKey

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from letstalk.db.crypto import LostKey as LostKey  # raised here, so named here for callers
-from letstalk.db.crypto import Vault
+from letstalk.db.crypto import SealedColumn, Vault, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import SealedColumn, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)

@@ -17,10 +17,10 @@ from letstalk.accounts.sign_in_pages import ask_for_code
 from letstalk.accounts.sign_ins import SignInService
 from letstalk.core.errors import InvalidCredentials, SecondFactorRequired, SingleSignOnRefused
 from letstalk.http.guards import public
+from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import needs_database, refuses
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
-from letstalk.http.security_headers import IS_PAGE
 from letstalk.sso.jwt_bearer import JwtBearerService
 from letstalk.sso.schemas import CallbackQuery, JwtRequest, SingleSignOnResponse, StartQuery
 from letstalk.sso.service import ATTEMPT_SECONDS, METHOD, SECRET_BYTES, Callback, SingleSignOnService

@@ -9,7 +9,7 @@ from typing import Any
 
 from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import normalise_allowed
-from letstalk.core.rate_parsing import parse_rates
+from letstalk.core.rates import parse_rates
 from letstalk.tokens.models import Token, check_expires_in, check_name, check_scopes
 
 

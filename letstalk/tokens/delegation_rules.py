@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from letstalk.core.actors import Actor
-from letstalk.core.rate_parsing import parse_rates
-from letstalk.core.rates import Rate
+from letstalk.core.rates import Rate, parse_rates
 from letstalk.tokens.changes import UNSET, TokenChanges
 from letstalk.tokens.delegation import Grant, is_wider, refuse_wider
 from letstalk.tokens.models import Token

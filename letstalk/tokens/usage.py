@@ -11,8 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, delete_in_batches
 from letstalk.observability.logs import get_logger
 from letstalk.tokens import repository as tokens
 from letstalk.tokens import usage_repository as token_usage

@@ -7,7 +7,7 @@ from datetime import date
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Date, ForeignKey, Index, String, Table, select
 
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import metadata
 from letstalk.db.statements import insert_into
 

@@ -28,9 +28,9 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.crypto import sealed_as
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.sealed_values import sealed_as
 from letstalk.db.statements import Statement
 from letstalk.verifications.models import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
 

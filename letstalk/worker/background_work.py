@@ -6,8 +6,7 @@ import gc
 import threading
 from typing import Protocol
 
-from letstalk.db.checkpoints import Checkpoints
-from letstalk.db.database import Database
+from letstalk.db.database import Checkpoints, Database
 from letstalk.worker.pool import Worker
 
 FLUSH_SECONDS = 1.5

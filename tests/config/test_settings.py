@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from letstalk.config.settings import PROJECT_ROOT, SECRET_NAMES, SETTING_NAMES, Settings, SettingsError, load_settings
-from letstalk.config.sources import read_env_file
+from letstalk.config.settings import (
+    PROJECT_ROOT,
+    SECRET_NAMES,
+    SETTING_NAMES,
+    Settings,
+    SettingsError,
+    load_settings,
+    read_env_file,
+)
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing here listens)
 PRODUCTION = {

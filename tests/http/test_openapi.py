@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from letstalk.core import errors
 from letstalk.core.errors import LetsTalkError
-from letstalk.http.error_schemas import REFUSALS
 from letstalk.http.errors import HTTP_ERRORS, status_of
+from letstalk.http.schemas import REFUSALS
 from tests.support import described_accounts as people
 from tests.support.apps import make_app
 

@@ -12,9 +12,8 @@ import pytest
 from sqlalchemy import event, update
 
 from letstalk.core.errors import InvalidToken
-from letstalk.db.crypto import LostKey, Vault, generate_key
+from letstalk.db.crypto import LostKey, Vault, generate_key, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import list_sealed, list_sealed_columns, replace_sealed
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
