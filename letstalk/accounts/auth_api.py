@@ -18,7 +18,7 @@ from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
 from letstalk.http.guards import current_actor, public, require_access_token, require_person
-from letstalk.http.openapi import needs_database, refuses
+from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.schemas import JsonResponse
 
 # The errors of a sign-in that calls a phone.
@@ -35,7 +35,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/login", summary="Sign in", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_credentials",
         "second_factor_required",
         "email_not_verified",
@@ -50,7 +50,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_challenge",
         "invalid_code",
         "invalid_credentials",
@@ -69,7 +69,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/refresh", summary="Get the next pair of tokens", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses("invalid_token")
+    @documents_errors("invalid_token")
     def refresh(body: RefreshRequest) -> JsonResponse:
         """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
         return SignedInResponse.of(sign_ins.refresh(body.refresh_token, current_device())).model_dump()
@@ -94,7 +94,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
 
     @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInResponse})
     @require_access_token
-    @refuses("weak_password", "invalid_credentials", "sign_in_throttled")
+    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
     def change_password(body: PasswordRequest) -> JsonResponse:
         """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
         signed_in = sign_ins.change_password(
@@ -120,7 +120,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         "/api/auth/sessions/<uuid:session_id>", summary="End one of one's own sessions", responses={200: SessionsEnded}
     )
     @require_person
-    @refuses("not_found")
+    @documents_errors("not_found")
     def end_session(path: SessionPath) -> JsonResponse:
         """Its tokens, or its cookie, stop working at once."""
         sessions.end_session(current_actor(), str(path.session_id))

@@ -9,7 +9,7 @@ from flask import request
 from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.models import Account, Role
 from letstalk.accounts.service import AccountChanges
-from letstalk.http.forms import asked_text
+from letstalk.http.forms import form_text
 from letstalk.tokens.changes import UNSET
 
 ROLES = (
@@ -32,10 +32,10 @@ class PersonForm:
     @classmethod
     def from_request(cls) -> PersonForm:
         return cls(
-            email=asked_text("email"),
-            role=asked_text("role"),
+            email=form_text("email"),
+            role=form_text("role"),
             user_ids=request.form.get("user_ids", ""),
-            phone=asked_text("phone"),
+            phone=form_text("phone"),
             second_factor="second_factor" in request.form,
         )
 
@@ -70,7 +70,7 @@ class PersonForm:
 
 def factor_changes(account: Account) -> AccountChanges:
     """The changes to one's own phone and second factor; UNSET for what stays."""
-    phone, second_factor = asked_text("phone"), "second_factor" in request.form
+    phone, second_factor = form_text("phone"), "second_factor" in request.form
     is_same_phone = phone == (account.phone or "")
     return AccountChanges(
         phone=UNSET if is_same_phone else phone or None,

@@ -19,7 +19,7 @@ from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import ask_for_code
 from letstalk.core.errors import InvalidLink, LetsTalkError, SecondFactorRequired
-from letstalk.http.forms import answer_form, asked_text
+from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import sign_in_page
 from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
@@ -45,7 +45,7 @@ def _add_mailing(links: Blueprint, accounts: Accounts) -> None:
     def ask_for_password() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            accounts.password_resets.ask(asked_text("email"), link_base())
+            accounts.password_resets.ask(form_text("email"), link_base())
         except LetsTalkError as error:
             return _address_form("accounts/links/forgot.html", error)
         return _address_form("accounts/links/forgot.html", is_sent=True)
@@ -60,7 +60,7 @@ def _add_mailing(links: Blueprint, accounts: Accounts) -> None:
     def resend_verification() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            accounts.registrations.resend_verification(asked_text("email"), link_base())
+            accounts.registrations.resend_verification(form_text("email"), link_base())
         except LetsTalkError as error:
             return _address_form("accounts/links/resend.html", error)
         return _address_form("accounts/links/resend.html", is_sent=True)
@@ -68,12 +68,12 @@ def _add_mailing(links: Blueprint, accounts: Accounts) -> None:
 
 def _add_registration(links: Blueprint, accounts: Accounts) -> None:
     def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
-        return answer_form(
+        return form_response(
             "accounts/links/register.html",
             error,
             fields=("username", "email", "password"),
-            name=asked_text("username"),
-            email=asked_text("email"),
+            name=form_text("username"),
+            email=form_text("email"),
             rules=describe_rules(accounts.passwords.rules),
             is_open=accounts.registrations.is_open,
             is_sent=is_sent,
@@ -89,7 +89,7 @@ def _add_registration(links: Blueprint, accounts: Accounts) -> None:
     def register() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            wanted = asked_text("username"), asked_text("email"), request.form.get("password", "")
+            wanted = form_text("username"), form_text("email"), request.form.get("password", "")
             accounts.registrations.register(*wanted, link_base())
         except LetsTalkError as error:
             return render_form(error)
@@ -110,7 +110,7 @@ def _add_mailed(links: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def reset_password() -> ResponseReturnValue:
         try:
-            accounts.password_resets.reset(asked_text("token"), request.form.get("new_password", ""))
+            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
         except LetsTalkError as error:
             return render_password_form(error)
         return _go_and_sign_in("Your password is changed. Sign in with the new one.")
@@ -125,7 +125,7 @@ def _add_mailed(links: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
-            accounts.registrations.verify_email(asked_text("token"))
+            accounts.registrations.verify_email(form_text("token"))
         except LetsTalkError as error:
             return _link_form("accounts/links/verify.html", error)
         return _go_and_sign_in("Your e-mail address is verified. You can sign in.")
@@ -137,7 +137,7 @@ def _add_invitation(links: Blueprint, accounts: Accounts, browser_sessions: Brow
             "accounts/links/invitation.html",
             error,
             fields=("username", "password"),
-            name=asked_text("username"),
+            name=form_text("username"),
             rules=describe_rules(accounts.passwords.rules),
         )
 
@@ -152,7 +152,7 @@ def _add_invitation(links: Blueprint, accounts: Accounts, browser_sessions: Brow
         """The account is set up and the person signed in; or the form again, with the error."""
         password = request.form.get("password", "")
         try:
-            account = accounts.invitations.accept(asked_text("token"), asked_text("username"), password)
+            account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
         except LetsTalkError as error:
             return render_form(error)
         try:
@@ -170,9 +170,9 @@ def _go_and_sign_in(sentence: str) -> ResponseReturnValue:
 
 
 def _address_form(template: str, error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
-    return answer_form(template, error, fields=("email",), email=asked_text("email"), is_sent=is_sent)
+    return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)
 
 
 def _link_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
     is_refused = isinstance(error, InvalidLink)
-    return answer_form(template, error, token=asked_text("token"), is_refused=is_refused, **context)
+    return form_response(template, error, token=form_text("token"), is_refused=is_refused, **context)

@@ -13,7 +13,7 @@ from letstalk.accounts.models import Account, AccountChanges, AccountState, Role
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
-from letstalk.http.forms import answer_form, keep_submission, new_submission, was_sent_before
+from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.local_requests import link_base
 
@@ -118,7 +118,7 @@ def _add_person(people: Blueprint, accounts: Accounts) -> None:
 
 def _add_invitations(people: Blueprint, accounts: Accounts) -> None:
     def render_form(form: PersonForm, error: LetsTalkError | None = None) -> Response:
-        return answer_form(
+        return form_response(
             "accounts/invite.html",
             error,
             fields=("email", "role", "user_ids"),
@@ -189,7 +189,7 @@ def _is_own(account: Account) -> bool:
 
 
 def _person_page(account: Account, form: PersonForm, error: LetsTalkError | None = None) -> Response:
-    return answer_form(
+    return form_response(
         "accounts/person.html",
         error,
         fields=("email", "role", "user_ids", "phone", "second_factor"),

@@ -13,7 +13,7 @@ from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
-from letstalk.http.forms import answer_form, asked_text
+from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import current_actor, signed_in_person
 
 METHODS = {
@@ -60,7 +60,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             "provider": provider,
             "role_requires": accounts.second_factors.is_required(account) and not account.second_factor,
         }
-        return answer_form("accounts/profile/profile.html", error, account=account, **{**shown, **context})
+        return form_response("accounts/profile/profile.html", error, account=account, **{**shown, **context})
 
     @profile.get("/dashboard/profile")
     @signed_in_person
@@ -71,9 +71,9 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
     @signed_in_person
     def change_name() -> ResponseReturnValue:
         try:
-            update(AccountChanges(username=asked_text("username")))
+            update(AccountChanges(username=form_text("username")))
         except LetsTalkError as error:
-            return render_page(error, fields=("username",), wanted_name=asked_text("username"))
+            return render_page(error, fields=("username",), wanted_name=form_text("username"))
         return _back_with("Your username is changed.")
 
     @profile.post("/dashboard/profile/phone")
@@ -87,7 +87,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             is_confirmed = confirm_password() if changes.changes_second_factor else False
             update(changes, is_confirmed=is_confirmed)
         except LetsTalkError as error:
-            kept = {"wanted_phone": asked_text("phone"), "wants_code": "second_factor" in request.form}
+            kept = {"wanted_phone": form_text("phone"), "wants_code": "second_factor" in request.form}
             fields = ("phone", "second_factor", "confirm_password")
             return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
         return _back_with("Your phone and your second factor are changed.")

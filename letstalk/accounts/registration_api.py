@@ -30,7 +30,7 @@ from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, public, require
 from letstalk.http.local_requests import link_base
-from letstalk.http.openapi import needs_database, refuses
+from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 
@@ -57,7 +57,7 @@ def _add_registration(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("registration_closed", "mail_not_set_up", "weak_password")
+    @documents_errors("registration_closed", "mail_not_set_up", "weak_password")
     def register(body: RegistrationRequest) -> JsonResponse:
         request_limits().check_mail(request.environ)
         accounts.registrations.register(body.username, body.email, body.password, link_base())
@@ -71,7 +71,7 @@ def _add_registration(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("invalid_link")
+    @documents_errors("invalid_link")
     def verify_email(body: LinkRequest) -> JsonResponse:
         """With the link from the mail, once, within 24 hours."""
         accounts.registrations.verify_email(body.token)
@@ -82,7 +82,7 @@ def _add_registration(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("mail_not_set_up")
+    @documents_errors("mail_not_set_up")
     def resend_verification(body: AddressRequest) -> JsonResponse:
         """It replaces the link before it. One address gets at most three mails in half an hour, and one a minute."""
         request_limits().check_mail(request.environ)
@@ -94,7 +94,7 @@ def _add_registration(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("mail_not_set_up")
+    @documents_errors("mail_not_set_up")
     def ask_for_password(body: AddressRequest) -> JsonResponse:
         """Mails a link, with the limits of a verification. The current password keeps working."""
         request_limits().check_mail(request.environ)
@@ -109,7 +109,7 @@ def _add_registration(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("invalid_link", "weak_password")
+    @documents_errors("invalid_link", "weak_password")
     def reset_password(body: ResetRequest) -> JsonResponse:
         """With the link from the mail, once, within 30 minutes. Every session of the account ends; sign in again."""
         accounts.password_resets.reset(body.token, body.new_password)
@@ -126,7 +126,7 @@ def _add_invitations(api: APIBlueprint, accounts: Accounts) -> None:
         responses={201: InvitationResponse},
     )
     @require(Scope.ADMIN, browser=True)
-    @refuses("email_taken")
+    @documents_errors("email_taken")
     def invite(body: InvitationRequest) -> JsonResponse:
         wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
@@ -140,7 +140,7 @@ def _add_invitations(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses("invalid_link")
+    @documents_errors("invalid_link")
     def get_invitation(body: LinkRequest) -> JsonResponse:
         """The link is not used up."""
         return OpenInvitationResponse.of(accounts.invitations.look_at(body.token)).model_dump()
@@ -155,7 +155,7 @@ def _add_invitations(api: APIBlueprint, accounts: Accounts) -> None:
     )
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_link",
         "weak_password",
         "username_taken",

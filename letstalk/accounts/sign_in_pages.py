@@ -22,7 +22,7 @@ from letstalk.core.errors import (
     SecondFactorRequired,
     TooManyRequests,
 )
-from letstalk.http.forms import answer_form, asked_text
+from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import remote_address, sign_in_page, signed_in
 from letstalk.http.rate_limits import request_limits
 from letstalk.observability.logs import get_logger
@@ -86,11 +86,11 @@ def _add_sign_in(
     def render_form(error: LetsTalkError | None = None) -> Response:
         """With the ways to sign in that exist: while there are no accounts the page asks for no username."""
         owner_may = owner_sessions.is_open
-        return answer_form(
+        return form_response(
             "accounts/sign_in/sign_in.html",
             error,
             next=local_path(request.values.get("next")),
-            name=asked_text("username"),
+            name=form_text("username"),
             owner_may=owner_may,
             takes_names=not owner_may or accounts.service.has_accounts(),
             provider=provider,
@@ -111,7 +111,7 @@ def _add_sign_in(
 
         A username and a password are those of an account; a password alone is the built-in owner's.
         """
-        name, password = asked_text("username"), request.form.get("password", "")
+        name, password = form_text("username"), request.form.get("password", "")
         try:
             if name:
                 sign_in_person(name, password)
@@ -166,4 +166,4 @@ def _destination() -> str:
 
 
 def _code_form(error: LetsTalkError | None = None) -> Response:
-    return answer_form("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
+    return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])

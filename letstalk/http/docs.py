@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to browse it that asks no other host for anything."""
+"""The OpenAPI document, and a page to browse it that loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class AssetPath(Query):
 )
 @public
 def get_description() -> Response:
-    """The whole API, for tools that make clients, tests and pages of it."""
+    """The whole API, for tools that generate clients, tests and pages."""
     return Response(current_app.extensions["letstalk_openapi"], mimetype=MIMETYPE)
 
 
 @docs.get(
     "/docs",
-    summary="This description, to browse",
+    summary="This description as a page",
     responses={200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
 )
 @public
 def browse_description() -> str:
-    """Works with no internet."""
+    """Works without internet access."""
     request.environ[CONTENT_POLICY] = POLICY
     return render_template("http/browse.html")
 

@@ -1,4 +1,4 @@
-"""What a browser may do with our answers: the least that each kind needs."""
+"""Headers for browsers: what a page may do, and which other sites may call the API (CORS)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-ANSWER_POLICY = "default-src 'none'; frame-ancestors 'none'"
+API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
 HSTS_SECONDS = 365 * 24 * 3600
 HSTS = ("Strict-Transport-Security", f"max-age={HSTS_SECONDS}")
@@ -26,18 +26,18 @@ ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
-    # Not `no-referrer`: over https Flask-WTF wants to see that a form was sent from our own pages.
+    # Not `no-referrer`: over https Flask-WTF checks that a form was sent from our own pages.
     ("Referrer-Policy", "same-origin"),
 )
 
-# What answers leaves here what else the headers should say.
+# Keys of the WSGI environment by which a view changes the headers of its response.
 POLICY = "letstalk.content_security_policy"
 IS_PAGE = "letstalk.is_page"
 MORE_HEADERS = "letstalk.more_headers"
 
 
 class SecurityHeaders:
-    """Middleware that completes each answer's headers, at the WSGI level as `RequestLog` does and for its reasons."""
+    """Middleware that completes the headers of each response, at the WSGI level for the reasons of `RequestLog`."""
 
     def __init__(self, wsgi_app: Any) -> None:
         self._app = wsgi_app
@@ -52,38 +52,42 @@ class SecurityHeaders:
                 headers.append(HSTS)
             given = dict(headers)
             is_page = given.get("Content-Type", "").startswith("text/html")
-            policy = environ.get(POLICY) or (PAGE_POLICY if is_page else ANSWER_POLICY)
+            policy = environ.get(POLICY) or (PAGE_POLICY if is_page else API_POLICY)
             headers.append(("Content-Security-Policy", policy))
             is_private = environ.get(IS_PAGE) or environ["PATH_INFO"].startswith(("/calls", "/api/"))
             if is_private and "Cache-Control" not in given:
                 headers.append(NO_STORE)
             return start_response(status, headers, exc_info)
 
-        answer: Iterable[bytes] = self._app(environ, start)
-        return answer
+        body: Iterable[bytes] = self._app(environ, start)
+        return body
 
 
-# Never tokens, accounts or pages: what is done there needs no page of somebody else's.
+# Never tokens, accounts or pages: no other site's page needs them.
 CORS_PATHS = ("/calls", "/api/auth")
 CORS_METHODS = "GET, POST, PUT, DELETE"
 CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-AUTH-TOKEN, X-User-Id"
 EXPOSED_HEADERS = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
-PREFLIGHT_SECONDS = 600  # how long a browser need not ask again; within it, a site that was taken off the list goes on
+PREFLIGHT_SECONDS = 600  # how long a browser keeps the permission, even of a site that was removed from the list
 
 
 class CrossOrigin:
-    """Middleware that lets the pages of `origins` read the answers of `/calls` and `/api/auth`."""
+    """Middleware that lets the pages of `origins` read the responses of `/calls` and `/api/auth` (Fetch, section 3.3).
+
+    It is outside everything else, so that the page can read errors from any layer too. It allows no credentials: a page
+    uses its own token, never the dashboard's cookie.
+    """
 
     def __init__(self, wsgi_app: Any, origins: frozenset[str]) -> None:
-        """`origins` as browsers write them: scheme, host, and the port where it is not the scheme's own."""
+        """`origins` as browsers write them: scheme, host, and the port unless it is the default."""
         self._app = wsgi_app
         self._origins = origins
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        answer: Iterable[bytes]
+        body: Iterable[bytes]
         if not is_open(environ.get("PATH_INFO", "")):
-            answer = self._app(environ, start_response)
-            return answer
+            body = self._app(environ, start_response)
+            return body
         origin = environ.get("HTTP_ORIGIN")
         allowed = [("Access-Control-Allow-Origin", origin)] if origin in self._origins else []
         is_preflight = environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
@@ -101,11 +105,11 @@ class CrossOrigin:
                 # RFC 9110, section 8.6: a 204 carries no length.
                 headers = [pair for pair in headers if pair[0].lower() not in ("content-length", "content-type")]
                 status = "204 NO CONTENT"
-            # Also to who is not allowed: a cache must not hand one site's answer to another.
+            # Also without permission: a cache must not give one site's response to another.
             return start_response(status, [*_varying(headers), *allowed], exc_info)
 
-        answer = self._app(environ, start)
-        return answer
+        body = self._app(environ, start)
+        return body
 
 
 def is_open(path: str) -> bool:
@@ -113,6 +117,6 @@ def is_open(path: str) -> bool:
 
 
 def _varying(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`headers` with `Origin` among what the answer varies by."""
+    """`headers` with `Origin` added to `Vary`."""
     varied = [value for name, value in headers if name.lower() == "vary"]
     return [*(pair for pair in headers if pair[0].lower() != "vary"), ("Vary", ", ".join([*varied, "Origin"]))]

@@ -27,7 +27,7 @@ from letstalk.http.headers import MORE_HEADERS
 from letstalk.observability.metrics import limit_storage_away_total
 
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
-# Each request stores a row. A whole office can share one address.
+# Each of these requests stores a row. A whole office can share one address.
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
 

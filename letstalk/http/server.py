@@ -1,4 +1,4 @@
-"""Serving: Waitress in production, Flask's own server in development; what is shown at the start."""
+"""Serving: Waitress in production, in several processes if set; Flask's own server in development."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-STOP_SECONDS = 9.0  # its processes need 8 at most
+STOP_SECONDS = 9.0  # its processes need 8 s at most
 RESTART_SECONDS = 1.0
 POLL_SECONDS = 0.1
 LISTEN_FD_OPTION = "--listen-fd"
 
 
 class Supervisor:
+    """Several server processes on one port: opens the socket, starts them, and replaces those that die.
+
+    Python's interpreter lock keeps a process on one core. A machine uses more of them in this way.
+    """
+
     def __init__(self, entry: Path, listener: socket.socket, count: int) -> None:
-        """`entry` is the program of each of `count` processes, which serve what `listener` accepts."""
+        """`entry` is the program of the `count` processes, which all accept from `listener`."""
         self._entry = entry
         self._listener = listener
         self._count = count
@@ -44,7 +49,7 @@ class Supervisor:
             while not self._is_stopping:
                 time.sleep(POLL_SECONDS)
                 self._replace_dead(metrics_folder)
-            # The last one to close the socket ends it: a connection that nobody accepts must not be completed here.
+            # Otherwise the system would complete connections that nobody accepts.
             self._listener.close()
             self._stop_all()
 
@@ -175,12 +180,12 @@ def _serve_development(app: Flask, options: ServerOptions, background: Backgroun
 
 
 def _exit(*_: Any) -> None:
-    # As Ctrl-C does: the server's own loop ends, and what stands after it is done.
+    # As Ctrl-C: the server's loop ends, and the background work is stopped.
     raise SystemExit(0)
 
 
 def welcome(options: ServerOptions) -> str:
-    """What a developer needs next: where it is, how to get in, and a first request."""
+    """What a developer needs next: the addresses, the password and a first request."""
     base = f"http://{options.host}:{options.port}"
     provider = "a simulator: this terminal shows what the phone hears"
     if not options.is_simulated:
@@ -192,7 +197,7 @@ def welcome(options: ServerOptions) -> str:
   API description    {base}/docs
   Calls go to        {provider}
 
-  Make a token:
+  Create a token:
 
     curl -X POST {base}/api/tokens
 

@@ -1,4 +1,4 @@
-"""A wake-up tells a worker that something waits. It is only a hint: the rows hold the same, and the sweeps look there.
+"""Wake-ups tell a worker that something waits. They are only hints: the sweeps find the same in the database.
 
 A wake-up has a topic and a key, which is usually the id of a row. Nothing else travels through Redis.
 """
@@ -21,7 +21,7 @@ class Wakeups(Protocol):
     def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
         """Have a worker handle `topic` for `key` soon, or after a delay. Raises nothing.
 
-        Two wake-ups alike that wait are one, due at the earlier time. It may get lost: nothing may depend on it.
+        Two equal wake-ups that wait become one, at the earlier time. A wake-up may get lost: nothing may depend on it.
         """
 
 
@@ -32,12 +32,12 @@ class Wakeup:
 
 
 def write_message(wakeup: Wakeup) -> bytes:
-    """`wakeup` as it travels through Redis; always the same bytes for the same wake-up."""
+    """`wakeup` as stored in Redis. Equal wake-ups have the same bytes."""
     return json.dumps([wakeup.topic, wakeup.key]).encode("ascii")
 
 
 def read_message(message: bytes) -> Wakeup:
-    """The wake-up in `message`, which may come from anybody. Raises ValueError for anything else."""
+    """The wake-up in `message`, which anybody may have written. Raises ValueError if it is not one."""
     if len(message) > MAX_MESSAGE_BYTES:
         raise ValueError("too long")
     try:
@@ -55,7 +55,8 @@ MAX_WAITING = 10_000
 
 
 class LocalQueue:
-    """Closed until `open`, and again from `close` on: a closed queue keeps nothing.
+    """The wake-ups that wait in this process for a thread, by priority. It is closed before `open` and after `close`:
+    a closed queue keeps nothing.
 
     Threads wait for a condition, so that an idle process uses no processor time and a wake-up is handled at once.
     """
@@ -80,7 +81,7 @@ class LocalQueue:
             self._is_open = True
 
     def close(self) -> None:
-        """Drop what waits, and let every waiting thread go."""
+        """Drop what waits, and end every wait of a thread."""
         with self._lock:
             self._is_open = False
             self._ready.clear()
@@ -90,7 +91,7 @@ class LocalQueue:
             self._is_thread_free.notify_all()
 
     def put(self, wakeup: Wakeup, priority: int, delay_seconds: float = 0.0) -> bool:
-        """Add a wake-up, unless one alike is due no later. False where too many wait."""
+        """Add a wake-up, unless an equal one is due no later. Returns False if too many wait."""
         with self._lock:
             due = time.monotonic() + max(0.0, delay_seconds)
             if not self._is_open or self._due.get(wakeup, due + 1.0) <= due:
@@ -107,7 +108,7 @@ class LocalQueue:
             return True
 
     def take(self) -> Wakeup | None:
-        """The most urgent wake-up that is due, waited for; None once the queue is closed."""
+        """Wait for a wake-up that is due, the most urgent first. None when the queue is closed."""
         with self._lock:
             self._free_threads += 1
             self._is_thread_free.notify()
@@ -118,7 +119,7 @@ class LocalQueue:
                         wakeup = heapq.heappop(self._ready)[-1]
                         del self._due[wakeup]
                         if self._ready or self._delayed:
-                            # Another thread takes over watching the time, which this one may have done.
+                            # This thread may have been the one that watched the time. Another takes over.
                             self._is_filled.notify()
                         return wakeup
                     self._is_filled.wait(seconds_to_next)
@@ -127,13 +128,13 @@ class LocalQueue:
                 self._free_threads -= 1
 
     def wait_for_free_thread(self) -> bool:
-        """Wait until a thread has nothing to do. False once the queue is closed."""
+        """Wait until a thread has nothing to do. Returns False when the queue is closed."""
         with self._lock:
             self._is_thread_free.wait_for(lambda: not self._is_open or self._free_threads > len(self._ready))
             return self._is_open
 
     def _move_due(self) -> float | None:
-        """Make ready what is due. Returns the seconds until the next wake-up is; None without one."""
+        """Make ready what is due. Returns the seconds until the next wake-up is due, None without one."""
         now = time.monotonic()
         while self._delayed:
             due, rank, order, wakeup = self._delayed[0]
