@@ -26,17 +26,16 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from letstalk.core.clock import Clock, utc_now
-from letstalk.core.rate_parsing import parse_rates
+from letstalk.core.rates import parse_rates
 from letstalk.db import migrations
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
-from letstalk.http.extensions import make_limiter
 from letstalk.http.idempotency import delete_expired_keys
 from letstalk.http.json_bodies import ApiRequest, App
-from letstalk.http.openapi_texts import INFO, SECURITY_SCHEMES
-from letstalk.http.rate_limits import RequestLimits
+from letstalk.http.openapi import INFO, SECURITY_SCHEMES
+from letstalk.http.rate_limits import RequestLimits, make_limiter
 from letstalk.http.server import ServerOptions
 from letstalk.mail.outbox import DELIVER_MAIL
 from letstalk.observability.logs import configure_logs

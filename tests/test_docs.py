@@ -17,7 +17,7 @@ import pytest
 from flask import Flask
 
 from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES
-from letstalk.http.error_schemas import REFUSALS
+from letstalk.http.schemas import ERRORS
 from tests.support.apps import Api, issue_token, make_app
 from tests.support.documents import DOCUMENTS, ROOT, Document, read
 from tools.house import ORDER
@@ -233,7 +233,7 @@ def test_the_architecture_is_one_page() -> None:
 def test_the_api_guide_explains_every_error_code_with_its_status() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", read(ROOT / "docs" / "api.md").text, re.MULTILINE)
     assert len(rows) == len(set(rows))
-    assert {code: int(status) for status, code in rows} == {code: known.status for code, known in REFUSALS.items()}
+    assert {code: int(status) for status, code in rows} == {code: known.status for code, known in ERRORS.items()}
 
 
 def test_the_api_guide_names_every_call_and_no_other(app: Flask) -> None:

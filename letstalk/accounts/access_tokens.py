@@ -21,10 +21,9 @@ from letstalk.accounts.models import Account, AccountSession, person_actor
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidToken
-from letstalk.db.crypto import Vault
+from letstalk.db.crypto import Vault, sealed_as
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.db.sealed_values import sealed_as
 from letstalk.observability.logs import get_logger
 
 signing_keys = Table(

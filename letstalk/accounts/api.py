@@ -21,7 +21,7 @@ from letstalk.accounts.schemas import (
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
-from letstalk.http.openapi import refuses
+from letstalk.http.openapi import documents_errors
 from letstalk.http.schemas import JsonResponse
 
 
@@ -45,14 +45,14 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
 
     @api.get("/api/accounts/<uuid:account_id>", summary="One account", responses={200: AccountResponse})
     @require_anyone_known
-    @refuses("not_found")
+    @documents_errors("not_found")
     def get_account(path: AccountPath) -> JsonResponse:
         """An admin sees every account, a person their own."""
         return AccountResponse.of(accounts.service.get_account(current_actor(), str(path.account_id))).model_dump()
 
     @api.patch("/api/accounts/<uuid:account_id>", summary="Change an account", responses={200: AccountResponse})
     @require_anyone_known
-    @refuses(
+    @documents_errors(
         "not_found",
         "insufficient_scope",
         "invalid_phone",
@@ -76,7 +76,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
 
     @api.delete("/api/accounts/<uuid:account_id>", summary="Delete an account", responses={200: DeletionResponse})
     @require(Scope.ADMIN, browser=True)
-    @refuses("not_found", "last_admin")
+    @documents_errors("not_found", "last_admin")
     def delete_account(path: AccountPath) -> JsonResponse:
         """With its sessions and grants. Tokens and verifications belong to owners, and stay."""
         accounts.service.delete_account(current_actor(), str(path.account_id))

@@ -40,8 +40,8 @@ from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, public, require, require_access_token, require_person
-from letstalk.http.links import link_base
-from letstalk.http.openapi import needs_database, refuses
+from letstalk.http.local_requests import link_base
+from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 
@@ -67,7 +67,7 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
     @auth.post("/api/auth/login", summary="Sign in", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_credentials",
         "second_factor_required",
         "email_not_verified",
@@ -82,7 +82,7 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
     @auth.post("/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_challenge",
         "invalid_code",
         "invalid_credentials",
@@ -101,7 +101,7 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
     @auth.post("/api/auth/refresh", summary="Get the next pair of tokens", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses("invalid_token")
+    @documents_errors("invalid_token")
     def refresh(body: RefreshRequest) -> JsonResponse:
         """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
         return SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
@@ -115,7 +115,7 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
 
     @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInResponse})
     @require_access_token
-    @refuses("weak_password", "invalid_credentials", "sign_in_throttled")
+    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
     def change_password(body: PasswordRequest) -> JsonResponse:
         """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
         signed_in = sign_ins.change_password(
@@ -159,7 +159,7 @@ def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
         "/api/auth/sessions/<uuid:session_id>", summary="End one of one's own sessions", responses={200: SessionsEnded}
     )
     @require_person
-    @refuses("not_found")
+    @documents_errors("not_found")
     def end_session(path: SessionPath) -> JsonResponse:
         """Its tokens, or its cookie, stop working at once."""
         sessions.end_session(current_actor(), str(path.session_id))
@@ -179,7 +179,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     )
     @public
     @needs_database
-    @refuses("registration_closed", "mail_not_set_up", "weak_password")
+    @documents_errors("registration_closed", "mail_not_set_up", "weak_password")
     def register(body: RegistrationRequest) -> JsonResponse:
         request_limits().check_mail(request.environ)
         accounts.registrations.register(body.username, body.email, body.password, link_base())
@@ -188,7 +188,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/verify-email", summary="Prove one's e-mail address", responses={200: VerifiedResponse})
     @public
     @needs_database
-    @refuses("invalid_link")
+    @documents_errors("invalid_link")
     def verify_email(body: LinkRequest) -> JsonResponse:
         """With the link from the mail, once, within 24 hours."""
         accounts.registrations.verify_email(body.token)
@@ -197,7 +197,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: SentResponse})
     @public
     @needs_database
-    @refuses("mail_not_set_up")
+    @documents_errors("mail_not_set_up")
     def resend_verification(body: AddressRequest) -> JsonResponse:
         """It replaces the link before it. One address gets at most three mails in half an hour, and one a minute."""
         request_limits().check_mail(request.environ)
@@ -207,7 +207,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/forgot-password", summary="Ask for a new password", responses={200: SentResponse})
     @public
     @needs_database
-    @refuses("mail_not_set_up")
+    @documents_errors("mail_not_set_up")
     def ask_for_password(body: AddressRequest) -> JsonResponse:
         """Mails a link, with the limits of a verification. The current password keeps working."""
         request_limits().check_mail(request.environ)
@@ -217,7 +217,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/reset-password", summary="Choose a new password", responses={200: PasswordResetResponse})
     @public
     @needs_database
-    @refuses("invalid_link", "weak_password")
+    @documents_errors("invalid_link", "weak_password")
     def reset_password(body: ResetRequest) -> JsonResponse:
         """With the link from the mail, once, within 30 minutes. Every session of the account ends; sign in again."""
         accounts.password_resets.reset(body.token, body.new_password)
@@ -237,7 +237,7 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
         responses={201: InvitationResponse},
     )
     @require(Scope.ADMIN, browser=True)
-    @refuses("email_taken")
+    @documents_errors("email_taken")
     def invite(body: InvitationRequest) -> JsonResponse:
         wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
@@ -246,7 +246,7 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
     @auth.post("/api/auth/invitation-details", summary="Look at an invitation", responses={200: OpenInvitationResponse})
     @public
     @needs_database
-    @refuses("invalid_link")
+    @documents_errors("invalid_link")
     def get_invitation(body: LinkRequest) -> JsonResponse:
         """The link is not used up."""
         return OpenInvitationResponse.of(accounts.invitations.look_at(body.token)).model_dump()
@@ -260,7 +260,7 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
     )
     @public
     @needs_database
-    @refuses(
+    @documents_errors(
         "invalid_link",
         "weak_password",
         "username_taken",

@@ -15,9 +15,9 @@ from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
-from letstalk.http.forms import answer_form, asked_text, keep_submission, new_submission, was_sent_before
+from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
-from letstalk.http.links import link_base
+from letstalk.http.local_requests import link_base
 
 ACCOUNTS_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100
@@ -41,10 +41,10 @@ class AccountForm:
     @classmethod
     def from_request(cls) -> AccountForm:
         return cls(
-            email=asked_text("email"),
-            role=asked_text("role"),
+            email=form_text("email"),
+            role=form_text("role"),
             user_ids=request.form.get("user_ids", ""),
-            phone=asked_text("phone"),
+            phone=form_text("phone"),
             second_factor="second_factor" in request.form,
         )
 
@@ -174,7 +174,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
 
 def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     def render_form(form: AccountForm, error: LetsTalkError | None = None) -> Response:
-        return answer_form(
+        return form_response(
             "accounts/invite.html",
             error,
             fields=("email", "role", "user_ids"),
@@ -245,7 +245,7 @@ def _is_own(account: Account) -> bool:
 
 
 def _account_page(account: Account, form: AccountForm, error: LetsTalkError | None = None) -> Response:
-    return answer_form(
+    return form_response(
         "accounts/account.html",
         error,
         fields=("email", "role", "user_ids", "phone", "second_factor"),

@@ -14,7 +14,7 @@ from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
 from letstalk.core.unset import UNSET
-from letstalk.http.forms import answer_form, asked_text
+from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import current_actor, signed_in_person
 
 METHODS = {
@@ -84,7 +84,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             "provider": provider,
             "role_requires": accounts.second_factors.is_required(account) and not account.second_factor,
         }
-        return answer_form("accounts/profile/profile.html", error, account=account, **{**shown, **context})
+        return form_response("accounts/profile/profile.html", error, account=account, **{**shown, **context})
 
     @profile.get("/dashboard/profile")
     @signed_in_person
@@ -95,9 +95,9 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
     @signed_in_person
     def change_name() -> ResponseReturnValue:
         try:
-            update(AccountChanges(username=asked_text("username")))
+            update(AccountChanges(username=form_text("username")))
         except LetsTalkError as error:
-            return render_page(error, fields=("username",), wanted_name=asked_text("username"))
+            return render_page(error, fields=("username",), wanted_name=form_text("username"))
         return _back_with("Your username has been changed.")
 
     @profile.post("/dashboard/profile/phone")
@@ -111,7 +111,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             is_confirmed = confirm_password() if changes.changes_second_factor else False
             update(changes, is_confirmed=is_confirmed)
         except LetsTalkError as error:
-            kept = {"wanted_phone": asked_text("phone"), "wants_code": "second_factor" in request.form}
+            kept = {"wanted_phone": form_text("phone"), "wants_code": "second_factor" in request.form}
             fields = ("phone", "second_factor", "confirm_password")
             return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
         return _back_with("Your phone and second factor have been changed.")
@@ -160,7 +160,7 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
 
 def _factor_changes(account: Account) -> AccountChanges:
     """The changes to one's own phone and second factor; UNSET for what stays."""
-    phone, second_factor = asked_text("phone"), "second_factor" in request.form
+    phone, second_factor = form_text("phone"), "second_factor" in request.form
     is_same_phone = phone == (account.phone or "")
     return AccountChanges(
         phone=UNSET if is_same_phone else phone or None,

@@ -32,8 +32,8 @@ from sqlalchemy import (
 
 from letstalk.accounts.models import Account, AccountState, Role, name_key, usernames_for
 from letstalk.core.errors import NotFound
+from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.db.sealed_values import sealed_as
 
 ROLES = "role IN ({})".format(", ".join(f"'{role.value}'" for role in Role))
 

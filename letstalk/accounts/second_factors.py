@@ -37,7 +37,7 @@ from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
-from letstalk.observability.logs import mask_phone
+from letstalk.observability.redaction import mask_phone
 from letstalk.verifications.models import NewVerification, VerificationRef
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService

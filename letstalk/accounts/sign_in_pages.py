@@ -31,9 +31,9 @@ from letstalk.core.errors import (
     SecondFactorRequired,
     TooManyRequests,
 )
-from letstalk.http.forms import answer_form, asked_text
+from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import remote_address, sign_in_page, signed_in
-from letstalk.http.links import link_base
+from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
@@ -117,11 +117,11 @@ def _add_sign_in(
     def render_form(error: LetsTalkError | None = None) -> Response:
         """With the ways to sign in that exist: while there are no accounts the page asks for no username."""
         owner_may = owner_sessions.is_open
-        return answer_form(
+        return form_response(
             "accounts/sign_in/sign_in.html",
             error,
             next=next_path(),
-            name=asked_text("username"),
+            name=form_text("username"),
             owner_may=owner_may,
             takes_names=not owner_may or accounts.service.has_accounts(),
             provider=provider,
@@ -144,7 +144,7 @@ def _add_sign_in(
 
         A username and a password are those of an account; a password alone is the built-in owner's.
         """
-        name, password = asked_text("username"), request.form.get("password", "")
+        name, password = form_text("username"), request.form.get("password", "")
         try:
             if name:
                 account = accounts.sign_ins.check_password(name, password, current_device())
@@ -167,7 +167,7 @@ def _add_sign_in(
 
 def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
     def render_form(error: LetsTalkError | None = None) -> Response:
-        return answer_form("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
+        return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
 
     @pages.get("/sign-in/code")
     @sign_in_page
@@ -196,12 +196,12 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
 
 def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
     def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
-        return answer_form(
+        return form_response(
             "accounts/links/register.html",
             error,
             fields=("username", "email", "password"),
-            name=asked_text("username"),
-            email=asked_text("email"),
+            name=form_text("username"),
+            email=form_text("email"),
             rules=describe_rules(accounts.passwords.rules),
             is_open=accounts.registrations.is_open,
             is_sent=is_sent,
@@ -217,7 +217,7 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
     def register() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            wanted = asked_text("username"), asked_text("email"), request.form.get("password", "")
+            wanted = form_text("username"), form_text("email"), request.form.get("password", "")
             accounts.registrations.register(*wanted, link_base())
         except LetsTalkError as error:
             return render_form(error)
@@ -230,7 +230,7 @@ def _add_mail_form(
     """A page that takes an e-mail address, to which `mail_link` mails a link."""
 
     def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
-        return answer_form(template, error, fields=("email",), email=asked_text("email"), is_sent=is_sent)
+        return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)
 
     @pages.get(path, endpoint=name)
     @sign_in_page
@@ -242,7 +242,7 @@ def _add_mail_form(
     def submit() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            mail_link(asked_text("email"), link_base())
+            mail_link(form_text("email"), link_base())
         except LetsTalkError as error:
             return render_form(error)
         return render_form(is_sent=True)
@@ -262,7 +262,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def reset_password() -> ResponseReturnValue:
         try:
-            accounts.password_resets.reset(asked_text("token"), request.form.get("new_password", ""))
+            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
         except LetsTalkError as error:
             return render_password_form(error)
         flash("Your password has been changed. Sign in with the new one.")
@@ -278,7 +278,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
-            accounts.registrations.verify_email(asked_text("token"))
+            accounts.registrations.verify_email(form_text("token"))
         except LetsTalkError as error:
             return _link_form("accounts/links/verify.html", error)
         flash("Your e-mail address is verified. You can sign in.")
@@ -291,7 +291,7 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
             "accounts/links/invitation.html",
             error,
             fields=("username", "password"),
-            name=asked_text("username"),
+            name=form_text("username"),
             rules=describe_rules(accounts.passwords.rules),
         )
 
@@ -306,7 +306,7 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
         """The account is set up and the person signed in; or the form again, with the error."""
         password = request.form.get("password", "")
         try:
-            account = accounts.invitations.accept(asked_text("token"), asked_text("username"), password)
+            account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
         except LetsTalkError as error:
             return render_form(error)
         return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))
@@ -314,4 +314,4 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
 
 def _link_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
     is_refused = isinstance(error, InvalidLink)
-    return answer_form(template, error, token=asked_text("token"), is_refused=is_refused, **context)
+    return form_response(template, error, token=form_text("token"), is_refused=is_refused, **context)

@@ -1,1 +1,1 @@
-"""The audit trail: who did what."""
+"""The audit trail: who changed what, and which requests were rejected."""

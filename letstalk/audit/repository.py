@@ -1,4 +1,4 @@
-"""Who did what to which token or account, and who was turned away."""
+"""The table of audit events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, String, Table, Text, select
 
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
 
@@ -23,7 +23,7 @@ audit_events = Table(
     Column("actor_kind", String(32)),
     Column("actor_user_id", String(128)),
     Column("actor_token_id", String(36)),
-    # No foreign key: what happened outlives what it happened to.
+    # No foreign key: an event outlives its token.
     Column("token_id", String(36)),
     Column("actor_account_id", String(36)),
     Column("account_id", String(36)),
@@ -57,10 +57,7 @@ class AuditEvent:
 
 
 def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
-    """Write all of `events`, of which there is at least one; those that stand already are left as they are.
-
-    A commit whose answer was lost is repeated, and what it wrote must not stop the repeat for ever.
-    """
+    """Write `events`, at least one. Skips those that exist: a commit whose result was lost is repeated."""
     connection.execute(
         insert_into(audit_events, connection.dialect.name).on_conflict_do_nothing(index_elements=["event_id"]),
         [
@@ -91,7 +88,7 @@ def list_events(
     action: str | None = None,
     limit: int = 100,
 ) -> list[AuditEvent]:
-    """The newest `limit` events, newest first, of one token, one account or one action if named."""
+    """The newest `limit` events, newest first, of one token, account or action if given."""
     query = select(audit_events).order_by(audit_events.c.at.desc(), audit_events.c.event_id).limit(limit)
     if token_id is not None:
         query = query.where(audit_events.c.token_id == token_id)
@@ -104,5 +101,5 @@ def list_events(
 
 
 def erase_events(connection: Connection, before: datetime) -> int:
-    """Forget some of what happened before `before`, the oldest first. Returns how many events went."""
+    """Delete some of the events before `before`, oldest first. Returns how many it deleted."""
     return delete_oldest(connection, audit_events.c.at, before)

@@ -17,8 +17,7 @@ from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, delete_in_batches
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -29,13 +28,13 @@ MAX_BUFFERED = 10_000
 
 
 class AuditTrail:
-    """Changes are written with the change itself; refusals wait in memory for `flush`.
+    """Changes are recorded in their own transaction. Refusals wait in memory for `flush`.
 
-    A refusal that wrote at once would let anyone turn wrong tokens into disk writes, and would take a different time
-    from one that does not. What waits is bounded; what did not fit is counted, and that count is an event too. A
-    process that is killed loses the refusals of its last half second, never a change.
+    Otherwise anyone could cause disk writes with wrong tokens, and the time of a response would show a write. Of
+    too many refusals only the count is recorded. A process that is killed loses the refusals of its last half second,
+    and no change.
 
-    No entry holds a token or a secret: callers pass ids. The request's id comes from the log context.
+    No event contains a token or a secret: callers pass ids. The request's id comes from the log context.
     """
 
     def __init__(self, db: Database, *, clock: Clock, max_buffered: int = MAX_BUFFERED) -> None:
@@ -59,7 +58,7 @@ class AuditTrail:
         address: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        """Write an event in `connection`'s transaction: it stands if and only if the change does."""
+        """Write an event in the transaction of its change."""
         event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
         audit_events.insert_events(connection, [event])
 
@@ -74,7 +73,7 @@ class AuditTrail:
         address: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        """Keep an event for the next `flush`. Returns at once, and never fails."""
+        """Keep an event for the next `flush`. Returns at once and raises nothing."""
         event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
         with self._lock:
             if len(self._waiting) < self._max_buffered:
@@ -104,7 +103,7 @@ class AuditTrail:
         )
 
     def flush(self) -> bool:
-        """Write what waits, in one transaction. Returns False when the database did not take it: it waits on."""
+        """Write what waits, in one transaction. Returns False if the database failed: the events keep waiting."""
         with self._flush_lock:
             with self._lock:
                 batch, dropped = list(self._waiting), self._dropped
@@ -125,7 +124,7 @@ class AuditTrail:
             return True
 
     def erase_before(self, before: datetime) -> int:
-        """Forget events older than `before` (the retention sweep). Returns how many went."""
+        """Delete the events before `before` (for the retention sweep). Returns how many it deleted."""
         return delete_in_batches(self._db, lambda connection: audit_events.erase_events(connection, before))
 
     def _put_back(self, batch: list[AuditEvent], dropped: int) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Column, Connection, Index, Integer, String, Table, Text, 
 
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import calls
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement, insert_into
 from letstalk.telephony.events import CallEvent, EventType, HangupCause

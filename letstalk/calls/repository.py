@@ -35,9 +35,9 @@ from sqlalchemy import (
 )
 
 from letstalk.calls.models import Call, CallStatus, Command, NewCall, Spoken
-from letstalk.db.deletions import BATCH
+from letstalk.db.crypto import sealed_as
+from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.sealed_values import sealed_as
 from letstalk.db.statements import Statement
 
 QUEUED = CallStatus.QUEUED.value

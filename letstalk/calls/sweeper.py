@@ -14,8 +14,7 @@ from letstalk.calls.models import Call, CallStatus, Command, Spoken, Topic
 from letstalk.calls.scheduling import SILENCE, CallPolicy
 from letstalk.calls.state_machine import DETECTION_SECONDS, READ_REASON
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, delete_in_batches
 from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_ended_silently_total
 from letstalk.telephony.provider import CallProvider, ProviderError

@@ -1,4 +1,4 @@
-"""`python -m letstalk.config.first_run`: write the `.env` of a laptop, with secrets of its own, where there is none."""
+"""`python -m letstalk.config.first_run`: write a `.env` for development, with its own secrets, if there is none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from letstalk.core.secret_files import make_encryption_key, make_password, make_
 
 
 def write_env(root: Path) -> bool:
-    """Make `root`/.env (mode 0600) from `root`/.env.example. Returns False, and changes nothing, where it stands.
+    """Create `root`/.env (mode 0600) from `root`/.env.example. Returns False, and changes nothing, if it exists.
 
-    Raises OSError where a file can't be read or made, and ValueError where the example lacks a setting to fill in.
+    Raises OSError if a file can't be read or written, and ValueError if the example lacks a setting to fill in.
     """
     if (root / ".env").exists():
         return False
@@ -27,7 +27,7 @@ def write_env(root: Path) -> bool:
     for name, value in filled_in.items():
         text, found = re.subn(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         if found != 1:
-            raise ValueError(f".env.example must hold the line {name}= once")
+            raise ValueError(f".env.example must have the line {name}= once")
     return write_once(root / ".env", text)
 
 
@@ -35,9 +35,9 @@ def main() -> None:
     try:
         made = write_env(PROJECT_ROOT)
     except (OSError, ValueError) as error:
-        sys.exit(f".env can't be made: {error}")
+        sys.exit(f".env can't be written: {error}")
     if made:
-        sys.stdout.write("Made .env: a development set-up, with secrets of its own.\n")
+        sys.stdout.write("Wrote .env: a development set-up with its own secrets.\n")
 
 
 if __name__ == "__main__":

@@ -1,22 +1,97 @@
-"""The settings: one frozen, typed object, and the only reader of the environment.
+"""The settings: one frozen, typed object, and the only code that reads the environment.
 
-Each field is the setting of the same name in upper case; its description says what the setting wants, in the
-error that a wrong value gives. Passwords, keys and addresses that may hold a password never show in a repr.
+Each field is the setting of the same name in upper case. Its description says in the error for a wrong value what the
+setting requires. Passwords, keys and URLs that may contain a password are never in a repr.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from letstalk.config import values as values_of
-from letstalk.config.jwt_issuers import JwtIssuer, read_jwt_issuers
-from letstalk.config.sources import SettingsError, env_file_of, gather
+from letstalk.config.values import JwtIssuer, read_jwt_issuers
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing. Its text is one line that names the setting and contains no secret."""
+
+
+def gather(
+    names: Collection[str], secret_names: Collection[str], env: Mapping[str, str], env_file: Path | None, root: Path
+) -> dict[str, str]:
+    """The values given for `names`, by name. `env` wins over `env_file`, and an empty value counts as none.
+
+    NAME_FILE may give the file of a secret, one of `secret_names`. A relative path starts at `root`.
+    Raises SettingsError for a file that can't be read, and for a secret that one source gives in both ways.
+    """
+    values = _pick(read_env_file(env_file) if env_file else {}, names, secret_names, root)
+    return values | _pick(env, names, secret_names, root)
+
+
+def env_file_of(env: Mapping[str, str], root: Path) -> Path:
+    """The file that ENV_FILE in `env` names, by default `root`/.env. Raises SettingsError for a name without a file."""
+    named = env.get("ENV_FILE", "").strip()
+    path = root / (named or ".env")
+    if named and not path.exists():
+        raise SettingsError("ENV_FILE names a file that does not exist")
+    return path
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The values of a `.env` by name, taken literally: `$` is not expanded. A missing file counts as empty."""
+    values: dict[str, str] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for binding in parse_stream(file):
+                if binding.error:
+                    raise SettingsError(f"{path.name} requires NAME=value in line {binding.original.line}")
+                if binding.key:
+                    values[binding.key] = binding.value or ""
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise SettingsError(f"{path.name} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path.name} must be text in UTF-8") from None
+    return values
+
+
+def _pick(
+    given: Mapping[str, str], names: Collection[str], secret_names: Collection[str], root: Path
+) -> dict[str, str]:
+    values = {name: given[name] for name in names if given.get(name, "").strip()}
+    # A password may begin or end with a space.
+    values = {name: value if name in secret_names else value.strip() for name, value in values.items()}
+    for name in secret_names:
+        file_name = f"{name}_FILE"
+        path = given.get(file_name, "").strip()
+        if not path:
+            continue
+        if name in values:
+            raise SettingsError(f"{name} and {file_name} are both set: set one of them")
+        values[name] = _read_secret(file_name, root, path)
+    return values
+
+
+def _read_secret(file_name: str, root: Path, path: str) -> str:
+    # No error quotes the path: by mistake, it may be the secret itself.
+    try:
+        secret = (root / path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise SettingsError(f"{file_name} requires a file that can be read: {error.strerror}") from None
+    except ValueError:
+        raise SettingsError(f"{file_name} requires a text file in UTF-8") from None
+    if not secret.strip():
+        raise SettingsError(f"{file_name} requires a file with the secret in it, but the file is empty")
+    return secret
+
 
 __all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
 
@@ -38,7 +113,7 @@ Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 
 
 
 class Settings(BaseModel):
-    """What this installation was told. Build it with `load_settings`; the constructor reads nothing by itself."""
+    """The settings of this installation. Build it with `load_settings`: the constructor reads nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +129,7 @@ class Settings(BaseModel):
     dashboard_password: SecretStr = Field(
         description=f"a password of {MIN_PRODUCTION_PASSWORD_LENGTH} characters or more"
     )
-    dashboard_password_was_made: bool = False  # no setting: it was made for this start, which should print it
+    dashboard_password_was_made: bool = False  # not a setting: the start prints a password made for it
 
     owner_sign_in: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
     password_rules: Literal["nist", "classic"] = Field("nist", description="nist or classic")
@@ -109,7 +184,7 @@ class Settings(BaseModel):
     )
 
     telephony_provider: Literal["telnyx", "simulator"] = Field(
-        description="telnyx, or simulator, which calls no phone (production wants it named)"
+        description="telnyx, or simulator, which calls no phone (production requires this setting)"
     )
     telnyx_api_key: SecretStr | None = Field(None, description="the API key of a Telnyx account")
     telnyx_connection_id: str | None = Field(
@@ -165,11 +240,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
         if self.is_development and not values_of.is_loopback(self.host):
-            raise ValueError("HOST wants a loopback address such as 127.0.0.1 with FLASK_ENV=development")
+            raise ValueError("HOST requires a loopback address such as 127.0.0.1 with FLASK_ENV=development")
         if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
-            raise ValueError(f"DASHBOARD_PASSWORD wants {_wish('dashboard_password')} in production")
+            raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
         if self.web_processes > 1 and self.redis_url is None:
-            raise ValueError("WEB_PROCESSES wants REDIS_URL when it is more than 1, so that limits hold over all")
+            raise ValueError("WEB_PROCESSES requires REDIS_URL when it is more than 1: the processes share limits")
         self._check_mail()
         if self.oidc_issuer is not None and (self.oidc_client_id is None or self.public_url is None):
             raise ValueError("OIDC_CLIENT_ID, PUBLIC_URL must be set when OIDC_ISSUER is")
@@ -189,15 +264,15 @@ class Settings(BaseModel):
     def _check_mail(self) -> None:
         if self.smtp_host is None:
             if self.registration == "open" and not self.is_development:
-                raise ValueError("REGISTRATION wants SMTP_HOST when it is open: addresses are verified by mail")
+                raise ValueError("REGISTRATION requires SMTP_HOST when it is open: addresses are verified by mail")
             return
         if self.mail_from is None or (self.public_url is None and not self.is_development):
             raise ValueError("MAIL_FROM, PUBLIC_URL must be set when SMTP_HOST is")
         if (self.smtp_username is None) != (self.smtp_password is None):
-            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD want each other")
+            raise ValueError("SMTP_USERNAME and SMTP_PASSWORD require each other")
         in_the_clear = self.smtp_security == "none" and not values_of.is_loopback(self.smtp_host)
         if in_the_clear and self.smtp_password is not None:
-            raise ValueError("SMTP_SECURITY wants starttls or tls when SMTP_PASSWORD is set")
+            raise ValueError("SMTP_SECURITY requires starttls or tls when SMTP_PASSWORD is set")
 
 
 SETTING_NAMES = tuple(name.upper() for name in Settings.model_fields if name != "dashboard_password_was_made")
@@ -222,12 +297,12 @@ def load_settings(
     *,
     root: Path = PROJECT_ROOT,
 ) -> Settings:
-    """The settings that `env` and `env_file` give; `env` wins.
+    """The settings in `env` and `env_file`; `env` wins. Relative paths start at `root`.
 
     Without `env`: the process's environment, and the file that its ENV_FILE names, by default `root`/.env.
 
-    Relative paths start at `root`. Makes the folder of an SQLite database, and in development the secrets that
-    are missing: SECRET_KEY and ENCRYPTION_KEYS once, kept in `root`/instance; DASHBOARD_PASSWORD anew each time.
+    Creates the folder of an SQLite database, and in development the missing secrets: SECRET_KEY and ENCRYPTION_KEYS
+    once, kept in `root`/instance; a new DASHBOARD_PASSWORD each time.
     Raises SettingsError, whose text is one line.
     """
     if env is None:
@@ -239,7 +314,7 @@ def load_settings(
     if "telnyx_api_key" in values:
         values.setdefault("telephony_provider", "telnyx")
     if given.get("OWNER_SIGN_IN", "").lower() == "off":
-        # Nobody signs in with it, so nobody has to make one up.
+        # Nobody signs in with it, so it is not required.
         values.setdefault("dashboard_password", make_password())
     if is_development:
         values.setdefault("telephony_provider", "simulator")
@@ -267,13 +342,13 @@ def _place_database(text: str, root: Path) -> str:
     try:
         url = values_of.read_database_url(text, root)
     except ValueError:
-        raise SettingsError(f"DATABASE_URL wants {_wish('database_url')}") from None
+        raise SettingsError(f"DATABASE_URL requires {_wish('database_url')}") from None
     path = values_of.sqlite_path(url)
     if path is not None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise SettingsError(f"DATABASE_URL wants a folder that can be made: {error.strerror}") from None
+            raise SettingsError(f"DATABASE_URL requires a folder that can be made: {error.strerror}") from None
     return url
 
 
@@ -284,11 +359,11 @@ def _in_one_line(error: ValidationError) -> str:
     field = str(first["loc"][0])
     name, wish = field.upper(), _wish(field)
     if first["type"] == "missing":
-        return f"{name} is missing: it wants {wish}"
+        return f"{name} is missing: it requires {wish}"
     value = str(first["input"])
-    # An address may hold a user's password, whatever the setting.
+    # Any URL may contain a password.
     may_be_shown = name not in SECRET_NAMES and "@" not in value
-    return f"{name} wants {wish}" + (f", not {value[:60]!r}" if may_be_shown else "")
+    return f"{name} requires {wish}" + (f", not {value[:60]!r}" if may_be_shown else "")
 
 
 def _wish(field: str) -> str:

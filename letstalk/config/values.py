@@ -1,4 +1,4 @@
-"""How the text of a setting becomes its value. Each function raises ValueError for a text that it won't take."""
+"""How the text of a setting becomes its value. Each function raises ValueError for text that it does not accept."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ import ipaddress
 import re
 import unicodedata
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import phonenumbers
 from cryptography.fernet import Fernet
 from limits import parse_many
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
+
+from letstalk.config import values as values_of
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
@@ -23,7 +27,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host`, a name or an address, is this machine itself."""
+    """Whether `host`, a name or an address, is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -55,7 +59,7 @@ def read_encryption_keys(text: str) -> tuple[str, ...]:
 
 
 def read_database_url(text: str, root: Path) -> str:
-    """The address with an SQLite path made absolute, starting at `root`."""
+    """The URL, with an SQLite path made absolute from `root`."""
     try:
         url = make_url(text)
     except ArgumentError:
@@ -64,14 +68,14 @@ def read_database_url(text: str, root: Path) -> str:
         raise ValueError("another database, or none")
     if url.drivername == "postgresql":
         return text
-    # Each connection to `:memory:` would have a database of its own.
+    # Each connection to `:memory:` would have its own database.
     if url.host or url.query or url.database.startswith((":", "file:")):
         raise ValueError("not a file")
     return url.set(database=str(root / url.database)).render_as_string(hide_password=False)
 
 
 def sqlite_path(database_url: str) -> Path | None:
-    """The file of an SQLite address; None for PostgreSQL."""
+    """The file of an SQLite URL; None for PostgreSQL."""
     url = make_url(database_url)
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
@@ -89,7 +93,7 @@ def read_redis_url(text: str) -> str:
 
 
 def read_api_url(text: str) -> str:
-    """An `http` or `https` address without query, fragment and closing slash."""
+    """An `http` or `https` URL without query, fragment and trailing slash."""
     _check_url(text, ("http", "https"))
     if "?" in text or "#" in text:
         raise ValueError("a query or a fragment")
@@ -97,25 +101,22 @@ def read_api_url(text: str) -> str:
 
 
 def read_public_url(text: str) -> str:
-    """As `read_api_url`, but `http` on loopback only: Telnyx's events must not travel in the clear."""
+    """As `read_api_url`, but `http` on loopback only: events must not be sent unencrypted."""
     text = read_api_url(text)
     parts = urlsplit(text)
     if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
-        raise ValueError("in the clear")
+        raise ValueError("not encrypted")
     return text
 
 
 def read_provider_url(text: str) -> str:
-    """As `read_public_url`, but kept as it is: an issuer's name is compared to the letter."""
+    """As `read_public_url`, but unchanged: an issuer's name is compared exactly."""
     read_public_url(text)
     return text
 
 
 def read_origins(text: str) -> frozenset[str]:
-    """Origins with commas between them, each as a browser writes its own: lower case, no port that goes without saying.
-
-    `*` is none of them: which sites may call is said by name.
-    """
+    """Origins separated by commas, each as a browser writes it: lower case, without the default port. Never `*`."""
     return frozenset(_read_origin(part.strip()) for part in text.split(","))
 
 
@@ -131,14 +132,14 @@ def _read_origin(text: str) -> str:
 
 
 def read_visible_text(text: str) -> str:
-    """1 to 500 visible characters of ASCII, and no others."""
+    """1 to 500 visible ASCII characters."""
     if not re.fullmatch(r"[!-~]{1,500}", text):
         raise ValueError("empty, too long, or with spaces")
     return text
 
 
 def read_scopes(text: str) -> str:
-    """Scopes of OAuth (RFC 6749, section 3.3), in their order, `openid` among them."""
+    """OAuth scopes (RFC 6749, section 3.3) in the order given, `openid` among them."""
     scopes = text.split()
     if "openid" not in scopes or not all(re.fullmatch(r"[!#-\[\]-~]{1,200}", scope) for scope in scopes):
         raise ValueError("no scopes of OpenID Connect")
@@ -149,13 +150,13 @@ def _check_url(text: str, schemes: tuple[str, ...]) -> None:
     parts = urlsplit(text)
     if parts.scheme not in schemes or not parts.hostname or re.search(r"\s", text):
         raise ValueError("another kind of address")
-    if parts.port == 0:  # reading `port` raises ValueError for one that is no number from 0 to 65535
+    if parts.port == 0:  # reading `port` raises ValueError unless it is a number from 0 to 65535
         raise ValueError("no port")
 
 
 def read_mail_from(text: str) -> tuple[str, str, str]:
-    """The name to show, which may be empty, and the two halves of the address. Plain ASCII in the address: not every
-    server takes more.
+    """The display name, which may be empty, and the two parts of the address. The address is ASCII: some servers accept
+    nothing else.
     """
     named = _NAMED_ADDRESS.fullmatch(text)
     name, address = ("", text) if named is None else named.groups()
@@ -166,7 +167,7 @@ def read_mail_from(text: str) -> tuple[str, str, str]:
 
 
 def read_rate_limit(text: str) -> str | None:
-    """The limit in Flask-Limiter's words; None for `off`."""
+    """The limit in Flask-Limiter's notation; None for `off`."""
     if text.lower() == "off":
         return None
     if any(limit.amount < 1 for limit in parse_many(text)):
@@ -198,9 +199,44 @@ def read_ed25519_public_key(text: str) -> str:
 
 
 def read_brand_name(text: str) -> str:
-    """A name of 1 to 60 characters that can stand in SSML, in a terminal and in a page."""
-    # Categories C and Zl, Zp: control characters, invisible marks and line breaks.
+    """A name of 1 to 60 characters that is safe in SSML, in a terminal and in a page."""
+    # Categories C, Zl and Zp: control characters, invisible marks and line breaks.
     odd = any(unicodedata.category(character)[0] == "C" or character in "<>\u2028\u2029" for character in text)
     if odd or not 1 <= len(text) <= 60:
         raise ValueError("not a name to speak")
     return text
+
+
+MAX_ISSUERS = 20
+
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[!-~]+\z")]
+
+
+class JwtIssuer(BaseModel):
+    """One issuer. `sso` checks its algorithms, and whether the key fits them."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    issuer: Text
+    audience: Text
+    algorithms: list[Text] = Field(min_length=1)
+    jwks_url: Annotated[str, AfterValidator(values_of.read_provider_url)] | None = None
+    public_key: str | None = None
+    sign_up: Literal["off", "viewer", "developer"] = "off"
+
+    @model_validator(mode="after")
+    def _check_key(self) -> JwtIssuer:
+        if (self.jwks_url is None) == (self.public_key is None):
+            raise ValueError("either jwks_url or public_key")
+        return self
+
+
+_ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=MAX_ISSUERS)])
+
+
+def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:
+    """The issuers in a JSON list. Raises ValueError."""
+    try:
+        return tuple(_ISSUERS.validate_json(text))
+    except ValidationError:
+        raise ValueError("not a list of issuers") from None

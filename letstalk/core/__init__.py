@@ -1,1 +1,1 @@
-"""What everything else is built on: errors, actors, scopes, clock, ids. Imports nothing of ours."""
+"""Errors, actors, scopes, the clock and ids. Imports no other package of ours."""

@@ -1,4 +1,4 @@
-"""Who is asking: the one type that guards, services and the audit trail share."""
+"""The authenticated caller: one type for guards, services and the audit trail."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from letstalk.core.scopes import ALL_SCOPES, Scope
 
 DEFAULT_OWNER_ID = "default_user"
 MAX_OWNER_ID_LENGTH = 128
-RESERVED_PREFIX = "letstalk:"  # of owners that are parts of this service: no token and no person can be one
+RESERVED_PREFIX = "letstalk:"  # owners that are parts of this service: no token and no person can use it
 
 
 class ActorKind(StrEnum):
     TOKEN = "token"  # an app, by its API token
     PERSON = "person"  # someone with an account, by an access token or a browser's session
-    OWNER = "owner"  # whoever knows the dashboard's one password
+    OWNER = "owner"  # the holder of the dashboard's password
     COMMAND_LINE = "command_line"  # someone with a shell on the machine
-    LOOPBACK = "loopback"  # a laptop in development, without credentials
-    SERVICE = "service"  # this service itself, on behalf of someone who signs in
+    LOOPBACK = "loopback"  # a developer's laptop, without credentials
+    SERVICE = "service"  # this service, for someone who is signing in
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated caller and all that bounds what it may do or hand on.
+    """An authenticated caller and the limits of what it may do.
 
-    `user_id` owns the verifications that the actor starts; it is empty for a person who has not said for which of
-    several they act (`act_for`). `token_id`, `allowed_ips` (CIDR text; empty for anywhere), `expires_at` (None for
-    never) and `rate_limit` (Flask-Limiter's words; None for the default) are those of the token, and stay empty for
-    the other kinds; `account_id`, `session_id` and `user_ids` (those granted) are those of a person.
+    `user_id` owns the verifications that the actor starts. It is empty for a person with several grants who has not
+    chosen one (`act_for`). A token has `token_id`, `allowed_ips` (CIDR text; empty for any address), `expires_at` (None
+    for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A person has `account_id`,
+    `session_id` and `user_ids`, the granted ones.
     """
 
     kind: ActorKind
@@ -53,13 +53,13 @@ class Actor:
         return scope in self.scopes
 
     def reaches(self, user_id: str) -> bool:
-        """Whether what belongs to `user_id` is the actor's business at all; what they may do there, scopes say."""
+        """Whether the actor may act for `user_id` at all. Scopes say what they may do."""
         if self.is_admin:
             return True
         return user_id in self.user_ids if self.kind is ActorKind.PERSON else user_id == self.user_id
 
     def act_for(self, user_id: str | None) -> Actor:
-        """The actor on behalf of one owner: of `user_id`, or of the only one there is to act for.
+        """The actor for one owner: `user_id`, or the only one that the actor has.
 
         Raises NotGranted; InvalidRequest where a person has several grants and names none.
         """
@@ -69,16 +69,16 @@ class Actor:
             return self if user_id is None else replace(self, user_id=user_id)
         if not self.user_ids:
             raise NotGranted("No user_id is granted to your account. Ask an admin for one.")
-        raise InvalidRequest.in_field("X-User-Id", "Name in the header X-User-Id the user_id that you act for.")
+        raise InvalidRequest.in_field("X-User-Id", "Give the user_id that you act for in the X-User-Id header.")
 
 
 def trusted_actor(kind: ActorKind, address: str | None = None) -> Actor:
-    """Someone who administers this installation: may do everything that a token with `admin` may."""
+    """An administrator of this installation, with every scope."""
     return Actor(kind=kind, user_id=DEFAULT_OWNER_ID, scopes=ALL_SCOPES, address=address)
 
 
 def check_owner_id(owner_id: str) -> str:
-    """`owner_id` itself. Raises InvalidRequest unless it is 1 to 128 printable characters, with one that is no space.
+    """`owner_id` itself. Raises InvalidRequest unless it is 1 to 128 printable characters, not only spaces.
 
     The API calls an owner `user_id`.
     """

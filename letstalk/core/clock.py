@@ -1,4 +1,4 @@
-"""Moments as the API writes them."""
+"""The current time, and timestamps as the API writes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def utc_now() -> datetime:
 
 
 def iso_utc(moment: datetime) -> str:
-    """`moment` as ISO 8601 in UTC with `Z`, to the millisecond. Raises ValueError for a naive one."""
+    """`moment` in ISO 8601, UTC, with `Z` and milliseconds. Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
-        raise ValueError("a naive datetime has no place on the time line")
+        raise ValueError("a naive datetime has no time zone")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

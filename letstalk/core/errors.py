@@ -1,35 +1,35 @@
-"""Everything that can go wrong for a caller, as one tree.
+"""The errors that a caller can get, as one tree.
 
 LetsTalkError
 ├── InvalidRequest            the request itself is wrong
 │   ├── InvalidPhone
 │   ├── InvalidCode           a wrong guess: well-formed, but not the code
 │   ├── InvalidLink           a one-time link that is unknown, used or expired
-│   ├── SingleSignOnFailed    what came back from the provider is not what we asked for
-│   └── WeakPassword          a new password that the rules don't take
-├── NotAuthenticated          who is asking is not known
+│   ├── SingleSignOnFailed    the provider's callback does not belong to our request
+│   └── WeakPassword          a new password that breaks the rules
+├── NotAuthenticated          the caller is not known
 │   ├── MissingAuthorization
 │   ├── InvalidToken
-│   ├── InvalidCredentials    name and password don't belong together
-│   └── SecondFactorRequired  they do, and a call has yet to be answered
-├── Forbidden                 who is asking is known, and may not
+│   ├── InvalidCredentials    the name or the password is wrong
+│   └── SecondFactorRequired  both are right, and a code by phone is still required
+├── Forbidden                 the caller is known, and is not allowed
 │   ├── InsufficientScope
 │   ├── NotGranted            a user_id that was not granted to the person
-│   ├── SingleSignOnRefused   the provider knows who it is, and there is no account for them
-│   ├── PhoneRequired         a second factor is asked for, and there is no phone to call
+│   ├── SingleSignOnRefused   the provider knows the person, who has no account here
+│   ├── PhoneRequired         a second factor is required, and the account has no phone
 │   ├── AddressNotAllowed
 │   ├── DestinationBlocked
-│   ├── InvalidSignature      a webhook that its sender has not signed
+│   ├── InvalidSignature      a webhook without its sender's signature
 │   └── CsrfFailed
 ├── NotFound
 │   └── NoPendingVerification
-├── Conflict                  what is asked does not fit the state that things are in
+├── Conflict                  the request does not fit the current state
 ├── Gone                      the verification is over
 ├── IdempotencyKeyReused
-├── TooManyRequests           ask again, later
-└── Unavailable               the service cannot take it now
+├── TooManyRequests           try again later
+└── Unavailable               the service cannot do it now
 
-No error knows HTTP: `web/errors.py` maps each branch to a status.
+No error knows HTTP: `http/errors.py` maps each branch to a status.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """One thing that is wrong with one field of a request."""
+    """What is wrong with one field of a request."""
 
     field: str
     message: str
 
 
 class LetsTalkError(Exception):
-    """The root. `message` is a sentence for people; `code` is stable and for programs."""
+    """The root. `message` is a sentence for people, `code` a stable name for programs."""
 
     code = "internal_error"
-    token_id: str | None = None  # the token that it is about: for the audit trail, never for an answer
+    token_id: str | None = None  # the token that it is about: for the audit trail, never in a response
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class InvalidRequest(LetsTalkError):
 
     @classmethod
     def in_field(cls, field: str, message: str) -> InvalidRequest:
-        """The error that says what is wrong with `field`, both as its sentence and in its details."""
+        """The error for one field, with `message` both as its sentence and in its details."""
         return cls(message, details=(Detail(field, message),))
 
 
@@ -88,23 +88,21 @@ class InvalidCode(InvalidRequest):
 
 
 class InvalidLink(InvalidRequest):
-    """One text for unknown, used and expired links: an answer must not tell which."""
+    """One text for unknown, used and expired links: a response must not tell which."""
 
     code = "invalid_link"
 
     def __init__(self) -> None:
-        super().__init__("This link is not valid, or not any more.")
+        super().__init__("This link is not valid or has expired.")
 
 
 class SingleSignOnFailed(InvalidRequest):
-    """One text for a callback that is forged, replayed, too late, in another browser, or whose code or ID token does
-    not hold.
-    """
+    """One text for a callback that is forged, repeated, late, in another browser, or has a wrong code or ID token."""
 
     code = "sso_failed"
 
     def __init__(self) -> None:
-        super().__init__("Signing in did not work: it was canceled, took too long, or went on in another browser.")
+        super().__init__("Signing in did not work: it was canceled, took too long, or continued in another browser.")
 
 
 class WeakPassword(InvalidRequest):
@@ -127,7 +125,7 @@ class MissingAuthorization(NotAuthenticated):
 
 
 class InvalidToken(NotAuthenticated):
-    """One text for malformed, unknown, wrong, revoked and expired tokens: an answer must not tell which."""
+    """One text for malformed, unknown, wrong, revoked and expired tokens: a response must not tell which."""
 
     code = "invalid_token"
 
@@ -145,12 +143,12 @@ class InvalidCredentials(NotAuthenticated):
 
 
 class SecondFactorRequired(NotAuthenticated):
-    """`challenge` names the sign-in that waits for the code; `masked_phone` is the phone that is being called."""
+    """`challenge` names the sign-in that waits for the code. `masked_phone` is the phone that is called."""
 
     code = "second_factor_required"
 
     def __init__(self, challenge: str, masked_phone: str) -> None:
-        super().__init__("We are calling your phone. Give the code that you hear.")
+        super().__init__("We are calling your phone. Enter the code that you hear.")
         self.challenge = challenge
         self.masked_phone = masked_phone
 
@@ -178,7 +176,7 @@ class PhoneRequired(Forbidden):
     code = "phone_required"
 
     def __init__(self) -> None:
-        super().__init__("Your role asks for a code by phone, and your account has no phone. Ask an admin to add it.")
+        super().__init__("Your role requires a code by phone, but your account has no phone. Ask an admin to add one.")
 
 
 class AddressNotAllowed(Forbidden):

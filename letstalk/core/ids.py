@@ -1,4 +1,4 @@
-"""Ids that grow with time, so that the newest rows are next to each other in an index."""
+"""Ids that increase with time, so that the newest rows are next to each other in an index."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime
 from uuid import UUID
 
 _VERSION, _VARIANT = 0x7 << 76, 0x2 << 62
-_RANDOM_BITS = (0xFFF << 64) | ((1 << 62) - 1)  # every bit but the time, the version and the variant
+_RANDOM_BITS = (0xFFF << 64) | ((1 << 62) - 1)  # all bits except the time, the version and the variant
 
 
 def new_id(now: datetime) -> str:
     """A UUID of version 7 (RFC 9562): 48 bits of `now` in milliseconds, then 74 random bits.
 
-    Random ids (version 4) land on any page of their index, so that each transaction writes pages of its own. An id is
-    not a secret: knowing one gives no access.
+    Random ids (version 4) would spread each transaction's writes over the whole index. An id is not a secret: knowing
+    one gives no access.
     """
     milliseconds = int(now.timestamp() * 1000) << 80
     return str(UUID(int=milliseconds | _VERSION | _VARIANT | (int.from_bytes(os.urandom(10)) & _RANDOM_BITS)))

@@ -1,4 +1,4 @@
-"""The addresses that a token may be used from."""
+"""The IP addresses that a token may be used from."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses,
 from letstalk.core.errors import InvalidRequest
 
 MAX_ALLOWED = 50
-SUBSCRIBER_BITS = 64  # RFC 6177: at least that much of IPv6 is one subscriber's, to change addresses within at will
+SUBSCRIBER_BITS = 64  # RFC 6177: a subscriber has at least a /64 of IPv6, and can use any address in it
 
 Network = IPv4Network | IPv6Network
 
@@ -16,44 +16,41 @@ _MAPPED = IPv6Network("::ffff:0:0/96")
 
 
 def normalise_allowed(texts: Sequence[str]) -> tuple[str, ...]:
-    """IPs and CIDRs in their one canonical spelling, in the order given, each once.
+    """IP addresses and CIDR blocks in canonical form, in the order given, each once.
 
-    A block of IPv4-mapped IPv6 addresses becomes the IPv4 block that it stands for. Raises InvalidRequest for an
-    empty list, for more than 50 entries, and for what is neither.
+    IPv4-mapped IPv6 addresses become IPv4 ones. Raises InvalidRequest for an empty list, for more than 50 entries and
+    for anything that is not an address or a block.
     """
     if not texts:
-        raise _refusal("allowed_ips must name at least one address; leave it out, or null, for anywhere.")
+        raise _error("allowed_ips requires at least one address. Leave it out, or give null, to allow any address.")
     if len(texts) > MAX_ALLOWED:
-        raise _refusal(f"allowed_ips takes at most {MAX_ALLOWED} entries.")
+        raise _error(f"allowed_ips can have at most {MAX_ALLOWED} entries.")
     return tuple(dict.fromkeys(_spell(_parse(text.strip())) for text in texts))
 
 
 def to_networks(allowed: Iterable[str]) -> tuple[Network, ...]:
-    """What `normalise_allowed` gave, ready for comparing."""
+    """The networks that `normalise_allowed` returned as text."""
     return tuple(ip_network(text) for text in allowed)
 
 
 def is_allowed(address: str, networks: tuple[Network, ...]) -> bool:
-    """Whether `address` lies in one of `networks`; without networks, every address does.
-
-    An address that cannot be read lies in none.
-    """
+    """Whether `address` is in one of `networks`, or there are none. An unreadable address is in no network."""
     if not networks:
         return True
     try:
         presented = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    # A dual-stack socket reports IPv4 callers as ::ffff:a.b.c.d; the owner of the list wrote a.b.c.d.
+    # A dual-stack socket reports IPv4 clients as ::ffff:a.b.c.d, but the list has a.b.c.d.
     if presented.version == 6 and presented.ipv4_mapped is not None:
         presented = presented.ipv4_mapped
     return any(presented in network for network in networks)
 
 
 def subscriber_of(address: str) -> str:
-    """What to count the requests of `address` under: itself, or for IPv6 the /64 that it lies in.
+    """The key under which to count the requests of `address`: itself, or the /64 of an IPv6 address.
 
-    Counted singly, the addresses of one household would be 2⁶⁴ callers. What is no address is left as it is.
+    One household has 2⁶⁴ IPv6 addresses, which must not count as so many clients. Other text is returned as it is.
     """
     if ":" not in address:
         return address
@@ -67,7 +64,7 @@ def subscriber_of(address: str) -> str:
 
 
 def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:
-    """Whether every address of `given` is one of `bounds`; an empty list stands for every address."""
+    """Whether every address of `given` is in `bounds`. An empty list means every address."""
     if not bounds:
         return True
     if not given:
@@ -77,7 +74,7 @@ def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:
 
 
 def _merge(networks: tuple[Network, ...]) -> tuple[Network, ...]:
-    # Two halves may be listed for one whole; merged, a block is allowed exactly when one single block holds it.
+    # A block may be listed as two halves. After the merge, a block is allowed exactly when one block contains it.
     fours = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     sixes = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     return (*fours, *sixes)
@@ -91,7 +88,7 @@ def _lies_in(network: Network, bound: Network) -> bool:
 
 def _parse(text: str) -> Network:
     _, slash, length = text.partition("/")
-    # Masks (255.0.0.0 and its inverse) read differently to different people, and a zone names one machine's interface.
+    # Masks (255.0.0.0 and its inverse) are ambiguous, and a zone is valid on one machine only.
     if "%" in text or (slash and not (length.isascii() and length.isdigit())):
         raise _not_an_address(text)
     try:
@@ -99,7 +96,7 @@ def _parse(text: str) -> Network:
     except ValueError:
         raise _not_an_address(text) from None
     if slash and str(network.network_address) != str(ip_address(text.partition("/")[0])):
-        raise _refusal(f"{text} has bits set beyond its length; the block is {network}.")
+        raise _error(f"{text} has bits set beyond its length; the block is {network}.")
     if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
         mapped = network.network_address.ipv4_mapped
         return IPv4Network((str(mapped), network.prefixlen - 96))
@@ -111,8 +108,8 @@ def _spell(network: Network) -> str:
 
 
 def _not_an_address(text: str) -> InvalidRequest:
-    return _refusal(f"{text[:50]!r} is neither an IP address nor a block like 203.0.113.0/24 or 2001:db8::/32.")
+    return _error(f"{text[:50]!r} is neither an IP address nor a block like 203.0.113.0/24 or 2001:db8::/32.")
 
 
-def _refusal(message: str) -> InvalidRequest:
+def _error(message: str) -> InvalidRequest:
     return InvalidRequest.in_field("allowed_ips", message)

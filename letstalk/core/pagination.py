@@ -1,4 +1,4 @@
-"""Where a page of a list ended, as text that nobody is meant to read."""
+"""Opaque cursors: where a page of a list ended."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from letstalk.core.errors import InvalidRequest
 
 
 def encode_cursor(moment: datetime, row_id: str) -> str:
-    """The place of the row that was made at `moment` under `row_id`, a UUID: URL-safe, to the microsecond."""
+    """The cursor of the row that was created at `moment` with the UUID `row_id`, as URL-safe text."""
     text = f"{moment.astimezone(UTC).isoformat()} {row_id}"
     return urlsafe_b64encode(text.encode("ascii")).rstrip(b"=").decode("ascii")
 
 
 def decode_cursor(text: str) -> tuple[datetime, str]:
-    """What `encode_cursor` was given, the moment in UTC. Raises InvalidRequest for anything that it did not make."""
+    """What `encode_cursor` was given, with the moment in UTC. Raises InvalidRequest for any other text."""
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         moment_text, row_id = urlsafe_b64decode(padded).decode("ascii").split(" ")
@@ -25,4 +25,4 @@ def decode_cursor(text: str) -> tuple[datetime, str]:
             return moment, row_id
     except ValueError:
         pass
-    raise InvalidRequest.in_field("cursor", "cursor is not a next_cursor of this list.")
+    raise InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")

@@ -9,14 +9,14 @@ from letstalk.core.errors import InvalidRequest
 
 
 class Scope(StrEnum):
-    CALLS_READ = "calls:read"  # see verifications and their calls
-    OTP_SEND = "otp:send"  # have a phone called
+    CALLS_READ = "calls:read"  # read verifications and their calls
+    OTP_SEND = "otp:send"  # start a call with a code
     OTP_VERIFY = "otp:verify"  # check a code
-    OTP_REPLAY = "otp:replay"  # have a code spoken again
-    CALLS_CANCEL = "calls:cancel"  # end a verification
-    TOKENS_READ = "tokens:read"  # see tokens
-    TOKENS_WRITE = "tokens:write"  # make, change, rotate and revoke tokens
-    ADMIN = "admin"  # everything, over all owners' tokens
+    OTP_REPLAY = "otp:replay"  # repeat a code
+    CALLS_CANCEL = "calls:cancel"  # cancel a verification
+    TOKENS_READ = "tokens:read"  # read tokens
+    TOKENS_WRITE = "tokens:write"  # create, change, rotate and revoke tokens
+    ADMIN = "admin"  # everything, for all owners
 
 
 ALL_SCOPES = frozenset(Scope)
@@ -31,10 +31,7 @@ SCOPE_NAMES: tuple[str, ...] = ("read", "write", *(scope.value for scope in Scop
 
 
 def expand_scopes(names: Iterable[str]) -> frozenset[Scope]:
-    """The single rights that `names` (bundles or fine scopes) stand for.
-
-    Raises InvalidRequest for a name that is no scope.
-    """
+    """The scopes that `names` (scopes or bundles of them) include. Raises InvalidRequest for an unknown name."""
     granted: set[Scope] = set()
     for name in names:
         if name in BUNDLES:

@@ -1,4 +1,4 @@
-"""Secrets that are made once and kept in files that only their owner may read."""
+"""Secrets that are created once and kept in files that only their owner can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def make_encryption_key() -> str:
 
 
 def make_secret_key() -> str:
-    """288 random bits, in characters that need no quoting anywhere."""
+    """288 random bits, in characters that need no quoting."""
     return secrets.token_urlsafe(36)
 
 
@@ -26,15 +26,15 @@ def make_password() -> str:
 
 
 def write_once(path: Path, text: str) -> bool:
-    """Make `path` with mode 0600 and `text` in it, whole or not at all. Returns False where it stood already.
+    """Create `path` with mode 0600 and `text` in it. Returns False if it exists already.
 
-    Of several processes that try at once, one makes it, and no one ever sees it half written. Makes the folder
-    where it is missing. Raises OSError where that is not possible.
+    Of several processes that try at once, one creates it, and none can read it half written. Creates its folder too.
+    Raises OSError.
     """
     if path.exists():
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A plain O_EXCL on `path` itself would let another process read it before its text is there.
+    # With O_EXCL on `path` itself, another process could read it before the text is written.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -51,7 +51,7 @@ def write_once(path: Path, text: str) -> bool:
 
 
 def read_or_make(path: Path, make: Callable[[], str]) -> str:
-    """The secret kept in `path`, made by `make` the first time. Raises OSError, or ValueError for an empty file."""
+    """The secret in `path`, created by `make` the first time. Raises OSError, or ValueError for an empty file."""
     if not path.exists():
         write_once(path, make() + "\n")
     secret = path.read_text(encoding="utf-8").strip()

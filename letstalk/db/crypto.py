@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from sqlalchemy import Column, Connection, select, update
 
 from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.schema import metadata
 
 generate_key = make_encryption_key
 
@@ -36,3 +42,48 @@ class Vault:
             return self._fernet.rotate(sealed).decode("ascii")
         except InvalidToken:
             raise LostKey("no key in ENCRYPTION_KEYS opens this value") from None
+
+
+_SEALED_AS = "sealed_as"
+
+
+@dataclass(frozen=True, slots=True)
+class SealedColumn:
+    """A column of encrypted values, and the primary key of its rows. `name` says in the plural what the values are."""
+
+    name: str
+    key: Column[str]
+    value: Column[str]
+
+
+def sealed_as(name: str) -> dict[str, Any]:
+    """The `info` of a column of encrypted values, in a table whose primary key is one column of text."""
+    return {_SEALED_AS: name}
+
+
+def list_sealed_columns() -> list[SealedColumn]:
+    """The encrypted columns of every table that has been imported, in the order of their names."""
+    found = [
+        SealedColumn(column.info[_SEALED_AS], table.primary_key.columns[0], column)
+        for table in metadata.tables.values()
+        for column in table.columns
+        if _SEALED_AS in column.info
+    ]
+    return sorted(found, key=lambda column: column.name)
+
+
+def list_sealed(connection: Connection, column: SealedColumn, after: str, limit: int) -> Sequence[tuple[str, str]]:
+    """(key, encrypted value) of the rows after the key `after`, in the order of their keys."""
+    statement = (
+        select(column.key, column.value)
+        .where(column.key > after, column.value.is_not(None))
+        .order_by(column.key)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def replace_sealed(connection: Connection, column: SealedColumn, key: str, old: str, new: str) -> bool:
+    """Replace `old` with `new`. Returns False when the value has changed since it was read."""
+    statement = update(column.key.table).where(column.key == key, column.value == old).values({column.value: new})
+    return connection.execute(statement).rowcount == 1

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from datetime import date
+from typing import Any
 
-from sqlalchemy import BigInteger, Connection, bindparam, func, make_url, select
+from sqlalchemy import BigInteger, Column, Connection, bindparam, delete, func, make_url, select, tuple_
+from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.db.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.db.schema import complete_for_postgresql
@@ -116,3 +120,61 @@ def after_commit(connection: Connection, action: Action) -> None:
 def _lock_key(kind: str, key: str) -> int:
     digest = hashlib.blake2b(f"{kind}\0{key}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+INTERVAL_SECONDS = 0.2
+STOP_SECONDS = 1.0
+
+
+class Checkpoints:
+    def __init__(
+        self, db: Database, *, interval_seconds: float = INTERVAL_SECONDS, max_log_pages: int = MAX_LOG_PAGES
+    ) -> None:
+        self._db = db
+        self._max_log_pages = max_log_pages
+        self._interval_seconds = interval_seconds
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread. On PostgreSQL this does nothing, because the server copies its own log."""
+        if self._db.is_sqlite and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread and wait for it, for STOP_SECONDS at most. Does nothing without `start`."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_seconds):
+            try:
+                self._db.checkpoint(max_log_pages=self._max_log_pages)
+            except (SQLAlchemyError, sqlite3.Error) as error:  # a full disk, for example: nothing is lost from the log
+                log.warning("checkpoint_failed", error=type(error).__name__)
+
+
+BATCH = 500  # rows in a transaction: other writers wait for some 10 ms
+MAX_BATCHES = 50  # in one run, so that the first clean-up after years does not hold up its caller
+
+
+def delete_oldest(connection: Connection, age: Column[Any], before: date, limit: int = BATCH) -> int:
+    """Delete up to `limit` rows whose `age` is before that time or day, oldest first. Returns how many it deleted."""
+    key = list(age.table.primary_key.columns)
+    # Rows that another worker is deleting are skipped.
+    oldest = select(*key).where(age < before).order_by(age).limit(limit).with_for_update(skip_locked=True)
+    return connection.execute(delete(age.table).where(tuple_(*key).in_(oldest))).rowcount
+
+
+def delete_in_batches(db: Database, delete_batch: Callable[[Connection], int]) -> int:
+    """Call `delete_batch`, each time in its own transaction, until it deletes nothing. Returns how many it deleted."""
+    total = 0
+    for _ in range(MAX_BATCHES):
+        with db.write() as connection:
+            count = delete_batch(connection)
+        total += count
+        if count == 0:
+            break
+    return total

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Index, MetaData, text
 from sqlalchemy.types import TypeDecorator
+
+import letstalk
 
 metadata = MetaData(
     naming_convention={
@@ -71,3 +75,13 @@ def _timestamp_from_driver(value: datetime | None) -> datetime | None:
 
 def _timestamp_from_text(value: str | None) -> datetime | None:
     return None if value is None else datetime.fromisoformat(value + "+00:00")
+
+
+__all__ = ["import_tables", "metadata"]
+
+
+def import_tables() -> None:
+    """Import every module of the features, so that `metadata` holds every table."""
+    for module in pkgutil.walk_packages(letstalk.__path__, prefix="letstalk."):
+        if not module.name.startswith(("letstalk.wiring", "letstalk.db.migrations")):
+            importlib.import_module(module.name)

@@ -1,13 +1,16 @@
-"""The browser's session cookie."""
+"""The session cookie of a browser, and the token that protects the forms sent with it."""
 
 from __future__ import annotations
 
 from flask import Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
+from flask_wtf.csrf import CSRFProtect
+
+csrf = CSRFProtect()
 
 
 class SessionCookies(SecureCookieSessionInterface):
-    """Flask's signed cookie, read and written only where there is one: a program that calls the API has none."""
+    """Flask's signed cookie, read and written only if the request has one: programs that call the API have none."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         if "HTTP_COOKIE" not in request.environ:
@@ -20,5 +23,5 @@ class SessionCookies(SecureCookieSessionInterface):
             super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Over TLS always; behind a proxy that is not trusted too, where PUBLIC_URL says that it speaks TLS."""
+        """True over TLS, and if PUBLIC_URL is https: a proxy that is not trusted may do the TLS."""
         return request.is_secure or bool(app.config["COOKIES_ARE_SECURE"])

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page to browse it that asks no other host for anything."""
+"""The OpenAPI document, and a page to browse it that loads nothing from other hosts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flask import Response, current_app, render_template, request, send_from_dir
 from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.http.guards import public
+from letstalk.http.headers import POLICY as CONTENT_POLICY
 from letstalk.http.json_bodies import MIMETYPE
 from letstalk.http.schemas import Query
-from letstalk.http.security_headers import POLICY as CONTENT_POLICY
 
 docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
 
@@ -38,18 +38,18 @@ class AssetPath(Query):
 )
 @public
 def get_description() -> Response:
-    """The whole API, for tools that make clients, tests and pages of it."""
+    """The whole API, for tools that generate clients, tests and pages."""
     return Response(current_app.extensions["letstalk_openapi"], mimetype=MIMETYPE)
 
 
 @docs.get(
     "/docs",
-    summary="This description, to browse",
+    summary="This description as a page",
     responses={200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
 )
 @public
 def browse_description() -> str:
-    """Works with no internet."""
+    """Works without internet access."""
     request.environ[CONTENT_POLICY] = POLICY
     return render_template("http/browse.html")
 

@@ -1,4 +1,4 @@
-"""Every error as the one JSON error shape, or as a page where a person is looking."""
+"""Every error as JSON of one shape, or as a page for a browser."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from letstalk.core import errors
 from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
+from letstalk.http.headers import IS_PAGE
 from letstalk.http.schemas import PATTERN_MESSAGES
-from letstalk.http.security_headers import IS_PAGE
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.observability.request_log import current_request_id
 
 log = get_logger(__name__)
 
-# The first branch that fits decides, so a branch stands before the one that it grows from.
+# The first branch that fits decides.
 STATUSES: tuple[tuple[type[LetsTalkError], HTTPStatus], ...] = (
     (errors.InvalidRequest, HTTPStatus.BAD_REQUEST),
     (errors.NotAuthenticated, HTTPStatus.UNAUTHORIZED),
@@ -36,27 +36,27 @@ STATUSES: tuple[tuple[type[LetsTalkError], HTTPStatus], ...] = (
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 
-# What the framework itself refuses.
+# The framework's own errors.
 HTTP_ERRORS: dict[int, tuple[str, str]] = {
     400: ("invalid_request", "The request could not be read."),
     404: ("not_found", "There is nothing at this address."),
-    405: ("method_not_allowed", "This address does not take that method."),
+    405: ("method_not_allowed", "This address does not allow that method."),
     413: ("too_large", "The body is too large: at most 64 KiB."),
     415: ("unsupported_media_type", "The body must be application/json."),
 }
 
-# A body of thousands of unknown fields, or with one of thousands of characters, is not answered with as many.
+# Limits for a body with thousands of unknown fields, or with a very long one.
 MAX_DETAILS = 20
 MAX_FIELD_CHARACTERS = 100
 
-# Asked by programs, whatever they say that they accept.
+# Programs use these, whatever their Accept header says.
 API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
 
 RECORDER = "letstalk_refusals"  # where Flask keeps the recorder of this application
 
 REALM = 'Bearer realm="letstalk"'
 
-DATABASE_RETRY_SECONDS = 2  # how long a killed PostgreSQL takes to come back, and a bit
+DATABASE_RETRY_SECONDS = 2  # a PostgreSQL that was killed takes nearly that long to restart
 
 
 def status_of(error: LetsTalkError) -> HTTPStatus:
@@ -66,10 +66,10 @@ def status_of(error: LetsTalkError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-# Pydantic's kinds of findings in our words, where its own speak of Python or of patterns.
+# Our words for kinds of pydantic's findings, where its own are about Python.
 FINDINGS: dict[str, str] = {
     "missing": "is missing",
-    "extra_forbidden": "is no field of this request",
+    "extra_forbidden": "is not a field of this request",
     "string_type": "must be text",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
@@ -79,10 +79,10 @@ FINDINGS: dict[str, str] = {
 
 
 def invalid_request_from(error: ValidationError) -> InvalidRequest:
-    """Pydantic's findings as ours, without the input: it may be a code or a token."""
+    """Pydantic's findings as our error, without the input, which may be a code or a token."""
     details = []
     for finding in error.errors(include_url=False, include_input=False)[:MAX_DETAILS]:
-        # A part with a bracket names a member of a union, which is nothing that the caller wrote.
+        # A part with a bracket is the name of a union's member, which the caller did not write.
         field = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))[:MAX_FIELD_CHARACTERS]
         pattern = finding.get("ctx", {}).get("pattern", "")
         message = PATTERN_MESSAGES.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
@@ -95,7 +95,7 @@ def invalid_request_from(error: ValidationError) -> InvalidRequest:
 
 
 def raise_invalid_request(error: ValidationError) -> Response:
-    """The callback that flask-openapi3 calls with what pydantic found."""
+    """The callback of flask-openapi3 for pydantic's findings."""
     raise invalid_request_from(error)
 
 
@@ -126,7 +126,7 @@ def render_error(error: LetsTalkError) -> Response:
 
 
 def challenge_for(error: LetsTalkError) -> str | None:
-    """The WWW-Authenticate value of RFC 6750, section 3: without credentials, no error code is named."""
+    """The WWW-Authenticate value of RFC 6750, section 3: without credentials, it has no error code."""
     if isinstance(error, errors.MissingAuthorization):
         return REALM
     if isinstance(error, errors.InvalidToken):
@@ -134,12 +134,12 @@ def challenge_for(error: LetsTalkError) -> str | None:
     if isinstance(error, errors.InsufficientScope):
         known = [scope for scope in error.required_scopes if scope in set(Scope)]
         return f'{REALM}, error="insufficient_scope", scope="{" ".join(known)}"'
-    # RFC 9110, section 15.5.2: a 401 always says how to do better.
+    # RFC 9110, section 15.5.2: each 401 has this header.
     return REALM if isinstance(error, errors.NotAuthenticated) else None
 
 
 class RefusalRecorder(Protocol):
-    """Keeps who was refused what."""
+    """Records an error that is about who sent the request."""
 
     def __call__(self, code: str, *, actor: Actor | None, token_id: str | None, address: str | None) -> None: ...
 
@@ -153,7 +153,7 @@ def record_refusal(error: LetsTalkError) -> None:
 
 
 def wants_page() -> bool:
-    """Whether a person is looking: an HTML view, or a browser at an address outside the API."""
+    """Whether the response is for a person: an HTML view, or a browser at an address outside the API."""
     if request.environ.get(IS_PAGE):
         return True
     is_api = request.path.startswith(API_PATHS)
@@ -176,7 +176,7 @@ def _handle_http(error: HTTPException) -> Response:
         return make_response(error.get_response())
     if status >= 500:
         return _handle_unexpected(error)
-    code, message = HTTP_ERRORS.get(status, ("invalid_request", error.description or "The request was refused."))
+    code, message = HTTP_ERRORS.get(status, ("invalid_request", error.description or "The request is not valid."))
     if wants_page():
         response = _page(HTTPStatus(status), message)
     else:
@@ -189,22 +189,22 @@ def _handle_http(error: HTTPException) -> Response:
 
 
 def _handle_database(error: Exception) -> Response:
-    """A database that is away, full or too busy is not the caller's fault, nor ours: ask again. What it was doing
-    may have been done, which is what an Idempotency-Key is for. A statement that is wrong stays a 500.
+    """A database that is away, full or too busy: the client may try again, with an Idempotency-Key because the request
+    may have succeeded. A wrong statement is a 500.
     """
     is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree)
     if not is_away and not (isinstance(error, DBAPIError) and error.connection_invalidated):
         return _handle_unexpected(error)
     cause = getattr(error, "orig", None) or error
     log.error("database_away", path=request.path, error=type(cause).__name__, reason=str(cause).split("\n")[0][:200])
-    message = "The database can't be reached. Ask again in a moment."
+    message = "The database can't be reached. Try again in a moment."
     return _handle_ours(Unavailable(message, code="not_ready", retry_after_seconds=DATABASE_RETRY_SECONDS))
 
 
 def _handle_unexpected(error: Exception) -> Response:
     unexpected_errors_total.inc()
     log.error("unexpected_error", path=request.path, exc_info=error)
-    message = "Something went wrong on our side. The request id tells us where to look."
+    message = "Something went wrong on our side. The request id helps us find out what."
     if wants_page():
         return _page(HTTPStatus.INTERNAL_SERVER_ERROR, message)
     response = jsonify({"error": message, "code": "internal_error", "request_id": current_request_id()})

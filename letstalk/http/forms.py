@@ -1,4 +1,4 @@
-"""What every form of the pages shares: the answer to one that was refused, and that none is taken twice."""
+"""What all forms share: showing errors, and ignoring a form that is sent twice."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import record_refusal, status_of
 
 
-def answer_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
-    """The page with the form: as it was filled in, with what is wrong where there is an `error`.
+def form_response(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
+    """The page with the form, and with `error` if there is one.
 
-    The template gets `errors`, what to write beside each field that it names in `fields`, and `problem`, the sentence
-    about what belongs to none of them.
+    The template gets `errors`, the message for each of its `fields`, and `problem`, the sentence for an error that
+    belongs to none of them.
     """
     beside, problem = errors_by_field(error, context.pop("fields", ()))
     page = make_response(render_template(template, errors=beside, problem=problem, **context))
@@ -28,7 +28,7 @@ def answer_form(template: str, error: LetsTalkError | None = None, **context: An
 
 
 def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
-    """What to write beside each of `fields`, and the sentence for what belongs to none of them."""
+    """The message for each of `fields`, and the sentence for an error that belongs to none of them."""
     if error is None:
         return {}, None
     beside: dict[str, str] = {}
@@ -39,18 +39,18 @@ def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tup
     return beside, None if beside else error.message
 
 
-def asked_text(field: str) -> str:
-    """What stands in a field of one line, without spaces around it."""
+def form_text(field: str) -> str:
+    """The text of a one-line field, without spaces around it."""
     return request.form.get(field, "").strip()
 
 
 def new_submission() -> str:
-    """What marks a form whose answer shows something once."""
+    """An id for a form whose response shows something once."""
     return secrets.token_urlsafe(12)
 
 
 def was_sent_before() -> bool:
-    """Whether this very form was answered already: the page that shows something once was reloaded."""
+    """Whether this form was sent already: the page that shows something once was reloaded."""
     submission = request.form.get("submission")
     return bool(submission) and submission == session.get("last_submission")
 

@@ -1,4 +1,4 @@
-"""Who may call a view. Each view declares its guard; a view that declares none is refused to everyone.
+"""Who may call a view. Each view declares its guard. A view without one can't be called.
 
 `Guards.check` runs before every request, so that authentication comes before a body is read or validated.
 """
@@ -19,30 +19,30 @@ from wtforms import ValidationError
 from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
 from letstalk.core.scopes import Scope
-from letstalk.http.extensions import csrf
+from letstalk.http.cookies import csrf
+from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_local, is_own_laptop
 from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
-from letstalk.http.security_headers import IS_PAGE, MORE_HEADERS
 from letstalk.observability.request_log import ROUTE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-TOKEN_HEADER = "X-AUTH-TOKEN"  # the same as `Authorization: Bearer`, for programs that can't set that
+TOKEN_HEADER = "X-AUTH-TOKEN"  # as `Authorization: Bearer`, for programs that can't set that
 USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
-# A request that needs one of these belongs to one owner, so it must name one.
+# A request that needs one of these is about one owner's verifications.
 OWNED_SCOPES = frozenset({Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY})
 
 
 class Authenticator(Protocol):
-    """Finds out who presents a bearer token."""
+    """Finds the actor of a bearer token."""
 
     def authenticate(self, presented: str, address: str) -> Actor:
         """The actor whose token this is. Raises InvalidToken and AddressNotAllowed."""
 
     def recall(self, presented: str, address: str) -> Actor | None:
-        """The same for an API token that was seen a moment ago, without a database read; None for every other."""
+        """The same without a database read, for an API token that was used a moment ago; None for others."""
 
     def count_request(self, token_id: str) -> None:
         """Add one to the requests of an API token."""
@@ -50,19 +50,19 @@ class Authenticator(Protocol):
 
 class GuardKind(StrEnum):
     PUBLIC = "public"  # anyone
-    UNLIMITED = "unlimited"  # anyone, as often as they like: probes
-    TOKEN = "token"  # an API token or a person, with `scope` if it is named
+    UNLIMITED = "unlimited"  # anyone, without a limit: probes
+    TOKEN = "token"  # an API token or a person, with `scope` if there is one
     PERSON = "person"  # a person with an account, whatever their role
     SIGN_IN_PAGE = "sign_in_page"  # anyone, but a form must carry its CSRF token
-    SIGNED_IN = "signed_in"  # someone in the dashboard, with `scope` if it is named
-    SIGNATURE = "signature"  # the view checks the sender's signature itself, and counts what fails
+    SIGNED_IN = "signed_in"  # someone signed in to the dashboard, with `scope` if there is one
+    SIGNATURE = "signature"  # the view checks the sender's signature
     METRICS = "metrics"  # loopback, or an admin token
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """`browser` also lets in whoever is signed in to the dashboard; `trusted` them too and, in development, a request
-    from loopback. With `own_account` it is for people with an account: for no token and not for the built-in owner.
+    """`browser` also allows a session of the dashboard. `trusted` allows that and, in development, a request from
+    loopback. `own_account` allows only people with an account: no token, and not the built-in owner.
     """
 
     kind: GuardKind
@@ -90,7 +90,7 @@ def require(scope: Scope, *, trusted: bool = False, browser: bool = False) -> Ca
 
 
 def require_signed_in(scope: Scope) -> Callable[[View], View]:
-    """The page is for who is signed in to the dashboard and holds `scope`."""
+    """The page needs a session of the dashboard with `scope`."""
     return declare(Guard(GuardKind.SIGNED_IN, scope))
 
 
@@ -112,7 +112,7 @@ metrics_reader = declare(Guard(GuardKind.METRICS))
 
 
 def current_actor() -> Actor:
-    """Who is asking. Raises MissingAuthorization where the guard let someone in without naming them."""
+    """The caller. Raises MissingAuthorization if the guard does not require one."""
     actor: Actor | None = g.get("actor")
     if actor is None:
         raise MissingAuthorization
@@ -133,7 +133,7 @@ class Guards:
         app.before_request(self.check)
 
     def check(self) -> ResponseReturnValue | None:
-        """Let the request through, send a person to sign in, or raise the error."""
+        """Accept the request, redirect a person to the sign-in page, or raise the error."""
         if request.url_rule is None or request.endpoint is None:
             return None
         request.environ[ROUTE] = request.url_rule.rule
@@ -163,9 +163,8 @@ class Guards:
     def admit(
         self, environ: Environ, actor: Actor, guard: Guard, limits: TokenLimits, *, count_address: bool = False
     ) -> None:
-        """Count a request of a known actor, and check that the actor may make it.
+        """Count a request of `actor`, also for the client's address with `count_address`, and check its rights.
 
-        With `count_address` it counts for the client's address as well.
         Raises TooManyRequests, Forbidden, InsufficientScope.
         """
         if actor.token_id is not None:
@@ -209,36 +208,36 @@ class Guards:
 
 def _check_rights(actor: Actor, guard: Guard) -> None:
     if guard.own_account and actor.kind is not ActorKind.PERSON:
-        raise Forbidden("This is for people with an account: sign in.", code="person_required")
+        raise Forbidden("This requires an account: sign in.", code="person_required")
     if guard.scope is not None and not actor.holds(guard.scope):
         raise InsufficientScope(_in_words(guard.scope, actor, guard), required_scopes=(guard.scope.value,))
 
 
 def _in_words(scope: Scope, actor: Actor, guard: Guard) -> str:
     if guard.kind is GuardKind.SIGNED_IN:
-        return "Your role does not let you do this. Ask an admin."
+        return "Your role does not allow this. Ask an admin."
     who = "Your role does not have" if actor.kind is ActorKind.PERSON else "This token needs"
     return f"{who} the scope {scope.value}."
 
 
 def _on_behalf(actor: Actor, guard: Guard) -> Actor:
-    """Whoever asks, for the owner that they name: a token for its own alone. Verifications are always somebody's."""
+    """The actor for the owner in X-User-Id. A token can act only for its own; verifications always require an owner."""
     named = request.headers.get(USER_ID_HEADER)
     if named is None:
         return actor.act_for(None) if guard.scope in OWNED_SCOPES else actor
-    # What the wire carries is bytes, which WSGI reads as Latin-1.
+    # WSGI decodes headers as Latin-1.
     named = named.encode("latin-1", "replace").decode("utf-8", "replace")
     try:
         check_owner_id(named)
     except InvalidRequest as error:
         raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
     if actor.kind is ActorKind.TOKEN and named != actor.user_id:
-        raise Forbidden("A token acts for its own user_id alone.", code="not_granted")
+        raise Forbidden("A token can act only for its own user_id.", code="not_granted")
     return actor.act_for(named)
 
 
 def _presented() -> str | None:
-    """The token of the request, however it is spelt; None without one. Raises MissingAuthorization for half of one."""
+    """The token in the request's headers; None without one. Raises MissingAuthorization if it is malformed."""
     header = request.headers.get("Authorization")
     if header is None:
         other = request.headers.get(TOKEN_HEADER)
@@ -257,7 +256,7 @@ def _check_form() -> None:
     try:
         csrf.protect()
     except CSRFError:
-        sentence = "This form is too old, or was not sent from our own page. Go back, reload it and try again."
+        sentence = "This form has expired or was not sent from our own page. Go back, reload it and try again."
         raise CsrfFailed(sentence) from None
 
 

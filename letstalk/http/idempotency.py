@@ -25,8 +25,7 @@ from sqlalchemy import (
 
 from letstalk.core.clock import Clock
 from letstalk.core.errors import IdempotencyKeyReused, InvalidRequest
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches, delete_oldest
+from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import Statement
 

@@ -1,4 +1,4 @@
-"""Whether a request comes from this very machine, and from nothing that imitates it."""
+"""Whether a request comes from this machine, and where the links that we give out begin."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from flask import current_app, request
 
 
 def is_own_laptop() -> bool:
-    """Whether this is a developer's plain `curl` to a server on the same machine, and nothing that imitates it.
+    """Whether this is a developer's plain `curl` to a server on the same machine.
 
-    Each refusal closes one way in: a tunnel or proxy (forwarding headers), a web page (Origin, Sec-Fetch-Site, the
-    form types that a browser sends without asking), DNS rebinding (Host), a service that is reachable from outside
+    Each check excludes something else: a tunnel or proxy (forwarding headers), a web page (Origin, Sec-Fetch-Site, the
+    form types that a browser sends without a preflight), DNS rebinding (Host), a service that is reachable from outside
     (PUBLIC_URL).
     """
     if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
@@ -29,10 +29,10 @@ def is_own_laptop() -> bool:
 
 
 def is_local() -> bool:
-    """Whether the request comes from this machine and asks for this machine.
+    """Whether the request comes from this machine and its Host is this machine.
 
-    A proxy beside us passes on names that strangers asked for, often without a header that says so; a page whose name
-    was rebound to 127.0.0.1 asks for that name.
+    A local proxy forwards requests of strangers with their Host, often without a header that shows it. A page whose
+    name was rebound to 127.0.0.1 sends that name.
     """
     asked_for = urlsplit(f"//{request.host}").hostname
     return is_loopback(request.remote_addr) and is_loopback(asked_for) and not came_through_a_proxy()
@@ -54,3 +54,15 @@ def is_loopback(host: str | None) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def link_base() -> str:
+    """PUBLIC_URL; without it, in development on the same machine, the request's own host.
+
+    Otherwise empty, so that links are paths: a client can send any Host, and no email may lead there.
+    """
+    public_url: str | None = current_app.config["PUBLIC_URL"]
+    if public_url is not None:
+        return public_url
+    is_own_laptop = current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"] and is_local()
+    return request.host_url.rstrip("/") if is_own_laptop else ""

@@ -1,7 +1,7 @@
-"""The OpenAPI document: generated from the models that validate, completed from the guards that refuse.
+"""The OpenAPI document: generated from the models that validate, completed from the guards of the views.
 
-A view states what only it knows: the answer that it gives and, with `@refuses`, the refusals of its own rules. What
-its guard, its body and its Idempotency-Key can lead to is derived here, so that no view can forget it.
+A view declares what only it knows: its response and, with `@documents_errors`, the errors of its own rules. The errors
+of its guard, its body and its Idempotency-Key are added here, so that no view can forget them.
 """
 
 from __future__ import annotations
@@ -12,57 +12,185 @@ from typing import Any, TypeVar
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from flask_openapi3 import OpenAPI
+from flask_openapi3 import Info, License, OpenAPI
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
-from letstalk.http.error_schemas import REFUSALS, STATUS_SENTENCES, ErrorBody, example_of
+from letstalk import __version__
 from letstalk.http.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
 from letstalk.http.json_bodies import to_body
-from letstalk.http.openapi_texts import DASHBOARD, DASHBOARD_PATH, HEADERS, IDEMPOTENCY_KEY, USER_ID
-from letstalk.http.schemas import ApiModel, ResponseModel
+from letstalk.http.schemas import ERRORS, STATUS_SENTENCES, ApiModel, ErrorBody, ResponseModel, example_of
+
+INFO = Info(
+    title="Let's Talk",
+    version=__version__,
+    license=License(name="MIT", identifier="MIT"),
+    summary="Proves a phone number with a call.",
+    description="""\
+Your app asks for a code, the phone rings, a voice reads the code, your app checks it.
+
+- JSON in and out. Times are ISO 8601 in UTC, durations whole seconds, ids UUIDs. Unknown fields are errors.
+- Phones are accepted in many forms (`+256 700 123456`) and written as E.164.
+- **Every error has one shape**, `ErrorBody`. Programs read `code`, which is stable; `error` is for people. An unknown
+  address is 404 `not_found`, a method that the address does not allow 405 `method_not_allowed`, a failure of this
+  service 500 `internal_error`.
+- Every response has `X-Request-Id`. Quote it when you ask for help.
+- `RateLimit` and `RateLimit-Policy` say how many requests are left. A 429 or 503 says in `Retry-After` how many seconds
+  to wait.
+- A verification belongs to the `user_id` of the token that started it. Nobody else can see, check, replay or cancel it.
+- The code is in no response, no error and no log: only the called phone hears it.
+""",
+)
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API token, `lt_…`. `read` means `calls:read`; `write` means `otp:send`, `otp:verify`, "
+        "`otp:replay` and `calls:cancel`; `admin` means everything.",
+    },
+    "person": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A person's access token, from `POST /api/auth/login`; it works where an API token does, within "
+        "the person's role. A person with several grants gives in `X-User-Id` the `user_id` to act for. Either kind of "
+        "token can also be sent alone in the header `X-AUTH-TOKEN`.",
+    },
+    "dashboard": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "session",
+        "description": "The session of a signed-in person. Changes also need the `X-CSRFToken` header.",
+    },
+    "telnyx_signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "telnyx-signature-ed25519",
+        "description": "Telnyx's Ed25519 signature, in Base64, of `{telnyx-timestamp}|{body}`.",
+    },
+    "telnyx_timestamp": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "telnyx-timestamp",
+        "description": "Unix time of the signature, within 300 s of now.",
+    },
+}
+
+_SECONDS = {"type": "integer", "minimum": 1}
+_CHALLENGE = {"description": "As RFC 6750 requires.", "schema": {"type": "string", "pattern": "^Bearer "}}
+
+# By name, except for `Challenge`: the WWW-Authenticate that only some responses of a status have.
+HEADERS: dict[str, Any] = {
+    "X-Request-Id": {
+        "description": "The id of this request, also in the log.",
+        "required": True,
+        "schema": {"type": "string", "format": "uuid"},
+    },
+    "Cache-Control": {
+        "description": "Never cache it.",
+        "required": True,
+        "schema": {"type": "string", "const": "no-store"},
+    },
+    "RateLimit-Policy": {
+        "description": "The tightest limit: `q` requests in `w` seconds. Left out if limits are off.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=\d+;w=\d+$'},
+    },
+    "RateLimit": {
+        "description": "`r` requests are left in it. It starts again in `t` seconds.",
+        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=\d+;t=\d+$'},
+    },
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": _SECONDS},
+    "WWW-Authenticate": {**_CHALLENGE, "required": True},
+    "Challenge": {**_CHALLENGE, "description": "With `insufficient_scope`, as RFC 6750 requires."},
+    "Idempotent-Replayed": {
+        "description": "A repeat of the first response to this Idempotency-Key.",
+        "schema": {"type": "string", "const": "true"},
+    },
+    "Warning": {
+        "description": "In development: a request from the same machine needed no credentials.",
+        "schema": {"type": "string"},
+    },
+    "Location": {"description": "Where to go.", "required": True, "schema": {"type": "string"}},
+}
+
+IDEMPOTENCY_KEY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body returns the first 2xx response for 24 hours.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "example": "order-4711-attempt-1",
+}
+
+USER_ID: dict[str, Any] = {
+    "name": "X-User-Id",
+    "in": "header",
+    "required": False,
+    "description": "For a person: the `user_id` to act for, required with several grants. A token needs none, and can "
+    "only give its own. It is encoded in UTF-8.",
+    "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+}
+
+DASHBOARD_PATH = "/api/tokens/dashboard"
+DASHBOARD: dict[str, Any] = {
+    "get": {
+        "tags": ["Pages"],
+        "summary": "The dashboard's token page",
+        "operationId": "open_dashboard",
+        "description": "For people, in a browser.",
+        "responses": {
+            "200": {
+                "description": "The tokens, newest first.",
+                "content": {"text/html": {"schema": {"type": "string"}}},
+            },
+            "302": {"description": "To the sign-in page."},
+        },
+    }
+}
+
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 REF = "#/components/schemas/{model}"
 WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
 WITH_PERSON = (*WITH_TOKEN, GuardKind.PERSON)
-# These can't do without the database, which may be away.
+# These need the database, which may be away.
 WITH_DATABASE = (*WITH_PERSON, GuardKind.SIGNED_IN, GuardKind.SIGNATURE)
 
 
-def refuses(*codes: str) -> Callable[[View], View]:
-    """Declare the codes that a view's own rules answer with."""
+def documents_errors(*codes: str) -> Callable[[View], View]:
+    """Declare the error codes of a view's own rules, for the document."""
 
     def decorate(view: View) -> View:
-        view.refusal_codes = codes  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
+        view.error_codes = codes  # type: ignore[attr-defined]  # a function takes attributes; its type does not say so
         return view
 
     return decorate
 
 
 def idempotent(view: View) -> View:
-    """Declare that a view takes an Idempotency-Key."""
+    """Declare that a view accepts an Idempotency-Key."""
     view.is_idempotent = True  # type: ignore[attr-defined]  # as above
     return view
 
 
 def needs_database(view: View) -> View:
-    """Declare that a view that anyone may call can't do without the database."""
+    """Declare that a public view needs the database."""
     view.needs_database = True  # type: ignore[attr-defined]  # as above
     return view
 
 
 def write_document(app: OpenAPI) -> bytes:
-    """The whole document as it is answered: the parts that it is made of take ten times the memory."""
+    """The whole document as JSON. The parts that it is made of would take ten times the memory."""
     document = to_body(_build_document(app, app.api_doc))
     app.spec_json = {}
     return document
 
 
 def _build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
-    """`document`, as flask-openapi3 made it, with what every operation shares and without the library's own marks."""
+    """`document` from flask-openapi3, completed for every operation and without the library's additions."""
     paths = document["paths"]
     paths[DASHBOARD_PATH] = DASHBOARD
     document["components"]["schemas"] = _schemas(document["components"]["schemas"])
@@ -80,7 +208,7 @@ def _path_of(rule: Rule) -> str:
 
 
 def _schemas(names: Iterable[str]) -> dict[str, Any]:
-    """The models of those names, and the refusals' one: the library's own rendering drops examples."""
+    """The models of those names, and that of errors. The library's own rendering drops examples."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
     models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
     models += [(model, "serialization") for model in _below(ResponseModel) if model.__name__ in names]
@@ -134,13 +262,13 @@ class _Operation:
         for status, response in described["responses"].items():
             self._describe_success(status, response)
         for status, codes in sorted(self._codes_by_status().items()):
-            described["responses"][str(status)] = self._refusal(status, codes)
+            described["responses"][str(status)] = self._error(status, codes)
 
     def _has_json_body(self) -> bool:
         return "requestBody" in self._described and self._guard.kind is not GuardKind.SIGNATURE
 
     def _requires_body(self) -> bool:
-        """Whether a request without a body is refused: where everything may be left out, so may the body."""
+        """Whether a request requires a body: the body may be left out if all its fields may."""
         reference = self._described["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         schema = self._schemas[reference.rsplit("/", 1)[1]]
         return bool(schema.get("required") or schema.get("oneOf"))
@@ -148,7 +276,7 @@ class _Operation:
     def _describe_access(self) -> None:
         guard, described = self._guard, self._described
         if guard.kind is GuardKind.SIGNED_IN:
-            described["security"] = [{"dashboard": []}, {}]  # without it, the answer is the way to the sign-in page
+            described["security"] = [{"dashboard": []}, {}]  # without it, a redirect to the sign-in page
         elif guard.kind is GuardKind.SIGNATURE:
             described["security"] = [{"telnyx_signature": [], "telnyx_timestamp": []}]
         elif guard.kind is GuardKind.PERSON:
@@ -162,18 +290,18 @@ class _Operation:
             described["security"] = [{"token": [scope] if scope else []}, {"person": [scope] if scope else []}]
             described["security"] += [{"dashboard": []}] if guard.takes_cookies else []
             described["security"] += [{}] if guard.kind is GuardKind.METRICS else []
-            needed = f"Scope: `{scope}`." if scope else "Any token may ask."
+            needed = f"Scope: `{scope}`." if scope else "For any token."
             needed += " A signed-in person needs no token." if guard.takes_cookies else ""
             described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
 
     def _codes_by_status(self) -> dict[int, list[str]]:
         by_status: dict[int, list[str]] = {}
         for code in dict.fromkeys(self._codes()):
-            by_status.setdefault(REFUSALS[code].status, []).append(code)
+            by_status.setdefault(ERRORS[code].status, []).append(code)
         return by_status
 
     def _codes(self) -> Iterable[str]:
-        """What a request can be refused with: first for its form and its sender, then by the view's own rules."""
+        """The error codes of the operation: first for the request's form and sender, then of the view's own rules."""
         guard = self._guard
         takes_query = any(parameter["in"] == "query" for parameter in self._described.get("parameters", ()))
         names_owner = guard.scope in OWNED_SCOPES
@@ -188,7 +316,7 @@ class _Operation:
             yield "address_not_allowed"
         if guard.takes_cookies and self._method != "get":
             yield "csrf_failed"
-        yield from getattr(self._view, "refusal_codes", ())
+        yield from getattr(self._view, "error_codes", ())
         if self._has_json_body():
             yield from ("too_large", "unsupported_media_type")
         if self._is_idempotent:
@@ -207,7 +335,7 @@ class _Operation:
         more += ["Warning"] if self._guard.trusted else []
         response["headers"] = self._headers(*more, *(["Location"] if status.startswith("3") else []))
 
-    def _refusal(self, status: int, codes: list[str]) -> dict[str, Any]:
+    def _error(self, status: int, codes: list[str]) -> dict[str, Any]:
         more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
         narrowed: dict[str, Any] = {"properties": {"code": {"enum": codes}}}
         if status in (429, 503):
@@ -237,7 +365,7 @@ class _Operation:
 
 
 def _clean(part: Any) -> Any:
-    """`part` of the document without pydantic's titles and null defaults, whole numbers written as such."""
+    """`part` of the document without pydantic's titles and null defaults, with whole numbers as integers."""
     if isinstance(part, dict):
         return {
             name: _clean(value)

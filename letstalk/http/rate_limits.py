@@ -15,27 +15,56 @@ from typing import Any, Protocol
 
 from flask import Flask, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
+from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisGone
+from redis.retry import Retry
 
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
-from letstalk.http.extensions import LIMIT_KEY_PREFIX
-from letstalk.http.security_headers import MORE_HEADERS
+from letstalk.http.headers import MORE_HEADERS
 from letstalk.observability.metrics import limit_storage_away_total
 
 SIGN_IN_LIMIT = "5 per minute; 30 per hour"
-# Each request stores a row. A whole office can share one address.
+# Each of these requests stores a row. A whole office can share one address.
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
 
 ADDRESS_SCOPE, TOKEN_SCOPE = "address", "token"
 MAX_WINDOW_ENDS = 4096
 
+LIMIT_KEY_PREFIX = "letstalk"
+REDIS_TIMEOUT_SECONDS = 1
+
 LEAST_REMAINING = "letstalk.least_remaining"
 LIMITED_TOKEN = "letstalk.limited_token"
 
 Environ = dict[str, Any]
 Check = Callable[[Environ], None]
+
+
+def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
+    """A limiter that counts in Redis, and in this process without one or while it cannot be reached.
+
+    Each application has its own: tests build several in one process, and their counts must not mix.
+    """
+    redis_options: dict[str, Any] = {
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+        # Once more for a connection that was closed while it was idle. The client's default waits for seconds.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisGone,)),
+    }
+    limiter = Limiter(
+        key_func=get_remote_address,
+        storage_uri=redis_url or "memory://",
+        storage_options=redis_options if redis_url else {},
+        strategy="fixed-window",
+        key_prefix=LIMIT_KEY_PREFIX,
+        in_memory_fallback_enabled=redis_url is not None,
+    )
+    limiter.init_app(app)
+    return limiter
 
 
 class TokenLimits(Protocol):

@@ -20,8 +20,8 @@ from sqlalchemy import (
     update,
 )
 
+from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.sealed_values import sealed_as
 
 mails = Table(
     "mails",

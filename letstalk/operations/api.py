@@ -10,25 +10,25 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from letstalk.core.errors import Unavailable
 from letstalk.http.guards import metrics_reader, unlimited
-from letstalk.http.openapi import refuses
+from letstalk.http.openapi import documents_errors
 from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.operations.health import HealthService
 
 
 def make_blueprint(health: HealthService) -> APIBlueprint:
-    blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For those who run it.")])
+    blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For operators.")])
 
-    @blueprint.get("/health", summary="Is the process alive?", responses={200: HealthAnswer})
+    @blueprint.get("/health", summary="Is the process alive?", responses={200: HealthResponse})
     @unlimited
     def get_health() -> Response:
-        """Touches nothing but the process itself."""
+        """Checks only the process itself."""
         return jsonify(status="ok")
 
-    @blueprint.get("/health/ready", summary="Can it do its work?", responses={200: ReadyAnswer})
+    @blueprint.get("/health/ready", summary="Can it do its work?", responses={200: ReadyResponse})
     @unlimited
-    @refuses("not_ready")
+    @documents_errors("not_ready")
     def get_readiness() -> Response:
-        """Database, migrations, worker and queue are well; 503 with the reason if not."""
+        """Checks the database, the migrations, the worker and the queue. A 503 gives the reason."""
         result = health.check()
         if not result.is_ready:
             raise Unavailable(result.first_problem, code="not_ready", retry_after_seconds=5)
@@ -41,7 +41,7 @@ def make_blueprint(health: HealthService) -> APIBlueprint:
     )
     @metrics_reader
     def get_metrics() -> Response:
-        """From loopback, or with an `admin` token. No phone, token or code is in it."""
+        """From loopback, or with an `admin` token. It contains no phone, token or code."""
         return Response(health.metrics_page(), content_type=CONTENT_TYPE_LATEST)
 
     return blueprint
@@ -50,7 +50,7 @@ def make_blueprint(health: HealthService) -> APIBlueprint:
 CHECKED = ("database", "migrations", "worker", "queue")
 
 
-class HealthAnswer(ResponseModel):
+class HealthResponse(ResponseModel):
     """The process is alive."""
 
     model_config = with_example({"status": "ok"})
@@ -58,8 +58,8 @@ class HealthAnswer(ResponseModel):
     status: Literal["ok"]
 
 
-class ReadyAnswer(ResponseModel):
-    """All that its work needs is well."""
+class ReadyResponse(ResponseModel):
+    """Everything that the service needs works."""
 
     model_config = with_example({"status": "ready", "checks": dict.fromkeys(CHECKED, "ok")})
 

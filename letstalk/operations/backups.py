@@ -1,4 +1,4 @@
-"""A copy of the whole database in one file, and the way back."""
+"""Backups: a copy of the whole database in one file, and its restore."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from sqlalchemy import URL
 
 from letstalk.db.database import Database
 from letstalk.db.migrations import HEAD
-from letstalk.db.schema import metadata
-from letstalk.db.tables import import_tables
+from letstalk.db.schema import import_tables, metadata
 
 _REVISION = re.compile(r"^COPY \S*alembic_version \(version_num\) FROM stdin;\n(\S+)$", re.MULTILINE)
 
@@ -29,13 +28,13 @@ class BackupFailed(Exception):
 def back_up(db: Database, path: Path) -> None:
     """Write a consistent copy to `path` (readable by its owner only) while the service runs.
 
-    SQLite's own copy on SQLite, `pg_dump`'s custom format on PostgreSQL. Raises BackupFailed, and then leaves nothing
-    at `path`, save what stood there before.
+    An SQLite file, or `pg_dump`'s custom format on PostgreSQL. Raises BackupFailed, also if `path` exists, and then
+    leaves `path` as it was.
     """
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except OSError as error:
-        raise BackupFailed(f"{path} can't be made: {error.strerror}") from None
+        raise BackupFailed(f"{path} can't be created: {error.strerror}") from None
     try:
         if db.is_sqlite:
             _copy_sqlite(_file_of(db), path)
@@ -47,13 +46,13 @@ def back_up(db: Database, path: Path) -> None:
 
 
 def restore(db: Database, path: Path) -> None:
-    """Put the copy at `path` in place of the database. Nothing else may use the database meanwhile.
+    """Replace the database with the copy at `path`. Nothing else may use the database meanwhile.
 
-    Raises BackupFailed, and then leaves the database as it was, for what is damaged, is no copy of a database of
-    ours, or was made by a newer version. An older one's copy still needs its migrations.
+    Raises BackupFailed, and leaves the database as it was, if the copy is damaged, is not of our database, or is of a
+    newer version. A copy of an older version still needs its migrations.
     """
     if not path.is_file():
-        raise BackupFailed(f"{path} is not there")
+        raise BackupFailed(f"{path} does not exist")
     db.close()
     if db.is_sqlite:
         _restore_sqlite(path, _file_of(db))
@@ -70,7 +69,7 @@ def _restore_sqlite(path: Path, target: Path) -> None:
             except sqlite3.Error:
                 found = None
         _check_revision(path, found[0] if found else None)
-        # A log of the old file would be played into the new one.
+        # SQLite would apply the old file's log to the new one.
         for companion in ("-wal", "-shm"):
             target.with_name(target.name + companion).unlink(missing_ok=True)
         os.replace(draft, target)
@@ -78,10 +77,10 @@ def _restore_sqlite(path: Path, target: Path) -> None:
 
 def _restore_postgresql(path: Path, url: URL) -> None:
     with _draft_beside(Path(tempfile.gettempdir()) / "letstalk.sql") as script:
-        # Reading it all first shows damage before anything is touched.
+        # Reading all of it first shows damage before anything is changed.
         _run("pg_restore", None, ["--no-owner", "--no-privileges", f"--file={script}", str(path)])
         _check_revision(path, _revision_in(script))
-        # Everything of ours goes, also tables that are newer than the copy, in the transaction that brings the copy.
+        # All our tables are dropped in the same transaction, including those that are newer than the copy.
         clearing = f"DROP TABLE IF EXISTS {', '.join(_tables())} CASCADE"
         options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
         _run("psql", url, [*options, f"--command={clearing}", f"--file={script}"])
@@ -103,9 +102,9 @@ def _revision_in(script: Path) -> str | None:
 
 def _check_revision(path: Path, revision: str | None) -> None:
     if revision is None:
-        raise BackupFailed(f"{path} is no copy of a database of Let's Talk")
+        raise BackupFailed(f"{path} is not a copy of a database of Let's Talk")
     if revision > HEAD:
-        raise BackupFailed(f"{path} was made by a newer version of Let's Talk: restore it with that one")
+        raise BackupFailed(f"{path} was made by a newer version of Let's Talk: restore it with that version")
 
 
 def _file_of(db: Database) -> Path:
@@ -114,11 +113,11 @@ def _file_of(db: Database) -> Path:
 
 @contextmanager
 def _draft_beside(target: Path) -> Iterator[Path]:
-    """An empty file that only its owner may read, in `target`'s folder so that it can take its place; gone after."""
+    """A temporary file that only its owner can read, in `target`'s folder so that it can replace it."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
-        raise BackupFailed(f"{target.parent} takes no file: {error.strerror}") from None
+        raise BackupFailed(f"{target.parent} can't be written to: {error.strerror}") from None
     os.close(descriptor)
     try:
         yield Path(name)
@@ -133,7 +132,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
             closing(sqlite3.connect(target)) as copy,
         ):
             original.backup(copy)
-            # One file, that opens without companions wherever it is taken.
+            # So that the copy needs no companion files.
             copy.execute("PRAGMA journal_mode = DELETE")
             if copy.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise BackupFailed(f"{source} is damaged")
@@ -142,7 +141,7 @@ def _copy_sqlite(source: Path, target: Path) -> None:
 
 
 def _run(program: str, url: URL | None, arguments: Sequence[str]) -> None:
-    """PostgreSQL's own program, the password in a file, since every user can read a list of processes."""
+    """Run a program of PostgreSQL. The password is in a file, because all users can see a process's arguments."""
     with tempfile.NamedTemporaryFile("w", prefix="letstalk-", suffix=".pgpass") as password_file:
         command = [program, *arguments]
         if url is not None:
@@ -154,7 +153,7 @@ def _run(program: str, url: URL | None, arguments: Sequence[str]) -> None:
             command.insert(1, f"--dbname={named.render_as_string(hide_password=False)}")
         if shutil.which(program) is None:
             raise BackupFailed(f"{program} is not on this machine: install PostgreSQL's client programs")
-        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  # ours, and no shell reads it
+        done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603  # our own arguments, no shell
         if done.returncode:
             said = done.stderr.strip().splitlines() or ["no reason given"]
             raise BackupFailed(f"{program}: {said[-1]}")

@@ -1,4 +1,4 @@
-"""The commands that operate an installation: `flask db`, `doctor`, `keys`, `privacy` and `worker`."""
+"""The commands for operators: `flask db`, `doctor`, `keys`, `privacy` and `worker`."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ import click
 from letstalk.core.errors import LetsTalkError
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
+from letstalk.db.crypto import LostKey
 from letstalk.db.database import Database
-from letstalk.observability.pages import MetricsServer
+from letstalk.observability.metrics import MetricsServer
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
-from letstalk.operations.key_rotation import KeyRotation, LostKey
+from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.worker.background_work import BackgroundWork
 
 
 @dataclass(frozen=True, slots=True)
 class CommandServices:
-    """What the commands work with. `rotate_signing_keys` returns the id of the new key; `metrics_address` is where the
-    worker serves its metrics, None for nowhere.
+    """What the commands use. `rotate_signing_keys` returns the id of the new key. `metrics_address` is where the worker
+    serves its metrics, if anywhere.
     """
 
     db: Database
@@ -40,7 +41,7 @@ class CommandServices:
 
 
 Find = Callable[[], CommandServices]
-"""Called when a command needs its services, which builds the whole application; `keys generate` never does."""
+"""Returns the services, and builds the whole application for them. `keys generate` never calls it."""
 
 
 def make_commands(find: Find) -> tuple[click.Command, ...]:
@@ -89,7 +90,7 @@ def _make_db(find: Find) -> click.Group:
         click.echo(f"Restored {path}.")
         lost = services.key_rotation.check_keys()
         if lost is not None:
-            raise click.ClickException(f"{lost}: nothing starts before it is back")
+            raise click.ClickException(f"{lost}: nothing starts without it")
 
     return db
 
@@ -187,7 +188,7 @@ def _make_worker(find: Find) -> click.Command:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         services.background_work.start()
-        click.echo("The worker is at work.", err=True)
+        click.echo("The worker is running.", err=True)
         stopping.wait()
         services.background_work.stop()
 

@@ -1,4 +1,4 @@
-"""Whether this installation can do its work, and if not, why."""
+"""Whether this installation works, and if not, why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EVENT_PATIENCE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`checks` names each part with "ok" or the sentence that says what is wrong."""
+    """`checks` has for each part "ok" or a sentence that says what is wrong."""
 
     checks: dict[str, str]
 
@@ -43,7 +43,7 @@ class _Load:
     channels: int
     events_waiting: int
     longest_wait_seconds: float
-    worker_seen_seconds: float  # -1 when none was ever seen
+    worker_seen_seconds: float  # -1 if none was ever seen
 
 
 class HealthService:
@@ -71,12 +71,12 @@ class HealthService:
             checks["database"] = "The database can't be reached."
         try:
             self._ping_queue()
-        except Exception:  # whichever client the queue uses: unreachable is all that matters here
+        except Exception:  # whatever the client of the queue raises
             checks["queue"] = "The task queue can't be reached."
         return Health(checks)
 
     def metrics_page(self) -> bytes:
-        """What Prometheus reads. Without the database it says so, and what it last held of what stands there."""
+        """The page that Prometheus reads. Without the database, its gauges keep their last values."""
         try:
             load = self._load()
         except SQLAlchemyError:
@@ -107,5 +107,5 @@ class HealthService:
 
 
 def _seconds_since(time: datetime, now: datetime) -> float:
-    # Clocks of several machines are not one.
+    # The clocks of several machines differ.
     return max(0.0, (now - time).total_seconds())

@@ -1,16 +1,15 @@
-"""Putting everything that is encrypted under the first of ENCRYPTION_KEYS, while the service runs."""
+"""Rotation of ENCRYPTION_KEYS: encrypts everything with the first one, while the service runs."""
 
 from __future__ import annotations
 
 from letstalk.db.crypto import LostKey as LostKey  # raised here, so named here for callers
-from letstalk.db.crypto import Vault
+from letstalk.db.crypto import SealedColumn, Vault, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import SealedColumn, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-BATCH = 200  # a write transaction of some 10 ms: nobody who waits for it notices
+BATCH = 200  # a write transaction of some 10 ms
 CHECKED = 10_000
 
 
@@ -21,21 +20,19 @@ class KeyRotation:
         self._batch = batch
 
     def rotate_keys(self) -> dict[str, int]:
-        """Encrypt every value under the first key again. Returns how many of each kind.
+        """Encrypt every value with the first key. Returns how many of each kind.
 
-        Afterwards the other keys may be dropped, once every instance runs with the new first key. A value that
-        changed meanwhile was encrypted by an instance that knows the new key, or is erased; it is left alone.
-        Raises LostKey, having rotated the batches before it, for a value that no key opens.
+        The other keys can be removed when every instance encrypts with the first one. A value that changes meanwhile is
+        left as it is. Raises LostKey, after the batches before it, for a value that no key decrypts.
         """
         counts = {column.name: self._rotate_column(column) for column in list_sealed_columns()}
         log.info("keys_rotated", **{name.replace(" ", "_"): count for name, count in counts.items()})
         return counts
 
     def check_keys(self) -> str | None:
-        """None when the keys open what is stored; else the sentence that says what they don't open.
+        """None if the keys decrypt what is stored, else a sentence that says what they don't decrypt.
 
-        Looks at CHECKED values of each kind, a tenth of a second's work. Ids are random, so where there are more it
-        would take fewer than one lost value in a thousand to slip through; `rotate_keys` opens every one.
+        It checks up to CHECKED values of each kind, in a tenth of a second. `rotate_keys` decrypts all of them.
         """
         with self._db.read() as connection:
             for column in list_sealed_columns():
@@ -50,15 +47,15 @@ class KeyRotation:
         rotated, after = 0, ""
         while True:
             with self._db.write() as connection:
-                # Taken by whoever changes several tokens: two that update the same rows in different orders would end
-                # in a deadlock on PostgreSQL.
+                # Every change of several tokens takes this lock: on PostgreSQL, two that update the same rows in
+                # different orders would deadlock.
                 self._db.lock(connection, "tokens")
                 batch = list_sealed(connection, column, after, self._batch)
                 for key, old in batch:
                     try:
                         new = self._vault.rotate(old)
                     except LostKey:
-                        raise LostKey(f"no key in ENCRYPTION_KEYS opens {column.name} {key}") from None
+                        raise LostKey(f"no key in ENCRYPTION_KEYS decrypts {column.name} {key}") from None
                     rotated += replace_sealed(connection, column, key, old, new)
             if len(batch) < self._batch:
                 return rotated

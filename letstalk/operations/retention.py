@@ -15,8 +15,7 @@ from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches, delete_oldest
+from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total

@@ -18,10 +18,10 @@ from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import sign_in_browser
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.guards import public
-from letstalk.http.openapi import needs_database, refuses
+from letstalk.http.headers import IS_PAGE
+from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ApiModel, JsonResponse, PlainText, Query, ResponseModel, with_example
-from letstalk.http.security_headers import IS_PAGE
 from letstalk.sso.service import (
     ATTEMPT_SECONDS,
     METHOD,
@@ -113,7 +113,7 @@ def _add_openid(
     @api.get("/api/auth/sso/start", summary="Go to the provider", responses={302: _REDIRECT})
     @public
     @needs_database
-    @refuses("sso_not_configured")
+    @documents_errors("sso_not_configured")
     def start_single_sign_on(query: StartQuery) -> Response:
         """For a browser: it is sent to the provider, which sends it back to the callback within ten minutes."""
         request.environ[IS_PAGE] = _prefers_page()
@@ -134,7 +134,7 @@ def _add_openid(
     @api.get("/api/auth/sso/callback", summary="Come back from the provider", responses={302: _REDIRECT})
     @public
     @needs_database
-    @refuses("sso_failed", "sso_refused", "sso_not_configured", "too_many_failures", *CALL_REFUSALS)
+    @documents_errors("sso_failed", "sso_refused", "sso_not_configured", "too_many_failures", *CALL_REFUSALS)
     def finish_single_sign_on(query: CallbackQuery) -> Response:
         """For the browser that started: it is signed in to the dashboard and sent to the path that it asked for."""
         request.environ[IS_PAGE] = _prefers_page()
@@ -150,7 +150,7 @@ def _add_jwt(api: APIBlueprint, jwt_bearer: JwtBearerService) -> None:
     @api.post("/api/auth/jwt", summary="Sign in with a JWT", responses={200: SignedInResponse})
     @public
     @needs_database
-    @refuses("invalid_token", "second_factor_required", "too_many_failures", *CALL_REFUSALS)
+    @documents_errors("invalid_token", "second_factor_required", "too_many_failures", *CALL_REFUSALS)
     def log_in_with_jwt(body: JwtRequest) -> JsonResponse:
         """The JWT must be signed by an issuer of JWT_ISSUERS for this service, be valid now and not used before."""
         return SignedInResponse.of(jwt_bearer.sign_in(body.token, current_device())).model_dump()

@@ -21,8 +21,8 @@ from sqlalchemy import (
     update,
 )
 
+from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.db.sealed_values import sealed_as
 from letstalk.db.statements import insert_into
 
 sso_attempts = Table(

@@ -7,7 +7,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.guards import current_actor, require, require_any_token
-from letstalk.http.openapi import refuses
+from letstalk.http.openapi import documents_errors
 from letstalk.http.schemas import JsonResponse
 from letstalk.tokens.models import NewToken, TokenChanges
 from letstalk.tokens.schemas import (
@@ -71,13 +71,13 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
 
     @blueprint.get("/api/tokens/current", summary="Get the calling token", responses={200: TokenResponse})
     @require_any_token
-    @refuses("not_found")
+    @documents_errors("not_found")
     def get_current_token() -> JsonResponse:
         return TokenResponse.of(service.get_current_token(current_actor())).model_dump()
 
     @blueprint.get("/api/tokens/<uuid:token_id>", summary="Get a token", responses={200: TokenResponse})
     @require(Scope.TOKENS_READ, trusted=True)
-    @refuses("not_found")
+    @documents_errors("not_found")
     def get_token(path: TokenPath) -> JsonResponse:
         return TokenResponse.of(service.get_token(current_actor(), str(path.token_id))).model_dump()
 
@@ -89,7 +89,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         responses={200: TokenResponse},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
-    @refuses("not_found", "token_inactive", "already_rotated")
+    @documents_errors("not_found", "token_inactive", "already_rotated")
     def update_token(path: TokenPath, body: TokenPatch) -> JsonResponse:
         given = body.model_fields_set
         changes = TokenChanges(
@@ -109,7 +109,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         responses={201: IssuedTokenResponse},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
-    @refuses("not_found", "token_inactive", "already_rotated")
+    @documents_errors("not_found", "token_inactive", "already_rotated")
     def rotate_token(path: TokenPath, body: RotationRequest) -> JsonResponse:
         issued = service.rotate_token(current_actor(), str(path.token_id), body.grace_seconds)
         return IssuedTokenResponse.of(issued).model_dump(), 201
@@ -122,7 +122,7 @@ def make_blueprint(service: TokenService) -> APIBlueprint:
         responses={200: RevocationResponse},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
-    @refuses("not_found")
+    @documents_errors("not_found")
     def revoke_token(path: TokenPath) -> JsonResponse:
         service.revoke_token(current_actor(), str(path.token_id))
         return RevocationResponse(message="Token revoked successfully").model_dump()

@@ -9,8 +9,7 @@ from letstalk.core import ip_addresses as addresses
 from letstalk.core import rates
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.errors import InsufficientScope, NotGranted
-from letstalk.core.rate_parsing import parse_rates
-from letstalk.core.rates import Rate
+from letstalk.core.rates import Rate, parse_rates
 from letstalk.core.scopes import SCOPE_NAMES, Scope, expand_scopes
 from letstalk.core.unset import UNSET
 from letstalk.tokens.models import Token, TokenChanges

@@ -21,7 +21,7 @@ from typing import Any
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.ip_addresses import normalise_allowed
-from letstalk.core.rate_parsing import parse_rates
+from letstalk.core.rates import parse_rates
 from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope, expand_scopes
-from letstalk.http.forms import answer_form, keep_submission, new_submission, was_sent_before
+from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
 from letstalk.tokens.delegation import may_manage
@@ -119,7 +119,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         return show_token(token, requests_by_day, utc_now(), large=large, is_manageable=is_manageable)
 
     def _rotation_form(token_id: str, error: LetsTalkError | None = None) -> Response:
-        return answer_form(
+        return form_response(
             "tokens/rotate.html",
             error,
             fields=("grace_seconds",),
@@ -222,7 +222,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
 
 def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Response:
     actor = current_actor()
-    return answer_form(
+    return form_response(
         "tokens/new.html",
         error,
         fields=("name", "user_id", "scopes", "expires_in", "allowed_ips", "rate_limit"),

@@ -29,8 +29,8 @@ from sqlalchemy import (
     tuple_,
 )
 
+from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.db.sealed_values import sealed_as
 from letstalk.tokens.models import Token
 
 tokens = Table(

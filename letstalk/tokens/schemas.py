@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from letstalk.core.actors import MAX_OWNER_ID_LENGTH
 from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
-from letstalk.core.rate_parsing import MAX_TEXT_LENGTH
+from letstalk.core.rates import MAX_TEXT_LENGTH
 from letstalk.core.scopes import SCOPE_NAMES
 from letstalk.http.schemas import (
     WHOLE,

@@ -13,8 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
-from letstalk.db.database import Database
-from letstalk.db.deletions import delete_in_batches, delete_oldest
+from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.db.schema import metadata
 from letstalk.db.statements import insert_into
 from letstalk.observability.logs import get_logger

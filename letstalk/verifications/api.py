@@ -13,7 +13,7 @@ from letstalk.core.clock import iso_utc
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
-from letstalk.http.openapi import idempotent, refuses
+from letstalk.http.openapi import documents_errors, idempotent
 from letstalk.verifications.models import (
     CallAccepted,
     CallHistory,
@@ -49,7 +49,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
     @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendResponse})
     @require(Scope.OTP_SEND)
     @idempotent
-    @refuses(
+    @documents_errors(
         "invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full"
     )
     def send_otp(body: SendRequest) -> Response:
@@ -58,7 +58,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
 
     @blueprint.post("/verify", summary="Check a code", responses={200: VerifyResponse})
     @require(Scope.OTP_VERIFY)
-    @refuses("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
+    @documents_errors("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
     def verify_code(body: VerifyRequest) -> Response:
         """A code is accepted once. Five wrong codes end the verification. Ten within an hour block the phone."""
         return _respond(check(verifications, current_actor(), body))
@@ -66,7 +66,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
     @blueprint.post("/replay", summary="Have the same code spoken again", responses={202: SendResponse})
     @require(Scope.OTP_REPLAY)
     @idempotent
-    @refuses(
+    @documents_errors(
         "invalid_phone",
         "no_pending_verification",
         "replays_exhausted",
@@ -84,7 +84,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
 
     @blueprint.get("", summary="List verifications", responses={200: VerificationListResponse})
     @require(Scope.CALLS_READ)
-    @refuses("invalid_phone")
+    @documents_errors("invalid_phone")
     def list_verifications(query: ListQuery) -> Response:
         """Newest first, your own `user_id`'s only."""
         page = verifications.list_verifications(
@@ -97,7 +97,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
         "/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationResponse}
     )
     @require(Scope.CALLS_READ)
-    @refuses("not_found")
+    @documents_errors("not_found")
     def get_verification(path: CallPath) -> Response:
         """With every call, what happened in it, and why it ended."""
         return _render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
@@ -106,7 +106,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
         "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationResponse}
     )
     @require(Scope.CALLS_CANCEL)
-    @refuses("not_found", "not_pending")
+    @documents_errors("not_found", "not_pending")
     def cancel_verification(path: CallPath) -> Response:
         """Its code is dead at once; a waiting call is dropped, a live one hung up."""
         return _render_history(verifications.cancel_verification(current_actor(), str(path.verification_id)))

@@ -39,9 +39,9 @@ from letstalk.calls.queue import FIRST_WAITING_TURN, own_last_turn
 from letstalk.calls.repository import IS_UNFINISHED, all_have_failed, calls
 from letstalk.core.errors import NoPendingVerification
 from letstalk.core.ids import canonical_id
-from letstalk.db.deletions import delete_oldest
+from letstalk.db.crypto import sealed_as
+from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.sealed_values import sealed_as
 from letstalk.db.statements import Statement
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.verifications.models import (

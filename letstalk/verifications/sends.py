@@ -25,8 +25,9 @@ from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
-from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
+from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
 from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository

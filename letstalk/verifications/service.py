@@ -15,8 +15,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCode, LetsTalkError, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
-from letstalk.db.database import Database, after_commit
-from letstalk.db.deletions import delete_in_batches
+from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone

@@ -6,8 +6,7 @@ import gc
 import threading
 from typing import Protocol
 
-from letstalk.db.checkpoints import Checkpoints
-from letstalk.db.database import Database
+from letstalk.db.database import Checkpoints, Database
 from letstalk.worker.pool import Worker
 
 FLUSH_SECONDS = 1.5
@@ -67,7 +66,7 @@ class BackgroundWork:
     def _load(self) -> None:
         # The provider's SDK takes a second or two to import. No start and no request should wait for it.
         self._provider.load()
-        # The objects of now live as long as the process. To look at them in each full garbage collection would stop
-        # all requests for 70 ms.
+        # These objects live as long as the process. Otherwise each full garbage collection would examine them, and
+        # stop all requests for 70 ms.
         gc.collect()
         gc.freeze()

@@ -1,4 +1,4 @@
-"""The row by which other processes see that a worker is alive."""
+"""The row that shows other processes that a worker is alive."""
 
 from __future__ import annotations
 

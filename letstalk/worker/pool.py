@@ -1,6 +1,6 @@
 """The worker of one process: threads that handle wake-ups, from this process or through Redis, and the sweeps.
 
-While Redis is away each process handles its own wake-ups. A wake-up that is lost all the same is found by a sweep.
+While Redis is away each process handles its own wake-ups. A sweep finds what a lost wake-up was about.
 """
 
 from __future__ import annotations
@@ -14,28 +14,80 @@ from typing import Protocol
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import (
     queue_away_total,
+    sweep_failures_total,
+    sweep_seconds,
     task_failures_total,
     wakeups_ignored_total,
     wakeups_lost_total,
 )
-from letstalk.worker.local_queue import MAX_WAITING, LocalQueue
-from letstalk.worker.sweeper import Sweeper
-from letstalk.worker.wakeups import Wakeup, read_message
+from letstalk.worker.wakeups import MAX_WAITING, LocalQueue, Wakeup, read_message
 
 log = get_logger(__name__)
 
+
+@dataclass(slots=True)
+class _Sweep:
+    name: str
+    pause_seconds: float
+    run: Callable[[], object]
+    due: float = 0.0  # on the monotonic clock
+
+
+class Sweeper:
+    """One thread that runs each registered function at the start and then periodically."""
+
+    def __init__(self) -> None:
+        self._sweeps: list[_Sweep] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run_until_stopped, name="sweeper", daemon=True)
+
+    def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
+        """Register a sweep, before the start. The pause begins when it ends. A sweep that fails is logged."""
+        sweep_failures_total.labels(name)  # shown as 0 before the first failure
+        self._sweeps.append(_Sweep(name, seconds, run))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def begin_stop(self) -> None:
+        """Start no further sweep, and return at once."""
+        self._stopping.set()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the sweep that is running, `seconds` at most."""
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
+
+    def _run_until_stopped(self) -> None:
+        while not self._stopping.is_set():
+            for sweep in self._sweeps:
+                if time.monotonic() >= sweep.due and not self._stopping.is_set():
+                    self._run(sweep)
+            next_due = min((sweep.due for sweep in self._sweeps), default=None)
+            self._stopping.wait(None if next_due is None else max(0.0, next_due - time.monotonic()))
+
+    def _run(self, sweep: _Sweep) -> None:
+        try:
+            with sweep_seconds.labels(sweep.name).time():
+                sweep.run()
+        except Exception as error:  # must not end this thread, or nothing would find what waits
+            sweep_failures_total.labels(sweep.name).inc()
+            log.error("sweep_failed", sweep=sweep.name, exc_info=error)
+        sweep.due = time.monotonic() + sweep.pause_seconds
+
+
 STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
-AWAY_SECONDS = 1.0  # before a Redis that could not be reached is asked again
+AWAY_SECONDS = 1.0  # before Redis is tried again
 QUIET_SECONDS = 10.0  # between two log lines about the same trouble
 
 
 class SharedQueue(Protocol):
-    """Where the processes share wake-ups. Each method may raise whatever its client raises."""
+    """Wake-ups that all processes share. Each method may raise whatever its client raises."""
 
     def push(self, wakeup: Wakeup, priority: int) -> None: ...
 
     def take(self) -> bytes | None:
-        """The next message, waited for; None when none has come for a while."""
+        """Wait for the next message. None if none came for a while."""
 
     def ping(self) -> None: ...
 
@@ -49,8 +101,9 @@ class _Handler:
 
 
 class Worker:
-    """Register handlers and sweeps, then `start`. `wake` works before that and after the stop as well: through Redis
-    for other processes, and for nobody without it, because a first sweep finds what waits.
+    """Register handlers and sweeps, then `start`.
+
+    Before that and after the stop, `wake` reaches only other processes, through Redis. The first sweep finds the rest.
     """
 
     def __init__(self, *, threads: int, shared: SharedQueue | None = None, max_waiting: int = MAX_WAITING) -> None:
@@ -70,14 +123,14 @@ class Worker:
         self._said_at: dict[str, float] = {}
 
     def handle(self, topic: str, run: Callable[[str], object], *, priority: int = 0) -> None:
-        """Have `run` called with the key of each wake-up of `topic`. Of those that wait, a higher priority goes first.
+        """Call `run` with the key of each wake-up of `topic`. A higher priority goes first.
 
-        The key may be forged by anybody who can write to Redis: `run` must check in the database what is to be done.
+        Anybody who can write to Redis can forge a key: `run` must check in the database what is to be done.
         """
         self._handlers[topic] = _Handler(run, priority)
 
     def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
-        """Have `run` called at the start, and again `seconds` after each time it ended."""
+        """Call `run` at the start, and again `seconds` after each end."""
         self._sweeper.every(seconds, name, run)
 
     def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
@@ -96,14 +149,14 @@ class Worker:
             self._shared.ping()
 
     def start(self) -> None:
-        """Begin to work. What waited before is found by the first sweep, at once."""
+        """Begin to work. The first sweep finds at once what waited before."""
         self._local.open()
         for thread in self._threads:
             thread.start()
         self._sweeper.start()
 
     def begin_stop(self) -> None:
-        """Start nothing more, and return at once. What is claimed and not begun is left for others, free to take."""
+        """Start nothing more, and return at once. Other processes can take what waits."""
         if self._stop_by is None:
             self._stop_by = time.monotonic() + STOP_SECONDS
             self._stopping.set()
@@ -111,7 +164,7 @@ class Worker:
             self._local.close()
 
     def stop(self) -> None:
-        """Finish what is being done. Returns within `STOP_SECONDS` of `begin_stop`, whether it is done or not."""
+        """Finish what was started. Returns within `STOP_SECONDS` of `begin_stop` in any case."""
         self.begin_stop()
         deadline = self._stop_by or 0.0
         for thread in self._threads:
@@ -122,7 +175,7 @@ class Worker:
             self._shared.close()
 
     def _push(self, wakeup: Wakeup, priority: int) -> bool:
-        """Hand a wake-up to all processes. False without Redis, or while it is away."""
+        """Give a wake-up to all processes. Returns False without Redis, or while it is away."""
         if self._shared is None or time.monotonic() < self._away_until:
             return False
         try:
@@ -147,7 +200,7 @@ class Worker:
                 log.error("task_failed", topic=wakeup.topic, exc_info=error)
 
     def _listen(self, shared: SharedQueue) -> None:
-        # Only what a thread can begin at once is taken: everything else another process may begin sooner.
+        # It takes only what a thread can start at once: another process may start the rest sooner.
         while self._local.wait_for_free_thread():
             try:
                 message = shared.take()
@@ -168,7 +221,7 @@ class Worker:
         if handler is None:
             self._ignore("unknown topic")
         elif self._stopping.is_set():
-            self._push(wakeup, handler.priority)  # it came while this process began to stop: others can take it
+            self._push(wakeup, handler.priority)  # it arrived during the stop: others can take it
         else:
             self._put(wakeup, handler.priority)
 

@@ -1,8 +1,8 @@
 """The wake-ups of all processes in one Redis. Imported only with REDIS_URL: the client takes memory and time.
 
-They wait in a sorted set and are taken by a blocking pop: each goes to one worker, the most urgent first, and one that
-waits already is not added again. A list would hold it twice, pub/sub would send it to every worker, and a stream would
-have to be acknowledged, which a hint does not need.
+They wait in a sorted set and are taken by a blocking pop: each goes to one worker, the most urgent first, and an equal
+one is not added again. A list would keep it twice, pub/sub would send it to every worker, and a stream requires
+acknowledgements, which a hint does not need.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RedisQueue:
         self._blocking_redis = _connect(url, TAKE_SECONDS + REDIS_SECONDS)
 
     def push(self, wakeup: Wakeup, priority: int) -> None:
-        """Add a wake-up unless one alike waits. Of too many, the least urgent are dropped."""
+        """Add a wake-up unless an equal one waits. If there are too many, the least urgent are dropped."""
         score = time.time() - priority * PRIORITY_WEIGHT
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.zadd(KEY, {write_message(wakeup): score}, nx=True)
@@ -39,7 +39,7 @@ class RedisQueue:
             pipeline.execute()
 
     def take(self) -> bytes | None:
-        """The most urgent message, as it stands in Redis; None when none has come within `TAKE_SECONDS`."""
+        """The most urgent message, as stored in Redis; None if none came within `TAKE_SECONDS`."""
         taken: Any = self._blocking_redis.bzpopmin(KEY, TAKE_SECONDS)
         return None if taken is None else cast(bytes, taken[1])
 
@@ -52,7 +52,7 @@ class RedisQueue:
 
 
 def _connect(url: str, seconds: float) -> Redis:
-    # No retries in the client: who wakes a worker does not wait, and `Worker` asks again after a second.
+    # No retries in the client: a caller of `wake` must not wait, and `Worker` tries again after a second.
     return Redis.from_url(
         url, socket_connect_timeout=REDIS_SECONDS, socket_timeout=seconds, retry=Retry(NoBackoff(), 0)
     )

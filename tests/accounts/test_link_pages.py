@@ -22,7 +22,7 @@ from tests.support.pages import Visitor, a_visitor, audited_in
 
 PAGES = ("/accept-invitation", "/reset-password", "/verify-email")
 NO_LINK = "ltl_" + "a" * 48
-WRONG_LINK = "This link is not valid, or not any more."
+WRONG_LINK = "This link is not valid or has expired."
 
 
 @pytest.fixture

@@ -163,10 +163,10 @@ def test_a_link_that_is_used_up_is_asked_for_again(visit: StartVisit) -> None:
     expect(me.page.get_by_label("Your link")).to_be_hidden()
     me.page.get_by_label("New password").fill(OTHER_PASSWORD)
     me.page.get_by_role("button", name="Change password").click()
-    expect(me.page.get_by_role("alert")).to_have_text("This link is not valid, or not any more.")
+    expect(me.page.get_by_role("alert")).to_have_text("This link is not valid or has expired.")
     expect(me.page.get_by_label("Your link")).to_be_visible()
     me.open("/accept-invitation#token=ltl_" + "a" * 48)
-    expect(me.page.get_by_text("This link is not valid, or not any more.")).to_be_visible()
+    expect(me.page.get_by_text("This link is not valid or has expired.")).to_be_visible()
 
 
 def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:

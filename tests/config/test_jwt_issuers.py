@@ -48,7 +48,7 @@ def test_the_secret_can_stand_in_a_file_and_shows_nowhere(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("missing", ["OIDC_CLIENT_ID", "PUBLIC_URL"])
-def test_an_issuer_wants_a_client_and_our_address(tmp_path: Path, missing: str) -> None:
+def test_an_issuer_requires_a_client_and_our_address(tmp_path: Path, missing: str) -> None:
     given = {name: value for name, value in OIDC.items() if name != missing}
     with pytest.raises(SettingsError, match=r"^OIDC_CLIENT_ID, PUBLIC_URL must be set when OIDC_ISSUER is$"):
         load(tmp_path, **given)
@@ -73,7 +73,7 @@ def test_other_values_are_refused_in_one_line(tmp_path: Path, name: str, value: 
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, **{**OIDC, name: value})
     text = str(caught.value)
-    assert text.startswith(f"{name} wants ")
+    assert text.startswith(f"{name} requires ")
     assert "\n" not in text
     assert "word" not in text
 
@@ -110,6 +110,6 @@ def changed(**values: Any) -> str:
     ],
 )
 def test_other_issuers_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
-    with pytest.raises(SettingsError, match=r"^JWT_ISSUERS wants a JSON list") as caught:
+    with pytest.raises(SettingsError, match=r"^JWT_ISSUERS requires a JSON list") as caught:
         load(tmp_path, JWT_ISSUERS=text)
     assert "\n" not in str(caught.value)

@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from letstalk.config.settings import PROJECT_ROOT, SECRET_NAMES, SETTING_NAMES, Settings, SettingsError, load_settings
-from letstalk.config.sources import read_env_file
+from letstalk.config.settings import (
+    PROJECT_ROOT,
+    SECRET_NAMES,
+    SETTING_NAMES,
+    Settings,
+    SettingsError,
+    load_settings,
+    read_env_file,
+)
 
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 (nothing here listens)
 PRODUCTION = {
@@ -108,21 +115,21 @@ def test_env_file_names_another_file_to_read(tmp_path: Path, monkeypatch: pytest
 def test_a_broken_line_of_the_env_file_is_named_and_not_quoted(tmp_path: Path) -> None:
     env_file = tmp_path / ".env"
     env_file.write_text("PORT=5000\nSECRET_KEY='never closed\n")
-    with pytest.raises(SettingsError, match=r"^\.env wants NAME=value in line 2$"):
+    with pytest.raises(SettingsError, match=r"^\.env requires NAME=value in line 2$"):
         load_settings({}, env_file, root=tmp_path)
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "ENCRYPTION_KEYS", "DASHBOARD_PASSWORD", "TELEPHONY_PROVIDER"])
 def test_production_does_not_start_without(name: str, tmp_path: Path) -> None:
     given = {other: value for other, value in PRODUCTION.items() if other != name}
-    with pytest.raises(SettingsError, match=rf"^{name} is missing: it wants .+"):
+    with pytest.raises(SettingsError, match=rf"^{name} is missing: it requires .+"):
         load_settings(given, None, root=tmp_path)
     assert not (tmp_path / "instance" / name.lower()).exists()
 
 
 def test_production_refuses_a_short_password_that_development_takes(tmp_path: Path) -> None:
     assert load(tmp_path, DASHBOARD_PASSWORD="short").dashboard_password.get_secret_value() == "short"
-    with pytest.raises(SettingsError, match=r"^DASHBOARD_PASSWORD wants a password of 12 characters"):
+    with pytest.raises(SettingsError, match=r"^DASHBOARD_PASSWORD requires a password of 12 characters"):
         load_production(tmp_path, DASHBOARD_PASSWORD="short")
 
 
@@ -147,8 +154,8 @@ def test_development_keeps_what_it_was_given_and_makes_nothing(tmp_path: Path) -
 def test_development_listens_on_loopback_only(tmp_path: Path) -> None:
     assert load(tmp_path, HOST="::1").host == "::1"
     assert load(tmp_path, HOST="localhost").host == "localhost"
-    assert refusal(tmp_path, HOST=ANY_ADDRESS).startswith("HOST wants a loopback address")
-    assert refusal(tmp_path, HOST="localhost.example.com").startswith("HOST wants a loopback address")
+    assert refusal(tmp_path, HOST=ANY_ADDRESS).startswith("HOST requires a loopback address")
+    assert refusal(tmp_path, HOST="localhost.example.com").startswith("HOST requires a loopback address")
 
 
 def test_an_api_key_chooses_telnyx(tmp_path: Path) -> None:
@@ -178,16 +185,16 @@ def test_a_mail_server_alone_is_not_enough(missing: str, tmp_path: Path) -> None
 
 
 def test_no_password_for_the_mail_server_travels_in_the_clear(tmp_path: Path) -> None:
-    assert refusal(tmp_path, **MAIL, SMTP_SECURITY="none").startswith("SMTP_SECURITY wants starttls or tls")
+    assert refusal(tmp_path, **MAIL, SMTP_SECURITY="none").startswith("SMTP_SECURITY requires starttls or tls")
     on_this_machine = {**MAIL, "SMTP_HOST": "127.0.0.1"}
     assert load(tmp_path, **on_this_machine, SMTP_SECURITY="none").smtp_security == "none"
     del on_this_machine["SMTP_PASSWORD"]
-    assert refusal(tmp_path, **on_this_machine) == "SMTP_USERNAME and SMTP_PASSWORD want each other"
+    assert refusal(tmp_path, **on_this_machine) == "SMTP_USERNAME and SMTP_PASSWORD require each other"
 
 
 def test_nobody_can_register_where_no_address_can_be_verified(tmp_path: Path) -> None:
     assert load(tmp_path, REGISTRATION="open").registration == "open", "the terminal shows the link"
-    with pytest.raises(SettingsError, match=r"^REGISTRATION wants SMTP_HOST when it is open"):
+    with pytest.raises(SettingsError, match=r"^REGISTRATION requires SMTP_HOST when it is open"):
         load_production(tmp_path, REGISTRATION="open")
 
 
@@ -203,7 +210,7 @@ def test_a_secret_can_stand_in_a_file(name: str, tmp_path: Path) -> None:
 def test_a_secret_is_given_once(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s" * 32)
     text = refusal(tmp_path, SECRET_KEY="t" * 32, SECRET_KEY_FILE=str(tmp_path / "secret"))
-    assert text == "SECRET_KEY and SECRET_KEY_FILE are both set: give one of them"
+    assert text == "SECRET_KEY and SECRET_KEY_FILE are both set: set one of them"
 
 
 def test_a_secret_file_in_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
@@ -218,7 +225,7 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
     if content is not None:
         (tmp_path / "hidden-name").write_bytes(content)
     text = refusal(tmp_path, SECRET_KEY_FILE="hidden-name")
-    assert text.startswith("SECRET_KEY_FILE wants a")
+    assert text.startswith("SECRET_KEY_FILE requires a")
     assert "hidden-name" not in text
 
 
@@ -286,7 +293,7 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_the_setting(name: str, value: str, tmp_path: Path) -> None:
     text = refusal(tmp_path, **{name: value})
-    assert re.match(rf"{name} wants \w+", text)
+    assert re.match(rf"{name} requires \w+", text)
     assert "pydantic" not in text
     assert "Error" not in text
     is_quoted = name not in SECRET_NAMES and "@" not in value
@@ -295,7 +302,7 @@ def test_a_wrong_value_is_refused_in_one_line_that_names_the_setting(name: str, 
 
 
 def test_the_choices_are_listed_for_a_value_that_is_none_of_them(tmp_path: Path) -> None:
-    assert refusal(tmp_path, ANSWERING_MACHINE="shout") == "ANSWERING_MACHINE wants hang_up or speak, not 'shout'"
+    assert refusal(tmp_path, ANSWERING_MACHINE="shout") == "ANSWERING_MACHINE requires hang_up or speak, not 'shout'"
 
 
 def test_values_are_read_as_people_write_them(tmp_path: Path) -> None:
@@ -387,6 +394,6 @@ def test_sites_are_named_as_their_browsers_name_them(tmp_path: Path) -> None:
 )
 def test_what_is_no_origin_to_name_ends_the_start(origin: str, tmp_path: Path) -> None:
     assert refusal(tmp_path, CORS_ORIGINS=origin).startswith(
-        "CORS_ORIGINS wants origins such as https://app.example.com"
+        "CORS_ORIGINS requires origins such as https://app.example.com"
     )
-    assert refusal(tmp_path, CORS_ORIGINS=f"https://a.example, {origin}").startswith("CORS_ORIGINS wants")
+    assert refusal(tmp_path, CORS_ORIGINS=f"https://a.example, {origin}").startswith("CORS_ORIGINS requires")

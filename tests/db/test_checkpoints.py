@@ -12,8 +12,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
-from letstalk.db.checkpoints import Checkpoints
-from letstalk.db.database import Database
+from letstalk.db.database import Checkpoints, Database
 from letstalk.worker.heartbeat import beat
 
 PAGE_BYTES = 4096

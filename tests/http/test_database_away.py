@@ -63,7 +63,7 @@ def test_a_program_is_told_to_ask_again(method: str, path: str, body: dict[str, 
     assert answer.status_code == 503
     assert answer.json is not None
     assert (answer.json["code"], answer.json["retry_after"]) == ("not_ready", int(answer.headers["Retry-After"]))
-    assert answer.json["error"] == "The database can't be reached. Ask again in a moment."
+    assert answer.json["error"] == "The database can't be reached. Try again in a moment."
     assert "sqlite" not in answer.text.lower()
 
 
@@ -77,7 +77,7 @@ def test_a_person_sees_a_page_that_says_so(away: Away) -> None:
     assert (answer.status_code, answer.mimetype) == (503, "text/html")
     assert "Retry-After" in answer.headers
     # Their apostrophe is escaped.
-    assert "be reached. Ask again in a moment." in answer.text
+    assert "be reached. Try again in a moment." in answer.text
 
 
 def test_it_serves_again_as_soon_as_the_database_is_back(away: Away) -> None:

@@ -13,8 +13,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from letstalk.core import errors
 from letstalk.core.errors import LetsTalkError
-from letstalk.http.error_schemas import REFUSALS
 from letstalk.http.errors import HTTP_ERRORS, status_of
+from letstalk.http.schemas import ERRORS
 from tests.support import described_accounts as people
 from tests.support.apps import make_app
 
@@ -197,12 +197,12 @@ def test_each_code_stands_under_its_status_with_an_example(operations: list[Oper
         for status, response in operation.described["responses"].items():
             examples = response.get("content", {}).get("application/json", {}).get("examples", {})
             for code, example in examples.items():
-                assert (str(REFUSALS[code].status), example["value"]["code"]) == (status, code)
+                assert (str(ERRORS[code].status), example["value"]["code"]) == (status, code)
 
 
 def test_every_described_refusal_can_happen_somewhere(operations: list[Operation]) -> None:
     everywhere = {"method_not_allowed", "internal_error"}
-    assert set(REFUSALS) - everywhere == set().union(*(operation.codes() for operation in operations))
+    assert set(ERRORS) - everywhere == set().union(*(operation.codes() for operation in operations))
 
 
 def test_the_described_statuses_are_those_of_the_errors() -> None:
@@ -220,10 +220,10 @@ def test_the_described_statuses_are_those_of_the_errors() -> None:
     for error in [*fixed, *(kind("A sentence.") for kind in kinds)]:
         if error.code not in abstract:
             seen.add(error.code)
-            assert REFUSALS[error.code].status == status_of(error)
+            assert ERRORS[error.code].status == status_of(error)
     assert {"invalid_request", "invalid_token", "not_ready", "rate_limited"} <= seen
     assert {code: status for status, (code, _) in HTTP_ERRORS.items()}.items() <= {
-        code: refusal.status for code, refusal in REFUSALS.items()
+        code: example.status for code, example in ERRORS.items()
     }.items()
 
 

@@ -191,7 +191,7 @@ def test_what_is_damaged_or_no_copy_of_ours_is_refused_and_the_database_stays(ow
         with pytest.raises(BackupFailed):
             restore(own_db, path)
         assert everything(own_db) == before, name
-    with pytest.raises(BackupFailed, match="is not there"):
+    with pytest.raises(BackupFailed, match="does not exist"):
         restore(own_db, copy.with_name("missing"))
     restore(own_db, copy)
     assert everything(own_db) == before

@@ -12,9 +12,8 @@ import pytest
 from sqlalchemy import event, update
 
 from letstalk.core.errors import InvalidToken
-from letstalk.db.crypto import LostKey, Vault, generate_key
+from letstalk.db.crypto import LostKey, Vault, generate_key, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
-from letstalk.db.sealed_values import list_sealed, list_sealed_columns, replace_sealed
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
@@ -245,7 +244,7 @@ def test_a_lost_key_stops_the_rotation_with_what_it_could_not_open_and_changes_n
     with db.read() as connection:
         before = list_sealed(connection, TOKENS, "", 10)
     rotation = Instance(db, (NEW,)).rotation()
-    with pytest.raises(LostKey, match=f"no key in ENCRYPTION_KEYS opens tokens {before[0][0]}"):
+    with pytest.raises(LostKey, match=f"no key in ENCRYPTION_KEYS decrypts tokens {before[0][0]}"):
         rotation.rotate_keys()
     with db.read() as connection:
         assert list_sealed(connection, TOKENS, "", 10) == before

@@ -38,7 +38,7 @@ def test_generate_reads_no_settings_and_opens_no_database(tmp_path: Path, instal
 
     refused = installation.flask("tokens", "list")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert only_line(refused.stderr) == "Error: broken.env wants NAME=value in line 1"
+    assert only_line(refused.stderr) == "Error: broken.env requires NAME=value in line 1"
 
 
 def test_the_commands_of_flask_itself_find_the_whole_application(installation: Installation) -> None:

@@ -13,8 +13,7 @@ from sqlalchemy import event, func, insert, select, update
 
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import call_events, calls
-from letstalk.db.database import Database
-from letstalk.db.deletions import MAX_BATCHES, delete_in_batches, delete_oldest
+from letstalk.db.database import MAX_BATCHES, Database, delete_in_batches, delete_oldest
 from letstalk.http.idempotency import IdempotencyKey, store_first_response
 from letstalk.operations.retention import BATCH, RetentionService
 from letstalk.verifications.models import VerificationStatus

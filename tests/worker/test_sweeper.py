@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from itertools import pairwise
 
-from letstalk.worker.sweeper import Sweeper
+from letstalk.worker.pool import Sweeper
 from tests.worker.parts import Held, eventually
 
 

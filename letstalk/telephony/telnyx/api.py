@@ -9,7 +9,7 @@ from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.core.errors import InvalidSignature
 from letstalk.http.guards import signature_checked
-from letstalk.http.openapi import refuses
+from letstalk.http.openapi import documents_errors
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
@@ -53,7 +53,7 @@ def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
         openapi_extensions={"requestBody": EVENT_BODY},
     )
     @signature_checked
-    @refuses("invalid_request", "invalid_signature", "too_large")
+    @documents_errors("invalid_request", "invalid_signature", "too_large")
     def receive_telnyx_event() -> Response:
         """Telnyx signs with Ed25519 (`telnyx-signature-ed25519`, `telnyx-timestamp`). Each event id counts once."""
         headers = {name.lower(): value for name, value in request.headers}
