@@ -134,9 +134,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     telephony = build_telephony(settings, clock=clock, state_key=keys.derive("client_state"))
     provider = telephony.provider
     call_policy = CallPolicy(
-        channels=settings.max_concurrent_calls,
-        detect_machines=settings.answering_machine == "hang_up",
-        speed=speed,
+        channels=settings.max_concurrent_calls, detect_machines=settings.answering_machine == "hang_up", speed=speed
     )
     send_policy = SendPolicy(
         brand_name=settings.brand_name,

@@ -107,11 +107,7 @@ class SendService:
                 return CallAccepted(**first, is_first_response=False)
             self._db.lock(connection, "phone", phone.e164)
             state = repository.load_send_state(
-                connection,
-                actor.user_id,
-                phone.e164,
-                since=now - self._longest_window,
-                at_most=self._fewest_to_look_at,
+                connection, actor.user_id, phone.e164, since=now - self._longest_window, at_most=self._fewest_to_look_at
             )
             if state.last_wrong_code_at is not None:
                 ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone.e164), now)
