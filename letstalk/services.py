@@ -18,7 +18,7 @@ from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 

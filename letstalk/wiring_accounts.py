@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.headerregistry import Address
 
 from flask import Blueprint
 from flask_openapi3 import APIBlueprint
@@ -17,12 +16,11 @@ from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.config.settings import Settings, SettingsError
-from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.mail.transports import MailOptions, build_transport
+from letstalk.mail.transports import build_transport
 from letstalk.sso import api as sso_api
 from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
 from letstalk.sso.service import (
@@ -56,20 +54,7 @@ def make_accounts(given: AccountsDependencies, settings: Settings) -> Accounts:
 def make_mails(
     settings: Settings, db: Database, vault: Vault, clock: Clock, wake: Callable[[str], None]
 ) -> MailService:
-    password = settings.smtp_password
-    name, user, domain = settings.mail_from or ("", "", "")
-    transport = build_transport(
-        MailOptions(
-            smtp_host=settings.smtp_host,
-            smtp_port=settings.smtp_port,
-            smtp_security=settings.smtp_security,
-            smtp_username=settings.smtp_username,
-            smtp_password=None if password is None else password.get_secret_value(),
-            sender=Address(name, user, domain) if settings.mail_from else None,
-            shows_mails=settings.is_development and is_loopback(settings.host),
-        )
-    )
-    return MailService(db, vault, transport, clock, wake)
+    return MailService(db, vault, build_transport(settings), clock, wake)
 
 
 def make_single_sign_on(

@@ -17,11 +17,10 @@ from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
 from letstalk.http.extensions import csrf
 from letstalk.http.guards import Guards
-from letstalk.http.json_bodies import JsonBodies
+from letstalk.http.json_bodies import MAX_BODY_BYTES, JsonBodies
 from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi import write_document
 from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
-from letstalk.http.requests import MAX_BODY_BYTES
 from letstalk.http.security_headers import SecurityHeaders
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api

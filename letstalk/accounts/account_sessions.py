@@ -24,10 +24,10 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
+from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
-from letstalk.verifications.lookups import canonical_id
 
 log = get_logger(__name__)
 

@@ -15,8 +15,8 @@ from typing import Any
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
+from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
-from letstalk.tokens.changes import UNSET, Unset
 
 # The owner of the calls that give people their codes when they sign in to this service.
 SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"

@@ -27,7 +27,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidLink
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.mail.links import RECENT, LinkPurpose, lifetime_seconds, may_mail_another, new_token, read_token
+from letstalk.mail.models import RECENT, LinkPurpose, lifetime_seconds, may_mail_another, new_token, read_token
 
 one_time_links = Table(
     "one_time_links",

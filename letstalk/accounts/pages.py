@@ -14,10 +14,10 @@ from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
+from letstalk.core.unset import UNSET
 from letstalk.http.forms import answer_form, asked_text, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.links import link_base
-from letstalk.tokens.changes import UNSET
 
 ACCOUNTS_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100

@@ -13,9 +13,9 @@ from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
+from letstalk.core.unset import UNSET
 from letstalk.http.forms import answer_form, asked_text
 from letstalk.http.guards import current_actor, signed_in_person
-from letstalk.tokens.changes import UNSET
 
 METHODS = {
     "password": "Password",

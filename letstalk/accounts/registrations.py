@@ -32,8 +32,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.errors import Forbidden, InvalidLink
 from letstalk.db.database import Database
 from letstalk.mail import templates
-from letstalk.mail.links import LinkPurpose, lifetime_seconds, write_link
-from letstalk.mail.models import Mail
+from letstalk.mail.models import LinkPurpose, Mail, lifetime_seconds, write_link
 from letstalk.mail.outbox import DeferredEmail, MailService
 
 METHOD = "invitation"

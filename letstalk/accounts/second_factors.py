@@ -38,8 +38,8 @@ from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
 from letstalk.observability.logs import mask_phone
-from letstalk.verifications.lookups import Target
-from letstalk.verifications.sends import NewVerification, SendService
+from letstalk.verifications.models import NewVerification, VerificationRef
+from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
 second_factor_challenges = Table(
@@ -136,7 +136,7 @@ class SecondFactorService:
         wanted = NewVerification(
             phone=account.phone, message=None, locale=None, code_length=CODE_LENGTH, ttl_seconds=CHALLENGE_SECONDS
         )
-        accepted = self._sends.start_verification(SIGN_IN_SERVICE, wanted)
+        accepted = self._sends.start(SIGN_IN_SERVICE, wanted)
         challenge = secrets.token_urlsafe(CHALLENGE_BYTES)
         now = self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
@@ -158,7 +158,7 @@ class SecondFactorService:
         if row is None:
             raise _challenge_is_over()
         try:
-            self._verifications.check_code(SIGN_IN_SERVICE, Target(None, row.verification_id), code)
+            self._verifications.check_code(SIGN_IN_SERVICE, VerificationRef(None, row.verification_id), code)
         except NoPendingVerification:
             raise _challenge_is_over() from None
         with self._db.write() as connection:

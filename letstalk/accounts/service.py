@@ -32,11 +32,11 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidCredentials, InvalidRequest, NotFound
+from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.unset import Unset
 from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
-from letstalk.tokens.changes import Unset
-from letstalk.verifications.lookups import canonical_id
 
 MAX_PAGE = 100
 

@@ -18,7 +18,7 @@ from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 

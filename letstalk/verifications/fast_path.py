@@ -20,9 +20,8 @@ from letstalk.core.actors import Actor
 from letstalk.http.errors import invalid_request_from
 from letstalk.http.guards import Authenticator, Guard, Guards, guard_of
 from letstalk.http.idempotency import read_idempotency_key
-from letstalk.http.json_bodies import MIMETYPE, to_body
+from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, parse_object, to_body
 from letstalk.http.rate_limits import Environ, FastPathLimits, address_of
-from letstalk.http.requests import MAX_BODY_BYTES, parse_object
 from letstalk.observability.request_log import ROUTE
 from letstalk.tokens.models import PREFIX
 from letstalk.verifications.api import Reply, check, send

@@ -76,7 +76,7 @@ class Worker:
         """
         self._handlers[topic] = _Handler(run, priority)
 
-    def every(self, seconds: float, name: str, run: Callable[[], None]) -> None:
+    def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
         """Have `run` called at the start, and again `seconds` after each time it ended."""
         self._sweeper.every(seconds, name, run)
 

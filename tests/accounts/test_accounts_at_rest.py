@@ -19,7 +19,7 @@ from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
 from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
-from tests.support.token_parts import Parts
+from tests.support.token_setup import TokenSetup
 from tests.support.world import PHONE, World
 
 DAYS = 90
@@ -27,7 +27,7 @@ OLD, NEW = generate_key(), generate_key()
 
 
 def forget(world: World) -> None:
-    parts = Parts(world.db, world.vault)
+    parts = TokenSetup(world.db, world.vault)
     RetentionService(world.db, parts.audit, parts.usage, world.clock, days=DAYS, audit_days=365).forget_old()
 
 

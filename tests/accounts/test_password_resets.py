@@ -6,7 +6,7 @@ import pytest
 
 from letstalk.accounts.models import AccountChanges, AccountState
 from letstalk.accounts.registrations import NewInvitation
-from letstalk.mail.links import LinkPurpose, lifetime_seconds
+from letstalk.mail.models import LinkPurpose, lifetime_seconds
 from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of

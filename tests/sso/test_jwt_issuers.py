@@ -17,7 +17,7 @@ from letstalk.core.clock import utc_now
 from letstalk.sso.jwt_issuers import JwtIssuers
 from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, ProviderUnavailable
 from tests.support.openid_provider import KEYS, Claims, FakeOpenIdProvider, sign, signed_with_public_key, unsigned
-from tests.support.token_parts import Clocks
+from tests.support.token_setup import Clocks
 
 ISSUER = "https://app.example.com"
 OTHER_ISSUER = "https://other.example.com"

@@ -13,7 +13,7 @@ from letstalk.sso import provider_client
 from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable
 from letstalk.sso.openid import OpenIdProvider
 from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, FakeOpenIdProvider
-from tests.support.token_parts import Clocks
+from tests.support.token_setup import Clocks
 
 DISCOVERY = "/.well-known/openid-configuration"
 SECRETS = {"state": "s" * 43, "nonce": "n" * 43, "verifier": "v" * 43}

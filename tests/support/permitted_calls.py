@@ -15,8 +15,8 @@ from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
-from letstalk.tokens.service import NewToken
-from letstalk.verifications.sends import NewVerification
+from letstalk.tokens.models import NewToken
+from letstalk.verifications.models import NewVerification
 from tests.support.account_services import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR
 from tests.support.apps import PASSWORD, issue_token, services_of
@@ -229,7 +229,7 @@ class World:
         services = services_of(self.app)
         if name == "verification_id":
             actor = replace(OWNER_ACTOR, user_id=OURS)
-            return services.sends.start_verification(actor, self._wanted()).verification_id
+            return services.sends.start(actor, self._wanted()).verification_id
         if name == "token_id":
             wanted = NewToken(user_id=self._owner(row), scopes=(self._scope(row),))
             return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id

@@ -1,4 +1,4 @@
-"""The dashboard over HTTP: who gets in, what a form may do, and what no answer may hold."""
+"""The dashboard over HTTP: access, forms, and what no response may contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token services on a real database, with clocks that a test can turn."""
+"""The token services on a real database, with clocks that tests move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
-from letstalk.tokens.service import IssuedToken, NewToken, TokenService
+from letstalk.tokens.models import IssuedToken, NewToken
+from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -23,7 +24,7 @@ ADDRESS = "203.0.113.7"
 
 @dataclass
 class Clocks:
-    """The time of day, and the seconds that only go forward; both stand still until moved."""
+    """A wall clock and a monotonic clock. Both only move when a test moves them."""
 
     now: datetime = NOON
     seconds: float = 0.0
@@ -40,7 +41,7 @@ class Clocks:
 
 
 @dataclass
-class Parts:
+class TokenSetup:
     db: Database
     vault: Vault
     default_rate: str | None = "600 per minute"
@@ -55,7 +56,7 @@ class Parts:
         self.service = self.another_instance()
 
     def another_instance(self) -> TokenService:
-        """A service as a second process would have it: the same database, a memory of its own."""
+        """The service of a second process: the same database, and a cache of its own."""
         return TokenService(
             self.db,
             vault=self.vault,
@@ -67,7 +68,7 @@ class Parts:
         )
 
     def issue(self, *scopes: str, **wanted: object) -> IssuedToken:
-        """A token made by the person who owns the installation."""
+        """A token that the owner of the installation creates."""
         given = {"scopes": scopes or None, **wanted}
         return self.service.create_token(OWNER, NewToken(**given))  # type: ignore[arg-type]  # a test's shorthand
 
@@ -76,11 +77,11 @@ class Parts:
             return audit_events.list_events(connection, action=action)
 
 
-def make_parts(url: str, *, default_rate: str | None = "600 per minute") -> Parts:
+def make_setup(url: str, *, default_rate: str | None = "600 per minute") -> TokenSetup:
     db = Database(url)
     metadata.create_all(db.engine)
-    return Parts(db, Vault((generate_key(),)), default_rate)
+    return TokenSetup(db, Vault((generate_key(),)), default_rate)
 
 
-def make_sqlite_parts(folder: Path, *, default_rate: str | None = "600 per minute") -> Parts:
-    return make_parts(f"sqlite:///{folder / 'letstalk.db'}", default_rate=default_rate)
+def make_sqlite_setup(folder: Path, *, default_rate: str | None = "600 per minute") -> TokenSetup:
+    return make_setup(f"sqlite:///{folder / 'letstalk.db'}", default_rate=default_rate)

@@ -1,7 +1,7 @@
-"""`app.py` with a clock that can be turned: the real one, plus the seconds that stand in the file named first.
+"""`app.py` with a clock that can be set: the real one plus the seconds in the file that the first argument names.
 
-libfaketime 0.9.10 can't do this to Python 3.11: either it moves the monotonic clock too, which no clock that is set
-does, or every `time.sleep` fails with EINVAL. The service reads the time of day through one `Clock`, so that one it is.
+libfaketime 0.9.10 does not work with Python 3.11: it either changes the monotonic clock too, or makes `time.sleep`
+fail with EINVAL. The service reads the time through one `Clock`, so this one is replaced.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from letstalk.http.server import serve
 from letstalk.wiring import create_app
 
 
-class TurnedClock:
+class AdjustedClock:
     def __init__(self, path: Path) -> None:
         self._path = path
 
@@ -25,5 +25,5 @@ class TurnedClock:
 
 
 if __name__ == "__main__":
-    app = create_app(load_settings(), clock=TurnedClock(Path(sys.argv[1])))
+    app = create_app(load_settings(), clock=AdjustedClock(Path(sys.argv[1])))
     serve(app, Path(__file__), [])

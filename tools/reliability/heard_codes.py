@@ -1,4 +1,4 @@
-"""What the called phones hear: asked of Telnyx's stand-in by one thread, waited for by many."""
+"""The codes that the called phones hear. One thread asks Telnyx's stand-in for them, and many can wait for them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.support.fake_telnyx import StandaloneTelnyx
 POLL_SECONDS = 0.2
 
 
-class Ears:
+class HeardCodes:
     def __init__(self, telnyx: StandaloneTelnyx) -> None:
         self._telnyx = telnyx
         self._changed = threading.Condition()
         self._codes: defaultdict[str, list[str]] = defaultdict(list)
         self._count = 0
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="ears", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="heard codes", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -30,12 +30,12 @@ class Ears:
         self._thread.join()
 
     def codes(self, phone: str) -> list[str]:
-        """The codes that the phone has heard so far, one for each time that one was spoken."""
+        """The codes that the phone has heard so far, one for each time that a code was spoken."""
         with self._changed:
             return list(self._codes[phone])
 
     def next_code(self, phone: str, heard_before: int, seconds: float) -> str | None:
-        """The code heard after that many; None when none is within `seconds`."""
+        """The code after the first `heard_before`; None if it is not heard within `seconds`."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while len(self._codes[phone]) <= heard_before:

@@ -1,16 +1,14 @@
-"""Charts and moments, as people read them."""
+"""The bar charts of requests."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 import pytest
 
-from letstalk.http.charts import Chart, draw_chart
-from letstalk.http.timestamps import day_and_time, in_words, time_ago
+from letstalk.tokens.views import Chart, draw_chart
 
-NOW = datetime(2026, 11, 20, 17, 14, tzinfo=UTC)
 DAYS = [date(2026, 11, 7) + timedelta(days=number) for number in range(14)]
 
 
@@ -47,27 +45,3 @@ def test_one_request_beside_a_million_still_shows() -> None:
 )
 def test_a_chart_says_in_words_what_it_shows(counts: tuple[int, ...], summary: str) -> None:
     assert draw(*counts).summary == summary
-
-
-@pytest.mark.parametrize(
-    ("ago", "text"),
-    [
-        (timedelta(seconds=5), "just now"),
-        (timedelta(seconds=-5), "in a moment"),
-        (timedelta(minutes=1), "1 minute ago"),
-        (timedelta(hours=5, minutes=59), "5 hours ago"),
-        (timedelta(days=30), "30 days ago"),
-        (timedelta(days=80), "1 Sep 2026"),
-        (timedelta(hours=-1), "in 1 hour"),
-    ],
-)
-def test_a_moment_reads_as_a_distance_from_now(ago: timedelta, text: str) -> None:
-    assert time_ago(NOW - ago, NOW) == text
-
-
-def test_a_moment_reads_as_a_date_in_utc() -> None:
-    assert day_and_time(NOW) == "20 Nov 2026, 17:14 UTC"
-
-
-def test_a_span_reads_in_its_largest_unit() -> None:
-    assert [in_words(seconds) for seconds in (0, 60, 3600, 7 * 86400)] == ["0 minutes", "1 minute", "1 hour", "7 days"]

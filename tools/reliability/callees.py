@@ -1,4 +1,4 @@
-"""A handful of people who each want one code: asked for at once, heard, typed, and counted."""
+"""A few people who each request a code, hear it, and send it back."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import httpx
 
 from tests.support.fake_telnyx import StandaloneTelnyx
-from tools.reliability.ears import Ears
+from tools.reliability.heard_codes import HeardCodes
 from tools.reliability.verdicts import TERMINAL, Promise
 
 ANSWER_SECONDS = 20.0
-# Of a call into which nobody speaks, however fast it runs; the flows' own 90 s are longer than what is waited for here.
+# The least length of a call in which nothing is said. The 90 s of tests/flows are longer than the waits here.
 LEAST_LIMIT_SECONDS = 30.0
 
 
 @dataclass
-class Person:
-    """`http` speaks to the service as an owner; `asked_at` and `heard_at` are seconds on the monotonic clock."""
+class Callee:
+    """One person. `http` sends requests as an owner; `asked_at` and `heard_at` are seconds of the monotonic clock."""
 
     http: httpx.Client
     phone: str
@@ -45,18 +45,18 @@ class Person:
 
 
 @dataclass
-class Crowd:
-    """People at one service and one stand-in. What they find wrong goes into `promise`."""
+class Callees:
+    """The people of one run. Whatever they find wrong is added to `promise`."""
 
     telnyx: StandaloneTelnyx
     promise: Promise
     channels: int
-    people: list[Person] = field(default_factory=list)
+    people: list[Callee] = field(default_factory=list)
 
-    def ask(self, clients: list[httpx.Client], count: int, **fields: Any) -> list[Person]:
-        """That many more people ask for a code at once; each must be accepted."""
+    def ask(self, clients: list[httpx.Client], count: int, **fields: Any) -> list[Callee]:
+        """`count` more people request a code at the same time. Each request must be accepted."""
         first = len(self.people)
-        new = [Person(clients[n % len(clients)], f"+25670010{first + n:04}") for n in range(count)]
+        new = [Callee(clients[n % len(clients)], f"+25670010{first + n:04}") for n in range(count)]
         with ThreadPoolExecutor(count) as pool:
             for answer in pool.map(lambda person: person.send(**fields), new):
                 if answer.status_code != 202:
@@ -64,20 +64,20 @@ class Crowd:
         self.people += new
         return [person for person in new if person.verification_id]
 
-    def listen_and_type(self, people: list[Person], seconds: float = 60.0) -> None:
-        """Each hears a code within `seconds`, and it is accepted, once."""
-        ears = Ears(self.telnyx)
-        ears.start()
+    def listen_and_type(self, people: list[Callee], seconds: float = 60.0) -> None:
+        """Each hears a code within `seconds`, and the code is accepted exactly once."""
+        heard_codes = HeardCodes(self.telnyx)
+        heard_codes.start()
         deadline = time.monotonic() + seconds
 
-        def hear(person: Person) -> str | None:
-            code = ears.next_code(person.phone, 0, max(0.1, deadline - time.monotonic()))
+        def hear(person: Callee) -> str | None:
+            code = heard_codes.next_code(person.phone, 0, max(0.1, deadline - time.monotonic()))
             person.heard_at = time.monotonic()
             return code
 
         with ThreadPoolExecutor(len(people) or 1) as pool:
             codes = list(pool.map(hear, people))
-        ears.stop()
+        heard_codes.stop()
         for person, code in zip(people, codes, strict=True):
             if code is None:
                 self.promise.breaches.append(f"{person.phone} heard no code: {person.look()['calls'][-1]}")
@@ -86,15 +86,15 @@ class Crowd:
             if statuses != [200, 410]:
                 self.promise.breaches.append(f"the right code, typed twice, was answered {statuses}")
 
-    def come_to_rest(self, seconds: float = 60.0) -> None:
-        """Every call ends, none was placed twice, and at most `channels` were live."""
+    def wait_until_ended(self, seconds: float = 60.0) -> None:
+        """Wait until every call has ended. None was placed twice, and at most `channels` were live."""
         deadline = time.monotonic() + seconds
         for person in self.people:
             if not person.verification_id:
                 continue
             while any(call["status"] not in TERMINAL for call in person.look()["calls"]):
                 if time.monotonic() > deadline:
-                    self.promise.breaches.append(f"{person.phone} is not over: {person.look()['calls'][-1]}")
+                    self.promise.breaches.append(f"{person.phone} has not ended: {person.look()['calls'][-1]}")
                     break
                 time.sleep(0.1)
         state = self.telnyx.state()
@@ -106,7 +106,7 @@ class Crowd:
         self.promise.breaches += state["violations"]
 
     def waits(self) -> str:
-        """How long it took from the request to the code, in words."""
+        """How long it took from the request to the code, as text."""
         seconds = [person.heard_at - person.asked_at for person in self.people if person.heard_at]
         if not seconds:
             return "no code was heard"

@@ -1,6 +1,6 @@
-"""The ceiling: a bare Flask application that answers "hello" as JSON, on Waitress with four threads.
+"""The reference: a bare Flask application that returns {"hello": "world"}, on Waitress with four threads.
 
-`python -m tools.benchmarks.hello PORT` serves it; `application` is the same for any other WSGI server.
+`python -m tools.benchmarks.bare_flask PORT` serves it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,6 @@ def hello() -> Response:
 if __name__ == "__main__":
     from waitress import serve
 
-    # Its remarks on a queue that is longer than the threads are many would cost it a tenth of its speed.
+    # Waitress warns whenever a request waits for a thread. The warnings would cost a tenth of the speed.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     serve(application, host="127.0.0.1", port=int(sys.argv[1]), threads=THREADS)
