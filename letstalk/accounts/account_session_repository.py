@@ -215,10 +215,9 @@ def _with_account(rows: Sequence[Any]) -> tuple[AccountSession, Account] | None:
         return None
     first = rows[0]
     granted = sorted(row.granted for row in rows if row.granted is not None)
-    session = {column.name: getattr(first, f"session_{column.name}") for column in _LISTED}
-    return AccountSession(**{**session, "kind": SessionKind(session["kind"])}), to_account(first, granted)
+    return _to_session(first, prefix="session_"), to_account(first, granted)
 
 
-def _to_session(row: Any) -> AccountSession:
-    values = {column.name: getattr(row, column.name) for column in _LISTED}
+def _to_session(row: Any, prefix: str = "") -> AccountSession:
+    values = {column.name: getattr(row, prefix + column.name) for column in _LISTED}
     return AccountSession(**{**values, "kind": SessionKind(values["kind"])})

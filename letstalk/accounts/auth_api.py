@@ -211,7 +211,7 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     def ask_for_password(body: AddressRequest) -> JsonResponse:
         """Mails a link, with the limits of a verification. The current password keeps working."""
         request_limits().check_mail(request.environ)
-        accounts.password_resets.ask(body.email, link_base())
+        accounts.password_resets.request_link(body.email, link_base())
         return _sent()
 
     @auth.post("/api/auth/reset-password", summary="Choose a new password", responses={200: PasswordResetResponse})
@@ -249,7 +249,7 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
     @documents_errors("invalid_link")
     def get_invitation(body: LinkRequest) -> JsonResponse:
         """The link is not used up."""
-        return OpenInvitationResponse.of(accounts.invitations.look_at(body.token)).model_dump()
+        return OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
 
     @auth.post(
         "/api/auth/register-invitation",

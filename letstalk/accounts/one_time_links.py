@@ -1,4 +1,4 @@
-"""One-time links: make, look up, use up. Only the hash of a link is stored."""
+"""One-time links: make, find, use up. Only the hash of a link is stored."""
 
 from __future__ import annotations
 
@@ -50,21 +50,6 @@ class LinkRow:
     expires_at: datetime
 
 
-def use_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> bool:
-    """Whether this call used up the link. It is one statement, so that of many concurrent calls one returns True; False
-    for a link that is unknown, used, expired or for another purpose.
-    """
-    statement = update(one_time_links).where(_live(token_hash, purpose, now)).values(used_at=now)
-    return connection.execute(statement).rowcount == 1
-
-
-def find_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> LinkRow | None:
-    """A link that is still valid. It is not used up."""
-    statement = select(one_time_links.c.account_id, one_time_links.c.expires_at)
-    row = connection.execute(statement.where(_live(token_hash, purpose, now))).one_or_none()
-    return None if row is None else LinkRow(*row)
-
-
 def end_links(connection: Connection, account_id: str, now: datetime, *, purpose: str | None = None) -> int:
     """Make all links of an account invalid, or those for one purpose. Returns how many were valid."""
     unused = (one_time_links.c.account_id == account_id) & one_time_links.c.used_at.is_(None)
@@ -73,16 +58,9 @@ def end_links(connection: Connection, account_id: str, now: datetime, *, purpose
     return connection.execute(update(one_time_links).where(unused).values(used_at=now)).rowcount
 
 
-def list_made_since(connection: Connection, account_id: str, purpose: str, since: datetime) -> list[datetime]:
-    """When the links for that purpose were made for an account, used or not."""
+def _live(token: str, purpose: LinkPurpose, now: datetime) -> ColumnElement[bool]:
     table = one_time_links.c
-    mine = (table.account_id == account_id) & (table.purpose == purpose) & (table.created_at > since)
-    return list(connection.execute(select(table.created_at).where(mine)).scalars())
-
-
-def _live(token_hash: bytes, purpose: str, now: datetime) -> ColumnElement[bool]:
-    table = one_time_links.c
-    is_known = (table.token_hash == token_hash) & (table.purpose == purpose)
+    is_known = (table.token_hash == hash_secret(token)) & (table.purpose == purpose.value)
     return is_known & table.used_at.is_(None) & (table.expires_at > now)
 
 
@@ -127,26 +105,34 @@ class LinkService:
         """The same for a mail that anyone may request; None if the account was mailed too often recently."""
         repository.get_account(connection, account_id, for_update=True)
         now = self._clock()
-        made = list_made_since(connection, account_id, purpose.value, now - RECENT)
+        table = one_time_links.c
+        recent = (table.account_id == account_id) & (table.purpose == purpose.value) & (table.created_at > now - RECENT)
+        made = list(connection.execute(select(table.created_at).where(recent)).scalars())
         return self.make_link(connection, purpose, account_id) if may_mail_another(made, now) else None
 
-    def look_at(self, connection: Connection, purpose: LinkPurpose, text: str) -> LinkRow:
+    def find_link(self, connection: Connection, purpose: LinkPurpose, text: str) -> LinkRow:
         """The account of a link and when it expires. The link is not used up. Raises InvalidLink."""
         token = read_token(text)
-        found = None if token is None else find_link(connection, hash_secret(token), purpose.value, self._clock())
-        if found is None:
+        if token is None:
             raise InvalidLink
-        return found
+        statement = select(one_time_links.c.account_id, one_time_links.c.expires_at)
+        row = connection.execute(statement.where(_live(token, purpose, self._clock()))).one_or_none()
+        if row is None:
+            raise InvalidLink
+        return LinkRow(*row)
 
     def use_link(self, connection: Connection, purpose: LinkPurpose, text: str) -> Account:
         """Use up a link, given as its token or as the whole address. Returns its account, locked.
 
         Raises InvalidLink, whether the link is unknown, used, replaced, expired, malformed or for another purpose.
         """
-        account_id = self.look_at(connection, purpose, text).account_id
+        account_id = self.find_link(connection, purpose, text).account_id
         account = repository.get_account(connection, account_id, for_update=True)
-        is_first = use_link(connection, hash_secret(read_token(text) or ""), purpose.value, self._clock())
-        if account is None or not is_first:
+        now = self._clock()
+        # One statement, so that of many concurrent calls one finds the link unused.
+        live = _live(read_token(text) or "", purpose, now)
+        used = connection.execute(update(one_time_links).where(live).values(used_at=now)).rowcount
+        if account is None or used != 1:
             raise InvalidLink
         self._audit.record(connection, None, "link.used", account_id=account_id, detail={"purpose": purpose.value})
         return account

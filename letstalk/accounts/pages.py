@@ -22,9 +22,9 @@ from letstalk.http.local_requests import link_base
 ACCOUNTS_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100
 ROLES = (
-    (Role.VIEWER.value, "Sees the tokens and verifications of the granted owners."),
-    (Role.DEVELOPER.value, "The same, and creates, changes and revokes tokens, and starts calls."),
-    (Role.ADMIN.value, "Everything of all owners, and manages people."),
+    (Role.VIEWER.value, "Views the tokens and verifications of the granted owners."),
+    (Role.DEVELOPER.value, "Also creates, changes and revokes tokens, and starts calls."),
+    (Role.ADMIN.value, "Full access to all owners, and manages people."),
 )
 
 

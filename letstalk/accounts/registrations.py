@@ -86,7 +86,7 @@ class PasswordResetService:
         self._mailed = mailed
         mailed.mails.register_writer("reset", self._write_reset)
 
-    def ask(self, email: str, base_url: str) -> None:
+    def request_link(self, email: str, base_url: str) -> None:
         """Mail a link to the account with `email`, if there is one. Raises as `MailedLinks.defer`."""
         self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url)
 
@@ -97,7 +97,7 @@ class PasswordResetService:
         """
         mailed = self._mailed
         with mailed.db.read() as connection:
-            found = mailed.links.look_at(connection, LinkPurpose.RESET_PASSWORD, link)
+            found = mailed.links.find_link(connection, LinkPurpose.RESET_PASSWORD, link)
             account = repository.get_account(connection, found.account_id)
         if account is None or not may_reset(account):
             raise InvalidLink
@@ -239,10 +239,10 @@ class InvitationService:
         mailed.mails.wake(mail_id)
         return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 
-    def look_at(self, link: str) -> OpenInvitation:
+    def get_invitation(self, link: str) -> OpenInvitation:
         """What the link invites to. The link is not used up. Raises InvalidLink."""
         with self._mailed.db.read() as connection:
-            found = self._mailed.links.look_at(connection, LinkPurpose.INVITATION, link)
+            found = self._mailed.links.find_link(connection, LinkPurpose.INVITATION, link)
             account = repository.get_account(connection, found.account_id)
         if account is None or account.state is not AccountState.INVITED:
             raise InvalidLink
@@ -255,7 +255,7 @@ class InvitationService:
         link is still valid.
         """
         mailed = self._mailed
-        sealed = mailed.passwords.prepare(password, names=(username, self.look_at(link).account.email))
+        sealed = mailed.passwords.prepare(password, names=(username, self.get_invitation(link).account.email))
         with mailed.db.write() as connection:
             locked = mailed.links.use_link(connection, LinkPurpose.INVITATION, link)
             if locked.state is not AccountState.INVITED:

@@ -30,6 +30,8 @@ from letstalk.verifications.schemas import CODE_PATTERN, Phone
 ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
 SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
 CREATED = "2026-11-20T17:00:00.000Z"
+EXPIRES = "2026-11-27T17:00:00.000Z"
+LINK = "ltl_8c1f0b…"
 
 
 def _ensure_utf8(text: str) -> str:
@@ -46,6 +48,11 @@ Username = Annotated[PlainText, Field(min_length=1, max_length=MAX_USERNAME_LENG
 Email = Annotated[PlainText, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
 UserIds = Annotated[list[UserId], Field(max_length=MAX_GRANTS)]
 RoleName = Annotated[Role, Field(strict=False)]
+Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
+LinkToken = Annotated[
+    PlainText,
+    Field(min_length=1, max_length=1000, description="What follows `#token=` in the link, or the whole link."),
+]
 
 _ACCOUNT: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
@@ -262,19 +269,6 @@ def account_fields(account: Account) -> dict[str, Any]:
     }
 
 
-Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
-
-_SIGNED_IN: dict[str, Any] = {
-    "token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZDI1NTE5…",
-    "refresh_token": "ltr_5q0Zb…",
-    "token_type": "Bearer",
-    "expires_in": 900,
-    "user_id": ACCOUNT_ID,
-    "username": "ada",
-    "role": "developer",
-}
-
-
 class LoginRequest(ApiModel):
     """A username or an e-mail address, and the password."""
 
@@ -323,7 +317,17 @@ class PasswordRequest(ApiModel):
 class SignedInResponse(ResponseModel):
     """Signed in. `token` goes into `Authorization: Bearer`; `refresh_token` gets the next pair, once."""
 
-    model_config = with_example(_SIGNED_IN)
+    model_config = with_example(
+        {
+            "token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZDI1NTE5…",
+            "refresh_token": "ltr_5q0Zb…",
+            "token_type": "Bearer",
+            "expires_in": 900,
+            "user_id": ACCOUNT_ID,
+            "username": "ada",
+            "role": "developer",
+        }
+    )
 
     token: str
     refresh_token: str
@@ -345,14 +349,6 @@ class SignedInResponse(ResponseModel):
             username=account.username or "",
             role=account.role,
         )
-
-
-LINK = "ltl_8c1f0b…"
-
-LinkToken = Annotated[
-    PlainText,
-    Field(min_length=1, max_length=1000, description="What follows `#token=` in the link, or the whole link."),
-]
 
 
 class RegistrationRequest(ApiModel):
@@ -422,9 +418,6 @@ class PasswordResetResponse(ResponseModel):
     model_config = with_example({"message": "Your password is changed. Sign in with the new one."})
 
     message: Literal["Your password is changed. Sign in with the new one."]
-
-
-EXPIRES = "2026-11-27T17:00:00.000Z"
 
 
 class InvitationRequest(ApiModel):

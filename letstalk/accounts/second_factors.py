@@ -72,10 +72,6 @@ class ChallengeRow:
     expires_at: datetime
 
 
-def insert_challenge(connection: Connection, challenge_hash: bytes, row: ChallengeRow) -> None:
-    connection.execute(insert(second_factor_challenges).values(challenge_hash=challenge_hash, **asdict(row)))
-
-
 def find_open_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
     """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
     table = second_factor_challenges.c
@@ -134,7 +130,8 @@ class SecondFactorService:
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, accepted.verification_id, method, now, expires_at)
         with self._db.write() as connection:
-            insert_challenge(connection, hash_secret(challenge), row)
+            values = {"challenge_hash": hash_secret(challenge), **asdict(row)}
+            connection.execute(insert(second_factor_challenges).values(**values))
             detail = {"method": method, "verification_id": accepted.verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))

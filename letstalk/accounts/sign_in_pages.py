@@ -57,16 +57,9 @@ def make_blueprint(
     _add_sign_in(pages, accounts, owner_sessions, browser_sessions, audit, provider)
     _add_code(pages, accounts, browser_sessions)
     _add_registration(pages, accounts)
-    _add_mail_form(
-        pages, "/forgot-password", "forgot_password", "accounts/links/forgot.html", accounts.password_resets.ask
-    )
-    _add_mail_form(
-        pages,
-        "/resend-verification",
-        "resend_verification",
-        "accounts/links/resend.html",
-        accounts.registrations.resend_verification,
-    )
+    mail_reset, mail_verification = accounts.password_resets.request_link, accounts.registrations.resend_verification
+    _add_mail_form(pages, "/forgot-password", "accounts/links/forgot.html", mail_reset)
+    _add_mail_form(pages, "/resend-verification", "accounts/links/resend.html", mail_verification)
     _add_mailed_links(pages, accounts)
     _add_invitation(pages, accounts, browser_sessions)
     return pages
@@ -224,10 +217,9 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
         return render_form(is_sent=True)
 
 
-def _add_mail_form(
-    pages: Blueprint, path: str, name: str, template: str, mail_link: Callable[[str, str], None]
-) -> None:
+def _add_mail_form(pages: Blueprint, path: str, template: str, mail_link: Callable[[str, str], None]) -> None:
     """A page that takes an e-mail address, to which `mail_link` mails a link."""
+    name = path.strip("/").replace("-", "_")
 
     def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
         return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)

@@ -94,10 +94,10 @@ def test_only_an_admin_invites(post: Post) -> None:
 def test_looking_at_an_invitation_leaves_it_good(post: Post) -> None:
     link = invite(post).link
     for _ in range(3):
-        found = post.accounts.invitations.look_at(link)
+        found = post.accounts.invitations.get_invitation(link)
         assert (found.account.email, found.account.role) == (EMAIL, Role.DEVELOPER)
     assert accept(post, link) == "ok"
-    refusal_of(lambda: post.accounts.invitations.look_at(link), "invalid_link")
+    refusal_of(lambda: post.accounts.invitations.get_invitation(link), "invalid_link")
 
 
 def test_inviting_again_changes_the_rights_and_ends_the_older_link(post: Post) -> None:

@@ -221,11 +221,11 @@ class TestInvitations:
         again = admin.post(INVITE, **form)
         assert (again.status_code, again.location) == (302, PEOPLE)
         listed = admin.get(PEOPLE).text
-        assert "its link was shown once" in listed
+        assert "the link was shown once" in listed
         assert "invited" in listed
         token = link.partition("=")[2]
         assert token not in listed
-        assert services_of(app).accounts.invitations.look_at(token).account.user_ids == ("acme", "shop")
+        assert services_of(app).accounts.invitations.get_invitation(token).account.user_ids == ("acme", "shop")
         [event] = audited_in(app, "link.made")
         assert event.actor_account_id == admin.account_id
 
