@@ -22,14 +22,8 @@ from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
 from letstalk.mail.transports import build_transport
 from letstalk.sso import api as sso_api
+from letstalk.sso import service as sso_service
 from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
-from letstalk.sso.service import (
-    SingleSignOn,
-    SingleSignOnOptions,
-    build_jwt_issuers,
-    build_openid_provider,
-    build_single_sign_on,
-)
 
 SSO_PATH = "/api/auth/sso"
 
@@ -59,7 +53,7 @@ def make_mails(
 
 def make_single_sign_on(
     settings: Settings, db: Database, vault: Vault, audit: AuditTrail, clock: Clock, accounts: Accounts
-) -> SingleSignOn:
+) -> sso_service.SingleSignOn:
     """Raises SettingsError for keys of JWT_ISSUERS that can't be used."""
     openid, options = None, None
     if settings.oidc_issuer is not None:
@@ -71,7 +65,7 @@ def make_single_sign_on(
             scopes=settings.oidc_scopes,
             redirect_url=f"{settings.public_url}{SSO_PATH}/callback",
         )
-        options = SingleSignOnOptions(
+        options = sso_service.SingleSignOnOptions(
             name=settings.oidc_name,
             # On the host of the callback: the cookie that binds the two belongs to one host.
             start_url=f"{settings.public_url}{SSO_PATH}/start",
@@ -82,16 +76,16 @@ def make_single_sign_on(
         for each in settings.jwt_issuers
     ]
     try:
-        jwt_issuers = build_jwt_issuers(issuers, clock)
+        jwt_issuers = sso_service.build_jwt_issuers(issuers, clock)
     except ValueError as error:
         raise SettingsError(f"JWT_ISSUERS can't be used: {error}") from None
-    return build_single_sign_on(
+    return sso_service.build_single_sign_on(
         db,
         vault,
         audit,
         clock,
         accounts,
-        provider=build_openid_provider(openid, clock),
+        provider=sso_service.build_openid_provider(openid, clock),
         options=options,
         jwt_issuers=jwt_issuers,
         jwt_sign_up={each.issuer: _sign_up_role(each.sign_up) for each in settings.jwt_issuers},
@@ -99,7 +93,7 @@ def make_single_sign_on(
 
 
 def make_account_apis(
-    accounts: Accounts, single_sign_on: SingleSignOn, browser_sessions: BrowserSessions
+    accounts: Accounts, single_sign_on: sso_service.SingleSignOn, browser_sessions: BrowserSessions
 ) -> list[APIBlueprint]:
     signing_in, *others = auth_api.make_blueprints(accounts)
     # The API's description lists them in this order.
@@ -113,7 +107,7 @@ def make_account_apis(
 
 def make_account_pages(
     accounts: Accounts,
-    single_sign_on: SingleSignOn,
+    single_sign_on: sso_service.SingleSignOn,
     owner_sessions: OwnerSessionService,
     browser_sessions: BrowserSessions,
     audit: AuditTrail,

@@ -53,10 +53,7 @@ class BearerAuthenticator:
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """The user as Flask-Login needs it, identified by what the cookie contains.
-
-    `actor` and `account` are None for the built-in owner.
-    """
+    """The user as Flask-Login needs it. `actor` and `account` are None for the built-in owner."""
 
     session_id: str
     actor: Actor | None = None

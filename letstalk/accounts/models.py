@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
+from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
@@ -188,9 +189,7 @@ def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def usernames_for(name: str, email: str) -> Iterator[str]:
-    """Usernames for a new account, without end, the best first: `name`, then the one in the address, then with a
-    number.
-    """
+    """Usernames for a new account, without end: `name`, the one in the address, then with a number."""
     base = _as_username(name) or _as_username(email.partition("@")[0]) or "person"
     yield base
     for number in count(2):
@@ -280,6 +279,22 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
     if changed.second_factor and changed.phone is None:
         raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
     return changed
+
+
+def describe_account(account: Account) -> dict[str, Any]:
+    """`account` without its phone, as JSON takes it."""
+    last = account.last_signed_in_at
+    return {
+        "account_id": account.account_id,
+        "username": account.username,
+        "email": account.email,
+        "role": account.role,
+        "state": account.state,
+        "user_ids": list(account.user_ids),
+        "second_factor": account.second_factor,
+        "created_at": iso_utc(account.created_at),
+        "last_signed_in_at": None if last is None else iso_utc(last),
+    }
 
 
 def differences(before: Account, after: Account) -> dict[str, Any]:

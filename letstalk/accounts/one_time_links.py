@@ -5,20 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    ColumnElement,
-    Connection,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    String,
-    Table,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from letstalk.accounts import repository
 from letstalk.accounts.models import Account, hash_secret
@@ -29,18 +16,18 @@ from letstalk.core.errors import InvalidLink
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.mail.models import RECENT, LinkPurpose, lifetime_seconds, may_mail_another, new_token, read_token
 
-one_time_links = Table(
+one_time_links = sa.Table(
     "one_time_links",
     metadata,
-    Column("token_hash", LargeBinary(32), primary_key=True),
-    Column("purpose", String(30), nullable=False),
-    Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime),
-    CheckConstraint("expires_at > created_at", name="lifetime"),
-    Index(None, "account_id", "purpose"),
-    Index(None, "expires_at"),
+    sa.Column("token_hash", sa.LargeBinary(32), primary_key=True),
+    sa.Column("purpose", sa.String(30), nullable=False),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
+    sa.CheckConstraint("expires_at > created_at", name="lifetime"),
+    sa.Index(None, "account_id", "purpose"),
+    sa.Index(None, "expires_at"),
 )
 
 
@@ -50,37 +37,35 @@ class LinkRow:
     expires_at: datetime
 
 
-def use_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> bool:
-    """Whether this call used up the link. It is one statement, so that of many concurrent calls one returns True; False
-    for a link that is unknown, used, expired or for another purpose.
-    """
-    statement = update(one_time_links).where(_live(token_hash, purpose, now)).values(used_at=now)
+def use_link(connection: sa.Connection, token_hash: bytes, purpose: str, now: datetime) -> bool:
+    """Whether this call used up a valid link. It is one statement: of many concurrent calls one returns True."""
+    statement = sa.update(one_time_links).where(_live(token_hash, purpose, now)).values(used_at=now)
     return connection.execute(statement).rowcount == 1
 
 
-def find_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> LinkRow | None:
+def find_link(connection: sa.Connection, token_hash: bytes, purpose: str, now: datetime) -> LinkRow | None:
     """A link that is still valid. It is not used up."""
-    statement = select(one_time_links.c.account_id, one_time_links.c.expires_at)
+    statement = sa.select(one_time_links.c.account_id, one_time_links.c.expires_at)
     row = connection.execute(statement.where(_live(token_hash, purpose, now))).one_or_none()
     return None if row is None else LinkRow(*row)
 
 
-def end_links(connection: Connection, account_id: str, now: datetime, *, purpose: str | None = None) -> int:
+def end_links(connection: sa.Connection, account_id: str, now: datetime, *, purpose: str | None = None) -> int:
     """Make all links of an account invalid, or those for one purpose. Returns how many were valid."""
     unused = (one_time_links.c.account_id == account_id) & one_time_links.c.used_at.is_(None)
     if purpose is not None:
         unused &= one_time_links.c.purpose == purpose
-    return connection.execute(update(one_time_links).where(unused).values(used_at=now)).rowcount
+    return connection.execute(sa.update(one_time_links).where(unused).values(used_at=now)).rowcount
 
 
-def list_made_since(connection: Connection, account_id: str, purpose: str, since: datetime) -> list[datetime]:
+def list_made_since(connection: sa.Connection, account_id: str, purpose: str, since: datetime) -> list[datetime]:
     """When the links for that purpose were made for an account, used or not."""
     table = one_time_links.c
     mine = (table.account_id == account_id) & (table.purpose == purpose) & (table.created_at > since)
-    return list(connection.execute(select(table.created_at).where(mine)).scalars())
+    return list(connection.execute(sa.select(table.created_at).where(mine)).scalars())
 
 
-def _live(token_hash: bytes, purpose: str, now: datetime) -> ColumnElement[bool]:
+def _live(token_hash: bytes, purpose: str, now: datetime) -> sa.ColumnElement[bool]:
     table = one_time_links.c
     is_known = (table.token_hash == token_hash) & (table.purpose == purpose)
     return is_known & table.used_at.is_(None) & (table.expires_at > now)
@@ -102,7 +87,7 @@ class LinkService:
         self._clock = clock
 
     def make_link(
-        self, connection: Connection, purpose: LinkPurpose, account_id: str, *, actor: Actor | None = None
+        self, connection: sa.Connection, purpose: LinkPurpose, account_id: str, *, actor: Actor | None = None
     ) -> NewLink:
         """A new link for an account. Its earlier links for the same purpose become invalid."""
         # Concurrent calls must not both be the newest link. A caller that locks both locks the account first.
@@ -112,7 +97,7 @@ class LinkService:
         token = new_token()
         expires_at = now + timedelta(seconds=lifetime_seconds(purpose))
         connection.execute(
-            insert(one_time_links).values(
+            sa.insert(one_time_links).values(
                 token_hash=hash_secret(token),
                 purpose=purpose.value,
                 account_id=account_id,
@@ -123,14 +108,14 @@ class LinkService:
         self._audit.record(connection, actor, "link.made", account_id=account_id, detail={"purpose": purpose.value})
         return NewLink(token, expires_at)
 
-    def make_mailed_link(self, connection: Connection, purpose: LinkPurpose, account_id: str) -> NewLink | None:
+    def make_mailed_link(self, connection: sa.Connection, purpose: LinkPurpose, account_id: str) -> NewLink | None:
         """The same for a mail that anyone may request; None if the account was mailed too often recently."""
         repository.get_account(connection, account_id, for_update=True)
         now = self._clock()
         made = list_made_since(connection, account_id, purpose.value, now - RECENT)
         return self.make_link(connection, purpose, account_id) if may_mail_another(made, now) else None
 
-    def look_at(self, connection: Connection, purpose: LinkPurpose, text: str) -> LinkRow:
+    def look_at(self, connection: sa.Connection, purpose: LinkPurpose, text: str) -> LinkRow:
         """The account of a link and when it expires. The link is not used up. Raises InvalidLink."""
         token = read_token(text)
         found = None if token is None else find_link(connection, hash_secret(token), purpose.value, self._clock())
@@ -138,7 +123,7 @@ class LinkService:
             raise InvalidLink
         return found
 
-    def use_link(self, connection: Connection, purpose: LinkPurpose, text: str) -> Account:
+    def use_link(self, connection: sa.Connection, purpose: LinkPurpose, text: str) -> Account:
         """Use up a link, given as its token or as the whole address. Returns its account, locked.
 
         Raises InvalidLink, whether the link is unknown, used, replaced, expired, malformed or for another purpose.

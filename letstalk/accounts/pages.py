@@ -120,15 +120,6 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def update(account: Account, changes: AccountChanges) -> Account:
         return accounts.service.update_account(current_actor(), account.account_id, changes)
 
-    def set_disabled(account_id: object, *, disabled: bool) -> ResponseReturnValue:
-        account = get(account_id)
-        try:
-            changed = update(account, AccountChanges(disabled=disabled))
-        except Conflict as error:
-            return _account_page(account, AccountForm.of(account), error)
-        flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
-        return _redirect_after_change(changed)
-
     @pages.get("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def show(account_id: object) -> ResponseReturnValue:
@@ -147,15 +138,17 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
         flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)
 
-    @pages.post("/dashboard/people/<uuid:account_id>/disable")
+    @pages.post("/dashboard/people/<uuid:account_id>/disable", endpoint="disable", defaults={"disabled": True})
+    @pages.post("/dashboard/people/<uuid:account_id>/enable", endpoint="enable", defaults={"disabled": False})
     @require_signed_in(Scope.ADMIN)
-    def disable(account_id: object) -> ResponseReturnValue:
-        return set_disabled(account_id, disabled=True)
-
-    @pages.post("/dashboard/people/<uuid:account_id>/enable")
-    @require_signed_in(Scope.ADMIN)
-    def enable(account_id: object) -> ResponseReturnValue:
-        return set_disabled(account_id, disabled=False)
+    def set_disabled(account_id: object, disabled: bool) -> ResponseReturnValue:
+        account = get(account_id)
+        try:
+            changed = update(account, AccountChanges(disabled=disabled))
+        except Conflict as error:
+            return _account_page(account, AccountForm.of(account), error)
+        flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
+        return _redirect_after_change(changed)
 
     @pages.get("/dashboard/people/<uuid:account_id>/delete")
     @require_signed_in(Scope.ADMIN)

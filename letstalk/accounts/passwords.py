@@ -12,7 +12,8 @@ from enum import StrEnum
 from sqlalchemy import Connection
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from letstalk.accounts import account_session_repository, one_time_links, repository
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import one_time_links, repository
 from letstalk.accounts.models import Account
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
@@ -247,8 +248,8 @@ class AccountPasswords:
         now = self._clock()
         repository.lock_account(connection, account_id)
         repository.replace_password(connection, account_id, password_sealed, now, keep_old=CLASSIC_HISTORY - 1)
-        account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
-        account_session_repository.invalidate_access_tokens(connection, account_id)
+        session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
+        session_repository.invalidate_access_tokens(connection, account_id)
         one_time_links.end_links(connection, account_id, now)
         self._audit.record(connection, actor, "account.password_changed", account_id=account_id)
 

@@ -76,16 +76,12 @@ class SignInService:
         return account
 
     def require_second_factor(self, account: Account, method: str) -> None:
-        """Return if the account needs no second factor; else call its phone and raise SecondFactorRequired. Raises
-        PhoneRequired, and the errors of a call: TooManyRequests, Unavailable, DestinationBlocked.
-        """
+        """Return if the account needs no second factor; else call its phone. Raises as `SecondFactorService.begin`."""
         if self._second_factors.is_required(account):
             self._second_factors.begin(account, method)
 
     def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
-        """The session for a sign-in that waited for the code. Raises NotAuthenticated `invalid_challenge`, InvalidCode,
-        Gone.
-        """
+        """The session for a sign-in that waited for its code. Raises as `SecondFactorService.finish`."""
         account_id, method = self._second_factors.finish(challenge, code)
         return self._sessions.start_session(account_id, device, method)
 

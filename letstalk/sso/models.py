@@ -75,9 +75,7 @@ class OpenIdOptions:
 
 @dataclass(frozen=True, slots=True)
 class JwtIssuerOptions:
-    """An issuer of JWTs to sign in with. Only `algorithms` are accepted; the key is `public_key` (PEM), or one of those
-    published at `jwks_url`.
-    """
+    """The key is `public_key` (PEM), or one of those at `jwks_url`. Only `algorithms` are accepted."""
 
     issuer: str
     audience: str

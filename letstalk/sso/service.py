@@ -13,15 +13,8 @@ from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device, Role
 from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
+from letstalk.core import errors
 from letstalk.core.clock import Clock
-from letstalk.core.errors import (
-    InvalidCredentials,
-    InvalidToken,
-    NotFound,
-    SingleSignOnFailed,
-    SingleSignOnRefused,
-    Unavailable,
-)
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
@@ -47,9 +40,7 @@ RETRY_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class SingleSignOnOptions:
-    """`name` is the text of the button, `start_url` its address; `sign_up` is the role that a person without an account
-    gets, None for no account.
-    """
+    """`sign_up` is the role that a person without an account gets, None for no account; `name` is the button's text."""
 
     name: str
     start_url: str
@@ -124,8 +115,8 @@ class SingleSignOnService:
             identity = provider.identify(callback.code, nonce=attempt.nonce, verifier=verifier)
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
-            self._audit.record_refusal(SingleSignOnFailed.code, address=device.address)
-            raise SingleSignOnFailed from None
+            self._audit.record_refusal(errors.SingleSignOnFailed.code, address=device.address)
+            raise errors.SingleSignOnFailed from None
         except ProviderUnavailable as error:
             raise _provider_unavailable(error) from None
         try:
@@ -133,7 +124,7 @@ class SingleSignOnService:
                 account = self._identities.admit(connection, identity, options.sign_up)
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
-            raise SingleSignOnRefused from None
+            raise errors.SingleSignOnRefused from None
         sign_ins_total.labels("accepted").inc()
         return account, attempt.next_path
 
@@ -153,7 +144,7 @@ class SingleSignOnService:
 
     def _configured(self) -> tuple[OpenIdProvider, SingleSignOnOptions]:
         if self._provider is None or self.options is None:
-            raise NotFound("Single sign-on is not set up here.", code="sso_not_configured")
+            raise errors.NotFound("Single sign-on is not set up here.", code="sso_not_configured")
         return self._provider, self.options
 
 
@@ -198,14 +189,14 @@ class JwtBearerService:
                     raise IdentityRefused("used before")
             self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
             signed_in = self._accounts.sessions.start_session(account.account_id, device, JWT_METHOD)
-        except (IdentityRefused, InvalidCredentials) as error:
+        except (IdentityRefused, errors.InvalidCredentials) as error:
             reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             _note_refusal("jwt_refused", reason, device)
-            raise InvalidToken from None
+            raise errors.InvalidToken from None
         except ProviderUnavailable as error:
             log.warning("jwt_issuer_away", reason=error.reason)
             sentence = "The issuer's keys cannot be read now. Try again in a moment."
-            raise Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
+            raise errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
         sign_ins_total.labels("accepted").inc()
         return signed_in
 
@@ -263,10 +254,10 @@ def _note_refusal(event: str, reason: str, device: Device) -> None:
     log.warning(event, reason=reason, address=device.address)
 
 
-def _provider_unavailable(error: ProviderUnavailable) -> Unavailable:
+def _provider_unavailable(error: ProviderUnavailable) -> errors.Unavailable:
     log.warning("sso_provider_away", reason=error.reason)
     sentence = "The service that you sign in with does not respond. Try again in a moment."
-    return Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
+    return errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
 
 
 def _hash(scope: str, name: str) -> bytes:
