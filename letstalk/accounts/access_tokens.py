@@ -46,10 +46,6 @@ class SigningKeyRow:
     retired_at: datetime | None
 
 
-def insert_signing_key(connection: Connection, row: SigningKeyRow) -> None:
-    connection.execute(insert(signing_keys).values(**asdict(row)))
-
-
 def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
     row = connection.execute(select(signing_keys).where(signing_keys.c.kid == kid)).one_or_none()
     return None if row is None else SigningKeyRow(*row)
@@ -217,7 +213,7 @@ class AccessTokenService:
     def _add_key(self, connection: Connection) -> SigningKeyRow:
         sealed = self._vault.encrypt(Ed25519PrivateKey.generate().private_bytes_raw())
         row = SigningKeyRow(str(uuid4()), sealed, self._clock(), retired_at=None)
-        insert_signing_key(connection, row)
+        connection.execute(insert(signing_keys).values(**asdict(row)))
         return row
 
     def _keep(self, row: SigningKeyRow) -> _Key:

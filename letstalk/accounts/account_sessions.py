@@ -100,11 +100,9 @@ class AccountSessionService:
         Of many concurrent calls with one token, one gets the pair. Using a spent token ends the session, because one
         of the two who have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken for every reason.
         """
-        token_hash = hash_secret(refresh_token)
-        new_token = _new_refresh_token()
+        token_hash, new_token = hash_secret(refresh_token), _new_refresh_token()
         with self._db.write() as connection:
-            now = self._clock()
-            renewed = self._renew(connection, token_hash, new_token, now, device)
+            renewed = self._renew(connection, token_hash, new_token, self._clock(), device)
         # Raised after the transaction, which would otherwise undo the end of the session.
         if renewed is None:
             raise InvalidToken
@@ -232,7 +230,6 @@ class AccountSessionService:
         keep: str | None = None,
         address: str | None = None,
     ) -> int:
-        """End the sessions of an account, or only `session_id`, except `keep`. Returns how many were live."""
         ended = session_repository.end_sessions(
             connection, account_id, reason, self._clock(), session_id=session_id, keep=keep
         )

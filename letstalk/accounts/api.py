@@ -22,14 +22,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     @require(Scope.ADMIN, browser=True)
     def list_accounts(query: schemas.AccountQuery) -> JsonResponse:
         """Newest first."""
-        page = accounts.service.list_accounts(
-            current_actor(),
-            role=query.role,
-            state=query.state,
-            search=query.search,
-            limit=query.limit,
-            cursor=query.cursor,
-        )
+        page = accounts.service.list_accounts(current_actor(), **query.model_dump())
         return schemas.AccountList.of(page).model_dump()
 
     @api.get("/api/accounts/<uuid:account_id>", summary="One account", responses={200: schemas.AccountResponse})

@@ -118,15 +118,11 @@ class Device:
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
-    """The scopes that a role has."""
     return _SCOPES[role]
 
 
 def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
-    """The actor for `account` in one of its sessions.
-
-    It acts for its only granted owner, and an admin for the default owner. With several, a request must name one.
-    """
+    """It acts for its only granted owner, an admin for the default owner. With several, a request must name one."""
     user_ids = frozenset(account.user_ids)
     user_id = account.user_ids[0] if len(user_ids) == 1 else ""
     return Actor(
@@ -148,7 +144,6 @@ def ensure_admin(actor: Actor) -> None:
 
 def check_username(username: str) -> str:
     """`username` itself. Raises InvalidRequest unless it is 2 to 64 letters, digits, dots, hyphens and underscores.
-
     ASCII letters only, so that no name looks like another; no @, so that no name looks like an e-mail address.
     """
     if not _USERNAME.fullmatch(username):

@@ -94,17 +94,9 @@ class LinkService:
         repository.get_account(connection, account_id, for_update=True)
         now = self._clock()
         end_links(connection, account_id, now, purpose=purpose.value)
-        token = new_token()
-        expires_at = now + timedelta(seconds=lifetime_seconds(purpose))
-        connection.execute(
-            sa.insert(one_time_links).values(
-                token_hash=hash_secret(token),
-                purpose=purpose.value,
-                account_id=account_id,
-                created_at=now,
-                expires_at=expires_at,
-            )
-        )
+        token, expires_at = new_token(), now + timedelta(seconds=lifetime_seconds(purpose))
+        values = {"purpose": purpose.value, "account_id": account_id, "created_at": now, "expires_at": expires_at}
+        connection.execute(sa.insert(one_time_links).values(token_hash=hash_secret(token), **values))
         self._audit.record(connection, actor, "link.made", account_id=account_id, detail={"purpose": purpose.value})
         return NewLink(token, expires_at)
 
@@ -124,9 +116,8 @@ class LinkService:
         return found
 
     def use_link(self, connection: sa.Connection, purpose: LinkPurpose, text: str) -> Account:
-        """Use up a link, given as its token or as the whole address. Returns its account, locked.
-
-        Raises InvalidLink, whether the link is unknown, used, replaced, expired, malformed or for another purpose.
+        """Use up a link, given as its token or as the whole address. Returns its account, locked. Raises InvalidLink,
+        whether the link is unknown, used, replaced, expired, malformed or for another purpose.
         """
         account_id = self.look_at(connection, purpose, text).account_id
         account = repository.get_account(connection, account_id, for_update=True)

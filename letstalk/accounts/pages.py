@@ -96,7 +96,6 @@ def _add_list(pages: Blueprint, accounts: Accounts) -> None:
     @pages.get("/dashboard/people")
     @require_signed_in(Scope.ADMIN)
     def index() -> ResponseReturnValue:
-        """People, newest first, a page at a time."""
         search = request.args.get("q", "").strip()[:MAX_SEARCH_LENGTH]
         cursor = request.args.get("cursor") or None
         page = accounts.service.list_accounts(
@@ -129,7 +128,6 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     @pages.post("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def change(account_id: object) -> ResponseReturnValue:
-        """The changed account; or the form as it was filled in, with its errors."""
         account, form = get(account_id), AccountForm.from_request()
         try:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
@@ -180,7 +178,6 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     @pages.get("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite_form() -> ResponseReturnValue:
-        """Empty, or filled in for a person who was invited before."""
         again = request.args.get("account_id", type=UUID)
         if again is None:
             return render_form(AccountForm(role=Role.DEVELOPER.value))
@@ -189,7 +186,6 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     @pages.post("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite() -> ResponseReturnValue:
-        """The link, shown once; or the form as it was filled in, with its errors."""
         if was_sent_before():
             flash("This form was already sent, and the link was shown once. If you did not copy it, invite them again.")
             return redirect(url_for("account_pages.index"))

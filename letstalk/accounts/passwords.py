@@ -49,10 +49,7 @@ def describe_rules(rules: PasswordRules) -> str:
 
 
 def normalise_password(password: str) -> str:
-    """`password` in NFKC, so that different keyboards write the same password.
-
-    Raises InvalidRequest for a lone surrogate, which is no text.
-    """
+    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate."""
     try:
         password.encode("utf-8")
     except UnicodeEncodeError:

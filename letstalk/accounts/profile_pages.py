@@ -122,7 +122,6 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
     @profile.get("/dashboard/sessions")
     @signed_in_person
     def sessions() -> ResponseReturnValue:
-        """The live sessions, newest first."""
         actor = current_actor()
         return render_template(
             "accounts/profile/sessions.html",

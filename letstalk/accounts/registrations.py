@@ -26,9 +26,8 @@ METHOD = "invitation"
 
 
 def may_reset(account: models.Account) -> bool:
-    """Whether access to the mailbox is enough to choose a new password.
-
-    Not for an account without a password: its person signs in with another service, which may have locked them out.
+    """Whether access to the mailbox is enough to choose a new password. Not for an account without a password: its
+    person signs in with another service, which may have locked them out.
     """
     return account.has_password and account.state in (models.AccountState.ACTIVE, models.AccountState.UNVERIFIED)
 
@@ -45,9 +44,8 @@ class MailedLinks:
     brand_name: str
 
     def defer(self, kind: str, purpose: LinkPurpose, email: str, base_url: str) -> None:
-        """Have a mail to `email` written in the background, so that the work is the same for every address.
-
-        Raises InvalidRequest, Forbidden `mail_not_set_up`.
+        """Have a mail to `email` written in the background, so that the work is the same for every address. Raises
+        InvalidRequest, Forbidden `mail_not_set_up`.
         """
         details = {"email": models.check_email(email), "base_url": base_url}
         with self.db.write() as connection:
@@ -78,9 +76,8 @@ class PasswordResetService:
         self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url)
 
     def reset(self, link: str, password: str) -> None:
-        """Replace the lost password and end every session. The link also proves the e-mail address.
-
-        Raises InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
+        """Replace the lost password and end every session. The link also proves the e-mail address. Raises
+        InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
         """
         mailed = self._mailed
         with mailed.db.read() as connection:
@@ -146,7 +143,7 @@ class RegistrationService:
             return self._mailed.accounts.activate(connection, account.account_id)
 
     def _write_registration(self, connection: Connection, details: DeferredEmail) -> Mail | None:
-        """An account with that address may be somebody else's registration: a link to choose its password proves it."""
+        """The owner of an address that has an account gets a link to choose its password, which also proves it."""
         mailed, email, base_url = self._mailed, details["email"], details["base_url"]
         known = repository.find_by_email(connection, email)
         if known is not None:

@@ -213,7 +213,6 @@ def replace_password(connection: sa.Connection, account_id: str, sealed: str, no
 
 
 def clear_password(connection: sa.Connection, account_id: str) -> None:
-    """Remove the password: nobody can sign in with one until a new one is set."""
     _set_columns(connection, account_id, password_sealed=None, password_changed_at=None)
 
 
@@ -237,19 +236,9 @@ def list_old_passwords(connection: sa.Connection, account_id: str) -> list[tuple
 
 
 def to_account(row: Any, user_ids: Sequence[str]) -> Account:
-    return Account(
-        account_id=row.account_id,
-        username=row.username,
-        email=row.email,
-        role=Role(row.role),
-        state=AccountState(row.state),
-        phone=row.phone,
-        user_ids=tuple(user_ids),
-        created_at=row.created_at,
-        second_factor=row.second_factor,
-        has_password=bool(row.has_password),
-        last_signed_in_at=row.last_signed_in_at,
-    )
+    values = {column.name: getattr(row, column.name) for column in ACCOUNT_COLUMNS}
+    changed = {"role": Role(row.role), "state": AccountState(row.state), "user_ids": tuple(user_ids)}
+    return Account(**{**values, **changed})
 
 
 def _set_columns(connection: sa.Connection, account_id: str, **values: Any) -> None:

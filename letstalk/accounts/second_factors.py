@@ -59,10 +59,6 @@ class ChallengeRow:
     expires_at: datetime
 
 
-def insert_challenge(connection: sa.Connection, challenge_hash: bytes, row: ChallengeRow) -> None:
-    connection.execute(sa.insert(second_factor_challenges).values(challenge_hash=challenge_hash, **asdict(row)))
-
-
 def find_open_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
     """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
     table = second_factor_challenges.c
@@ -75,7 +71,6 @@ def find_open_challenge(connection: sa.Connection, challenge_hash: bytes, now: d
 
 
 def use_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> bool:
-    """Whether this call used up the challenge."""
     table = second_factor_challenges
     unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
     return connection.execute(sa.update(table).where(unused).values(used_at=now)).rowcount == 1
@@ -121,15 +116,14 @@ class SecondFactorService:
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, accepted.verification_id, method, now, expires_at)
         with self._db.write() as connection:
-            insert_challenge(connection, hash_secret(challenge), row)
+            values = {"challenge_hash": hash_secret(challenge), **asdict(row)}
+            connection.execute(sa.insert(second_factor_challenges).values(**values))
             detail = {"method": method, "verification_id": accepted.verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
 
     def finish(self, challenge: str, code: str) -> tuple[str, str]:
-        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for a
-        challenge that is unknown, used or expired; InvalidCode; Gone.
-        """
+        """(account id, method) of the sign-in, once. Raises NotAuthenticated `invalid_challenge`, InvalidCode, Gone."""
         challenge_hash = hash_secret(challenge)
         with self._db.read() as connection:
             row = find_open_challenge(connection, challenge_hash, self._clock())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
@@ -80,7 +80,7 @@ class AccountService:
         with self._unique_names(connection, account):
             repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.user_ids)}
-        self._record(connection, actor, "account.created", account, detail)
+        self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
         return account
 
     def find(self, account_id: str) -> Account | None:
@@ -119,10 +119,7 @@ class AccountService:
         limit: int = 50,
         cursor: str | None = None,
     ) -> AccountPage:
-        """A page of accounts, newest first. `search` is a text in the username or the e-mail address.
-
-        Raises InsufficientScope unless `actor` is an admin; InvalidRequest.
-        """
+        """Newest first. `search` is in the username or e-mail address. Raises InsufficientScope, InvalidRequest."""
         models.ensure_admin(actor)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
@@ -173,13 +170,12 @@ class AccountService:
                 session_repository.end_sessions(connection, after.account_id, "account_disabled", now)
             elif after.role is not before.role:
                 session_repository.invalidate_access_tokens(connection, after.account_id)
-            self._record(connection, actor, "account.updated", after, changed)
+            self._audit.record(connection, actor, "account.updated", account_id=account.account_id, detail=changed)
             return after
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
-        """Make an invited or unverified account active. `username` is required where it has none yet.
-
-        Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        """Make an invited or unverified account active. `username` is required where it has none yet. Raises NotFound;
+        Conflict `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
@@ -190,7 +186,8 @@ class AccountService:
         after = replace(account, username=name, state=AccountState.ACTIVE)
         with self._unique_names(connection, after):
             repository.update_account(connection, after)
-        self._record(connection, None, "account.activated", after, {"from": account.state.value})
+        detail = {"from": account.state.value}
+        self._audit.record(connection, None, "account.activated", account_id=account_id, detail=detail)
         return after
 
     def delete_account(self, actor: Actor, account_id: str) -> None:
@@ -200,14 +197,14 @@ class AccountService:
             account = repository.lock_account(connection, canonical_id(account_id) or "")
             self._ensure_admin_remains(connection, account, None)
             repository.delete_account(connection, account.account_id)
-            self._record(connection, actor, "account.deleted", account, {"role": account.role.value})
+            detail = {"role": account.role.value}
+            self._audit.record(connection, actor, "account.deleted", account_id=account.account_id, detail=detail)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:
             return repository.count_active_admins(connection) > 0
 
     def has_accounts(self) -> bool:
-        """Whether there is any account."""
         with self._db.read() as connection:
             return repository.has_accounts(connection)
 
@@ -235,8 +232,3 @@ class AccountService:
             yield
         except IntegrityError:
             raise Conflict("This username or e-mail address is taken.", code="username_taken") from None
-
-    def _record(
-        self, connection: Connection, actor: Actor | None, action: str, account: Account, detail: Mapping[str, object]
-    ) -> None:
-        self._audit.record(connection, actor, action, account_id=account.account_id, detail=detail)

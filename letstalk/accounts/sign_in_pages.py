@@ -118,7 +118,6 @@ def _add_sign_in(
     @pages.get("/sign-in")
     @sign_in_page
     def page() -> ResponseReturnValue:
-        """The form; a browser that is signed in is redirected."""
         if current_user.is_authenticated:
             return redirect(next_path() or url_for("dashboard.index"))
         return render_form()
@@ -140,7 +139,6 @@ def _add_sign_in(
     @pages.post("/sign-out")
     @signed_in
     def leave() -> ResponseReturnValue:
-        """End the session in the browser and on the server."""
         actor = current_user.actor_at(remote_address())
         browser_sessions.sign_out()
         if actor.account_id is None:  # the end of an account's session is recorded by its service
@@ -155,7 +153,6 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
     @pages.get("/sign-in/code")
     @sign_in_page
     def code() -> ResponseReturnValue:
-        """The form for a sign-in that waits for its code; without one, the sign-in page."""
         return redirect(url_for("sign_in.page")) if _PENDING not in session else render_form()
 
     @pages.post("/sign-in/code")

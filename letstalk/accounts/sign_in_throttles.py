@@ -37,7 +37,6 @@ class Throttle:
     forget_seconds: int
 
     def wait_seconds(self, failures: int) -> int:
-        """The wait after that many failures."""
         over = failures - self.free
         return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
 
@@ -95,10 +94,6 @@ def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
     )
 
 
-def delete_failures(connection: Connection, key_hashes: list[bytes]) -> None:
-    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash.in_(key_hashes)))
-
-
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """A sign-in that counts as failed until `take_back`. Without an account `account_id` is None."""
@@ -139,7 +134,7 @@ class SignInThrottle:
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
         """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere."""
         own, *others = attempt.keys
-        delete_failures(connection, [own])
+        connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash == own))
         rows = find_failures(connection, others).values()
         fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows if row.failures > 0]
         if fewer:

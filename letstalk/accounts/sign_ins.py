@@ -54,9 +54,8 @@ class SignInService:
         return self._sessions.start_session(account.account_id, device, "password")
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
-        """The active account with that name and password. Raises as `sign_in`, but requires no second factor.
-
-        Raises Forbidden `email_not_verified` for a person who registered and has not opened the link.
+        """The active account with that name and password. Raises as `sign_in`, but requires no second factor. Raises
+        Forbidden `email_not_verified` for a person who registered and has not opened the link.
         """
         attempt = self._throttle.begin(name, device.address)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
@@ -95,9 +94,8 @@ class SignInService:
         return 1
 
     def change_password(self, actor: Actor, current: str, new: str, device: Device) -> SignedIn:
-        """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid.
-
-        All other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
+        """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid. All
+        other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
         """
         self.replace_password(actor, current, new, device)
         return self._sessions.renew_tokens(actor.session_id or "")
@@ -112,9 +110,8 @@ class SignInService:
             )
 
     def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
-        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests.
-
-        It counts as a sign-in: a stolen access token must not be a way to guess the password.
+        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests. It
+        counts as a sign-in: a stolen access token must not be a way to guess the password.
         """
         account = None if actor.account_id is None else self._accounts.find(actor.account_id)
         if account is None:

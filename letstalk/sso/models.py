@@ -64,7 +64,7 @@ def read_identity(issuer: str, claims: Mapping[str, Any], *, is_verified: object
 
 @dataclass(frozen=True, slots=True)
 class OpenIdOptions:
-    """An OpenID Connect provider. Without a secret this service is a public client, which only PKCE protects."""
+    """Without a secret this service is a public client, which only PKCE protects."""
 
     issuer: str
     client_id: str

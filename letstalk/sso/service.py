@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
 from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import IdentityRefused, JwtIssuerOptions, OpenIdOptions, ProviderUnavailable
+from letstalk.sso.models import IdentityRefused, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
 
 if TYPE_CHECKING:
@@ -83,7 +83,6 @@ class SingleSignOnService:
 
     def begin(self, browser: str, next_path: str | None) -> str:
         """The address to send a browser to, which then ends at `next_path`. `browser` is the secret in its cookie.
-
         Raises NotFound if nothing is configured, Unavailable if the provider cannot be reached.
         """
         provider, _ = self._configured()
@@ -206,47 +205,6 @@ class SingleSignOn:
     identities: IdentityService
     openid: SingleSignOnService
     jwt_bearer: JwtBearerService
-
-
-def build_single_sign_on(
-    db: Database,
-    vault: Vault,
-    audit: AuditTrail,
-    clock: Clock,
-    accounts: Accounts,
-    *,
-    provider: OpenIdProvider | None,
-    options: SingleSignOnOptions | None,
-    jwt_issuers: JwtIssuers | None,
-    jwt_sign_up: Mapping[str, Role | None],
-) -> SingleSignOn:
-    identities = IdentityService(db, accounts.service, audit, clock)
-    return SingleSignOn(
-        identities=identities,
-        openid=SingleSignOnService(db, vault, provider, identities, audit, clock, options),
-        jwt_bearer=JwtBearerService(db, jwt_issuers, identities, accounts, jwt_sign_up),
-    )
-
-
-# The two imports below take long, because they import an HTTP client. They are made only where a provider is set.
-
-
-def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
-    """None without `options`."""
-    if options is None:
-        return None
-    from letstalk.sso.openid import OpenIdProvider
-
-    return OpenIdProvider(options, clock)
-
-
-def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
-    """None without `issuers`. Raises ValueError for keys or algorithms that can't be used."""
-    if not issuers:
-        return None
-    from letstalk.sso.jwt_issuers import JwtIssuers
-
-    return JwtIssuers(issuers, clock)
 
 
 def _note_refusal(event: str, reason: str, device: Device) -> None:
