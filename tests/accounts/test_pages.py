@@ -221,7 +221,7 @@ class TestInvitations:
         again = admin.post(INVITE, **form)
         assert (again.status_code, again.location) == (302, PEOPLE)
         listed = admin.get(PEOPLE).text
-        assert "its link was shown once" in listed
+        assert "the link was shown once" in listed
         assert "invited" in listed
         token = link.partition("=")[2]
         assert token not in listed
