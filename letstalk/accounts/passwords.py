@@ -213,11 +213,8 @@ class AccountPasswords:
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
     ) -> str:
-        """The encrypted hash of a new password, if the rules accept it. It takes long: do not call it within a
-        transaction.
-
-        With `account` the rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest,
-        Unavailable.
+        """The encrypted hash of a new password. It takes long: do not call it within a transaction. With `account` the
+        rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest, Unavailable.
         """
         old: list[str] = []
         if account is not None:
@@ -237,10 +234,8 @@ class AccountPasswords:
         actor: Actor | None = None,
         keep_session: str | None = None,
     ) -> None:
-        """Replace the password by a prepared one.
-
-        Every session ends except `keep_session`, whose existing access tokens become invalid, and all mailed links
-        become invalid. Raises NotFound.
+        """Replace the password by a prepared one. Every session ends except `keep_session`, whose existing access
+        tokens become invalid, and all mailed links become invalid. Raises NotFound.
         """
         now = self._clock()
         repository.lock_account(connection, account_id)

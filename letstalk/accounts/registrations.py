@@ -99,9 +99,8 @@ class PasswordResetService:
         account = repository.find_by_email(connection, details["email"])
         if account is None or not may_reset(account):
             return None
-        return self._mailed.write_mail(
-            connection, LinkPurpose.RESET_PASSWORD, account, details["base_url"], templates.password_reset_email
-        )
+        purpose, template = LinkPurpose.RESET_PASSWORD, templates.password_reset_email
+        return self._mailed.write_mail(connection, purpose, account, details["base_url"], template)
 
 
 class RegistrationService:
@@ -261,11 +260,6 @@ class InvitationService:
         before = repository.get_account(connection, known.account_id, for_update=True) or known
         after = replace(before, role=models.check_role(wanted.role), user_ids=models.check_grants(wanted.user_ids))
         repository.update_account(connection, after)
-        self._audit.record(
-            connection,
-            actor,
-            "account.invited_again",
-            account_id=before.account_id,
-            detail=models.differences(before, after),
-        )
+        detail = models.differences(before, after)
+        self._audit.record(connection, actor, "account.invited_again", account_id=before.account_id, detail=detail)
         return after
