@@ -22,14 +22,9 @@ from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
 from letstalk.mail.transports import build_transport
 from letstalk.sso import api as sso_api
+from letstalk.sso import service as sso_service
+from letstalk.sso.identities import IdentityService
 from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
-from letstalk.sso.service import (
-    SingleSignOn,
-    SingleSignOnOptions,
-    build_jwt_issuers,
-    build_openid_provider,
-    build_single_sign_on,
-)
 
 SSO_PATH = "/api/auth/sso"
 
@@ -59,10 +54,13 @@ def make_mails(
 
 def make_single_sign_on(
     settings: Settings, db: Database, vault: Vault, audit: AuditTrail, clock: Clock, accounts: Accounts
-) -> SingleSignOn:
+) -> sso_service.SingleSignOn:
     """Raises SettingsError for keys of JWT_ISSUERS that can't be used."""
-    openid, options = None, None
+    provider, options, jwt_issuers = None, None, None
+    # The two imports in this function take long, because they import an HTTP client.
     if settings.oidc_issuer is not None:
+        from letstalk.sso.openid import OpenIdProvider
+
         secret = settings.oidc_client_secret
         openid = OpenIdOptions(
             issuer=settings.oidc_issuer,
@@ -71,35 +69,35 @@ def make_single_sign_on(
             scopes=settings.oidc_scopes,
             redirect_url=f"{settings.public_url}{SSO_PATH}/callback",
         )
-        options = SingleSignOnOptions(
+        provider = OpenIdProvider(openid, clock)
+        options = sso_service.SingleSignOnOptions(
             name=settings.oidc_name,
             # On the host of the callback: the cookie that binds the two belongs to one host.
             start_url=f"{settings.public_url}{SSO_PATH}/start",
             sign_up=_sign_up_role(settings.oidc_sign_up),
         )
-    issuers = [
-        JwtIssuerOptions(each.issuer, each.audience, tuple(each.algorithms), each.jwks_url, each.public_key)
-        for each in settings.jwt_issuers
-    ]
-    try:
-        jwt_issuers = build_jwt_issuers(issuers, clock)
-    except ValueError as error:
-        raise SettingsError(f"JWT_ISSUERS can't be used: {error}") from None
-    return build_single_sign_on(
-        db,
-        vault,
-        audit,
-        clock,
-        accounts,
-        provider=build_openid_provider(openid, clock),
-        options=options,
-        jwt_issuers=jwt_issuers,
-        jwt_sign_up={each.issuer: _sign_up_role(each.sign_up) for each in settings.jwt_issuers},
+    if settings.jwt_issuers:
+        from letstalk.sso.jwt_issuers import JwtIssuers
+
+        issuers = [
+            JwtIssuerOptions(each.issuer, each.audience, tuple(each.algorithms), each.jwks_url, each.public_key)
+            for each in settings.jwt_issuers
+        ]
+        try:
+            jwt_issuers = JwtIssuers(issuers, clock)
+        except ValueError as error:
+            raise SettingsError(f"JWT_ISSUERS can't be used: {error}") from None
+    identities = IdentityService(db, accounts.service, audit, clock)
+    sign_up = {each.issuer: _sign_up_role(each.sign_up) for each in settings.jwt_issuers}
+    return sso_service.SingleSignOn(
+        identities=identities,
+        openid=sso_service.SingleSignOnService(db, vault, provider, identities, audit, clock, options),
+        jwt_bearer=sso_service.JwtBearerService(db, jwt_issuers, identities, accounts, sign_up),
     )
 
 
 def make_account_apis(
-    accounts: Accounts, single_sign_on: SingleSignOn, browser_sessions: BrowserSessions
+    accounts: Accounts, single_sign_on: sso_service.SingleSignOn, browser_sessions: BrowserSessions
 ) -> list[APIBlueprint]:
     signing_in, *others = auth_api.make_blueprints(accounts)
     # The API's description lists them in this order.
@@ -113,7 +111,7 @@ def make_account_apis(
 
 def make_account_pages(
     accounts: Accounts,
-    single_sign_on: SingleSignOn,
+    single_sign_on: sso_service.SingleSignOn,
     owner_sessions: OwnerSessionService,
     browser_sessions: BrowserSessions,
     audit: AuditTrail,

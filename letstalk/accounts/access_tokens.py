@@ -16,8 +16,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 from sqlalchemy import Column, Connection, Index, String, Table, Text, insert, select, update
 
-from letstalk.accounts import account_session_repository
-from letstalk.accounts.models import Account, AccountSession, person_actor
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts.models import Account, person_actor
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidToken
@@ -44,10 +44,6 @@ class SigningKeyRow:
     private_key_encrypted: str
     created_at: datetime
     retired_at: datetime | None
-
-
-def insert_signing_key(connection: Connection, row: SigningKeyRow) -> None:
-    connection.execute(insert(signing_keys).values(**asdict(row)))
 
 
 def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
@@ -79,7 +75,6 @@ AUDIENCE = "letstalk-api"
 REREAD_SECONDS = 30.0
 # How long a retired key is kept after its last token expired: servers' clocks differ, and see REREAD_SECONDS.
 RETIRED_MARGIN = timedelta(minutes=5)
-SEEN_AGAIN_SECONDS = 300
 MAX_LENGTH = 4096
 _REQUIRED = ("iss", "aud", "sub", "sid", "iat", "exp", "jti", "role", "epoch")
 
@@ -118,10 +113,7 @@ class AccessTokenService:
         self.ttl_seconds = ttl_seconds
 
     def sign(self, account: Account, session_id: str, epoch: int) -> str:
-        """A new access token for a session. Do not call it within a transaction: the first call ever writes a key.
-
-        Raises LostKey when ENCRYPTION_KEYS no longer opens the key.
-        """
+        """A new access token. Raises LostKey. Do not call it within a transaction: the first call ever writes a key."""
         key = self._signing_key()
         now = int(self._clock().timestamp())
         claims = {
@@ -139,20 +131,17 @@ class AccessTokenService:
         return jwt.encode(header, claims, key.private, algorithms=[ALGORITHM])
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """The person whose token it is, with their present role and grants.
-
-        Raises InvalidToken, whether the token is malformed, forged or expired or its session has ended.
-        """
+        """The person whose token it is, with their present role and grants. Raises InvalidToken for every reason."""
         claims = self._read(presented)
         now = self._clock()
         with self._db.read() as connection:
-            found = account_session_repository.find_live(connection, claims["sid"], now)
+            found = session_repository.find_live(connection, claims["sid"], now)
         if found is None:
             raise InvalidToken
         session, account = found
         if account.account_id != claims["sub"] or session.epoch != claims["epoch"]:
             raise InvalidToken
-        self._note_seen(session, now)
+        session_repository.note_seen(self._db, session, now)
         return person_actor(account, session.session_id, address)
 
     def rotate_keys(self) -> str:
@@ -224,7 +213,7 @@ class AccessTokenService:
     def _add_key(self, connection: Connection) -> SigningKeyRow:
         sealed = self._vault.encrypt(Ed25519PrivateKey.generate().private_bytes_raw())
         row = SigningKeyRow(str(uuid4()), sealed, self._clock(), retired_at=None)
-        insert_signing_key(connection, row)
+        connection.execute(insert(signing_keys).values(**asdict(row)))
         return row
 
     def _keep(self, row: SigningKeyRow) -> _Key:
@@ -233,11 +222,6 @@ class AccessTokenService:
         key = _Key(row.kid, OKPKey.import_key(private, {"use": "sig"}), public, row.retired_at)
         self._keys = {**self._keys, row.kid: key}
         return key
-
-    def _note_seen(self, session: AccountSession, now: datetime) -> None:
-        if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
-            with self._db.write() as connection:
-                account_session_repository.note_seen(connection, session.session_id, now)
 
 
 def _is_uuid(value: object) -> bool:

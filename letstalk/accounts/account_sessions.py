@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import account_session_repository, repository
-from letstalk.accounts.access_tokens import SEEN_AGAIN_SECONDS, AccessTokenService
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import repository
+from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.models import (
     MAX_USER_AGENT_LENGTH,
     Account,
@@ -66,48 +67,31 @@ class AccountSessionService:
         self._refresh_ttl = timedelta(seconds=refresh_ttl_seconds)
 
     def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
-        """Sign in a person who has passed the second factor, if any. `method` is how they proved who they are.
-
-        Raises InvalidCredentials for an account that is not active.
-        """
+        """Sign in a person who has passed the second factor, if any. Raises InvalidCredentials if not active."""
         refresh_token = _new_refresh_token()
         with self._db.write() as connection:
-            now = self._clock()
-            account = self._lock_active_account(connection, account_id, now)
-            row = self._new_row(account, device, SessionKind.API, method, now, self._refresh_ttl)
-            account_session_repository.insert_session(
-                connection, row, subscriber=subscriber_of(device.address), secret_hash=None
+            account, row = self._start(connection, account_id, device, method, self._refresh_ttl, secret_hash=None)
+            session_repository.insert_refresh_token(
+                connection, hash_secret(refresh_token), row.session_id, row.created_at, row.expires_at
             )
-            account_session_repository.insert_refresh_token(
-                connection, hash_secret(refresh_token), row.session_id, now, row.expires_at
-            )
-            self._record_start(connection, account, row)
         return self._signed_in(account, row.session_id, row.epoch, refresh_token)
 
     def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
         """The same for a browser. Returns the value of its cookie, 256 random bits."""
         secret = secrets.token_urlsafe(SECRET_BYTES)
         with self._db.write() as connection:
-            now = self._clock()
-            account = self._lock_active_account(connection, account_id, now)
-            row = self._new_row(account, device, SessionKind.BROWSER, method, now, BROWSER_LIFETIME)
-            account_session_repository.insert_session(
-                connection, row, subscriber=subscriber_of(device.address), secret_hash=hash_secret(secret)
-            )
-            self._record_start(connection, account, row)
+            self._start(connection, account_id, device, method, BROWSER_LIFETIME, secret_hash=hash_secret(secret))
         return secret
 
     def find_browser_session(self, secret: str, address: str) -> tuple[Actor, Account] | None:
         """Whose cookie it is. None if the session has ended or expired, or the account is not active."""
         now = self._clock()
         with self._db.read() as connection:
-            found = account_session_repository.find_live_by_secret(connection, hash_secret(secret), now)
+            found = session_repository.find_live_by_secret(connection, hash_secret(secret), now)
         if found is None:
             return None
         row, account = found
-        if (now - row.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:
-            with self._db.write() as connection:
-                account_session_repository.note_seen(connection, row.session_id, now)
+        session_repository.note_seen(self._db, row, now)
         return person_actor(account, row.session_id, address), account
 
     def refresh(self, refresh_token: str, device: Device) -> SignedIn:
@@ -116,11 +100,9 @@ class AccountSessionService:
         Of many concurrent calls with one token, one gets the pair. Using a spent token ends the session, because one
         of the two who have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken for every reason.
         """
-        token_hash = hash_secret(refresh_token)
-        new_token = _new_refresh_token()
+        token_hash, new_token = hash_secret(refresh_token), _new_refresh_token()
         with self._db.write() as connection:
-            now = self._clock()
-            renewed = self._renew(connection, token_hash, new_token, now, device)
+            renewed = self._renew(connection, token_hash, new_token, self._clock(), device)
         # Raised after the transaction, which would otherwise undo the end of the session.
         if renewed is None:
             raise InvalidToken
@@ -132,18 +114,18 @@ class AccountSessionService:
         new_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
-            found = account_session_repository.find_live(connection, session_id, now)
+            found = session_repository.find_live(connection, session_id, now)
             if found is None:
                 raise InvalidToken
             row, account = found
-            account_session_repository.spend_all_refresh_tokens(connection, session_id, now)
+            session_repository.spend_all_refresh_tokens(connection, session_id, now)
             self._add_refresh_token(connection, row, new_token, now)
         return self._signed_in(account, session_id, row.epoch, new_token)
 
     def list_sessions(self, account_id: str) -> list[AccountSession]:
         """The live sessions of an account, newest first."""
         with self._db.read() as connection:
-            return account_session_repository.list_live_sessions(connection, account_id, self._clock())
+            return session_repository.list_live_sessions(connection, account_id, self._clock())
 
     def end_session(self, actor: Actor, session_id: str, reason: str = "ended") -> None:
         """End one of the actor's own sessions. Raises NotFound for any other session, and for one that has ended."""
@@ -171,21 +153,27 @@ class AccountSessionService:
         with self._db.write() as connection:
             return self._end(connection, account.account_id, actor, reason, session_id=actor.session_id) > 0
 
-    def _lock_active_account(self, connection: Connection, account_id: str, now: datetime) -> Account:
+    def _start(
+        self,
+        connection: Connection,
+        account_id: str,
+        device: Device,
+        method: str,
+        lifetime: timedelta,
+        *,
+        secret_hash: bytes | None,
+    ) -> tuple[Account, AccountSession]:
+        """A new session: a browser's with the `secret_hash` of its cookie, an API session without."""
+        now = self._clock()
         # Locked, so that disabling the account at the same time comes first or ends this session too.
         account = repository.get_account(connection, account_id, for_update=True)
         if account is None or not account.is_active:
             raise InvalidCredentials
         repository.note_sign_in(connection, account_id, now)
-        return account
-
-    def _new_row(
-        self, account: Account, device: Device, kind: SessionKind, method: str, now: datetime, lifetime: timedelta
-    ) -> AccountSession:
-        return AccountSession(
+        row = AccountSession(
             session_id=str(uuid4()),
-            account_id=account.account_id,
-            kind=kind,
+            account_id=account_id,
+            kind=SessionKind.API if secret_hash is None else SessionKind.BROWSER,
             method=method,
             epoch=0,
             created_at=now,
@@ -196,18 +184,25 @@ class AccountSessionService:
             address=device.address[:64],
             user_agent="".join(filter(str.isprintable, device.user_agent))[:MAX_USER_AGENT_LENGTH],
         )
+        subscriber = subscriber_of(device.address)
+        session_repository.insert_session(connection, row, subscriber=subscriber, secret_hash=secret_hash)
+        actor = person_actor(account, row.session_id, row.address)
+        detail = {"session_id": row.session_id, "kind": row.kind.value, "method": method}
+        self._audit.record(connection, actor, "session.started", account_id=account_id, detail=detail)
+        log.info("person_signed_in", account_id=account_id, method=method, kind=row.kind.value)
+        return account, row
 
     def _renew(
         self, connection: Connection, token_hash: bytes, new_token: str, now: datetime, device: Device
     ) -> tuple[Account, AccountSession] | None:
-        found = account_session_repository.find_refresh_token(connection, token_hash)
+        found = session_repository.find_refresh_token(connection, token_hash)
         if found is None or (found.spent_at is None and found.expires_at <= now):
             return None
-        live = account_session_repository.find_live(connection, found.session_id, now)
+        live = session_repository.find_live(connection, found.session_id, now)
         if live is None:
             return None
         row, account = live
-        if not account_session_repository.spend_refresh_token(connection, token_hash, now):
+        if not session_repository.spend_refresh_token(connection, token_hash, now):
             reason, address = "refresh_token_reused", device.address
             self._end(connection, account.account_id, None, reason, session_id=row.session_id, address=address)
             log.warning("refresh_token_reused", account_id=account.account_id, session_id=row.session_id)
@@ -217,18 +212,12 @@ class AccountSessionService:
 
     def _add_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
-        account_session_repository.insert_refresh_token(connection, hash_secret(token), row.session_id, now, expires_at)
-        account_session_repository.extend_session(connection, row.session_id, now, expires_at)
+        session_repository.insert_refresh_token(connection, hash_secret(token), row.session_id, now, expires_at)
+        session_repository.extend_session(connection, row.session_id, now, expires_at)
 
     def _signed_in(self, account: Account, session_id: str, epoch: int, refresh_token: str) -> SignedIn:
         access_token = self._access_tokens.sign(account, session_id, epoch)
         return SignedIn(account, session_id, access_token, refresh_token, self._access_tokens.ttl_seconds)
-
-    def _record_start(self, connection: Connection, account: Account, row: AccountSession) -> None:
-        actor = person_actor(account, row.session_id, row.address)
-        detail = {"session_id": row.session_id, "kind": row.kind.value, "method": row.method}
-        self._audit.record(connection, actor, "session.started", account_id=account.account_id, detail=detail)
-        log.info("person_signed_in", account_id=account.account_id, method=row.method, kind=row.kind.value)
 
     def _end(
         self,
@@ -241,8 +230,7 @@ class AccountSessionService:
         keep: str | None = None,
         address: str | None = None,
     ) -> int:
-        """End the sessions of an account, or only `session_id`, except `keep`. Returns how many were live."""
-        ended = account_session_repository.end_sessions(
+        ended = session_repository.end_sessions(
             connection, account_id, reason, self._clock(), session_id=session_id, keep=keep
         )
         for each in ended:

@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from flask_openapi3 import APIBlueprint, Tag
 
+from letstalk.accounts import schemas
 from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import AccountChanges, check_role
-from letstalk.accounts.schemas import (
-    AccountList,
-    AccountPatch,
-    AccountPath,
-    AccountQuery,
-    AccountResponse,
-    DeletionResponse,
-    RoleList,
-    RolePatch,
-    RolePath,
-    RoleResponse,
-)
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
@@ -29,28 +18,23 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     tag = Tag(name="People", description="Who may sign in, and with which role.")
     api = APIBlueprint("accounts", __name__, abp_tags=[tag])
 
-    @api.get("/api/accounts", summary="List people", responses={200: AccountList})
+    @api.get("/api/accounts", summary="List people", responses={200: schemas.AccountList})
     @require(Scope.ADMIN, browser=True)
-    def list_accounts(query: AccountQuery) -> JsonResponse:
+    def list_accounts(query: schemas.AccountQuery) -> JsonResponse:
         """Newest first."""
-        page = accounts.service.list_accounts(
-            current_actor(),
-            role=query.role,
-            state=query.state,
-            search=query.search,
-            limit=query.limit,
-            cursor=query.cursor,
-        )
-        return AccountList.of(page).model_dump()
+        page = accounts.service.list_accounts(current_actor(), **query.model_dump())
+        return schemas.AccountList.of(page).model_dump()
 
-    @api.get("/api/accounts/<uuid:account_id>", summary="One account", responses={200: AccountResponse})
+    @api.get("/api/accounts/<uuid:account_id>", summary="One account", responses={200: schemas.AccountResponse})
     @require_anyone_known
     @documents_errors("not_found")
-    def get_account(path: AccountPath) -> JsonResponse:
+    def get_account(path: schemas.AccountPath) -> JsonResponse:
         """An admin sees every account, a person their own."""
-        return AccountResponse.of(accounts.service.get_account(current_actor(), str(path.account_id))).model_dump()
+        return schemas.AccountResponse.of(
+            accounts.service.get_account(current_actor(), str(path.account_id))
+        ).model_dump()
 
-    @api.patch("/api/accounts/<uuid:account_id>", summary="Change an account", responses={200: AccountResponse})
+    @api.patch("/api/accounts/<uuid:account_id>", summary="Change an account", responses={200: schemas.AccountResponse})
     @require_anyone_known
     @documents_errors(
         "not_found",
@@ -63,7 +47,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         "email_taken",
         "last_admin",
     )
-    def update_account(path: AccountPath, body: AccountPatch) -> JsonResponse:
+    def update_account(path: schemas.AccountPath, body: schemas.AccountPatch) -> JsonResponse:
         """An admin changes any account; a person their own name, phone and second factor. A new role ends tokens."""
         actor, account_id = current_actor(), str(path.account_id)
         is_confirmed = False
@@ -72,28 +56,30 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
             is_confirmed = True
         changes = AccountChanges(**body.model_dump(exclude_unset=True, exclude={"current_password"}))
         changed = accounts.service.update_account(actor, account_id, changes, is_confirmed=is_confirmed)
-        return AccountResponse.of(changed).model_dump()
+        return schemas.AccountResponse.of(changed).model_dump()
 
-    @api.delete("/api/accounts/<uuid:account_id>", summary="Delete an account", responses={200: DeletionResponse})
+    @api.delete(
+        "/api/accounts/<uuid:account_id>", summary="Delete an account", responses={200: schemas.DeletionResponse}
+    )
     @require(Scope.ADMIN, browser=True)
     @documents_errors("not_found", "last_admin")
-    def delete_account(path: AccountPath) -> JsonResponse:
+    def delete_account(path: schemas.AccountPath) -> JsonResponse:
         """With its sessions and grants. Tokens and verifications belong to owners, and stay."""
         accounts.service.delete_account(current_actor(), str(path.account_id))
-        return DeletionResponse(message="Account deleted").model_dump()
+        return schemas.DeletionResponse(message="Account deleted").model_dump()
 
-    @api.get("/api/accounts/roles", summary="The roles", responses={200: RoleList})
+    @api.get("/api/accounts/roles", summary="The roles", responses={200: schemas.RoleList})
     @require(Scope.ADMIN, browser=True)
     def list_roles() -> JsonResponse:
         """Each with whether signing in requires a second factor of everyone who has it."""
-        return RoleList.of(accounts.second_factors.list_policies()).model_dump()
+        return schemas.RoleList.of(accounts.second_factors.list_policies()).model_dump()
 
-    @api.patch("/api/accounts/roles/<role>", summary="What a role requires", responses={200: RoleResponse})
+    @api.patch("/api/accounts/roles/<role>", summary="What a role requires", responses={200: schemas.RoleResponse})
     @require(Scope.ADMIN, browser=True)
-    def update_role(path: RolePath, body: RolePatch) -> JsonResponse:
+    def update_role(path: schemas.RolePath, body: schemas.RolePatch) -> JsonResponse:
         """Applies from the next sign-in. A person with the role and without a phone then gets `phone_required`."""
         role, required = check_role(path.role), body.requires_second_factor
         accounts.second_factors.set_policy(current_actor(), role, requires_second_factor=required)
-        return RoleResponse(role=role, requires_second_factor=required).model_dump()
+        return schemas.RoleResponse(role=role, requires_second_factor=required).model_dump()
 
     return api

@@ -8,33 +8,9 @@ from __future__ import annotations
 from flask import request
 from flask_openapi3 import APIBlueprint, Tag
 
+from letstalk.accounts import schemas
 from letstalk.accounts.authentication import current_device
 from letstalk.accounts.registrations import NewInvitation
-from letstalk.accounts.schemas import (
-    AddressRequest,
-    InvitationAcceptance,
-    InvitationRequest,
-    InvitationResponse,
-    LinkRequest,
-    LoginRequest,
-    LogoutRequest,
-    MeResponse,
-    OpenInvitationResponse,
-    PasswordRequest,
-    PasswordResetResponse,
-    RefreshRequest,
-    RegistrationRequest,
-    RegistrationResponse,
-    ResetRequest,
-    SecondFactorRequest,
-    SentResponse,
-    SessionList,
-    SessionPath,
-    SessionsEnded,
-    SignedInResponse,
-    VerifiedResponse,
-    account_fields,
-)
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
@@ -64,7 +40,7 @@ def _make_signing_in(accounts: Accounts) -> APIBlueprint:
 def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
     sign_ins = accounts.sign_ins
 
-    @auth.post("/api/auth/login", summary="Sign in", responses={200: SignedInResponse})
+    @auth.post("/api/auth/login", summary="Sign in", responses={200: schemas.SignedInResponse})
     @public
     @needs_database
     @documents_errors(
@@ -75,11 +51,15 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
         "too_many_failures",
         *CALL_REFUSALS,
     )
-    def log_in(body: LoginRequest) -> JsonResponse:
+    def log_in(body: schemas.LoginRequest) -> JsonResponse:
         """An unknown username and a wrong password get the same response. A second factor makes the phone ring."""
-        return SignedInResponse.of(sign_ins.sign_in(body.username, body.password, current_device())).model_dump()
+        return schemas.SignedInResponse.of(
+            sign_ins.sign_in(body.username, body.password, current_device())
+        ).model_dump()
 
-    @auth.post("/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: SignedInResponse})
+    @auth.post(
+        "/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: schemas.SignedInResponse}
+    )
     @public
     @needs_database
     @documents_errors(
@@ -93,44 +73,44 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
         "verification_failed",
         "too_many_failures",
     )
-    def finish_second_factor(body: SecondFactorRequest) -> JsonResponse:
+    def finish_second_factor(body: schemas.SecondFactorRequest) -> JsonResponse:
         """A challenge is valid for ten minutes and for one session. A later sign-in calls again and replaces it."""
         signed_in = sign_ins.finish_second_factor(body.challenge, body.code, current_device())
-        return SignedInResponse.of(signed_in).model_dump()
+        return schemas.SignedInResponse.of(signed_in).model_dump()
 
-    @auth.post("/api/auth/refresh", summary="Get the next pair of tokens", responses={200: SignedInResponse})
+    @auth.post("/api/auth/refresh", summary="Get the next pair of tokens", responses={200: schemas.SignedInResponse})
     @public
     @needs_database
     @documents_errors("invalid_token")
-    def refresh(body: RefreshRequest) -> JsonResponse:
+    def refresh(body: schemas.RefreshRequest) -> JsonResponse:
         """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
-        return SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
+        return schemas.SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
 
-    @auth.post("/api/auth/logout", summary="Sign out", responses={200: SessionsEnded})
+    @auth.post("/api/auth/logout", summary="Sign out", responses={200: schemas.SessionsEnded})
     @require_person
-    def log_out(body: LogoutRequest) -> JsonResponse:
+    def log_out(body: schemas.LogoutRequest) -> JsonResponse:
         """The session's tokens stop working at once, on every instance; with `everywhere` those of all sessions."""
         ended = sign_ins.log_out(current_actor(), everywhere=body.everywhere)
-        return SessionsEnded(sessions_ended=ended).model_dump()
+        return schemas.SessionsEnded(sessions_ended=ended).model_dump()
 
-    @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInResponse})
+    @auth.put("/api/auth/password", summary="Change one's password", responses={200: schemas.SignedInResponse})
     @require_access_token
     @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
-    def change_password(body: PasswordRequest) -> JsonResponse:
+    def change_password(body: schemas.PasswordRequest) -> JsonResponse:
         """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
         signed_in = sign_ins.change_password(
             current_actor(), body.current_password, body.new_password, current_device()
         )
-        return SignedInResponse.of(signed_in).model_dump()
+        return schemas.SignedInResponse.of(signed_in).model_dump()
 
 
 def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
     sessions = accounts.sessions
 
-    def list_own_sessions(actor: Actor) -> SessionList:
-        return SessionList.of(sessions.list_sessions(actor.account_id or ""), actor.session_id)
+    def list_own_sessions(actor: Actor) -> schemas.SessionList:
+        return schemas.SessionList.of(sessions.list_sessions(actor.account_id or ""), actor.session_id)
 
-    @auth.get("/api/auth/me", summary="Who is asking", responses={200: MeResponse})
+    @auth.get("/api/auth/me", summary="Who is asking", responses={200: schemas.MeResponse})
     @require_person
     def get_me() -> JsonResponse:
         """The account, its role and grants, and the session."""
@@ -139,31 +119,35 @@ def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
         session = next((each for each in list_own_sessions(actor).sessions if each.current), None)
         if session is None:
             raise InvalidToken  # it has ended since the guard looked
-        return MeResponse(**account_fields(account), user_id=account.account_id, session=session).model_dump()
+        return schemas.MeResponse(
+            **schemas.account_fields(account), user_id=account.account_id, session=session
+        ).model_dump()
 
-    @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: SessionList})
+    @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: schemas.SessionList})
     @require_person
     def list_sessions() -> JsonResponse:
         """With the device and the address of each sign-in, newest first."""
         return list_own_sessions(current_actor()).model_dump()
 
-    @auth.delete("/api/auth/sessions", summary="End one's other sessions", responses={200: SessionsEnded})
+    @auth.delete("/api/auth/sessions", summary="End one's other sessions", responses={200: schemas.SessionsEnded})
     @require_person
     def end_other_sessions() -> JsonResponse:
         """All sessions but the one that makes the request."""
         actor = current_actor()
         ended = sessions.end_all_sessions(actor.account_id or "", actor, reason="ended", keep=actor.session_id)
-        return SessionsEnded(sessions_ended=ended).model_dump()
+        return schemas.SessionsEnded(sessions_ended=ended).model_dump()
 
     @auth.delete(
-        "/api/auth/sessions/<uuid:session_id>", summary="End one of one's own sessions", responses={200: SessionsEnded}
+        "/api/auth/sessions/<uuid:session_id>",
+        summary="End one of one's own sessions",
+        responses={200: schemas.SessionsEnded},
     )
     @require_person
     @documents_errors("not_found")
-    def end_session(path: SessionPath) -> JsonResponse:
+    def end_session(path: schemas.SessionPath) -> JsonResponse:
         """Its tokens, or its cookie, stop working at once."""
         sessions.end_session(current_actor(), str(path.session_id))
-        return SessionsEnded(sessions_ended=1).model_dump()
+        return schemas.SessionsEnded(sessions_ended=1).model_dump()
 
 
 def _make_registration(accounts: Accounts) -> APIBlueprint:
@@ -175,53 +159,59 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
         description="Where registration is open to everyone. The account can sign in once the link in the mail was "
         "opened. An e-mail address that already has an account gets the same response, and a mail that says so. A "
         "username that is taken gets a number appended; sign in with the e-mail address to see it.",
-        responses={201: RegistrationResponse},
+        responses={201: schemas.RegistrationResponse},
     )
     @public
     @needs_database
     @documents_errors("registration_closed", "mail_not_set_up", "weak_password")
-    def register(body: RegistrationRequest) -> JsonResponse:
+    def register(body: schemas.RegistrationRequest) -> JsonResponse:
         request_limits().check_mail(request.environ)
         accounts.registrations.register(body.username, body.email, body.password, link_base())
-        return RegistrationResponse(message="Open the link that we mail to you, then sign in.").model_dump(), 201
+        return schemas.RegistrationResponse(
+            message="Open the link that we mail to you, then sign in."
+        ).model_dump(), 201
 
-    @auth.post("/api/auth/verify-email", summary="Prove one's e-mail address", responses={200: VerifiedResponse})
+    @auth.post(
+        "/api/auth/verify-email", summary="Prove one's e-mail address", responses={200: schemas.VerifiedResponse}
+    )
     @public
     @needs_database
     @documents_errors("invalid_link")
-    def verify_email(body: LinkRequest) -> JsonResponse:
+    def verify_email(body: schemas.LinkRequest) -> JsonResponse:
         """With the link from the mail, once, within 24 hours."""
         accounts.registrations.verify_email(body.token)
-        return VerifiedResponse(message="Your e-mail address is verified. You can sign in.").model_dump()
+        return schemas.VerifiedResponse(message="Your e-mail address is verified. You can sign in.").model_dump()
 
-    @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: SentResponse})
+    @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: schemas.SentResponse})
     @public
     @needs_database
     @documents_errors("mail_not_set_up")
-    def resend_verification(body: AddressRequest) -> JsonResponse:
+    def resend_verification(body: schemas.AddressRequest) -> JsonResponse:
         """It replaces the link before it. One address gets at most three mails in half an hour, and one a minute."""
         request_limits().check_mail(request.environ)
         accounts.registrations.resend_verification(body.email, link_base())
         return _sent()
 
-    @auth.post("/api/auth/forgot-password", summary="Ask for a new password", responses={200: SentResponse})
+    @auth.post("/api/auth/forgot-password", summary="Ask for a new password", responses={200: schemas.SentResponse})
     @public
     @needs_database
     @documents_errors("mail_not_set_up")
-    def ask_for_password(body: AddressRequest) -> JsonResponse:
+    def ask_for_password(body: schemas.AddressRequest) -> JsonResponse:
         """Mails a link, with the limits of a verification. The current password keeps working."""
         request_limits().check_mail(request.environ)
         accounts.password_resets.request_link(body.email, link_base())
         return _sent()
 
-    @auth.post("/api/auth/reset-password", summary="Choose a new password", responses={200: PasswordResetResponse})
+    @auth.post(
+        "/api/auth/reset-password", summary="Choose a new password", responses={200: schemas.PasswordResetResponse}
+    )
     @public
     @needs_database
     @documents_errors("invalid_link", "weak_password")
-    def reset_password(body: ResetRequest) -> JsonResponse:
+    def reset_password(body: schemas.ResetRequest) -> JsonResponse:
         """With the link from the mail, once, within 30 minutes. Every session of the account ends; sign in again."""
         accounts.password_resets.reset(body.token, body.new_password)
-        return PasswordResetResponse(message="Your password is changed. Sign in with the new one.").model_dump()
+        return schemas.PasswordResetResponse(message="Your password is changed. Sign in with the new one.").model_dump()
 
     return auth
 
@@ -234,29 +224,31 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
         summary="Invite a person",
         description="With the link they choose a username and a password, once, within seven days. The link is mailed "
         "where mail is set up. Inviting a person again who has not accepted yet replaces role, grants and link.",
-        responses={201: InvitationResponse},
+        responses={201: schemas.InvitationResponse},
     )
     @require(Scope.ADMIN, browser=True)
     @documents_errors("email_taken")
-    def invite(body: InvitationRequest) -> JsonResponse:
+    def invite(body: schemas.InvitationRequest) -> JsonResponse:
         wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
-        return InvitationResponse.of(invitation).model_dump(), 201
+        return schemas.InvitationResponse.of(invitation).model_dump(), 201
 
-    @auth.post("/api/auth/invitation-details", summary="Look at an invitation", responses={200: OpenInvitationResponse})
+    @auth.post(
+        "/api/auth/invitation-details", summary="Look at an invitation", responses={200: schemas.OpenInvitationResponse}
+    )
     @public
     @needs_database
     @documents_errors("invalid_link")
-    def get_invitation(body: LinkRequest) -> JsonResponse:
+    def get_invitation(body: schemas.LinkRequest) -> JsonResponse:
         """The link is not used up."""
-        return OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
+        return schemas.OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
 
     @auth.post(
         "/api/auth/register-invitation",
         summary="Accept an invitation",
         description="Signs in, unless the role requires a second factor: then the account is set up, and signing in "
         "continues as after a login.",
-        responses={201: SignedInResponse},
+        responses={201: schemas.SignedInResponse},
     )
     @public
     @needs_database
@@ -269,9 +261,9 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
         "too_many_failures",
         *CALL_REFUSALS,
     )
-    def accept_invitation(body: InvitationAcceptance) -> JsonResponse:
+    def accept_invitation(body: schemas.InvitationAcceptance) -> JsonResponse:
         signed_in = accounts.invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
-        return SignedInResponse.of(signed_in).model_dump(), 201
+        return schemas.SignedInResponse.of(signed_in).model_dump(), 201
 
     return auth
 
@@ -281,4 +273,6 @@ def _new_blueprint(name: str, tag: str, description: str) -> APIBlueprint:
 
 
 def _sent() -> JsonResponse:
-    return SentResponse(message="If the address has an account that needs it, we mail a link to it.").model_dump()
+    return schemas.SentResponse(
+        message="If the address has an account that needs it, we mail a link to it."
+    ).model_dump()

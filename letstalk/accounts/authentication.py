@@ -24,12 +24,11 @@ ACCOUNT_PREFIX = "p."
 
 
 def current_device() -> Device:
-    """The device that sent the current request."""
     return Device(remote_address(), request.headers.get("User-Agent", ""))
 
 
 class BearerAuthenticator:
-    """The `Authenticator` of the guards and of the fast path."""
+    """The `Authenticator` of the guards and of the fast path, which describe its methods."""
 
     def __init__(self, tokens: TokenService, usage: UsageCounter, access_tokens: AccessTokenService) -> None:
         self._tokens = tokens
@@ -37,26 +36,20 @@ class BearerAuthenticator:
         self._access_tokens = access_tokens
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """The actor whose token this is. Raises InvalidToken and AddressNotAllowed."""
         if presented.startswith(API_TOKEN_START) or presented.count(".") != DOTS_OF_A_JWT:
             return self._tokens.authenticate(presented, address)
         return self._access_tokens.authenticate(presented, address)
 
     def recall(self, presented: str, address: str) -> Actor | None:
-        """The actor of an API token that was seen a moment ago, without a database read; None for every other."""
         return self._tokens.recall(presented, address)
 
     def count_request(self, token_id: str) -> None:
-        """Add one to the requests of an API token."""
         self._usage.count(token_id)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedInUser:
-    """The user as Flask-Login needs it, identified by what the cookie contains.
-
-    `actor` and `account` are None for the built-in owner.
-    """
+    """The user as Flask-Login needs it. `actor` and `account` are None for the built-in owner."""
 
     session_id: str
     actor: Actor | None = None
@@ -118,9 +111,8 @@ class BrowserSessions:
 
 
 def local_path(target: str | None) -> str | None:
-    """`target` if it is a path on this server, else None.
-
-    Browsers read `//host`, `/\\host` and either of them with tabs or newlines in between as another host.
+    """`target` if it is a path on this server, else None. Browsers read `//host`, `/\\host` and either of them with
+    tabs or newlines in between as another host.
     """
     if not target or not target.startswith("/") or target.startswith("//"):
         return None

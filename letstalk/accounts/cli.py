@@ -10,11 +10,10 @@ from contextlib import contextmanager
 import click
 from flask.cli import AppGroup
 
-from letstalk.accounts.models import Account, AccountChanges, NewAccount, Role
+from letstalk.accounts.models import Account, AccountChanges, NewAccount, Role, describe_account
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
-from letstalk.core.clock import iso_utc
 from letstalk.core.errors import LetsTalkError
 
 COLUMNS: tuple[tuple[str, Callable[[Account], str]], ...] = (
@@ -31,9 +30,7 @@ ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
 
 
 def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[[Actor, str], int]) -> AppGroup:
-    """`accounts` is called when a command runs, not before. `unlink_identities` forgets the identities that an account
-    has at providers of single sign-on, and returns how many there were.
-    """
+    """`accounts` is called when a command runs, not before. `unlink_identities` is `IdentityService.unlink`."""
     group = AppGroup("accounts", help="Accounts: create, list and disable them, set roles and passwords.")
 
     @contextmanager
@@ -71,7 +68,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         with service_of() as service:
             found = list(_all_accounts(service))
         if as_json:
-            click.echo(json.dumps([_as_json(account) for account in found], indent=2))
+            click.echo(json.dumps([describe_account(account) for account in found], indent=2))
             return
         rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(account) for _, show in COLUMNS) for account in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -141,18 +138,3 @@ def _all_accounts(service: AccountService) -> Iterator[Account]:
         cursor = page.next_cursor
         if cursor is None:
             return
-
-
-def _as_json(account: Account) -> dict[str, object]:
-    last = account.last_signed_in_at
-    return {
-        "account_id": account.account_id,
-        "username": account.username,
-        "email": account.email,
-        "role": account.role.value,
-        "state": account.state.value,
-        "user_ids": list(account.user_ids),
-        "second_factor": account.second_factor,
-        "created_at": iso_utc(account.created_at),
-        "last_signed_in_at": None if last is None else iso_utc(last),
-    }

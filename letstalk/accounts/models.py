@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
+from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
@@ -117,15 +118,11 @@ class Device:
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
-    """The scopes that a role has."""
     return _SCOPES[role]
 
 
 def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
-    """The actor for `account` in one of its sessions.
-
-    It acts for its only granted owner, and an admin for the default owner. With several, a request must name one.
-    """
+    """It acts for its only granted owner, an admin for the default owner. With several, a request must name one."""
     user_ids = frozenset(account.user_ids)
     user_id = account.user_ids[0] if len(user_ids) == 1 else ""
     return Actor(
@@ -147,7 +144,6 @@ def ensure_admin(actor: Actor) -> None:
 
 def check_username(username: str) -> str:
     """`username` itself. Raises InvalidRequest unless it is 2 to 64 letters, digits, dots, hyphens and underscores.
-
     ASCII letters only, so that no name looks like another; no @, so that no name looks like an e-mail address.
     """
     if not _USERNAME.fullmatch(username):
@@ -188,9 +184,7 @@ def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def usernames_for(name: str, email: str) -> Iterator[str]:
-    """Usernames for a new account, without end, the best first: `name`, then the one in the address, then with a
-    number.
-    """
+    """Usernames for a new account, without end: `name`, the one in the address, then with a number."""
     base = _as_username(name) or _as_username(email.partition("@")[0]) or "person"
     yield base
     for number in count(2):
@@ -280,6 +274,22 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
     if changed.second_factor and changed.phone is None:
         raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
     return changed
+
+
+def describe_account(account: Account) -> dict[str, Any]:
+    """`account` without its phone, as JSON takes it."""
+    last = account.last_signed_in_at
+    return {
+        "account_id": account.account_id,
+        "username": account.username,
+        "email": account.email,
+        "role": account.role,
+        "state": account.state,
+        "user_ids": list(account.user_ids),
+        "second_factor": account.second_factor,
+        "created_at": iso_utc(account.created_at),
+        "last_signed_in_at": None if last is None else iso_utc(last),
+    }
 
 
 def differences(before: Account, after: Account) -> dict[str, Any]:

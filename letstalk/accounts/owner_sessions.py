@@ -57,10 +57,7 @@ class OwnerSessionService:
         self._lifetime = timedelta(seconds=lifetime_seconds)
 
     def sign_in(self, password: str, address: str) -> str:
-        """The id of a new session: 256 random bits, for the browser alone.
-
-        Raises NotAuthenticated (`wrong_password`). `address` is only for the log.
-        """
+        """The id of a new session, 256 random bits, for the browser alone. Raises NotAuthenticated `wrong_password`."""
         if not self._is_password(password):
             sign_ins_total.labels("refused").inc()
             log.warning("sign_in_refused", address=address)

@@ -96,7 +96,6 @@ def _add_list(pages: Blueprint, accounts: Accounts) -> None:
     @pages.get("/dashboard/people")
     @require_signed_in(Scope.ADMIN)
     def index() -> ResponseReturnValue:
-        """People, newest first, a page at a time."""
         search = request.args.get("q", "").strip()[:MAX_SEARCH_LENGTH]
         cursor = request.args.get("cursor") or None
         page = accounts.service.list_accounts(
@@ -120,15 +119,6 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def update(account: Account, changes: AccountChanges) -> Account:
         return accounts.service.update_account(current_actor(), account.account_id, changes)
 
-    def set_disabled(account_id: object, *, disabled: bool) -> ResponseReturnValue:
-        account = get(account_id)
-        try:
-            changed = update(account, AccountChanges(disabled=disabled))
-        except Conflict as error:
-            return _account_page(account, AccountForm.of(account), error)
-        flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
-        return _redirect_after_change(changed)
-
     @pages.get("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def show(account_id: object) -> ResponseReturnValue:
@@ -138,7 +128,6 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     @pages.post("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def change(account_id: object) -> ResponseReturnValue:
-        """The changed account; or the form as it was filled in, with its errors."""
         account, form = get(account_id), AccountForm.from_request()
         try:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
@@ -147,15 +136,17 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
         flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)
 
-    @pages.post("/dashboard/people/<uuid:account_id>/disable")
+    @pages.post("/dashboard/people/<uuid:account_id>/disable", endpoint="disable", defaults={"disabled": True})
+    @pages.post("/dashboard/people/<uuid:account_id>/enable", endpoint="enable", defaults={"disabled": False})
     @require_signed_in(Scope.ADMIN)
-    def disable(account_id: object) -> ResponseReturnValue:
-        return set_disabled(account_id, disabled=True)
-
-    @pages.post("/dashboard/people/<uuid:account_id>/enable")
-    @require_signed_in(Scope.ADMIN)
-    def enable(account_id: object) -> ResponseReturnValue:
-        return set_disabled(account_id, disabled=False)
+    def set_disabled(account_id: object, disabled: bool) -> ResponseReturnValue:
+        account = get(account_id)
+        try:
+            changed = update(account, AccountChanges(disabled=disabled))
+        except Conflict as error:
+            return _account_page(account, AccountForm.of(account), error)
+        flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
+        return _redirect_after_change(changed)
 
     @pages.get("/dashboard/people/<uuid:account_id>/delete")
     @require_signed_in(Scope.ADMIN)
@@ -187,7 +178,6 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     @pages.get("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite_form() -> ResponseReturnValue:
-        """Empty, or filled in for a person who was invited before."""
         again = request.args.get("account_id", type=UUID)
         if again is None:
             return render_form(AccountForm(role=Role.DEVELOPER.value))
@@ -196,7 +186,6 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
     @pages.post("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite() -> ResponseReturnValue:
-        """The link, shown once; or the form as it was filled in, with its errors."""
         if was_sent_before():
             flash("This form was already sent, and the link was shown once. If you did not copy it, invite them again.")
             return redirect(url_for("account_pages.index"))

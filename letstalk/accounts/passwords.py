@@ -12,7 +12,8 @@ from enum import StrEnum
 from sqlalchemy import Connection
 from werkzeug.security import check_password_hash, generate_password_hash
 
-from letstalk.accounts import account_session_repository, one_time_links, repository
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import one_time_links, repository
 from letstalk.accounts.models import Account
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
@@ -48,10 +49,7 @@ def describe_rules(rules: PasswordRules) -> str:
 
 
 def normalise_password(password: str) -> str:
-    """`password` in NFKC, so that different keyboards write the same password.
-
-    Raises InvalidRequest for a lone surrogate, which is no text.
-    """
+    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate."""
     try:
         password.encode("utf-8")
     except UnicodeEncodeError:
@@ -215,11 +213,8 @@ class AccountPasswords:
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
     ) -> str:
-        """The encrypted hash of a new password, if the rules accept it. It takes long: do not call it within a
-        transaction.
-
-        With `account` the rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest,
-        Unavailable.
+        """The encrypted hash of a new password. It takes long: do not call it within a transaction. With `account` the
+        rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest, Unavailable.
         """
         old: list[str] = []
         if account is not None:
@@ -239,16 +234,14 @@ class AccountPasswords:
         actor: Actor | None = None,
         keep_session: str | None = None,
     ) -> None:
-        """Replace the password by a prepared one.
-
-        Every session ends except `keep_session`, whose existing access tokens become invalid, and all mailed links
-        become invalid. Raises NotFound.
+        """Replace the password by a prepared one. Every session ends except `keep_session`, whose existing access
+        tokens become invalid, and all mailed links become invalid. Raises NotFound.
         """
         now = self._clock()
         repository.lock_account(connection, account_id)
         repository.replace_password(connection, account_id, password_sealed, now, keep_old=CLASSIC_HISTORY - 1)
-        account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
-        account_session_repository.invalidate_access_tokens(connection, account_id)
+        session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
+        session_repository.invalidate_access_tokens(connection, account_id)
         one_time_links.end_links(connection, account_id, now)
         self._audit.record(connection, actor, "account.password_changed", account_id=account_id)
 

@@ -69,6 +69,8 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         accounts.sign_ins.confirm_password(current_actor(), password, current_device())
         return True
 
+    @profile.get("/dashboard/profile", endpoint="show")
+    @signed_in_person
     def render_page(error: LetsTalkError | None = None, **context: Any) -> Response:
         account = own_account()
         shown = {
@@ -80,11 +82,6 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             "role_requires": accounts.second_factors.is_required(account) and not account.second_factor,
         }
         return form_response("accounts/profile/profile.html", error, account=account, **{**shown, **context})
-
-    @profile.get("/dashboard/profile")
-    @signed_in_person
-    def show() -> ResponseReturnValue:
-        return render_page()
 
     @profile.post("/dashboard/profile/name")
     @signed_in_person
@@ -98,9 +95,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
     @profile.post("/dashboard/profile/phone")
     @signed_in_person
     def change_phone() -> ResponseReturnValue:
-        """Requires the present password, if there is one: an unlocked browser must not be enough to take the account
-        over.
-        """
+        """Requires the present password, if any: an unlocked browser must not be enough to take the account over."""
         changes = _factor_changes(own_account())
         try:
             is_confirmed = confirm_password() if changes.changes_second_factor else False
@@ -127,7 +122,6 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
     @profile.get("/dashboard/sessions")
     @signed_in_person
     def sessions() -> ResponseReturnValue:
-        """The live sessions, newest first."""
         actor = current_actor()
         return render_template(
             "accounts/profile/sessions.html",

@@ -8,21 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from letstalk.accounts import repository
+from letstalk.accounts import models, repository
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
-from letstalk.accounts.models import (
-    Account,
-    AccountState,
-    Device,
-    NewAccount,
-    Role,
-    check_email,
-    check_grants,
-    check_role,
-    check_username,
-    differences,
-    ensure_admin,
-)
 from letstalk.accounts.one_time_links import LinkService
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.service import AccountService
@@ -38,12 +25,11 @@ from letstalk.mail.outbox import DeferredEmail, MailService
 METHOD = "invitation"
 
 
-def may_reset(account: Account) -> bool:
-    """Whether access to the mailbox is enough to choose a new password.
-
-    Not for an account without a password: its person signs in with another service, which may have locked them out.
+def may_reset(account: models.Account) -> bool:
+    """Whether access to the mailbox is enough to choose a new password. Not for an account without a password: its
+    person signs in with another service, which may have locked them out.
     """
-    return account.has_password and account.state in (AccountState.ACTIVE, AccountState.UNVERIFIED)
+    return account.has_password and account.state in (models.AccountState.ACTIVE, models.AccountState.UNVERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +44,10 @@ class MailedLinks:
     brand_name: str
 
     def defer(self, kind: str, purpose: LinkPurpose, email: str, base_url: str) -> None:
-        """Have a mail to `email` written in the background, so that the work is the same for every address.
-
-        Raises InvalidRequest, Forbidden `mail_not_set_up`.
+        """Have a mail to `email` written in the background, so that the work is the same for every address. Raises
+        InvalidRequest, Forbidden `mail_not_set_up`.
         """
-        details = {"email": check_email(email), "base_url": base_url}
+        details = {"email": models.check_email(email), "base_url": base_url}
         with self.db.write() as connection:
             self.mails.defer_email(connection, kind, details, ttl_seconds=lifetime_seconds(purpose))
 
@@ -70,7 +55,7 @@ class MailedLinks:
         self,
         connection: Connection,
         purpose: LinkPurpose,
-        account: Account,
+        account: models.Account,
         base_url: str,
         template: Callable[[str, str, str], Mail],
     ) -> Mail | None:
@@ -91,9 +76,8 @@ class PasswordResetService:
         self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url)
 
     def reset(self, link: str, password: str) -> None:
-        """Replace the lost password and end every session. The link also proves the e-mail address.
-
-        Raises InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
+        """Replace the lost password and end every session. The link also proves the e-mail address. Raises
+        InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
         """
         mailed = self._mailed
         with mailed.db.read() as connection:
@@ -108,16 +92,15 @@ class PasswordResetService:
             if not may_reset(locked):
                 raise InvalidLink
             mailed.passwords.store(connection, locked.account_id, sealed)
-            if locked.state is AccountState.UNVERIFIED:
+            if locked.state is models.AccountState.UNVERIFIED:
                 mailed.accounts.activate(connection, locked.account_id)
 
     def _write_reset(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         account = repository.find_by_email(connection, details["email"])
         if account is None or not may_reset(account):
             return None
-        return self._mailed.write_mail(
-            connection, LinkPurpose.RESET_PASSWORD, account, details["base_url"], templates.password_reset_email
-        )
+        purpose, template = LinkPurpose.RESET_PASSWORD, templates.password_reset_email
+        return self._mailed.write_mail(connection, purpose, account, details["base_url"], template)
 
 
 class RegistrationService:
@@ -140,30 +123,26 @@ class RegistrationService:
         if not self.is_open:
             raise Forbidden("Accounts are created by invitation only. Ask an admin.", code="registration_closed")
         mailed.mails.ensure_set_up()
-        username, email = check_username(username), check_email(email)
+        username, email = models.check_username(username), models.check_email(email)
         sealed = mailed.passwords.prepare(password, names=(username, email))
         details = {"username": username, "email": email, "password_sealed": sealed, "base_url": base_url}
         with mailed.db.write() as connection:
             mailed.mails.defer_email(connection, "registration", details)
 
     def resend_verification(self, email: str, base_url: str) -> None:
-        """Mail another link to the person who registered with `email` and has not proven it. Raises as
-        `MailedLinks.defer`.
-        """
+        """Mail another link to the person who has not proven `email` yet. Raises as `MailedLinks.defer`."""
         self._mailed.defer("verification", LinkPurpose.VERIFY_EMAIL, email, base_url)
 
-    def verify_email(self, link: str) -> Account:
+    def verify_email(self, link: str) -> models.Account:
         """The account whose address the link proves. It can sign in now. Raises InvalidLink."""
         with self._mailed.db.write() as connection:
             account = self._mailed.links.use_link(connection, LinkPurpose.VERIFY_EMAIL, link)
-            if account.state is not AccountState.UNVERIFIED:
+            if account.state is not models.AccountState.UNVERIFIED:
                 raise InvalidLink
             return self._mailed.accounts.activate(connection, account.account_id)
 
     def _write_registration(self, connection: Connection, details: DeferredEmail) -> Mail | None:
-        """A person who registers with the address of an account gets a link to choose its password, which also proves
-        the address: the account may have been registered by somebody else.
-        """
+        """The owner of an address that has an account gets a link to choose its password, which also proves it."""
         mailed, email, base_url = self._mailed, details["email"], details["base_url"]
         known = repository.find_by_email(connection, email)
         if known is not None:
@@ -172,17 +151,17 @@ class RegistrationService:
             purpose, template = LinkPurpose.RESET_PASSWORD, templates.known_address_email
             return mailed.write_mail(connection, purpose, known, base_url, template)
         username = repository.find_free_username(connection, details["username"], email)
-        wanted = NewAccount(email=email, username=username, state=AccountState.UNVERIFIED)
+        wanted = models.NewAccount(email=email, username=username, state=models.AccountState.UNVERIFIED)
         account = mailed.accounts.insert_account(connection, wanted, details["password_sealed"])
         return self._write_verification_mail(connection, account, base_url)
 
     def _write_verification(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         account = repository.find_by_email(connection, details["email"])
-        if account is None or account.state is not AccountState.UNVERIFIED:
+        if account is None or account.state is not models.AccountState.UNVERIFIED:
             return None
         return self._write_verification_mail(connection, account, details["base_url"])
 
-    def _write_verification_mail(self, connection: Connection, account: Account, base_url: str) -> Mail | None:
+    def _write_verification_mail(self, connection: Connection, account: models.Account, base_url: str) -> Mail | None:
         purpose, template = LinkPurpose.VERIFY_EMAIL, templates.verification_email
         return self._mailed.write_mail(connection, purpose, account, base_url, template)
 
@@ -190,7 +169,7 @@ class RegistrationService:
 @dataclass(frozen=True, slots=True)
 class NewInvitation:
     email: str
-    role: str = Role.VIEWER.value
+    role: str = models.Role.VIEWER.value
     user_ids: tuple[str, ...] = ()
 
 
@@ -198,7 +177,7 @@ class NewInvitation:
 class Invitation:
     """`link` can be shown only now, because its hash is stored. `is_mailed` says whether it is also being mailed."""
 
-    account: Account
+    account: models.Account
     link: str = field(repr=False)
     expires_at: datetime
     is_mailed: bool
@@ -206,7 +185,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class OpenInvitation:
-    account: Account
+    account: models.Account
     expires_at: datetime
 
 
@@ -228,7 +207,7 @@ class InvitationService:
         InsufficientScope unless `actor` is an admin; InvalidRequest; Conflict `email_taken` if the account is already
         set up.
         """
-        ensure_admin(actor)
+        models.ensure_admin(actor)
         mailed = self._mailed
         with mailed.db.write() as connection:
             account = self._save_invited(connection, actor, wanted)
@@ -244,11 +223,11 @@ class InvitationService:
         with self._mailed.db.read() as connection:
             found = self._mailed.links.find_link(connection, LinkPurpose.INVITATION, link)
             account = repository.get_account(connection, found.account_id)
-        if account is None or account.state is not AccountState.INVITED:
+        if account is None or account.state is not models.AccountState.INVITED:
             raise InvalidLink
         return OpenInvitation(account, found.expires_at)
 
-    def accept(self, link: str, username: str, password: str) -> Account:
+    def accept(self, link: str, username: str, password: str) -> models.Account:
         """Use up the link: the account gets the username and the password, and can sign in.
 
         Raises InvalidLink; InvalidRequest, WeakPassword, Unavailable and Conflict `username_taken`, after which the
@@ -258,12 +237,12 @@ class InvitationService:
         sealed = mailed.passwords.prepare(password, names=(username, self.get_invitation(link).account.email))
         with mailed.db.write() as connection:
             locked = mailed.links.use_link(connection, LinkPurpose.INVITATION, link)
-            if locked.state is not AccountState.INVITED:
+            if locked.state is not models.AccountState.INVITED:
                 raise InvalidLink
             mailed.passwords.store(connection, locked.account_id, sealed)
             return mailed.accounts.activate(connection, locked.account_id, username=username)
 
-    def accept_and_sign_in(self, link: str, username: str, password: str, device: Device) -> SignedIn:
+    def accept_and_sign_in(self, link: str, username: str, password: str, device: models.Device) -> SignedIn:
         """The same, and a session. Raises as `accept`. After the account is set up it may raise SecondFactorRequired
         and the errors of a call; the person then signs in as everyone does.
         """
@@ -271,17 +250,16 @@ class InvitationService:
         self._sign_ins.require_second_factor(account, METHOD)
         return self._sessions.start_session(account.account_id, device, METHOD)
 
-    def _save_invited(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> Account:
-        known = repository.find_by_email(connection, check_email(wanted.email))
-        if known is None or known.state is not AccountState.INVITED:
-            invited = NewAccount(
-                email=wanted.email, role=wanted.role, user_ids=wanted.user_ids, state=AccountState.INVITED
+    def _save_invited(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> models.Account:
+        known = repository.find_by_email(connection, models.check_email(wanted.email))
+        if known is None or known.state is not models.AccountState.INVITED:
+            invited = models.NewAccount(
+                email=wanted.email, role=wanted.role, user_ids=wanted.user_ids, state=models.AccountState.INVITED
             )
             return self._mailed.accounts.insert_account(connection, invited, actor=actor)
         before = repository.get_account(connection, known.account_id, for_update=True) or known
-        after = replace(before, role=check_role(wanted.role), user_ids=check_grants(wanted.user_ids))
+        after = replace(before, role=models.check_role(wanted.role), user_ids=models.check_grants(wanted.user_ids))
         repository.update_account(connection, after)
-        self._audit.record(
-            connection, actor, "account.invited_again", account_id=before.account_id, detail=differences(before, after)
-        )
+        detail = models.differences(before, after)
+        self._audit.record(connection, actor, "account.invited_again", account_id=before.account_id, detail=detail)
         return after

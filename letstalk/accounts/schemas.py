@@ -9,18 +9,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from letstalk.accounts import models
 from letstalk.accounts.account_sessions import SignedIn
-from letstalk.accounts.models import (
-    MAX_EMAIL_LENGTH,
-    MAX_GRANTS,
-    MAX_USERNAME_LENGTH,
-    Account,
-    AccountPage,
-    AccountSession,
-    AccountState,
-    Role,
-    SessionKind,
-)
 from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
@@ -44,10 +34,10 @@ def _ensure_utf8(text: str) -> str:
 
 # Any characters. The rules for length and content apply to new passwords only.
 Password = Annotated[str, AfterValidator(_ensure_utf8), Field(min_length=1, max_length=1024)]
-Username = Annotated[PlainText, Field(min_length=1, max_length=MAX_USERNAME_LENGTH)]
-Email = Annotated[PlainText, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
-UserIds = Annotated[list[UserId], Field(max_length=MAX_GRANTS)]
-RoleName = Annotated[Role, Field(strict=False)]
+Username = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_USERNAME_LENGTH)]
+Email = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
+UserIds = Annotated[list[UserId], Field(max_length=models.MAX_GRANTS)]
+RoleName = Annotated[models.Role, Field(strict=False)]
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
 LinkToken = Annotated[
     PlainText,
@@ -84,8 +74,8 @@ class AccountPath(Query):
 
 
 class AccountQuery(PageQuery):
-    role: Role | SkipJsonSchema[None] = Field(None, description="Only people with this role.")
-    state: AccountState | SkipJsonSchema[None] = Field(None, description="Only accounts in this state.")
+    role: models.Role | SkipJsonSchema[None] = Field(None, description="Only people with this role.")
+    state: models.AccountState | SkipJsonSchema[None] = Field(None, description="Only accounts in this state.")
     search: PlainText | SkipJsonSchema[None] = Field(
         None,
         min_length=1,
@@ -102,7 +92,7 @@ class AccountPatch(ApiModel):
     # The defaults are never used: `model_fields_set` tells what was given. A factory keeps them out of the description.
     username: Username = Field(default_factory=str)
     email: Email = Field(default_factory=str)
-    role: RoleName = Field(default_factory=lambda: Role.VIEWER)
+    role: RoleName = Field(default_factory=lambda: models.Role.VIEWER)
     user_ids: UserIds = Field(default_factory=list, description="The granted owners, all of them.")
     disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
     phone: Phone | None = Field(None, description="Null removes it, and the second factor with it.")
@@ -123,8 +113,8 @@ class AccountResponse(ResponseModel):
     account_id: Uuid
     username: str | None = Field(description="Null for a person who was invited and has not accepted yet.")
     email: str
-    role: Role
-    state: AccountState
+    role: models.Role
+    state: models.AccountState
     phone: str | None
     second_factor: bool
     user_ids: list[str] = Field(description="The granted owners. An admin needs none.")
@@ -132,7 +122,7 @@ class AccountResponse(ResponseModel):
     last_signed_in_at: Timestamp | None
 
     @classmethod
-    def of(cls, account: Account) -> AccountResponse:
+    def of(cls, account: models.Account) -> AccountResponse:
         return cls(**account_fields(account))
 
 
@@ -145,7 +135,7 @@ class AccountList(ResponseModel):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: AccountPage) -> AccountList:
+    def of(cls, page: models.AccountPage) -> AccountList:
         return cls(accounts=[AccountResponse.of(account) for account in page.accounts], next_cursor=page.next_cursor)
 
 
@@ -159,7 +149,7 @@ class DeletionResponse(ResponseModel):
 
 class RolePath(Query):
     # Checked after the body, by the service. The names are listed for the description only.
-    role: PlainText = Field(description="The role.", json_schema_extra={"enum": list(Role)})
+    role: PlainText = Field(description="The role.", json_schema_extra={"enum": list(models.Role)})
 
 
 class RolePatch(ApiModel):
@@ -175,7 +165,7 @@ class RoleResponse(ResponseModel):
 
     model_config = with_example({"role": "admin", "requires_second_factor": True})
 
-    role: Role
+    role: models.Role
     requires_second_factor: bool
 
 
@@ -187,7 +177,7 @@ class RoleList(ResponseModel):
     roles: list[RoleResponse]
 
     @classmethod
-    def of(cls, policies: dict[Role, bool]) -> RoleList:
+    def of(cls, policies: dict[models.Role, bool]) -> RoleList:
         return cls(roles=[RoleResponse(role=role, requires_second_factor=needs) for role, needs in policies.items()])
 
 
@@ -201,7 +191,7 @@ class SessionResponse(ResponseModel):
     model_config = with_example(_SESSION)
 
     session_id: Uuid
-    kind: SessionKind
+    kind: models.SessionKind
     method: str = Field(description="How the person signed in: `password`, `sso`, `jwt`, `invitation`…")
     created_at: Timestamp
     last_seen_at: Timestamp = Field(description="Accurate to five minutes.")
@@ -211,7 +201,7 @@ class SessionResponse(ResponseModel):
     current: bool = Field(description="Whether it is the session of this request.")
 
     @classmethod
-    def of(cls, session: AccountSession, current_id: str | None) -> SessionResponse:
+    def of(cls, session: models.AccountSession, current_id: str | None) -> SessionResponse:
         return cls(
             session_id=session.session_id,
             kind=session.kind,
@@ -233,7 +223,7 @@ class SessionList(ResponseModel):
     sessions: list[SessionResponse]
 
     @classmethod
-    def of(cls, sessions: list[AccountSession], current_id: str | None) -> SessionList:
+    def of(cls, sessions: list[models.AccountSession], current_id: str | None) -> SessionList:
         return cls(sessions=[SessionResponse.of(session, current_id) for session in sessions])
 
 
@@ -254,19 +244,8 @@ class MeResponse(AccountResponse):
     session: SessionResponse
 
 
-def account_fields(account: Account) -> dict[str, Any]:
-    return {
-        "account_id": account.account_id,
-        "username": account.username,
-        "email": account.email,
-        "role": account.role,
-        "state": account.state,
-        "phone": account.phone,
-        "second_factor": account.second_factor,
-        "user_ids": list(account.user_ids),
-        "created_at": iso_utc(account.created_at),
-        "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
-    }
+def account_fields(account: models.Account) -> dict[str, Any]:
+    return {**models.describe_account(account), "phone": account.phone}
 
 
 class LoginRequest(ApiModel):
@@ -274,7 +253,7 @@ class LoginRequest(ApiModel):
 
     model_config = with_example({"username": "ada", "password": "correct horse battery staple"})
 
-    username: Annotated[PlainText, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
+    username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
     password: Password
 
 
@@ -335,7 +314,7 @@ class SignedInResponse(ResponseModel):
     expires_in: int = Field(description="Seconds that `token` works for.")
     user_id: Uuid = Field(description="The account's id.")
     username: str
-    role: Role
+    role: models.Role
 
     @classmethod
     def of(cls, signed_in: SignedIn) -> SignedInResponse:
@@ -457,7 +436,7 @@ class InvitationResponse(ResponseModel):
 
     account_id: Uuid
     email: str
-    role: Role
+    role: models.Role
     user_ids: list[str]
     link: str = Field(description="It works once. It is only a path if PUBLIC_URL is not set.")
     expires_at: Timestamp
@@ -481,7 +460,7 @@ class OpenInvitationResponse(ResponseModel):
     )
 
     email: str
-    role: Role
+    role: models.Role
     user_ids: list[str]
     expires_at: Timestamp
 
@@ -490,7 +469,7 @@ class OpenInvitationResponse(ResponseModel):
         return cls(**_invitation_fields(invitation.account, invitation.expires_at))
 
 
-def _invitation_fields(account: Account, expires_at: datetime) -> dict[str, Any]:
+def _invitation_fields(account: models.Account, expires_at: datetime) -> dict[str, Any]:
     return {
         "email": account.email,
         "role": account.role,

@@ -7,20 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
-from sqlalchemy import (
-    Boolean,
-    CheckConstraint,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    String,
-    Table,
-    insert,
-    select,
-    update,
-)
+import sqlalchemy as sa
 
 from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin, hash_secret
 from letstalk.accounts.repository import ROLES
@@ -37,29 +24,29 @@ from letstalk.verifications.models import NewVerification, VerificationRef
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
-second_factor_challenges = Table(
+second_factor_challenges = sa.Table(
     "second_factor_challenges",
     metadata,
-    Column("challenge_hash", LargeBinary(32), primary_key=True),
-    Column("account_id", String(36), ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
+    sa.Column("challenge_hash", sa.LargeBinary(32), primary_key=True),
+    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
     # No foreign key: verifications are deleted independently.
-    Column("verification_id", String(36), nullable=False),
-    Column("method", String(20), nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
-    Column("used_at", UtcDateTime),
-    CheckConstraint("expires_at > created_at", name="lifetime"),
-    Index(None, "account_id"),
-    Index(None, "expires_at"),
+    sa.Column("verification_id", sa.String(36), nullable=False),
+    sa.Column("method", sa.String(20), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
+    sa.CheckConstraint("expires_at > created_at", name="lifetime"),
+    sa.Index(None, "account_id"),
+    sa.Index(None, "expires_at"),
 )
 
-role_policies = Table(
+role_policies = sa.Table(
     "role_policies",
     metadata,
-    Column("role", String(20), primary_key=True),
-    Column("requires_second_factor", Boolean, nullable=False),
-    Column("updated_at", UtcDateTime, nullable=False),
-    CheckConstraint(ROLES, name="role"),
+    sa.Column("role", sa.String(20), primary_key=True),
+    sa.Column("requires_second_factor", sa.Boolean, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.CheckConstraint(ROLES, name="role"),
 )
 
 
@@ -72,22 +59,21 @@ class ChallengeRow:
     expires_at: datetime
 
 
-def find_open_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
+def find_open_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
     """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
     table = second_factor_challenges.c
     row = connection.execute(
-        select(table.account_id, table.verification_id, table.method, table.created_at, table.expires_at).where(
+        sa.select(table.account_id, table.verification_id, table.method, table.created_at, table.expires_at).where(
             table.challenge_hash == challenge_hash, table.used_at.is_(None), table.expires_at > now
         )
     ).one_or_none()
     return None if row is None else ChallengeRow(*row)
 
 
-def use_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> bool:
-    """Whether this call used up the challenge."""
+def use_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> bool:
     table = second_factor_challenges
     unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
-    return connection.execute(update(table).where(unused).values(used_at=now)).rowcount == 1
+    return connection.execute(sa.update(table).where(unused).values(used_at=now)).rowcount == 1
 
 
 CHALLENGE_SECONDS = 600
@@ -131,15 +117,13 @@ class SecondFactorService:
         row = ChallengeRow(account.account_id, accepted.verification_id, method, now, expires_at)
         with self._db.write() as connection:
             values = {"challenge_hash": hash_secret(challenge), **asdict(row)}
-            connection.execute(insert(second_factor_challenges).values(**values))
+            connection.execute(sa.insert(second_factor_challenges).values(**values))
             detail = {"method": method, "verification_id": accepted.verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
 
     def finish(self, challenge: str, code: str) -> tuple[str, str]:
-        """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for a
-        challenge that is unknown, used or expired; InvalidCode; Gone.
-        """
+        """(account id, method) of the sign-in, once. Raises NotAuthenticated `invalid_challenge`, InvalidCode, Gone."""
         challenge_hash = hash_secret(challenge)
         with self._db.read() as connection:
             row = find_open_challenge(connection, challenge_hash, self._clock())
@@ -157,7 +141,7 @@ class SecondFactorService:
 
     def list_policies(self) -> dict[Role, bool]:
         """For every role, whether it requires a second factor."""
-        statement = select(role_policies.c.role, role_policies.c.requires_second_factor)
+        statement = sa.select(role_policies.c.role, role_policies.c.requires_second_factor)
         with self._db.read() as connection:
             stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
         return {role: stored.get(role, False) for role in Role}

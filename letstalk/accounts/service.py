@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from uuid import uuid4
@@ -10,22 +10,9 @@ from uuid import uuid4
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from letstalk.accounts import account_session_repository, one_time_links, repository
-from letstalk.accounts.models import (
-    Account,
-    AccountChanges,
-    AccountPage,
-    AccountState,
-    NewAccount,
-    Role,
-    apply_changes,
-    check_email,
-    check_grants,
-    check_role,
-    check_username,
-    differences,
-    ensure_admin,
-)
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import models, one_time_links, repository
+from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
@@ -63,9 +50,7 @@ class AccountService:
         self._needs_admin = needs_admin
 
     def create_account(self, wanted: NewAccount, actor: Actor | None = None) -> Account:
-        """Create an account. Raises InvalidRequest, InvalidPhone, WeakPassword; Conflict `username_taken` or
-        `email_taken`.
-        """
+        """Raises InvalidRequest, InvalidPhone, WeakPassword; Conflict `username_taken` or `email_taken`."""
         sealed = None
         if wanted.password is not None:
             sealed = self._passwords.prepare(wanted.password, names=(wanted.username or "", wanted.email))
@@ -80,12 +65,12 @@ class AccountService:
             raise InvalidRequest.in_field("username", "username is missing.")
         account = Account(
             account_id=str(uuid4()),
-            username=None if wanted.username is None else check_username(wanted.username),
-            email=check_email(wanted.email),
-            role=check_role(wanted.role),
+            username=None if wanted.username is None else models.check_username(wanted.username),
+            email=models.check_email(wanted.email),
+            role=models.check_role(wanted.role),
             state=wanted.state,
             phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
-            user_ids=check_grants(wanted.user_ids),
+            user_ids=models.check_grants(wanted.user_ids),
             created_at=self._clock(),
             second_factor=wanted.second_factor,
             has_password=password_sealed is not None,
@@ -95,7 +80,7 @@ class AccountService:
         with self._unique_names(connection, account):
             repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.user_ids)}
-        self._record(connection, actor, "account.created", account, detail)
+        self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
         return account
 
     def find(self, account_id: str) -> Account | None:
@@ -134,11 +119,8 @@ class AccountService:
         limit: int = 50,
         cursor: str | None = None,
     ) -> AccountPage:
-        """A page of accounts, newest first. `search` is a text in the username or the e-mail address.
-
-        Raises InsufficientScope unless `actor` is an admin; InvalidRequest.
-        """
-        ensure_admin(actor)
+        """Newest first. `search` is in the username or e-mail address. Raises InsufficientScope, InvalidRequest."""
+        models.ensure_admin(actor)
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
         before = None if cursor is None else decode_cursor(cursor)
@@ -165,17 +147,17 @@ class AccountService:
         """
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
-            ensure_admin(actor)
+            models.ensure_admin(actor)
         is_own = actor.account_id == account.account_id
         if is_own and changes.changes_second_factor and account.has_password and not is_confirmed:
             raise InvalidCredentials
         with self._db.write() as connection:
             now = self._clock()
             before = repository.lock_account(connection, account.account_id)
-            after = apply_changes(before, changes, self._default_region)
+            after = models.apply_changes(before, changes, self._default_region)
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")
-            changed = differences(before, after)
+            changed = models.differences(before, after)
             if not changed:
                 return before
             self._ensure_admin_remains(connection, before, after)
@@ -185,44 +167,44 @@ class AccountService:
                 # The links were mailed to the former address.
                 one_time_links.end_links(connection, after.account_id, now)
             if after.state is AccountState.DISABLED and before.state is not AccountState.DISABLED:
-                account_session_repository.end_sessions(connection, after.account_id, "account_disabled", now)
+                session_repository.end_sessions(connection, after.account_id, "account_disabled", now)
             elif after.role is not before.role:
-                account_session_repository.invalidate_access_tokens(connection, after.account_id)
-            self._record(connection, actor, "account.updated", after, changed)
+                session_repository.invalidate_access_tokens(connection, after.account_id)
+            self._audit.record(connection, actor, "account.updated", account_id=account.account_id, detail=changed)
             return after
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
-        """Make an invited or unverified account active. `username` is required where it has none yet.
-
-        Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        """Make an invited or unverified account active. `username` is required where it has none yet. Raises NotFound;
+        Conflict `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
             raise Conflict("This account is disabled.", code="account_disabled")
-        name = account.username if username is None else check_username(username)
+        name = account.username if username is None else models.check_username(username)
         if name is None:
             raise InvalidRequest.in_field("username", "username is missing.")
         after = replace(account, username=name, state=AccountState.ACTIVE)
         with self._unique_names(connection, after):
             repository.update_account(connection, after)
-        self._record(connection, None, "account.activated", after, {"from": account.state.value})
+        detail = {"from": account.state.value}
+        self._audit.record(connection, None, "account.activated", account_id=account_id, detail=detail)
         return after
 
     def delete_account(self, actor: Actor, account_id: str) -> None:
         """Delete an account and all that refers to it. Raises InsufficientScope, NotFound, Conflict `last_admin`."""
-        ensure_admin(actor)
+        models.ensure_admin(actor)
         with self._db.write() as connection:
             account = repository.lock_account(connection, canonical_id(account_id) or "")
             self._ensure_admin_remains(connection, account, None)
             repository.delete_account(connection, account.account_id)
-            self._record(connection, actor, "account.deleted", account, {"role": account.role.value})
+            detail = {"role": account.role.value}
+            self._audit.record(connection, actor, "account.deleted", account_id=account.account_id, detail=detail)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:
             return repository.count_active_admins(connection) > 0
 
     def has_accounts(self) -> bool:
-        """Whether there is any account."""
         with self._db.read() as connection:
             return repository.has_accounts(connection)
 
@@ -250,8 +232,3 @@ class AccountService:
             yield
         except IntegrityError:
             raise Conflict("This username or e-mail address is taken.", code="username_taken") from None
-
-    def _record(
-        self, connection: Connection, actor: Actor | None, action: str, account: Account, detail: Mapping[str, object]
-    ) -> None:
-        self._audit.record(connection, actor, action, account_id=account.account_id, detail=detail)

@@ -40,8 +40,6 @@ class AccountsOptions:
 
 @dataclass(frozen=True, slots=True)
 class AccountsDependencies:
-    """What the services about accounts are built on."""
-
     db: Database
     vault: Vault
     keys: DigestKeys

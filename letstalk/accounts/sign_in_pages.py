@@ -22,15 +22,8 @@ from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
 from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
+from letstalk.core import errors
 from letstalk.core.actors import ActorKind, trusted_actor
-from letstalk.core.errors import (
-    InvalidCode,
-    InvalidCredentials,
-    InvalidLink,
-    LetsTalkError,
-    SecondFactorRequired,
-    TooManyRequests,
-)
 from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import remote_address, sign_in_page, signed_in
 from letstalk.http.local_requests import link_base
@@ -57,9 +50,9 @@ def make_blueprint(
     _add_sign_in(pages, accounts, owner_sessions, browser_sessions, audit, provider)
     _add_code(pages, accounts, browser_sessions)
     _add_registration(pages, accounts)
-    mail_reset, mail_verification = accounts.password_resets.request_link, accounts.registrations.resend_verification
-    _add_mail_form(pages, "/forgot-password", "accounts/links/forgot.html", mail_reset)
-    _add_mail_form(pages, "/resend-verification", "accounts/links/resend.html", mail_verification)
+    _add_mail_form(pages, "forgot_password", "accounts/links/forgot.html", accounts.password_resets.request_link)
+    resend = accounts.registrations.resend_verification
+    _add_mail_form(pages, "resend_verification", "accounts/links/resend.html", resend)
     _add_mailed_links(pages, accounts)
     _add_invitation(pages, accounts, browser_sessions)
     return pages
@@ -75,7 +68,7 @@ def sign_in_browser(
     """
     try:
         accounts.sign_ins.require_second_factor(account, method)
-    except SecondFactorRequired as pending:
+    except errors.SecondFactorRequired as pending:
         session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
         return url_for("sign_in.code")
     browser_sessions.sign_in(accounts.sessions.start_browser_session(account.account_id, current_device(), method))
@@ -93,10 +86,10 @@ def _add_sign_in(
     def sign_in_owner(password: str) -> None:
         address = remote_address()
         if not owner_sessions.is_open:
-            raise InvalidCredentials
+            raise errors.InvalidCredentials
         try:
             request_limits().check_sign_in(request.environ)
-        except TooManyRequests:
+        except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
             log.warning("sign_in_throttled", address=address)
             audit.record_refusal("sign_in_throttled", address=address)
@@ -107,7 +100,7 @@ def _add_sign_in(
     def next_path() -> str | None:
         return local_path(request.values.get("next"))
 
-    def render_form(error: LetsTalkError | None = None) -> Response:
+    def render_form(error: errors.LetsTalkError | None = None) -> Response:
         """With the ways to sign in that exist: while there are no accounts the page asks for no username."""
         owner_may = owner_sessions.is_open
         return form_response(
@@ -125,7 +118,6 @@ def _add_sign_in(
     @pages.get("/sign-in")
     @sign_in_page
     def page() -> ResponseReturnValue:
-        """The form; a browser that is signed in is redirected."""
         if current_user.is_authenticated:
             return redirect(next_path() or url_for("dashboard.index"))
         return render_form()
@@ -133,24 +125,20 @@ def _add_sign_in(
     @pages.post("/sign-in")
     @sign_in_page
     def submit() -> ResponseReturnValue:
-        """Start a session and go where the person requested; or the form again, with the error.
-
-        A username and a password are those of an account; a password alone is the built-in owner's.
-        """
+        """A username and a password are those of an account; a password alone is the built-in owner's."""
         name, password = form_text("username"), request.form.get("password", "")
         try:
             if name:
                 account = accounts.sign_ins.check_password(name, password, current_device())
                 return redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path()))
             sign_in_owner(password)
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_form(error)
         return redirect(next_path() or url_for("dashboard.index"))
 
     @pages.post("/sign-out")
     @signed_in
     def leave() -> ResponseReturnValue:
-        """End the session in the browser and on the server."""
         actor = current_user.actor_at(remote_address())
         browser_sessions.sign_out()
         if actor.account_id is None:  # the end of an account's session is recorded by its service
@@ -159,36 +147,36 @@ def _add_sign_in(
 
 
 def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
-    def render_form(error: LetsTalkError | None = None) -> Response:
+    def render_form(error: errors.LetsTalkError | None = None) -> Response:
         return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
 
     @pages.get("/sign-in/code")
     @sign_in_page
     def code() -> ResponseReturnValue:
-        """The form for a sign-in that waits for its code; without one, the sign-in page."""
         return redirect(url_for("sign_in.page")) if _PENDING not in session else render_form()
 
     @pages.post("/sign-in/code")
     @sign_in_page
     def submit_code() -> ResponseReturnValue:
-        """Finish the sign-in; or the form again, with the error."""
         pending = session.get(_PENDING)
         if pending is None:
             return redirect(url_for("sign_in.page"))
         digits = re.sub(r"[\s-]", "", request.form.get("code", ""))
         try:
             if not re.fullmatch(CODE_PATTERN, digits):
-                raise InvalidCode("A code has 6 digits.")
+                raise errors.InvalidCode("A code has 6 digits.")
             account_id, method = accounts.second_factors.finish(pending["challenge"], digits)
             secret = accounts.sessions.start_browser_session(account_id, current_device(), method)
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_form(error)
         browser_sessions.sign_in(secret)
         return redirect(local_path(pending["next"]) or url_for("dashboard.index"))
 
 
 def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
-    def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
+    @pages.get("/register", endpoint="registration")
+    @sign_in_page
+    def render_form(error: errors.LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
         return form_response(
             "accounts/links/register.html",
             error,
@@ -200,11 +188,6 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
             is_sent=is_sent,
         )
 
-    @pages.get("/register")
-    @sign_in_page
-    def registration() -> ResponseReturnValue:
-        return render_form()
-
     @pages.post("/register")
     @sign_in_page
     def register() -> ResponseReturnValue:
@@ -212,22 +195,19 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
             request_limits().check_mail(request.environ)
             wanted = form_text("username"), form_text("email"), request.form.get("password", "")
             accounts.registrations.register(*wanted, link_base())
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_form(error)
         return render_form(is_sent=True)
 
 
-def _add_mail_form(pages: Blueprint, path: str, template: str, mail_link: Callable[[str, str], None]) -> None:
+def _add_mail_form(pages: Blueprint, name: str, template: str, mail_link: Callable[[str, str], None]) -> None:
     """A page that takes an e-mail address, to which `mail_link` mails a link."""
-    name = path.strip("/").replace("-", "_")
-
-    def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
-        return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)
+    path = f"/{name.replace('_', '-')}"
 
     @pages.get(path, endpoint=name)
     @sign_in_page
-    def show() -> ResponseReturnValue:
-        return render_form()
+    def render_form(error: errors.LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
+        return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)
 
     @pages.post(path, endpoint=f"submit_{name}")
     @sign_in_page
@@ -235,50 +215,49 @@ def _add_mail_form(pages: Blueprint, path: str, template: str, mail_link: Callab
         try:
             request_limits().check_mail(request.environ)
             mail_link(form_text("email"), link_base())
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_form(error)
         return render_form(is_sent=True)
 
 
 def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
-    def render_password_form(error: LetsTalkError | None = None) -> Response:
+    @pages.get("/reset-password", endpoint="new_password")
+    @sign_in_page
+    def render_password_form(error: errors.LetsTalkError | None = None) -> Response:
         rules = describe_rules(accounts.passwords.rules)
         return _link_form("accounts/links/reset.html", error, fields=("new_password",), rules=rules)
-
-    @pages.get("/reset-password")
-    @sign_in_page
-    def new_password() -> ResponseReturnValue:
-        return render_password_form()
 
     @pages.post("/reset-password")
     @sign_in_page
     def reset_password() -> ResponseReturnValue:
         try:
             accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_password_form(error)
         flash("Your password has been changed. Sign in with the new one.")
         return redirect(url_for("sign_in.page"))
 
-    @pages.get("/verify-email")
+    @pages.get("/verify-email", endpoint="email_address")
     @sign_in_page
-    def email_address() -> ResponseReturnValue:
+    def render_address_form(error: errors.LetsTalkError | None = None) -> Response:
         """With a button to press: a program that only opens links, such as a mail filter, proves nothing."""
-        return _link_form("accounts/links/verify.html")
+        return _link_form("accounts/links/verify.html", error)
 
     @pages.post("/verify-email")
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
             accounts.registrations.verify_email(form_text("token"))
-        except LetsTalkError as error:
-            return _link_form("accounts/links/verify.html", error)
+        except errors.LetsTalkError as error:
+            return render_address_form(error)
         flash("Your e-mail address is verified. You can sign in.")
         return redirect(url_for("sign_in.page"))
 
 
 def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
-    def render_form(error: LetsTalkError | None = None) -> Response:
+    @pages.get("/accept-invitation", endpoint="invitation")
+    @sign_in_page
+    def render_form(error: errors.LetsTalkError | None = None) -> Response:
         return _link_form(
             "accounts/links/invitation.html",
             error,
@@ -287,23 +266,17 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
             rules=describe_rules(accounts.passwords.rules),
         )
 
-    @pages.get("/accept-invitation")
-    @sign_in_page
-    def invitation() -> ResponseReturnValue:
-        return render_form()
-
     @pages.post("/accept-invitation")
     @sign_in_page
     def accept_invitation() -> ResponseReturnValue:
-        """The account is set up and the person signed in; or the form again, with the error."""
         password = request.form.get("password", "")
         try:
             account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
-        except LetsTalkError as error:
+        except errors.LetsTalkError as error:
             return render_form(error)
         return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))
 
 
-def _link_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
-    is_refused = isinstance(error, InvalidLink)
+def _link_form(template: str, error: errors.LetsTalkError | None, **context: Any) -> Response:
+    is_refused = isinstance(error, errors.InvalidLink)
     return form_response(template, error, token=form_text("token"), is_refused=is_refused, **context)

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
 
-from letstalk.accounts import account_session_repository, repository
+from letstalk.accounts import account_session_repository as session_repository
+from letstalk.accounts import repository
 from letstalk.accounts.models import name_key
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
@@ -36,7 +37,6 @@ class Throttle:
     forget_seconds: int
 
     def wait_seconds(self, failures: int) -> int:
-        """The wait after that many failures."""
         over = failures - self.free
         return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
 
@@ -122,7 +122,7 @@ class SignInThrottle:
             now = self._clock()
             found = repository.find_password(connection, name if name.isprintable() else "")
             account_id = None if found is None else found.account_id
-            is_known = account_session_repository.has_signed_in_from(connection, account_id or "", subscriber)
+            is_known = session_repository.has_signed_in_from(connection, account_id or "", subscriber)
             counted = self._counted(name, subscriber, is_known)
             for key in sorted(counted):
                 self._db.lock(connection, "sign_in", key.hex())
@@ -132,9 +132,7 @@ class SignInThrottle:
         return Attempt(account_id, None if found is None else found.password_sealed, tuple(counted))
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
-        """The attempt succeeded: forget the failures of this name from this address, and uncount this attempt
-        elsewhere.
-        """
+        """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere."""
         own, *others = attempt.keys
         connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash == own))
         rows = find_failures(connection, others).values()

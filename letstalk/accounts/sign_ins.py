@@ -54,9 +54,8 @@ class SignInService:
         return self._sessions.start_session(account.account_id, device, "password")
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
-        """The active account with that name and password. Raises as `sign_in`, but requires no second factor.
-
-        Raises Forbidden `email_not_verified` for a person who registered and has not opened the link.
+        """The active account with that name and password. Raises as `sign_in`, but requires no second factor. Raises
+        Forbidden `email_not_verified` for a person who registered and has not opened the link.
         """
         attempt = self._throttle.begin(name, device.address)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
@@ -76,16 +75,12 @@ class SignInService:
         return account
 
     def require_second_factor(self, account: Account, method: str) -> None:
-        """Return if the account needs no second factor; else call its phone and raise SecondFactorRequired. Raises
-        PhoneRequired, and the errors of a call: TooManyRequests, Unavailable, DestinationBlocked.
-        """
+        """Return if the account needs no second factor; else call its phone. Raises as `SecondFactorService.begin`."""
         if self._second_factors.is_required(account):
             self._second_factors.begin(account, method)
 
     def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
-        """The session for a sign-in that waited for the code. Raises NotAuthenticated `invalid_challenge`, InvalidCode,
-        Gone.
-        """
+        """The session for a sign-in that waited for its code. Raises as `SecondFactorService.finish`."""
         account_id, method = self._second_factors.finish(challenge, code)
         return self._sessions.start_session(account_id, device, method)
 
@@ -99,9 +94,8 @@ class SignInService:
         return 1
 
     def change_password(self, actor: Actor, current: str, new: str, device: Device) -> SignedIn:
-        """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid.
-
-        All other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
+        """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid. All
+        other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
         """
         self.replace_password(actor, current, new, device)
         return self._sessions.renew_tokens(actor.session_id or "")
@@ -116,9 +110,8 @@ class SignInService:
             )
 
     def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
-        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests.
-
-        It counts as a sign-in: a stolen access token must not be a way to guess the password.
+        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests. It
+        counts as a sign-in: a stolen access token must not be a way to guess the password.
         """
         account = None if actor.account_id is None else self._accounts.find(actor.account_id)
         if account is None:

@@ -22,16 +22,7 @@ from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ApiModel, JsonResponse, PlainText, Query, ResponseModel, with_example
-from letstalk.sso.service import (
-    ATTEMPT_SECONDS,
-    METHOD,
-    SECRET_BYTES,
-    Callback,
-    JwtBearerService,
-    SingleSignOn,
-    SingleSignOnOptions,
-    SingleSignOnService,
-)
+from letstalk.sso import service
 
 
 class JwtRequest(ApiModel):
@@ -71,7 +62,7 @@ class SingleSignOnResponse(ResponseModel):
     start_url: str | None = Field(description="Where to send the browser; it takes `next`.")
 
     @classmethod
-    def of(cls, options: SingleSignOnOptions | None) -> SingleSignOnResponse:
+    def of(cls, options: service.SingleSignOnOptions | None) -> SingleSignOnResponse:
         if options is None:
             return cls(configured=False, name=None, start_url=None)
         return cls(configured=True, name=options.name, start_url=options.start_url)
@@ -81,7 +72,7 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REDIRECT = {"description": "The next address."}
 
 
-def make_blueprint(sso: SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> APIBlueprint:
+def make_blueprint(sso: service.SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> APIBlueprint:
     tag = Tag(name="Single sign-on", description="Signing in with an account elsewhere.")
     api = APIBlueprint("single_sign_on", __name__, abp_tags=[tag])
     _add_openid(api, sso.openid, accounts, browser_sessions)
@@ -90,7 +81,7 @@ def make_blueprint(sso: SingleSignOn, accounts: Accounts, browser_sessions: Brow
 
 
 def _add_openid(
-    api: APIBlueprint, openid: SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
+    api: APIBlueprint, openid: service.SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
 ) -> None:
     options = openid.options
     is_over_tls = options is not None and options.start_url.startswith("https:")
@@ -118,12 +109,12 @@ def _add_openid(
         """For a browser: it is sent to the provider, which sends it back to the callback within ten minutes."""
         request.environ[IS_PAGE] = _prefers_page()
         request_limits().check_departure(request.environ)
-        secret = known_secret() or secrets.token_urlsafe(SECRET_BYTES)
+        secret = known_secret() or secrets.token_urlsafe(service.SECRET_BYTES)
         response = _redirect(openid.begin(secret, local_path(query.next)))
         response.set_cookie(
             cookie_name,
             secret,
-            max_age=ATTEMPT_SECONDS,
+            max_age=service.ATTEMPT_SECONDS,
             secure=is_over_tls,
             httponly=True,
             # The provider, which is another site, sends the browser back, and the cookie must come with it.
@@ -138,15 +129,15 @@ def _add_openid(
     def finish_single_sign_on(query: CallbackQuery) -> Response:
         """For the browser that started: it is signed in to the dashboard and sent to the path that it asked for."""
         request.environ[IS_PAGE] = _prefers_page()
-        callback = Callback(query.state or "", query.code or "", query.iss, query.error)
+        callback = service.Callback(query.state or "", query.code or "", query.iss, query.error)
         account, next_path = openid.finish(callback, known_secret(), current_device())
         try:
-            return _redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path))
+            return _redirect(sign_in_browser(accounts, browser_sessions, account, service.METHOD, next_path))
         except InvalidCredentials:  # the account was disabled in the meantime
             raise SingleSignOnRefused from None
 
 
-def _add_jwt(api: APIBlueprint, jwt_bearer: JwtBearerService) -> None:
+def _add_jwt(api: APIBlueprint, jwt_bearer: service.JwtBearerService) -> None:
     @api.post("/api/auth/jwt", summary="Sign in with a JWT", responses={200: SignedInResponse})
     @public
     @needs_database

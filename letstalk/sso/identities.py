@@ -49,9 +49,7 @@ class IdentityService:
         return known
 
     def unlink(self, actor: Actor, account_id: str) -> int:
-        """Forget the identities of an account, so that its e-mail address links them again. Returns how many there
-        were. Raises InsufficientScope unless `actor` is an admin.
-        """
+        """Forget an account's identities. Returns how many there were. Raises InsufficientScope."""
         ensure_admin(actor)
         with self._db.write() as connection:
             forgotten = repository.delete_identities(connection, account_id)

@@ -13,16 +13,7 @@ from joserfc.jwt import JWTClaimsRegistry
 from joserfc.util import urlsafe_b64decode
 
 from letstalk.core.clock import Clock
-from letstalk.sso.keys import (
-    KEY_TYPE_OF,
-    LEEWAY_SECONDS,
-    MALFORMED,
-    MAX_TOKEN_LENGTH,
-    FixedKey,
-    KeyRing,
-    PublishedKeys,
-    read_signed,
-)
+from letstalk.sso import keys as issuer_keys
 from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, is_subject, read_identity
 
 MAX_ID_LENGTH = 255
@@ -47,7 +38,7 @@ class JwtIssuers:
     ) -> None:
         """Raises ValueError for a duplicate issuer, or for a key or algorithms that cannot be used."""
         self._clock = clock
-        self._issuers: dict[str, tuple[JwtIssuerOptions, KeyRing]] = {}
+        self._issuers: dict[str, tuple[JwtIssuerOptions, issuer_keys.KeyRing]] = {}
         for options in issuers:
             if options.issuer in self._issuers:
                 raise ValueError(f"{options.issuer} is listed twice")
@@ -59,18 +50,18 @@ class JwtIssuers:
         if found is None:
             raise IdentityRefused("issuer")
         options, keys = found
-        claims = read_signed(text, keys, options.algorithms).claims
+        claims = issuer_keys.read_signed(text, keys, options.algorithms).claims
         self._check(claims, options)
         return VerifiedJwt(
             identity=read_identity(options.issuer, claims, is_verified=claims.get("email_verified")),
             token_id=claims["jti"],
-            expires_at=int(claims["exp"]) + LEEWAY_SECONDS + 1,
+            expires_at=int(claims["exp"]) + issuer_keys.LEEWAY_SECONDS + 1,
         )
 
     def _check(self, claims: dict[str, Any], options: JwtIssuerOptions) -> None:
         registry = JWTClaimsRegistry(
             now=int(self._clock().timestamp()),
-            leeway=LEEWAY_SECONDS,
+            leeway=issuer_keys.LEEWAY_SECONDS,
             iss={"essential": True, "value": options.issuer},
             aud={"essential": True, "value": options.audience},
             sub={"essential": True},
@@ -81,7 +72,7 @@ class JwtIssuers:
         try:
             registry.validate(claims)
             lives_too_long = claims["exp"] - claims["iat"] > MAX_LIFETIME_SECONDS
-        except MALFORMED as error:
+        except issuer_keys.MALFORMED as error:
             raise IdentityRefused(getattr(error, "claim", None) or type(error).__name__) from None
         if not is_subject(claims["sub"]):
             raise IdentityRefused("sub")
@@ -91,20 +82,20 @@ class JwtIssuers:
             raise IdentityRefused("exp")
 
 
-def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> KeyRing:
-    if not options.algorithms or not set(options.algorithms) <= set(KEY_TYPE_OF):
-        raise ValueError(f"algorithms must be some of {', '.join(KEY_TYPE_OF)}")
+def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> issuer_keys.KeyRing:
+    if not options.algorithms or not set(options.algorithms) <= set(issuer_keys.KEY_TYPE_OF):
+        raise ValueError(f"algorithms must be some of {', '.join(issuer_keys.KEY_TYPE_OF)}")
     if (options.jwks_url is None) == (options.public_key is None):
         raise ValueError("an issuer requires either jwks_url or public_key")
     if options.public_key is not None:
-        return FixedKey(options.public_key, options.algorithms)
+        return issuer_keys.FixedKey(options.public_key, options.algorithms)
     url = str(options.jwks_url)
-    return PublishedKeys(lambda: url, monotonic)
+    return issuer_keys.PublishedKeys(lambda: url, monotonic)
 
 
 def _read_issuer(text: str) -> str:
     """The issuer that a token names, unverified. It selects the keys that verify the token."""
-    if len(text) > MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
+    if len(text) > issuer_keys.MAX_TOKEN_LENGTH or not text.isascii() or text.count(".") != 2:
         raise IdentityRefused("malformed")
     try:
         claims = json.loads(urlsafe_b64decode(text.split(".")[1].encode()))

@@ -126,9 +126,7 @@ class _Algorithms(JWSRegistry):
 
 
 def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
-    """The header and the claims of a token that one of `keys` has signed with one of `algorithms`. The claims are not
-    checked. Raises IdentityRefused, ProviderUnavailable.
-    """
+    """The token, signed by one of `keys`; its claims are not checked. Raises IdentityRefused, ProviderUnavailable."""
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii():
         raise IdentityRefused("malformed")
     allowed = frozenset(algorithms)

@@ -64,7 +64,7 @@ def read_identity(issuer: str, claims: Mapping[str, Any], *, is_verified: object
 
 @dataclass(frozen=True, slots=True)
 class OpenIdOptions:
-    """An OpenID Connect provider. Without a secret this service is a public client, which only PKCE protects."""
+    """Without a secret this service is a public client, which only PKCE protects."""
 
     issuer: str
     client_id: str
@@ -75,9 +75,7 @@ class OpenIdOptions:
 
 @dataclass(frozen=True, slots=True)
 class JwtIssuerOptions:
-    """An issuer of JWTs to sign in with. Only `algorithms` are accepted; the key is `public_key` (PEM), or one of those
-    published at `jwks_url`.
-    """
+    """The key is `public_key` (PEM), or one of those at `jwks_url`. Only `algorithms` are accepted."""
 
     issuer: str
     audience: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,22 +13,15 @@ from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device, Role
 from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
+from letstalk.core import errors
 from letstalk.core.clock import Clock
-from letstalk.core.errors import (
-    InvalidCredentials,
-    InvalidToken,
-    NotFound,
-    SingleSignOnFailed,
-    SingleSignOnRefused,
-    Unavailable,
-)
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
 from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import IdentityRefused, JwtIssuerOptions, OpenIdOptions, ProviderUnavailable
+from letstalk.sso.models import IdentityRefused, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
 
 if TYPE_CHECKING:
@@ -47,9 +40,7 @@ RETRY_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class SingleSignOnOptions:
-    """`name` is the text of the button, `start_url` its address; `sign_up` is the role that a person without an account
-    gets, None for no account.
-    """
+    """`sign_up` is the role that a person without an account gets, None for no account; `name` is the button's text."""
 
     name: str
     start_url: str
@@ -92,7 +83,6 @@ class SingleSignOnService:
 
     def begin(self, browser: str, next_path: str | None) -> str:
         """The address to send a browser to, which then ends at `next_path`. `browser` is the secret in its cookie.
-
         Raises NotFound if nothing is configured, Unavailable if the provider cannot be reached.
         """
         provider, _ = self._configured()
@@ -124,8 +114,8 @@ class SingleSignOnService:
             identity = provider.identify(callback.code, nonce=attempt.nonce, verifier=verifier)
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
-            self._audit.record_refusal(SingleSignOnFailed.code, address=device.address)
-            raise SingleSignOnFailed from None
+            self._audit.record_refusal(errors.SingleSignOnFailed.code, address=device.address)
+            raise errors.SingleSignOnFailed from None
         except ProviderUnavailable as error:
             raise _provider_unavailable(error) from None
         try:
@@ -133,7 +123,7 @@ class SingleSignOnService:
                 account = self._identities.admit(connection, identity, options.sign_up)
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
-            raise SingleSignOnRefused from None
+            raise errors.SingleSignOnRefused from None
         sign_ins_total.labels("accepted").inc()
         return account, attempt.next_path
 
@@ -153,7 +143,7 @@ class SingleSignOnService:
 
     def _configured(self) -> tuple[OpenIdProvider, SingleSignOnOptions]:
         if self._provider is None or self.options is None:
-            raise NotFound("Single sign-on is not set up here.", code="sso_not_configured")
+            raise errors.NotFound("Single sign-on is not set up here.", code="sso_not_configured")
         return self._provider, self.options
 
 
@@ -198,14 +188,14 @@ class JwtBearerService:
                     raise IdentityRefused("used before")
             self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
             signed_in = self._accounts.sessions.start_session(account.account_id, device, JWT_METHOD)
-        except (IdentityRefused, InvalidCredentials) as error:
+        except (IdentityRefused, errors.InvalidCredentials) as error:
             reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             _note_refusal("jwt_refused", reason, device)
-            raise InvalidToken from None
+            raise errors.InvalidToken from None
         except ProviderUnavailable as error:
             log.warning("jwt_issuer_away", reason=error.reason)
             sentence = "The issuer's keys cannot be read now. Try again in a moment."
-            raise Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
+            raise errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
         sign_ins_total.labels("accepted").inc()
         return signed_in
 
@@ -217,56 +207,15 @@ class SingleSignOn:
     jwt_bearer: JwtBearerService
 
 
-def build_single_sign_on(
-    db: Database,
-    vault: Vault,
-    audit: AuditTrail,
-    clock: Clock,
-    accounts: Accounts,
-    *,
-    provider: OpenIdProvider | None,
-    options: SingleSignOnOptions | None,
-    jwt_issuers: JwtIssuers | None,
-    jwt_sign_up: Mapping[str, Role | None],
-) -> SingleSignOn:
-    identities = IdentityService(db, accounts.service, audit, clock)
-    return SingleSignOn(
-        identities=identities,
-        openid=SingleSignOnService(db, vault, provider, identities, audit, clock, options),
-        jwt_bearer=JwtBearerService(db, jwt_issuers, identities, accounts, jwt_sign_up),
-    )
-
-
-# The two imports below take long, because they import an HTTP client. They are made only where a provider is set.
-
-
-def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
-    """None without `options`."""
-    if options is None:
-        return None
-    from letstalk.sso.openid import OpenIdProvider
-
-    return OpenIdProvider(options, clock)
-
-
-def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
-    """None without `issuers`. Raises ValueError for keys or algorithms that can't be used."""
-    if not issuers:
-        return None
-    from letstalk.sso.jwt_issuers import JwtIssuers
-
-    return JwtIssuers(issuers, clock)
-
-
 def _note_refusal(event: str, reason: str, device: Device) -> None:
     sign_ins_total.labels("refused").inc()
     log.warning(event, reason=reason, address=device.address)
 
 
-def _provider_unavailable(error: ProviderUnavailable) -> Unavailable:
+def _provider_unavailable(error: ProviderUnavailable) -> errors.Unavailable:
     log.warning("sso_provider_away", reason=error.reason)
     sentence = "The service that you sign in with does not respond. Try again in a moment."
-    return Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
+    return errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
 
 
 def _hash(scope: str, name: str) -> bytes:
