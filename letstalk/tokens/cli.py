@@ -42,14 +42,9 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         except LetsTalkError as error:
             raise click.ClickException(error.message) from None
 
-    @group.command("create")
-    @click.option(
-        "--user-id",
-        default=DEFAULT_OWNER_ID,
-        show_default=True,
-        help="The owner whose verifications the token can see.",
-    )
-    @click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
+    @group.command("create", context_settings={"show_default": True})
+    @click.option("--user-id", default=DEFAULT_OWNER_ID, help="The owner whose verifications the token can see.")
+    @click.option("--scopes", default=",".join(DEFAULT_SCOPES), help="Comma-separated.")
     @click.option("--name", help="A name by which people recognise the token.")
     @click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
     @click.option(
@@ -100,15 +95,9 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
             tokens.revoke_token(ACTOR, token_id)
         click.echo("Token revoked successfully", err=True)
 
-    @group.command("rotate")
+    @group.command("rotate", context_settings={"show_default": True})
     @click.argument("token_id")
-    @click.option(
-        "--grace-seconds",
-        type=int,
-        default=DEFAULT_GRACE_SECONDS,
-        show_default=True,
-        help="How long the old token still works.",
-    )
+    @click.option("--grace-seconds", default=DEFAULT_GRACE_SECONDS, help="How long the old token still works.")
     def rotate(token_id: str, grace_seconds: int) -> None:
         """Rotate a token and print the new one, alone on a line. It is not shown again."""
         with find_service() as tokens:

@@ -51,6 +51,7 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
+TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +67,8 @@ class TokenForm:
 
     @classmethod
     def from_request(cls) -> TokenForm:
-        fields = request.form
-        return cls(
-            name=fields.get("name", "").strip(),
-            user_id=fields.get("user_id", "").strip(),
-            scopes=tuple(dict.fromkeys(fields.getlist("scopes"))),
-            expires_in=fields.get("expires_in", "").strip(),
-            allowed_ips=fields.get("allowed_ips", "").strip(),
-            rate_limit=fields.get("rate_limit", "").strip(),
-        )
+        texts = {name: request.form.get(name, "").strip() for name in TEXT_FIELDS}
+        return cls(scopes=tuple(dict.fromkeys(request.form.getlist("scopes"))), **texts)
 
     @property
     def has_single_scopes(self) -> bool:
@@ -102,8 +96,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
 
     def _view(token_id: str) -> TokenView:
         """Raises NotFound."""
-        token = service.get_token(current_actor(), token_id)
-        return _make_view(token, large=True)
+        return _make_view(service.get_token(current_actor(), token_id), large=True)
 
     def _changeable_view(token_id: str) -> TokenView:
         """Raises NotFound, InsufficientScope."""
@@ -221,7 +214,7 @@ def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Respo
     return form_response(
         "tokens/new.html",
         error,
-        fields=("name", "user_id", "scopes", "expires_in", "allowed_ips", "rate_limit"),
+        fields=(*TEXT_FIELDS, "scopes"),
         form=form,
         submission=new_submission(),
         owners=None if actor.is_admin else sorted(actor.user_ids),

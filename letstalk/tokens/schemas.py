@@ -25,27 +25,20 @@ from letstalk.http.schemas import (
     Uuid,
     with_example,
 )
-from letstalk.tokens.models import (
-    DEFAULT_GRACE_SECONDS,
-    MAX_EXPIRES_IN_SECONDS,
-    MAX_GRACE_SECONDS,
-    MAX_NAME_LENGTH,
-    IssuedToken,
-    Token,
-    TokenPage,
-)
+from letstalk.tokens import models
+from letstalk.tokens.models import IssuedToken, Token, TokenPage
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
-Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
+Name = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_NAME_LENGTH, pattern=r"\S")]
 # The service checks the names, because its error lists the valid ones. Here they are only for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
-Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
+Lifetime = Annotated[int, Field(ge=1, le=models.MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
 class TokenRequest(ApiModel):
@@ -89,7 +82,7 @@ class RotationRequest(ApiModel):
 
     model_config = with_example({"grace_seconds": 3600})
 
-    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS), WHOLE] = DEFAULT_GRACE_SECONDS
+    grace_seconds: Annotated[int, Field(ge=0, le=models.MAX_GRACE_SECONDS), WHOLE] = models.DEFAULT_GRACE_SECONDS
 
 
 class TokenPath(Query):
@@ -198,24 +191,11 @@ class RevocationResponse(ResponseModel):
 
 
 def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
-    """The values of those fields of `model` that are in the record of `token`."""
-    values: dict[str, Any] = {
-        "token_id": token.token_id,
-        "user_id": token.user_id,
-        "name": token.name,
-        "prefix": token.prefix,
-        "created_at": iso_utc(token.created_at),
-        "last_used": _iso(token.last_used),
-        "expires_at": _iso(token.expires_at),
-        "revoked_at": _iso(token.revoked_at),
-        "scopes": list(token.scopes),
-        "requests_total": token.requests_total,
-        "allowed_ips": list(token.allowed_ips) or None,
-        "rate_limit": token.rate_limit,
-        "successor_id": token.successor_id,
-    }
-    return {name: value for name, value in values.items() if name in model.model_fields}
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else iso_utc(time)
+    """The values of those fields of `model` that are in the record of `token`. No addresses are null."""
+    values: dict[str, Any] = {}
+    for name in model.model_fields.keys() - {"token"}:
+        value = getattr(token, name)
+        if isinstance(value, datetime):
+            value = iso_utc(value)
+        values[name] = (list(value) or None) if isinstance(value, tuple) else value
+    return values

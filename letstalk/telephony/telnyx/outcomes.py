@@ -36,8 +36,8 @@ DETECTIONS: dict[str, EventType] = {
     "fax_detected": EventType.MACHINE,
 }
 
-GATHER_CANCELED = frozenset({"cancelled", "cancelled_amd", "call_hangup"})
-SPEECH_CUT_SHORT = frozenset({"call_hangup", "cancelled_amd", "cancelled"})
+# The status of a gather or a speech that something else ended.
+INTERRUPTED = frozenset({"cancelled", "cancelled_amd", "call_hangup"})
 
 HANGUP_CAUSES: dict[str, HangupCause] = {
     "normal_clearing": HangupCause.NORMAL,

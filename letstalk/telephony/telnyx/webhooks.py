@@ -22,14 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from letstalk.core.errors import InvalidSignature
 from letstalk.telephony.events import CallEvent, EventType, HangupCause, WebhookReader, WebhookRequest
-from letstalk.telephony.telnyx.outcomes import (
-    DETECTION_EVENTS,
-    DETECTIONS,
-    EVENT_TYPES,
-    GATHER_CANCELED,
-    SPEECH_CUT_SHORT,
-    hangup_cause,
-)
+from letstalk.telephony.telnyx import outcomes
 
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER = "telnyx-timestamp"
@@ -150,12 +143,12 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
     event_type = data.get("event_type")
     if not isinstance(event_type, str):
         raise ValueError("a Telnyx event has a string `event_type`")
-    if event_type not in EVENT_TYPES and event_type not in DETECTION_EVENTS:
+    if event_type not in outcomes.EVENT_TYPES and event_type not in outcomes.DETECTION_EVENTS:
         return None
     payload = _object(data, "payload")
     status = _word(payload.get("status"))
     # A speech that a hang-up or the detection interrupted was not heard to its end, so its end is not reported.
-    if event_type == "call.speak.ended" and status in SPEECH_CUT_SHORT:
+    if event_type == "call.speak.ended" and status in outcomes.INTERRUPTED:
         return None
     state = states.read(payload.get("client_state"))
     kind = _kind(event_type, payload)
@@ -168,16 +161,16 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
         provider_call_id=_id(payload, "call_control_id", _CALL_ID),
         command_seq=state.command_seq if state else None,
         digits=_keys(payload.get("digits")) if kind is EventType.GATHER_ENDED else "",
-        gather_canceled=kind is EventType.GATHER_ENDED and status in GATHER_CANCELED,
+        gather_canceled=kind is EventType.GATHER_ENDED and status in outcomes.INTERRUPTED,
         cause=cause,
         detail=detail,
     )
 
 
 def _kind(event_type: str, payload: dict[str, Any]) -> EventType:
-    if event_type in DETECTION_EVENTS:
-        return DETECTIONS.get(_word(payload.get("result")), EventType.UNSURE)
-    return EVENT_TYPES[event_type]
+    if event_type in outcomes.DETECTION_EVENTS:
+        return outcomes.DETECTIONS.get(_word(payload.get("result")), EventType.UNSURE)
+    return outcomes.EVENT_TYPES[event_type]
 
 
 def _outcome(kind: EventType, payload: dict[str, Any], status: str) -> tuple[HangupCause | None, str]:
@@ -185,7 +178,7 @@ def _outcome(kind: EventType, payload: dict[str, Any], status: str) -> tuple[Han
         return None, status or _word(payload.get("result"))
     vendor_cause, sip_code = _word(payload.get("hangup_cause")), _word(payload.get("sip_hangup_cause"))
     detail = f"{vendor_cause or 'unspecified'} (SIP {sip_code})" if sip_code.isdigit() else vendor_cause
-    return hangup_cause(vendor_cause, sip_code), detail
+    return outcomes.hangup_cause(vendor_cause, sip_code), detail
 
 
 def _json(raw_body: bytes) -> dict[str, Any]:
