@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -180,12 +179,8 @@ def _make_worker(find: Find) -> click.Command:
                 message = f"WORKER_METRICS requires an address that is free: {error.strerror}"
                 raise click.ClickException(message) from None
         stopping = threading.Event()
-
-        def stop(*_: Any) -> None:
-            stopping.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
         services.background_work.start()
         click.echo("The worker is running.", err=True)
         stopping.wait()

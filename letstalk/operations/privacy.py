@@ -17,7 +17,8 @@ from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone
-from letstalk.operations import privacy_repository, retention_repository
+from letstalk.operations import privacy_repository
+from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.verifications.models import Verification
 
@@ -73,7 +74,7 @@ class PrivacyService:
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
             privacy_repository.delete_traces(connection, e164)
             forgotten = accounts.forget_phone(connection, e164)
-            retention_repository.delete_verifications(connection, [item.verification_id for item in found])
+            delete_verifications(connection, [item.verification_id for item in found])
         privacy_repository.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
         return len(found)

@@ -14,17 +14,8 @@ from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
 from letstalk.core.rates import MAX_TEXT_LENGTH
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.http.schemas import (
-    WHOLE,
-    ApiModel,
-    PageQuery,
-    PlainText,
-    Query,
-    ResponseModel,
-    Timestamp,
-    Uuid,
-    with_example,
-)
+from letstalk.http import schemas
+from letstalk.http.schemas import WHOLE, ApiModel, PlainText, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens import models
 from letstalk.tokens.models import IssuedToken, Token, TokenPage
 
@@ -85,44 +76,31 @@ class RotationRequest(ApiModel):
     grace_seconds: Annotated[int, Field(ge=0, le=models.MAX_GRACE_SECONDS), WHOLE] = models.DEFAULT_GRACE_SECONDS
 
 
-class TokenPath(Query):
+class TokenPath(schemas.Query):
     token_id: UUID = Field(description="The token's id.")
 
 
-class TokenQuery(PageQuery):
+class TokenQuery(schemas.PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
     include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
 
 
-_RECORD: dict[str, Any] = {
+_ISSUED: dict[str, Any] = {
     "token_id": TOKEN_ID,
     "user_id": "acme",
     "name": "checkout",
     "prefix": "lt_4fGh2kLm9PqR",
     "created_at": CREATED,
-    "last_used": "2026-11-20T17:12:09.120Z",
     "expires_at": None,
-    "revoked_at": None,
     "scopes": ["read", "write"],
-    "requests_total": 42,
 }
+_RECORD = {**_ISSUED, "last_used": "2026-11-20T17:12:09.120Z", "revoked_at": None, "requests_total": 42}
 
 
 class IssuedTokenResponse(ResponseModel):
     """The new token. This is the only response with `token`, so store it now."""
 
-    model_config = with_example(
-        {
-            "token_id": TOKEN_ID,
-            "token": "lt_4fGh2kLm9PqR_…",
-            "created_at": CREATED,
-            "scopes": ["read", "write"],
-            "user_id": "acme",
-            "name": "checkout",
-            "prefix": "lt_4fGh2kLm9PqR",
-            "expires_at": None,
-        }
-    )
+    model_config = with_example({**_ISSUED, "token": "lt_4fGh2kLm9PqR_…"})
 
     token_id: Uuid
     token: str

@@ -153,9 +153,9 @@ class SimulatorProvider(telephony.CallProvider):
         speech_seconds = min(command.speech.seconds, scenarios.LONGEST_SPEECH_SECONDS)
         # Only after the first speech. The sequence number tells every process which speech this is.
         presses_1 = line.call.scenario is Scenario.PRESSES_1 and seq <= 1 and "1" in command.valid_digits
-        silence_seconds = (
-            scenarios.KEY_SECONDS if presses_1 else min(command.listen_seconds, scenarios.LONGEST_SILENCE_SECONDS)
-        )
+        silence_seconds = min(command.listen_seconds, scenarios.LONGEST_SILENCE_SECONDS)
+        if presses_1:
+            silence_seconds = scenarios.KEY_SECONDS
         gathered_after = speech_seconds + silence_seconds
 
         def start() -> None:
@@ -199,10 +199,7 @@ class SimulatorProvider(telephony.CallProvider):
         self._later(seconds, end, line)
 
     def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
-        """The live call with that id. `_guard` must be held.
-
-        For a call that another process dialed, the id contains what is needed.
-        """
+        """The live call, dialed by any process, with that id. `_guard` must be held."""
         line = self._lines.get(provider_call_id)
         if line is None:
             call = SimulatedCall.from_id(provider_call_id)
@@ -287,10 +284,8 @@ def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
 
 def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> telephony.Telephony:  # noqa: ARG001  # it signs nothing
     # The speech contains the code, so it is only shown on the developer's own terminal.
-    is_own_terminal = settings.is_development and is_loopback(settings.host)
-    provider = SimulatorProvider(
-        speed=settings.simulator_speed, clock=clock, phone_speaker=print_speech if is_own_terminal else None
-    )
+    speaker = print_speech if settings.is_development and is_loopback(settings.host) else None
+    provider = SimulatorProvider(speed=settings.simulator_speed, clock=clock, phone_speaker=speaker)
     return telephony.Telephony(provider, webhooks=None)
 
 

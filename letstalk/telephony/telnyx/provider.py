@@ -172,9 +172,9 @@ class TelnyxProvider(telephony.CallProvider):
             raise
         except telnyx.APIStatusError as error:
             log.warning("telnyx_refused", status=error.status_code, vendor_codes=sorted(vendor_codes(error.body)))
-            retry_after = error.response.headers.get("retry-after")
+            retry_after, now = error.response.headers.get("retry-after"), self._clock()
             raise error_from_response(
-                error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=self._clock()
+                error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=now
             ) from error
         except telnyx.APIConnectionError as error:
             # Without a connection nothing was sent. In every other case the command may have been executed.
