@@ -16,6 +16,7 @@ from letstalk.db.database import Database
 from letstalk.observability import metrics
 from letstalk.worker import heartbeat as worker_storage
 
+PARTS = ("database", "migrations", "worker", "queue")
 WORKER_PATIENCE = timedelta(seconds=15)
 EVENT_PATIENCE = timedelta(seconds=30)
 
@@ -44,7 +45,7 @@ class HealthService:
         self._ping_queue = ping_queue
 
     def check(self) -> Health:
-        checks = {"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}
+        checks = dict.fromkeys(PARTS, "ok")
         now = self._clock()
         try:
             with self._db.read() as connection:

@@ -39,10 +39,8 @@ class PrivacyService:
         e164 = parse_phone(phone, self._default_region).e164
         now = self._clock()
         with self._db.read() as connection:
-            verifications = [
-                _verification(connection, verification, now)
-                for verification in privacy_repository.list_all_of_phone(connection, e164)
-            ]
+            found = privacy_repository.list_all_of_phone(connection, e164)
+            verifications = [_verification(connection, verification, now) for verification in found]
             wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, e164)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, e164)
             people = accounts.list_accounts_of_phone(connection, e164)

@@ -36,10 +36,9 @@ class Phone:
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:
-    """The phone number in `text`.
+    """The phone number in `text`. The national form is only accepted with `default_region`.
 
-    The national form is only accepted with `default_region`. Raises InvalidPhone for text that is not a valid number,
-    and for a number with letters or an extension.
+    Raises InvalidPhone for text that is not a valid number, and for a number with letters or an extension.
     """
     is_readable = _USUAL.fullmatch(text) or all(_is_phone_character(character) for character in text)
     if len(text) > MAX_PHONE_CHARACTERS or not is_readable:
@@ -80,7 +79,6 @@ def _region_of(number: phonenumbers.PhoneNumber) -> str:
 
 
 def _read(text: str, default_region: str | None) -> phonenumbers.PhoneNumber:
-    """Raises InvalidPhone for text that is not a number, and for a number with an extension."""
     try:
         number = phonenumbers.parse(text, default_region)
     except phonenumbers.NumberParseException:

@@ -75,10 +75,7 @@ class TokenForm:
         return any(name in dict(SINGLE_SCOPES) for name in self.scopes)
 
     def as_new_token(self) -> NewToken:
-        """The requested token. An empty field gets its default.
-
-        Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields.
-        """
+        """Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields."""
         return NewToken(
             user_id=self.user_id or None,
             scopes=self.scopes,
@@ -95,11 +92,9 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         blueprint.add_app_template_filter(text_filter)
 
     def _view(token_id: str) -> TokenView:
-        """Raises NotFound."""
         return _make_view(service.get_token(current_actor(), token_id), large=True)
 
     def _changeable_view(token_id: str) -> TokenView:
-        """Raises NotFound, InsufficientScope."""
         view = _view(token_id)
         if not view.is_manageable:
             raise InsufficientScope("This token has scopes that you can't give.")
@@ -130,7 +125,6 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.get("/api/tokens/dashboard")
     @require_signed_in(Scope.TOKENS_READ)
     def index() -> ResponseReturnValue:
-        """A page of the tokens, newest first."""
         # The rest of a pasted token is its secret, which must not reach a page or a query.
         search = public_part(request.args.get("q", "").strip()[:100])
         include_revoked = request.args.get("revoked") == "1"

@@ -94,10 +94,7 @@ def get_predecessor(connection: sa.Connection, token_id: str) -> Token | None:
 
 
 def find_by_lookup(connection: sa.Connection, lookup_id: str) -> sa.Row[Any] | None:
-    """The row with `secret_hash_encrypted`. `to_token` converts the rest of it.
-
-    It is not converted here, because the time for that would show that the row exists.
-    """
+    """The row with `secret_hash_encrypted`, for `to_token`: the time to convert it here would show that it exists."""
     return connection.execute(_BY_LOOKUP, {"lookup_id": lookup_id}).one_or_none()
 
 
@@ -118,9 +115,8 @@ def list_tokens(
         query = query.where(sa.or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
         created_at, token_id = before
-        place = sa.tuple_(
-            sa.bindparam("created_before", created_at, UtcDateTime), sa.bindparam("place_id", token_id, sa.String)
-        )
+        created_before = sa.bindparam("created_before", created_at, UtcDateTime)
+        place = sa.tuple_(created_before, sa.bindparam("place_id", token_id, sa.String))
         query = query.where(sa.tuple_(tokens.c.created_at, tokens.c.token_id) < place)
     return [to_token(row) for row in connection.execute(query)]
 

@@ -60,11 +60,10 @@ class TokenService:
         self._authenticator = TokenAuthenticator(db, vault=vault, clock=clock, monotonic=monotonic)
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """See `TokenAuthenticator.authenticate`. Raises InvalidToken or AddressNotAllowed."""
+        """See `TokenAuthenticator`. Raises InvalidToken or AddressNotAllowed."""
         return self._authenticator.authenticate(presented, address)
 
     def recall(self, presented: str, address: str) -> Actor | None:
-        """See `TokenAuthenticator.recall`."""
         return self._authenticator.recall(presented, address)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
@@ -242,12 +241,9 @@ def _ensure_active(token: Token, now: datetime) -> None:
 
 
 def _earlier_end(token: Token, limit: datetime) -> datetime:
-    """The new expiry of a `token` that must end by `limit`: not later than before.
-
-    It is not before its creation either, because the clocks of two machines can differ.
-    """
+    """The new expiry of a `token` that must end by `limit`: not later than before."""
     ending = limit if token.expires_at is None else min(token.expires_at, limit)
-    return max(ending, token.created_at)
+    return max(ending, token.created_at)  # the clocks of two machines can differ
 
 
 def _end_grace(connection: Connection, token_id: str, now: datetime) -> list[str]:
