@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -60,23 +60,7 @@ def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
     """Write `events`, at least one. Skips those that exist: a commit whose result was lost is repeated."""
     connection.execute(
         insert_into(audit_events, connection.dialect.name).on_conflict_do_nothing(index_elements=["event_id"]),
-        [
-            {
-                "event_id": event.event_id,
-                "at": event.at,
-                "action": event.action,
-                "actor_kind": event.actor_kind,
-                "actor_user_id": event.actor_user_id,
-                "actor_token_id": event.actor_token_id,
-                "token_id": event.token_id,
-                "actor_account_id": event.actor_account_id,
-                "account_id": event.account_id,
-                "address": event.address,
-                "request_id": event.request_id,
-                "detail": json.dumps(event.detail),
-            }
-            for event in events
-        ],
+        [{**asdict(event), "detail": json.dumps(event.detail)} for event in events],
     )
 
 
@@ -90,12 +74,9 @@ def list_events(
 ) -> list[AuditEvent]:
     """The newest `limit` events, newest first, of one token, account or action if given."""
     query = select(audit_events).order_by(audit_events.c.at.desc(), audit_events.c.event_id).limit(limit)
-    if token_id is not None:
-        query = query.where(audit_events.c.token_id == token_id)
-    if account_id is not None:
-        query = query.where(audit_events.c.account_id == account_id)
-    if action is not None:
-        query = query.where(audit_events.c.action == action)
+    for name, value in (("token_id", token_id), ("account_id", account_id), ("action", action)):
+        if value is not None:
+            query = query.where(audit_events.c[name] == value)
     rows = connection.execute(query).mappings()
     return [AuditEvent(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -27,6 +27,16 @@ DROPPED = "refusals_dropped"
 MAX_BUFFERED = 10_000
 
 
+class About(TypedDict, total=False):
+    """What an event is about. By default `address` is the actor's, and `request_id` that of the log context."""
+
+    token_id: str | None
+    account_id: str | None
+    detail: Mapping[str, Any] | None
+    address: str | None
+    request_id: str | None
+
+
 class AuditTrail:
     """Changes are recorded in their own transaction. Refusals wait in memory for `flush`.
 
@@ -34,7 +44,7 @@ class AuditTrail:
     too many refusals only the count is recorded. A process that is killed loses the refusals of its last half second,
     and no change.
 
-    No event contains a token or a secret: callers pass ids. The request's id comes from the log context.
+    No event contains a token or a secret: callers pass ids.
     """
 
     def __init__(self, db: Database, *, clock: Clock, max_buffered: int = MAX_BUFFERED) -> None:
@@ -46,61 +56,23 @@ class AuditTrail:
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
 
-    def record(
-        self,
-        connection: Connection,
-        actor: Actor | None,
-        action: str,
-        *,
-        token_id: str | None = None,
-        account_id: str | None = None,
-        detail: Mapping[str, Any] | None = None,
-        address: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
+    def record(self, connection: Connection, actor: Actor | None, action: str, **about: Unpack[About]) -> None:
         """Write an event in the transaction of its change."""
-        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
-        audit_events.insert_events(connection, [event])
+        audit_events.insert_events(connection, [self._event(action, actor, **about)])
 
-    def note(
-        self,
-        action: str,
-        *,
-        actor: Actor | None = None,
-        token_id: str | None = None,
-        account_id: str | None = None,
-        detail: Mapping[str, Any] | None = None,
-        address: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
+    def note(self, action: str, *, actor: Actor | None = None, **about: Unpack[About]) -> None:
         """Keep an event for the next `flush`. Returns at once and raises nothing."""
-        event = self._event(action, actor, token_id, account_id, address, request_id, detail or {})
+        event = self._event(action, actor, **about)
         with self._lock:
             if len(self._waiting) < self._max_buffered:
                 self._waiting.append(event)
             else:
                 self._dropped += 1
 
-    def record_refusal(
-        self,
-        code: str,
-        *,
-        actor: Actor | None = None,
-        token_id: str | None = None,
-        account_id: str | None = None,
-        address: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        """Keep the refusal `code` (an error's stable code) for the next `flush`."""
-        self.note(
-            REFUSED,
-            actor=actor,
-            token_id=token_id,
-            account_id=account_id,
-            detail={"code": code},
-            address=address,
-            request_id=request_id,
-        )
+    def record_refusal(self, code: str, *, actor: Actor | None = None, **about: Unpack[About]) -> None:
+        """Keep the refusal `code` (an error's stable code, the event's `detail`) for the next `flush`."""
+        about["detail"] = {"code": code}
+        self.note(REFUSED, actor=actor, **about)
 
     def flush(self) -> bool:
         """Write what waits, in one transaction. Returns False if the database failed: the events keep waiting."""
@@ -111,7 +83,7 @@ class AuditTrail:
                 self._dropped = 0
             events = batch
             if dropped:
-                events = [*batch, self._event(DROPPED, None, None, None, None, None, {"count": dropped})]
+                events = [*batch, self._event(DROPPED, None, detail={"count": dropped})]
             if not events:
                 return True
             try:
@@ -134,18 +106,9 @@ class AuditTrail:
             self._waiting = deque(kept)
             self._dropped += dropped + len(batch) + len(newer) - len(kept)
 
-    def _event(
-        self,
-        action: str,
-        actor: Actor | None,
-        token_id: str | None,
-        account_id: str | None,
-        address: str | None,
-        request_id: str | None,
-        detail: Mapping[str, Any],
-    ) -> AuditEvent:
-        address = address or (actor.address if actor else None)
-        request_id = request_id or get_contextvars().get("request_id")
+    def _event(self, action: str, actor: Actor | None, **about: Unpack[About]) -> AuditEvent:
+        address = about.get("address") or (actor.address if actor else None)
+        request_id = about.get("request_id") or get_contextvars().get("request_id")
         return AuditEvent(
             event_id=str(uuid4()),
             at=self._clock(),
@@ -153,10 +116,10 @@ class AuditTrail:
             actor_kind=actor.kind.value if actor else None,
             actor_user_id=actor.user_id if actor else None,
             actor_token_id=actor.token_id if actor else None,
-            token_id=token_id,
+            token_id=about.get("token_id"),
             actor_account_id=actor.account_id if actor else None,
-            account_id=account_id,
+            account_id=about.get("account_id"),
             address=address[:64] if address else None,
             request_id=request_id[:64] if request_id else None,
-            detail=detail,
+            detail=about.get("detail") or {},
         )

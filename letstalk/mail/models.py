@@ -41,8 +41,7 @@ class Mail:
 def retry_at(attempts: int, now: datetime, chance: float) -> datetime:
     """The time of the next try: 15 s after the first, then twice as long each time, up to 10 minutes.
 
-    `chance`, from 0 to 1, shortens the pause by up to a quarter, so that mails that failed together do not stay
-    together.
+    `chance`, from 0 to 1, shortens the pause by up to a quarter: mails that failed together are not retried together.
     """
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 10))
     return now + timedelta(seconds=pause * (1 - chance / 4))
@@ -54,20 +53,16 @@ class LinkPurpose(StrEnum):
     INVITATION = "invitation"  # a person whom an admin invited chooses a username and a password
 
 
-_LIFETIMES: dict[LinkPurpose, int] = {
-    LinkPurpose.VERIFY_EMAIL: 24 * 3600,
-    LinkPurpose.RESET_PASSWORD: 1800,
-    LinkPurpose.INVITATION: 7 * 24 * 3600,
-}
-_PAGES: dict[LinkPurpose, str] = {
-    LinkPurpose.VERIFY_EMAIL: "/verify-email",
-    LinkPurpose.RESET_PASSWORD: "/reset-password",
-    LinkPurpose.INVITATION: "/accept-invitation",
+# The page that a link opens, and its lifetime in seconds.
+_LINKS: dict[LinkPurpose, tuple[str, int]] = {
+    LinkPurpose.VERIFY_EMAIL: ("/verify-email", DAY_SECONDS),
+    LinkPurpose.RESET_PASSWORD: ("/reset-password", 1800),
+    LinkPurpose.INVITATION: ("/accept-invitation", 7 * DAY_SECONDS),
 }
 
 
 def lifetime_seconds(purpose: LinkPurpose) -> int:
-    return _LIFETIMES[purpose]
+    return _LINKS[purpose][1]
 
 
 def new_token() -> str:
@@ -77,7 +72,8 @@ def new_token() -> str:
 
 def write_link(base_url: str, purpose: LinkPurpose, token: str) -> str:
     """The URL to open, or only its path if `base_url` is empty."""
-    return f"{base_url}{_PAGES[purpose]}#token={token}"
+    page, _ = _LINKS[purpose]
+    return f"{base_url}{page}#token={token}"
 
 
 def read_token(text: str) -> str | None:

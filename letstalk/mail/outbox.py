@@ -69,17 +69,11 @@ class MailService:
             raise Forbidden("This service can't send mail. Ask an admin.", code="mail_not_set_up")
 
     def register_writer(self, kind: str, write: Writer) -> None:
-        """Use `write` for the deferred emails of `kind`. It returns the mail, or None, in a transaction of its own.
-
-        It may be called again for the same deferred email if that transaction fails.
-        """
+        """Use `write` for the deferred emails of `kind`. It is called again if its transaction fails."""
         self._writers[kind] = write
 
     def send_mail(self, connection: Connection, mail: Mail) -> str | None:
-        """Store `mail`, which is sent after the caller's transaction has committed.
-
-        Returns its id, for `wake` after the commit. Returns None if mail is not set up.
-        """
+        """Store `mail`. Returns its id, for `wake` after the caller's commit, or None if mail is not set up."""
         if not self.is_set_up:
             return None
         return self._insert(connection, asdict(mail), mail.ttl_seconds)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from letstalk.mail.models import DAY_SECONDS, LinkPurpose, Mail, lifetime_seconds
 
-_PASTE = "If the page asks for a link, paste this one."
-
 
 def verification_email(to: str, brand_name: str, link: str) -> Mail:
     return _compose(
@@ -19,7 +17,6 @@ def verification_email(to: str, brand_name: str, link: str) -> Mail:
         f"Someone, hopefully you, created an account at {brand_name} with this e-mail address.",
         "To confirm that it is yours, open this link within 24 hours:",
         link,
-        _PASTE,
         "If it was not you, do nothing: without the link the account cannot be used, and is deleted after a week.",
     )
 
@@ -32,7 +29,6 @@ def password_reset_email(to: str, brand_name: str, link: str) -> Mail:
         f"Someone, hopefully you, asked for a new password at {brand_name}.",
         "To choose one, open this link within 30 minutes. It works once and signs you out everywhere:",
         link,
-        _PASTE,
         "If it was not you, do nothing: your password stays as it is.",
     )
 
@@ -46,7 +42,6 @@ def known_address_email(to: str, brand_name: str, link: str) -> Mail:
         f"Someone, hopefully you, registered at {brand_name} with this e-mail address. It already has an account.",
         "If you forgot the password, choose a new one with this link within 30 minutes. It works once:",
         link,
-        _PASTE,
         "If it was not you, do nothing: nothing has changed.",
     )
 
@@ -59,12 +54,12 @@ def invitation_email(to: str, brand_name: str, link: str) -> Mail:
         f"An administrator of {brand_name} invites you.",
         "To choose your name and your password, open this link within 7 days. It works once:",
         link,
-        _PASTE,
         "If you do not expect an invitation, do nothing.",
     )
 
 
-def _compose(purpose: LinkPurpose, to: str, subject: str, *paragraphs: str) -> Mail:
+def _compose(purpose: LinkPurpose, to: str, subject: str, reason: str, task: str, link: str, otherwise: str) -> Mail:
     # A mail is useless after its link has expired, and is tried for a day at most.
     ttl_seconds = min(DAY_SECONDS, lifetime_seconds(purpose))
+    paragraphs = (reason, task, link, "If the page asks for a link, paste this one.", otherwise)
     return Mail(to, subject, "\n\n".join(paragraphs) + "\n", ttl_seconds)

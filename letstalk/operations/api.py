@@ -12,7 +12,7 @@ from letstalk.core.errors import Unavailable
 from letstalk.http.guards import metrics_reader, unlimited
 from letstalk.http.openapi import documents_errors
 from letstalk.http.schemas import ResponseModel, with_example
-from letstalk.operations.health import HealthService
+from letstalk.operations.health import PARTS, HealthService
 
 
 def make_blueprint(health: HealthService) -> APIBlueprint:
@@ -47,9 +47,6 @@ def make_blueprint(health: HealthService) -> APIBlueprint:
     return blueprint
 
 
-CHECKED = ("database", "migrations", "worker", "queue")
-
-
 class HealthResponse(ResponseModel):
     """The process is alive."""
 
@@ -61,7 +58,7 @@ class HealthResponse(ResponseModel):
 class ReadyResponse(ResponseModel):
     """Everything that the service needs works."""
 
-    model_config = with_example({"status": "ready", "checks": dict.fromkeys(CHECKED, "ok")})
+    model_config = with_example({"status": "ready", "checks": dict.fromkeys(PARTS, "ok")})
 
     status: Literal["ready"]
     checks: dict[str, Literal["ok"]]

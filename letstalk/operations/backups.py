@@ -81,15 +81,10 @@ def _restore_postgresql(path: Path, url: URL) -> None:
         _run("pg_restore", None, ["--no-owner", "--no-privileges", f"--file={script}", str(path)])
         _check_revision(path, _revision_in(script))
         # All our tables are dropped in the same transaction, including those that are newer than the copy.
-        clearing = f"DROP TABLE IF EXISTS {', '.join(_tables())} CASCADE"
+        import_tables()
+        clearing = f"DROP TABLE IF EXISTS {', '.join(['alembic_version', *sorted(metadata.tables)])} CASCADE"
         options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
         _run("psql", url, [*options, f"--command={clearing}", f"--file={script}"])
-
-
-def _tables() -> list[str]:
-    """The names of all tables of ours."""
-    import_tables()
-    return ["alembic_version", *sorted(metadata.tables)]
 
 
 def _revision_in(script: Path) -> str | None:

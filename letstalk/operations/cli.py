@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -48,6 +48,14 @@ def make_commands(find: Find) -> tuple[click.Command, ...]:
     return (_make_db(find), _make_doctor(find), _make_keys(find), _make_privacy(find), _make_worker(find))
 
 
+@contextmanager
+def _failure_as_message() -> Iterator[None]:
+    try:
+        yield
+    except (backups.BackupFailed, LostKey, LetsTalkError) as error:
+        raise click.ClickException(str(error)) from None
+
+
 def _make_db(find: Find) -> click.Group:
     @click.group()
     def db() -> None:
@@ -70,10 +78,8 @@ def _make_db(find: Find) -> click.Group:
     @click.argument("path", type=click.Path(path_type=Path))
     def backup(path: Path) -> None:
         """Write a consistent copy to PATH while the service runs. ENCRYPTION_KEYS are not in it: keep them too."""
-        try:
+        with _failure_as_message():
             backups.back_up(find().db, path)
-        except backups.BackupFailed as error:
-            raise click.ClickException(str(error)) from None
         click.echo(f"Wrote {path}.")
 
     @db.command()
@@ -82,11 +88,9 @@ def _make_db(find: Find) -> click.Group:
     def restore(path: Path) -> None:
         """Replace the database with the copy at PATH."""
         services = find()
-        try:
+        with _failure_as_message():
             backups.restore(services.db, path)
             migrations.upgrade(services.db)
-        except backups.BackupFailed as error:
-            raise click.ClickException(str(error)) from None
         click.echo(f"Restored {path}.")
         lost = services.key_rotation.check_keys()
         if lost is not None:
@@ -125,10 +129,8 @@ def _make_keys(find: Find) -> click.Group:
         docs/operations.md has the steps: every instance must know the new key before one encrypts with it, and all must
         encrypt with it before the old key is removed.
         """
-        try:
+        with _failure_as_message():
             counts = find().key_rotation.rotate_keys()
-        except LostKey as error:
-            raise click.ClickException(str(error)) from None
         for name, count in counts.items():
             click.echo(f"{name:<18} {count}")
 
@@ -149,10 +151,8 @@ def _make_privacy(find: Find) -> click.Group:
     @click.argument("phone")
     def export(phone: str) -> None:
         """Print everything that is stored about PHONE, as JSON."""
-        try:
+        with _failure_as_message():
             found = find().privacy.export_phone(phone)
-        except LetsTalkError as error:
-            raise click.ClickException(error.message) from None
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
     @privacy.command()
@@ -160,10 +160,8 @@ def _make_privacy(find: Find) -> click.Group:
     @click.confirmation_option(prompt="This can't be undone. Erase it?")
     def erase(phone: str) -> None:
         """Delete everything that is stored about PHONE. Older backups keep it until they are deleted."""
-        try:
+        with _failure_as_message():
             count = find().privacy.erase_phone(phone)
-        except LetsTalkError as error:
-            raise click.ClickException(error.message) from None
         click.echo(f"Erased {count} verifications.")
 
     return privacy
@@ -181,12 +179,8 @@ def _make_worker(find: Find) -> click.Command:
                 message = f"WORKER_METRICS requires an address that is free: {error.strerror}"
                 raise click.ClickException(message) from None
         stopping = threading.Event()
-
-        def stop(*_: Any) -> None:
-            stopping.set()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
         services.background_work.start()
         click.echo("The worker is running.", err=True)
         stopping.wait()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.calls import event_repository, queue
@@ -15,6 +16,7 @@ from letstalk.db.database import Database
 from letstalk.observability import metrics
 from letstalk.worker import heartbeat as worker_storage
 
+PARTS = ("database", "migrations", "worker", "queue")
 WORKER_PATIENCE = timedelta(seconds=15)
 EVENT_PATIENCE = timedelta(seconds=30)
 
@@ -34,18 +36,6 @@ class Health:
         return next((result for result in self.checks.values() if result != "ok"), "")
 
 
-@dataclass(frozen=True, slots=True)
-class _Load:
-    """What waits and what is live."""
-
-    calls_waiting: int
-    calls_live: int
-    channels: int
-    events_waiting: int
-    longest_wait_seconds: float
-    worker_seen_seconds: float  # -1 if none was ever seen
-
-
 class HealthService:
     def __init__(self, db: Database, clock: Clock, *, channels: int, ping_queue: Callable[[], None]) -> None:
         """`ping_queue` raises when the task queue can't be reached."""
@@ -55,7 +45,7 @@ class HealthService:
         self._ping_queue = ping_queue
 
     def check(self) -> Health:
-        checks = {"database": "ok", "migrations": "ok", "worker": "ok", "queue": "ok"}
+        checks = dict.fromkeys(PARTS, "ok")
         now = self._clock()
         try:
             with self._db.read() as connection:
@@ -78,32 +68,29 @@ class HealthService:
     def metrics_page(self) -> bytes:
         """The page that Prometheus reads. Without the database, its gauges keep their last values."""
         try:
-            load = self._load()
+            values = self._read_gauges()
         except SQLAlchemyError:
             metrics.database_up.set(0)
         else:
             metrics.database_up.set(1)
-            metrics.calls_waiting.set(load.calls_waiting)
-            metrics.calls_live.set(load.calls_live)
-            metrics.channels_total.set(load.channels)
-            metrics.events_waiting.set(load.events_waiting)
-            metrics.longest_wait_seconds.set(load.longest_wait_seconds)
-            metrics.worker_seen_seconds.set(load.worker_seen_seconds)
+            for gauge, value in values.items():
+                gauge.set(value)
         return metrics.render_metrics()
 
-    def _load(self) -> _Load:
+    def _read_gauges(self) -> dict[Gauge, float]:
+        """The value of each gauge. `worker_seen_seconds` is -1 if no worker was ever seen."""
         with self._db.read() as connection:
             now = self._clock()
             waits_since = queue.find_longest_waiting(connection)
             seen_at = worker_storage.last_seen(connection)
-            return _Load(
-                calls_waiting=queue.count_waiting(connection),
-                calls_live=queue.count_live(connection),
-                channels=self._channels,
-                events_waiting=event_repository.count_waiting_events(connection),
-                longest_wait_seconds=0.0 if waits_since is None else _seconds_since(waits_since, now),
-                worker_seen_seconds=-1.0 if seen_at is None else _seconds_since(seen_at, now),
-            )
+            return {
+                metrics.calls_waiting: queue.count_waiting(connection),
+                metrics.calls_live: queue.count_live(connection),
+                metrics.channels_total: self._channels,
+                metrics.events_waiting: event_repository.count_waiting_events(connection),
+                metrics.longest_wait_seconds: 0.0 if waits_since is None else _seconds_since(waits_since, now),
+                metrics.worker_seen_seconds: -1.0 if seen_at is None else _seconds_since(seen_at, now),
+            }
 
 
 def _seconds_since(time: datetime, now: datetime) -> float:

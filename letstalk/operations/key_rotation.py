@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from letstalk.db.crypto import LostKey as LostKey  # raised here, so named here for callers
-from letstalk.db.crypto import SealedColumn, Vault, list_sealed, list_sealed_columns, replace_sealed
+from letstalk.db.crypto import LostKey, SealedColumn, Vault, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 

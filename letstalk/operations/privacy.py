@@ -17,7 +17,8 @@ from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone
-from letstalk.operations import privacy_repository, retention_repository
+from letstalk.operations import privacy_repository
+from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.verifications.models import Verification
 
@@ -38,10 +39,8 @@ class PrivacyService:
         e164 = parse_phone(phone, self._default_region).e164
         now = self._clock()
         with self._db.read() as connection:
-            verifications = [
-                _verification(connection, verification, now)
-                for verification in privacy_repository.list_all_of_phone(connection, e164)
-            ]
+            found = privacy_repository.list_all_of_phone(connection, e164)
+            verifications = [_verification(connection, verification, now) for verification in found]
             wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, e164)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, e164)
             people = accounts.list_accounts_of_phone(connection, e164)
@@ -73,7 +72,7 @@ class PrivacyService:
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
             privacy_repository.delete_traces(connection, e164)
             forgotten = accounts.forget_phone(connection, e164)
-            retention_repository.delete_verifications(connection, [item.verification_id for item in found])
+            delete_verifications(connection, [item.verification_id for item in found])
         privacy_repository.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
         return len(found)

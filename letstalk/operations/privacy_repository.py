@@ -40,9 +40,8 @@ def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple
     """(when, type, detail as JSON) of what the provider reported of a call, oldest first."""
     table = webhook_events.c
     statement = select(table.occurred_at, table.type, table.detail).where(table.call_id == call_id)
-    return [
-        (row.occurred_at, row.type, row.detail) for row in connection.execute(statement.order_by(table.received_at))
-    ]
+    rows = connection.execute(statement.order_by(table.received_at))
+    return [(row.occurred_at, row.type, row.detail) for row in rows]
 
 
 def delete_traces(connection: Connection, phone: str) -> None:

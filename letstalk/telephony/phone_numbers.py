@@ -8,14 +8,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import phonenumbers
-from phonenumbers import (
-    COUNTRY_CODE_TO_REGION_CODE,
-    NumberParseException,
-    PhoneMetadata,
-    PhoneNumber,
-    PhoneNumberFormat,
-    PhoneNumberType,
-)
 
 from letstalk.core.errors import DestinationBlocked, Detail, InvalidPhone
 
@@ -23,7 +15,7 @@ MAX_PHONE_CHARACTERS = 40
 
 # Never called, whatever the settings are: the called party earns money from the call, so a caller could profit from
 # requests (International Revenue Share Fraud).
-COSTLY_TYPES = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
+COSTLY_TYPES = frozenset({phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST})
 
 # Most numbers match this, which is faster than a check of each character.
 _USUAL = re.compile(r"[+()\-./ 0-9]*")
@@ -44,10 +36,9 @@ class Phone:
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:
-    """The phone number in `text`.
+    """The phone number in `text`. The national form is only accepted with `default_region`.
 
-    The national form is only accepted with `default_region`. Raises InvalidPhone for text that is not a valid number,
-    and for a number with letters or an extension.
+    Raises InvalidPhone for text that is not a valid number, and for a number with letters or an extension.
     """
     is_readable = _USUAL.fullmatch(text) or all(_is_phone_character(character) for character in text)
     if len(text) > MAX_PHONE_CHARACTERS or not is_readable:
@@ -76,29 +67,28 @@ def _parse(text: str, default_region: str | None) -> Phone:
     e164 = text
     if number is None:
         number = _read(text, default_region)
-        e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     kind = phonenumbers.number_type(number)
-    if kind == PhoneNumberType.UNKNOWN:  # the number is not valid
+    if kind == phonenumbers.PhoneNumberType.UNKNOWN:  # the number is not valid
         raise _invalid()
     return Phone(e164, _region_of(number), is_costly=kind in COSTLY_TYPES)
 
 
-def _region_of(number: PhoneNumber) -> str:
+def _region_of(number: phonenumbers.PhoneNumber) -> str:
     return phonenumbers.region_code_for_number(number) or "001"
 
 
-def _read(text: str, default_region: str | None) -> PhoneNumber:
-    """Raises InvalidPhone for text that is not a number, and for a number with an extension."""
+def _read(text: str, default_region: str | None) -> phonenumbers.PhoneNumber:
     try:
         number = phonenumbers.parse(text, default_region)
-    except NumberParseException:
+    except phonenumbers.NumberParseException:
         raise _invalid() from None
     if number.extension:
         raise _invalid()
     return number
 
 
-def _read_e164(text: str) -> PhoneNumber | None:
+def _read_e164(text: str) -> phonenumbers.PhoneNumber | None:
     """The same as `phonenumbers.parse` for E.164, in a tenth of the time. None if `phonenumbers.parse` must be used.
 
     That is necessary for text that does not have the form of E.164, and for a number that may have a national prefix
@@ -113,7 +103,7 @@ def _read_e164(text: str) -> PhoneNumber | None:
             national = text[end:]
             if prefix.match(national):
                 return None
-            return PhoneNumber(country_code=country_code, national_number=int(national))
+            return phonenumbers.PhoneNumber(country_code=country_code, national_number=int(national))
     return None
 
 
@@ -124,10 +114,10 @@ def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
     The pattern includes a zero, because the parser has to handle a zero that belongs to the number, as in Italy.
     """
     country_code = int(code)
-    regions = COUNTRY_CODE_TO_REGION_CODE.get(country_code)
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(country_code)
     if regions is None:
         return None
-    metadata = PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
     prefix = metadata and metadata.national_prefix_for_parsing
     return country_code, re.compile(f"0|{prefix}" if prefix else "0")
 

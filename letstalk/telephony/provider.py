@@ -95,10 +95,7 @@ class CallProvider(ABC):
     name: str
 
     def dial(self, command: DialCommand) -> str:
-        """Place a call. Returns the provider's id of the call.
-
-        Raises CallRefused, ProviderBusy or OutcomeUnknown.
-        """
+        """Place a call. Returns the provider's id of it. Raises CallRefused, ProviderBusy or OutcomeUnknown."""
         with self._observed("dial", command.call_id):
             return self._dial(command)
 
@@ -113,18 +110,14 @@ class CallProvider(ABC):
             self._hang_up(command)
 
     def is_alive(self, provider_call_id: str) -> bool:
-        """Whether the call is still active.
-
-        Raises ProviderBusy, CallRefused or OutcomeUnknown if the provider does not say.
-        """
+        """Whether the call is active. Raises ProviderBusy, CallRefused or OutcomeUnknown if that is not known."""
         with self._observed("is_alive", provider_call_id):
             return self._is_alive(provider_call_id)
 
     def connect_events(self, receive: ReceiveEvent) -> None:  # noqa: B027  # not for a provider that sends webhooks
         """Report every event to `receive`, which is called from a thread of the provider.
 
-        A provider that runs in this process must be connected before the first dial. `receive` is called again with
-        the same event if it raises an exception.
+        A provider in this process must be connected before the first dial. `receive` is called again if it raises.
         """
 
     def load(self) -> None:  # noqa: B027  # most providers have nothing slow to do
@@ -153,9 +146,8 @@ class CallProvider(ABC):
             yield
         except ProviderError as error:
             outcome = type(error).__name__
-            log.warning(
-                "provider_command_failed", command=command, call_id=call_id, outcome=outcome, reason=error.reason
-            )
+            about = {"command": command, "call_id": call_id, "outcome": outcome}
+            log.warning("provider_command_failed", **about, reason=error.reason)
             raise
         finally:
             elapsed_seconds = time.perf_counter() - started

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 import click
 from flask.cli import AppGroup
@@ -42,39 +43,22 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         except LetsTalkError as error:
             raise click.ClickException(error.message) from None
 
-    @group.command("create")
-    @click.option(
-        "--user-id",
-        default=DEFAULT_OWNER_ID,
-        show_default=True,
-        help="The owner whose verifications the token can see.",
-    )
-    @click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
+    @group.command("create", context_settings={"show_default": True})
+    @click.option("--user-id", default=DEFAULT_OWNER_ID, help="The owner whose verifications the token can see.")
+    @click.option("--scopes", type=_split, metavar="TEXT", default=",".join(DEFAULT_SCOPES), help="Comma-separated.")
     @click.option("--name", help="A name by which people recognise the token.")
-    @click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
+    @click.option("--expires-in", "expires_in_seconds", type=int, metavar="SECONDS", help="Default: never.")
     @click.option(
-        "--allowed-ips", metavar="IPS", help="Comma-separated IP addresses and CIDR blocks. Default: any address."
+        "--allowed-ips",
+        type=_split,
+        metavar="IPS",
+        help="Comma-separated IP addresses and CIDR blocks. Default: any address.",
     )
     @click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
-    def create(
-        user_id: str,
-        scopes: str,
-        name: str | None,
-        expires_in: int | None,
-        allowed_ips: str | None,
-        rate_limit: str | None,
-    ) -> None:
+    def create(**fields: Any) -> None:
         """Create a token and print it, alone on a line. It is not shown again."""
-        wanted = NewToken(
-            user_id=user_id,
-            scopes=_split(scopes),
-            name=name,
-            expires_in_seconds=expires_in,
-            allowed_ips=None if allowed_ips is None else _split(allowed_ips),
-            rate_limit=rate_limit,
-        )
         with find_service() as tokens:
-            _print_secret(tokens.create_token(ACTOR, wanted))
+            _print_secret(tokens.create_token(ACTOR, NewToken(**fields)))
 
     @group.command("list")
     @click.option("--user-id", help="Only this owner's tokens.")
@@ -100,15 +84,9 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
             tokens.revoke_token(ACTOR, token_id)
         click.echo("Token revoked successfully", err=True)
 
-    @group.command("rotate")
+    @group.command("rotate", context_settings={"show_default": True})
     @click.argument("token_id")
-    @click.option(
-        "--grace-seconds",
-        type=int,
-        default=DEFAULT_GRACE_SECONDS,
-        show_default=True,
-        help="How long the old token still works.",
-    )
+    @click.option("--grace-seconds", default=DEFAULT_GRACE_SECONDS, help="How long the old token still works.")
     def rotate(token_id: str, grace_seconds: int) -> None:
         """Rotate a token and print the new one, alone on a line. It is not shown again."""
         with find_service() as tokens:

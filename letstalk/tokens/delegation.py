@@ -109,9 +109,8 @@ def ensure_not_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]
     if not addresses.are_within(grant.allowed_ips, actor.allowed_ips):
         raise _needs_admin("allowed_ips: a token can't permit addresses from which it can't be used itself.")
     if not ends_by(grant.expires_at, actor.expires_at):
-        raise _needs_admin(
-            "expires_in: a token can't give a later expiry than its own. Without expires_in, it is never."
-        )
+        sentence = "expires_in: a token can't give a later expiry than its own. Without expires_in, it is never."
+        raise _needs_admin(sentence)
     if not rates.are_within(grant.rate, actor_rate):
         raise _needs_admin("rate_limit: a token can't give a higher rate than its own.")
 

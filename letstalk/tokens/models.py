@@ -115,11 +115,7 @@ def public_part(text: str) -> str:
 
 
 def hash_token(token: str) -> bytes:
-    """SHA-256 of the whole text.
-
-    A slow hash protects secrets that can be guessed. 178 random bits cannot be guessed, so a fast hash is as safe, and
-    fast enough for every request.
-    """
+    """SHA-256 of the whole text. A slow hash is only needed for secrets that can be guessed."""
     return hashlib.sha256(token.encode("ascii")).digest()
 
 
@@ -191,7 +187,7 @@ def normalise_name(name: str | None) -> str | None:
 
 
 def normalise_addresses(allowed_ips: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Addresses and blocks in canonical form. None is every address. Raises InvalidRequest."""
+    """Addresses and blocks in canonical form. Raises InvalidRequest."""
     return () if allowed_ips is None else normalise_allowed(allowed_ips)
 
 

@@ -51,6 +51,7 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
+TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +67,15 @@ class TokenForm:
 
     @classmethod
     def from_request(cls) -> TokenForm:
-        fields = request.form
-        return cls(
-            name=fields.get("name", "").strip(),
-            user_id=fields.get("user_id", "").strip(),
-            scopes=tuple(dict.fromkeys(fields.getlist("scopes"))),
-            expires_in=fields.get("expires_in", "").strip(),
-            allowed_ips=fields.get("allowed_ips", "").strip(),
-            rate_limit=fields.get("rate_limit", "").strip(),
-        )
+        texts = {name: request.form.get(name, "").strip() for name in TEXT_FIELDS}
+        return cls(scopes=tuple(dict.fromkeys(request.form.getlist("scopes"))), **texts)
 
     @property
     def has_single_scopes(self) -> bool:
         return any(name in dict(SINGLE_SCOPES) for name in self.scopes)
 
     def as_new_token(self) -> NewToken:
-        """The requested token. An empty field gets its default.
-
-        Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields.
-        """
+        """Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields."""
         return NewToken(
             user_id=self.user_id or None,
             scopes=self.scopes,
@@ -101,12 +92,9 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         blueprint.add_app_template_filter(text_filter)
 
     def _view(token_id: str) -> TokenView:
-        """Raises NotFound."""
-        token = service.get_token(current_actor(), token_id)
-        return _make_view(token, large=True)
+        return _make_view(service.get_token(current_actor(), token_id), large=True)
 
     def _changeable_view(token_id: str) -> TokenView:
-        """Raises NotFound, InsufficientScope."""
         view = _view(token_id)
         if not view.is_manageable:
             raise InsufficientScope("This token has scopes that you can't give.")
@@ -137,7 +125,6 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.get("/api/tokens/dashboard")
     @require_signed_in(Scope.TOKENS_READ)
     def index() -> ResponseReturnValue:
-        """A page of the tokens, newest first."""
         # The rest of a pasted token is its secret, which must not reach a page or a query.
         search = public_part(request.args.get("q", "").strip()[:100])
         include_revoked = request.args.get("revoked") == "1"
@@ -221,7 +208,7 @@ def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Respo
     return form_response(
         "tokens/new.html",
         error,
-        fields=("name", "user_id", "scopes", "expires_in", "allowed_ips", "rate_limit"),
+        fields=(*TEXT_FIELDS, "scopes"),
         form=form,
         submission=new_submission(),
         owners=None if actor.is_admin else sorted(actor.user_ids),

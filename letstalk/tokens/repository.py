@@ -8,66 +8,47 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Connection,
-    ForeignKey,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    case,
-    or_,
-    select,
-    tuple_,
-)
+import sqlalchemy as sa
 
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.tokens.models import Token
 
-tokens = Table(
+tokens = sa.Table(
     "tokens",
     metadata,
-    Column("token_id", String(36), primary_key=True),
-    Column("lookup_id", String(12), nullable=False),
+    sa.Column("token_id", sa.String(36), primary_key=True),
+    sa.Column("lookup_id", sa.String(12), nullable=False),
     # Fernet of the token's SHA-256: without the keys, a copy of the database can't even be used to check a guess.
-    Column("secret_hash_encrypted", Text, nullable=False, info=sealed_as("tokens")),
-    Column("user_id", String(128), nullable=False),
-    Column("name", String(100)),
-    Column("scopes", Text, nullable=False),
-    Column("allowed_ips", Text, nullable=False),
-    Column("rate_limit", String(100)),
-    Column("created_at", UtcDateTime, nullable=False),
-    Column("expires_at", UtcDateTime),
-    Column("revoked_at", UtcDateTime),
-    Column("last_used", UtcDateTime),
-    Column("requests_total", BigInteger, nullable=False, server_default="0"),
-    Column("successor_id", String(36), ForeignKey("tokens.token_id")),
-    UniqueConstraint("lookup_id"),
+    sa.Column("secret_hash_encrypted", sa.Text, nullable=False, info=sealed_as("tokens")),
+    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("name", sa.String(100)),
+    sa.Column("scopes", sa.Text, nullable=False),
+    sa.Column("allowed_ips", sa.Text, nullable=False),
+    sa.Column("rate_limit", sa.String(100)),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Column("last_used", UtcDateTime),
+    sa.Column("requests_total", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("successor_id", sa.String(36), sa.ForeignKey("tokens.token_id")),
+    sa.UniqueConstraint("lookup_id"),
     # A token replaces at most one other, so its predecessors are a list and not a tree.
-    UniqueConstraint("successor_id"),
-    CheckConstraint("length(lookup_id) = 12", name="lookup_id_length"),
-    CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
-    CheckConstraint("length(name) BETWEEN 1 AND 100", name="name_length"),
-    CheckConstraint("scopes LIKE '[\"%\"]'", name="scopes_list"),
-    CheckConstraint("allowed_ips LIKE '[%]'", name="allowed_ips_list"),
-    CheckConstraint("expires_at >= created_at", name="expires_after_creation"),
-    CheckConstraint("requests_total >= 0", name="requests_total_not_negative"),
-    CheckConstraint("successor_id <> token_id", name="successor_is_another"),
-    Index(None, "created_at", "token_id"),
-    Index(None, "user_id", "created_at", "token_id"),
+    sa.UniqueConstraint("successor_id"),
+    sa.CheckConstraint("length(lookup_id) = 12", name="lookup_id_length"),
+    sa.CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
+    sa.CheckConstraint("length(name) BETWEEN 1 AND 100", name="name_length"),
+    sa.CheckConstraint("scopes LIKE '[\"%\"]'", name="scopes_list"),
+    sa.CheckConstraint("allowed_ips LIKE '[%]'", name="allowed_ips_list"),
+    sa.CheckConstraint("expires_at >= created_at", name="expires_after_creation"),
+    sa.CheckConstraint("requests_total >= 0", name="requests_total_not_negative"),
+    sa.CheckConstraint("successor_id <> token_id", name="successor_is_another"),
+    sa.Index(None, "created_at", "token_id"),
+    sa.Index(None, "user_id", "created_at", "token_id"),
 )
 
 _RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
-_BY_LOOKUP = select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.lookup_id == bindparam("lookup_id"))
+_BY_LOOKUP = sa.select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.lookup_id == sa.bindparam("lookup_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +65,7 @@ class TokenFilter:
     search: str | None = None
 
 
-def insert_token(connection: Connection, token: Token, secret_hash_encrypted: str) -> None:
+def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted: str) -> None:
     """Raises IntegrityError if the id or the lookup id is in use."""
     connection.execute(
         tokens.insert().values(
@@ -98,95 +79,72 @@ def insert_token(connection: Connection, token: Token, secret_hash_encrypted: st
     )
 
 
-def update_token(connection: Connection, token: Token) -> None:
+def update_token(connection: sa.Connection, token: Token) -> None:
     """Write the fields of `token` that can change, except its counts (`add_requests`)."""
     connection.execute(tokens.update().where(tokens.c.token_id == token.token_id).values(**_changeable(token)))
 
 
-def get_token(connection: Connection, token_id: str) -> Token | None:
-    row = connection.execute(select(*_RECORD).where(tokens.c.token_id == token_id)).one_or_none()
-    return None if row is None else to_token(row)
+def get_token(connection: sa.Connection, token_id: str) -> Token | None:
+    return _get(connection, tokens.c.token_id == token_id)
 
 
-def get_predecessor(connection: Connection, token_id: str) -> Token | None:
+def get_predecessor(connection: sa.Connection, token_id: str) -> Token | None:
     """The token that `token_id` replaced."""
-    row = connection.execute(select(*_RECORD).where(tokens.c.successor_id == token_id)).one_or_none()
-    return None if row is None else to_token(row)
+    return _get(connection, tokens.c.successor_id == token_id)
 
 
-def find_by_lookup(connection: Connection, lookup_id: str) -> Row[Any] | None:
-    """The row with `secret_hash_encrypted`. `to_token` converts the rest of it.
-
-    It is not converted here, because the time for that would show that the row exists.
-    """
+def find_by_lookup(connection: sa.Connection, lookup_id: str) -> sa.Row[Any] | None:
+    """The row with `secret_hash_encrypted`, for `to_token`: the time to convert it here would show that it exists."""
     return connection.execute(_BY_LOOKUP, {"lookup_id": lookup_id}).one_or_none()
 
 
 def list_tokens(
-    connection: Connection, wanted: TokenFilter, *, limit: int, before: tuple[datetime, str] | None
+    connection: sa.Connection, wanted: TokenFilter, *, limit: int, before: tuple[datetime, str] | None
 ) -> list[Token]:
     """At most `limit` tokens, newest first, that come after `before` (created_at, token_id) in that order."""
-    query = select(*_RECORD).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
+    query = sa.select(*_RECORD).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
     if wanted.user_ids is not None:
         query = query.where(tokens.c.user_id.in_(wanted.user_ids))
     if wanted.live_at is not None:
-        unexpired = or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > wanted.live_at)
-        query = query.where(and_(tokens.c.revoked_at.is_(None), unexpired))
+        unexpired = sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > wanted.live_at)
+        query = query.where(sa.and_(tokens.c.revoked_at.is_(None), unexpired))
     for name in wanted.without_scopes:
         query = query.where(tokens.c.scopes.not_like(f"%{json.dumps(name)}%"))
     if wanted.search:
         columns = (tokens.c.name, tokens.c.user_id, tokens.c.lookup_id)
-        query = query.where(or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
+        query = query.where(sa.or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
         created_at, token_id = before
-        place = tuple_(bindparam("created_before", created_at, UtcDateTime), bindparam("place_id", token_id, String))
-        query = query.where(tuple_(tokens.c.created_at, tokens.c.token_id) < place)
+        created_before = sa.bindparam("created_before", created_at, UtcDateTime)
+        place = sa.tuple_(created_before, sa.bindparam("place_id", token_id, sa.String))
+        query = query.where(sa.tuple_(tokens.c.created_at, tokens.c.token_id) < place)
     return [to_token(row) for row in connection.execute(query)]
 
 
-def add_requests(connection: Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:
+def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:
     """Add to the request counts of tokens. `counts` has (token_id, requests, time of the last one) for each."""
-    used_at = bindparam("used_at", type_=UtcDateTime)
-    is_later = or_(tokens.c.last_used.is_(None), tokens.c.last_used < used_at)
-    statement = (
-        tokens.update()
-        .where(tokens.c.token_id == bindparam("counted_id"))
-        .values(
-            requests_total=tokens.c.requests_total + bindparam("requests", type_=Integer),
-            last_used=case((is_later, used_at), else_=tokens.c.last_used),
-        )
+    used_at = sa.bindparam("used_at", type_=UtcDateTime)
+    is_later = sa.or_(tokens.c.last_used.is_(None), tokens.c.last_used < used_at)
+    statement = tokens.update().where(tokens.c.token_id == sa.bindparam("counted_id"))
+    statement = statement.values(
+        requests_total=tokens.c.requests_total + sa.bindparam("requests", type_=sa.Integer),
+        last_used=sa.case((is_later, used_at), else_=tokens.c.last_used),
     )
-    connection.execute(
-        statement,
-        [{"counted_id": token_id, "requests": requests, "used_at": last} for token_id, requests, last in counts],
-    )
+    rows = [{"counted_id": token_id, "requests": requests, "used_at": last} for token_id, requests, last in counts]
+    connection.execute(statement, rows)
 
 
-def to_token(row: Row[Any]) -> Token:
-    return Token(
-        token_id=row.token_id,
-        lookup_id=row.lookup_id,
-        user_id=row.user_id,
-        name=row.name,
-        scopes=tuple(json.loads(row.scopes)),
-        allowed_ips=tuple(json.loads(row.allowed_ips)),
-        rate_limit=row.rate_limit,
-        created_at=row.created_at,
-        expires_at=row.expires_at,
-        revoked_at=row.revoked_at,
-        last_used=row.last_used,
-        requests_total=row.requests_total,
-        successor_id=row.successor_id,
-    )
+def to_token(row: sa.Row[Any]) -> Token:
+    values = {column.name: getattr(row, column.name) for column in _RECORD}
+    lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "allowed_ips")}
+    return Token(**{**values, **lists})
+
+
+def _get(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Token | None:
+    row = connection.execute(sa.select(*_RECORD).where(condition)).one_or_none()
+    return None if row is None else to_token(row)
 
 
 def _changeable(token: Token) -> dict[str, Any]:
-    return {
-        "name": token.name,
-        "scopes": json.dumps(token.scopes),
-        "allowed_ips": json.dumps(token.allowed_ips),
-        "rate_limit": token.rate_limit,
-        "expires_at": token.expires_at,
-        "revoked_at": token.revoked_at,
-        "successor_id": token.successor_id,
-    }
+    values = {name: getattr(token, name) for name in ("name", "rate_limit", "expires_at", "revoked_at", "successor_id")}
+    return {**values, "scopes": json.dumps(token.scopes), "allowed_ips": json.dumps(token.allowed_ips)}

@@ -14,38 +14,22 @@ from letstalk.core.clock import iso_utc
 from letstalk.core.ip_addresses import MAX_ALLOWED
 from letstalk.core.rates import MAX_TEXT_LENGTH
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.http.schemas import (
-    WHOLE,
-    ApiModel,
-    PageQuery,
-    PlainText,
-    Query,
-    ResponseModel,
-    Timestamp,
-    Uuid,
-    with_example,
-)
-from letstalk.tokens.models import (
-    DEFAULT_GRACE_SECONDS,
-    MAX_EXPIRES_IN_SECONDS,
-    MAX_GRACE_SECONDS,
-    MAX_NAME_LENGTH,
-    IssuedToken,
-    Token,
-    TokenPage,
-)
+from letstalk.http import schemas
+from letstalk.http.schemas import WHOLE, ApiModel, PlainText, ResponseModel, Timestamp, Uuid, with_example
+from letstalk.tokens import models
+from letstalk.tokens.models import IssuedToken, Token, TokenPage
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
-Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
+Name = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_NAME_LENGTH, pattern=r"\S")]
 # The service checks the names, because its error lists the valid ones. Here they are only for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
-Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
+Lifetime = Annotated[int, Field(ge=1, le=models.MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
 class TokenRequest(ApiModel):
@@ -89,47 +73,34 @@ class RotationRequest(ApiModel):
 
     model_config = with_example({"grace_seconds": 3600})
 
-    grace_seconds: Annotated[int, Field(ge=0, le=MAX_GRACE_SECONDS), WHOLE] = DEFAULT_GRACE_SECONDS
+    grace_seconds: Annotated[int, Field(ge=0, le=models.MAX_GRACE_SECONDS), WHOLE] = models.DEFAULT_GRACE_SECONDS
 
 
-class TokenPath(Query):
+class TokenPath(schemas.Query):
     token_id: UUID = Field(description="The token's id.")
 
 
-class TokenQuery(PageQuery):
+class TokenQuery(schemas.PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
     include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
 
 
-_RECORD: dict[str, Any] = {
+_ISSUED: dict[str, Any] = {
     "token_id": TOKEN_ID,
     "user_id": "acme",
     "name": "checkout",
     "prefix": "lt_4fGh2kLm9PqR",
     "created_at": CREATED,
-    "last_used": "2026-11-20T17:12:09.120Z",
     "expires_at": None,
-    "revoked_at": None,
     "scopes": ["read", "write"],
-    "requests_total": 42,
 }
+_RECORD = {**_ISSUED, "last_used": "2026-11-20T17:12:09.120Z", "revoked_at": None, "requests_total": 42}
 
 
 class IssuedTokenResponse(ResponseModel):
     """The new token. This is the only response with `token`, so store it now."""
 
-    model_config = with_example(
-        {
-            "token_id": TOKEN_ID,
-            "token": "lt_4fGh2kLm9PqR_…",
-            "created_at": CREATED,
-            "scopes": ["read", "write"],
-            "user_id": "acme",
-            "name": "checkout",
-            "prefix": "lt_4fGh2kLm9PqR",
-            "expires_at": None,
-        }
-    )
+    model_config = with_example({**_ISSUED, "token": "lt_4fGh2kLm9PqR_…"})
 
     token_id: Uuid
     token: str
@@ -198,24 +169,11 @@ class RevocationResponse(ResponseModel):
 
 
 def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
-    """The values of those fields of `model` that are in the record of `token`."""
-    values: dict[str, Any] = {
-        "token_id": token.token_id,
-        "user_id": token.user_id,
-        "name": token.name,
-        "prefix": token.prefix,
-        "created_at": iso_utc(token.created_at),
-        "last_used": _iso(token.last_used),
-        "expires_at": _iso(token.expires_at),
-        "revoked_at": _iso(token.revoked_at),
-        "scopes": list(token.scopes),
-        "requests_total": token.requests_total,
-        "allowed_ips": list(token.allowed_ips) or None,
-        "rate_limit": token.rate_limit,
-        "successor_id": token.successor_id,
-    }
-    return {name: value for name, value in values.items() if name in model.model_fields}
-
-
-def _iso(time: datetime | None) -> str | None:
-    return None if time is None else iso_utc(time)
+    """The values of those fields of `model` that are in the record of `token`. No addresses are null."""
+    values: dict[str, Any] = {}
+    for name in model.model_fields.keys() - {"token"}:
+        value = getattr(token, name)
+        if isinstance(value, datetime):
+            value = iso_utc(value)
+        values[name] = (list(value) or None) if isinstance(value, tuple) else value
+    return values

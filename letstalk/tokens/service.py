@@ -18,29 +18,18 @@ from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, No
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
+from letstalk.tokens import models
 from letstalk.tokens import repository as tokens
 from letstalk.tokens.authentication import TokenAuthenticator
 from letstalk.tokens.delegation import DelegationRule, ends_by, hidden_scopes, may_manage, may_see, visible_owners
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
-    DEFAULT_SCOPES,
     IssuedToken,
     NewSecret,
     NewToken,
     Token,
     TokenChanges,
     TokenPage,
-    apply_changes,
-    describe,
-    differences,
-    ensure_grace_seconds,
-    expiry_after,
-    generate_token,
-    normalise_addresses,
-    normalise_name,
-    normalise_rate_limit,
-    normalise_scopes,
-    public_part,
 )
 from letstalk.tokens.repository import TokenFilter
 from letstalk.tokens.usage import UsageCounter
@@ -71,11 +60,10 @@ class TokenService:
         self._authenticator = TokenAuthenticator(db, vault=vault, clock=clock, monotonic=monotonic)
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """See `TokenAuthenticator.authenticate`. Raises InvalidToken or AddressNotAllowed."""
+        """See `TokenAuthenticator`. Raises InvalidToken or AddressNotAllowed."""
         return self._authenticator.authenticate(presented, address)
 
     def recall(self, presented: str, address: str) -> Actor | None:
-        """See `TokenAuthenticator.recall`."""
         return self._authenticator.recall(presented, address)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
@@ -87,22 +75,24 @@ class TokenService:
         own_user_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
         if wanted.user_id is None and not own_user_id:
             raise InvalidRequest.in_field("user_id", "Give the user_id of the token's owner.")
-        secret = generate_token()
+        secret = models.generate_token()
         token = Token(
             token_id=str(uuid4()),
             lookup_id=secret.lookup_id,
             user_id=own_user_id if wanted.user_id is None else check_owner_id(wanted.user_id),
-            name=normalise_name(wanted.name),
-            scopes=normalise_scopes(DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
-            allowed_ips=normalise_addresses(wanted.allowed_ips),
-            rate_limit=normalise_rate_limit(wanted.rate_limit),
+            name=models.normalise_name(wanted.name),
+            scopes=models.normalise_scopes(models.DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
+            allowed_ips=models.normalise_addresses(wanted.allowed_ips),
+            rate_limit=models.normalise_rate_limit(wanted.rate_limit),
             created_at=now,
-            expires_at=expiry_after(now, wanted.expires_in_seconds),
+            expires_at=models.expiry_after(now, wanted.expires_in_seconds),
         )
         self._delegation.ensure_may_issue(actor, token)
         with self._db.write() as connection:
             self._insert(connection, token, secret)
-            self._audit.record(connection, actor, "token.created", token_id=token.token_id, detail=describe(token))
+            self._audit.record(
+                connection, actor, "token.created", token_id=token.token_id, detail=models.describe(token)
+            )
         return IssuedToken(token, secret.token)
 
     def list_tokens(
@@ -161,11 +151,11 @@ class TokenService:
         with self._changing() as connection:
             old = _find(connection, actor, token_id, to_change=True)
             _ensure_active(old, now)
-            new = apply_changes(old, changes, now)
+            new = models.apply_changes(old, changes, now)
             if old.successor_id is not None and not ends_by(new.expires_at, old.expires_at):
                 raise Conflict("The token was rotated. Its grace period can't be made longer.", code="already_rotated")
             self._delegation.ensure_may_change(actor, old, new, changes)
-            changed = differences(old, new)
+            changed = models.differences(old, new)
             if changed:
                 tokens.update_token(connection, new)
                 self._audit.record(connection, actor, "token.updated", token_id=token_id, detail=changed)
@@ -178,7 +168,7 @@ class TokenService:
         Of two concurrent rotations, one succeeds. Raises InvalidRequest, InsufficientScope, NotFound, or Conflict:
         `already_rotated`, or `token_inactive` if the token is revoked or expired.
         """
-        ensure_grace_seconds(grace_seconds)
+        models.ensure_grace_seconds(grace_seconds)
         now = self._clock()
         with self._changing() as connection:
             old = _find(connection, actor, token_id, to_change=True)
@@ -186,7 +176,7 @@ class TokenService:
                 raise Conflict("The token was already rotated.", code="already_rotated")
             _ensure_active(old, now)
             self._delegation.ensure_may_issue(actor, old)
-            secret = generate_token()
+            secret = models.generate_token()
             new = replace(
                 old, token_id=str(uuid4()), lookup_id=secret.lookup_id, created_at=now, last_used=None, requests_total=0
             )
@@ -251,12 +241,9 @@ def _ensure_active(token: Token, now: datetime) -> None:
 
 
 def _earlier_end(token: Token, limit: datetime) -> datetime:
-    """The new expiry of a `token` that must end by `limit`: not later than before.
-
-    It is not before its creation either, because the clocks of two machines can differ.
-    """
+    """The new expiry of a `token` that must end by `limit`: not later than before."""
     ending = limit if token.expires_at is None else min(token.expires_at, limit)
-    return max(ending, token.created_at)
+    return max(ending, token.created_at)  # the clocks of two machines can differ
 
 
 def _end_grace(connection: Connection, token_id: str, now: datetime) -> list[str]:
@@ -277,4 +264,4 @@ def _search_text(search: str | None) -> str | None:
     text = search.strip()
     if len(text) > MAX_SEARCH_LENGTH or not text.isprintable():
         raise InvalidRequest.in_field("search", f"search must be at most {MAX_SEARCH_LENGTH} printable characters.")
-    return public_part(text) or None
+    return models.public_part(text) or None

@@ -67,8 +67,6 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A shell command, and what it does."""
-
     title: str
     command: str
 
@@ -78,9 +76,8 @@ def show_token(
 ) -> TokenView:
     """`token` with the chart of its `usage`, oldest day first: `large` for the page of the token, small for a list."""
     counts = [(of_day.day, of_day.requests) for of_day in usage]
-    chart = (
-        draw_chart(counts, width=700, height=120, gap=10) if large else draw_chart(counts, width=97, height=24, gap=3)
-    )
+    width, height, gap = (700, 120, 10) if large else (97, 24, 3)
+    chart = draw_chart(counts, width=width, height=height, gap=gap)
     return TokenView(token, _state_of(token, now), chart, is_manageable)
 
 
@@ -113,9 +110,8 @@ def make_example(token: Token, secret: str, base_url: str) -> Example:
     """A `curl` command that the scopes of `token` permit. `secret` is its text, `base_url` the service's address."""
     authorization = f'-H "Authorization: Bearer {secret}"'
     if Scope.OTP_SEND not in token.granted:
-        return Example(
-            "Try it: get the record of this token", f"curl {base_url}/api/tokens/current \\\n  {authorization}"
-        )
+        command = f"curl {base_url}/api/tokens/current \\\n  {authorization}"
+        return Example("Try it: get the record of this token", command)
     lines = (
         f"curl -X POST {base_url}/calls/otp",
         authorization,

@@ -13,16 +13,8 @@ from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
+from letstalk.telephony import provider as telephony
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
-from letstalk.telephony.provider import (
-    CallGone,
-    CallProvider,
-    DialCommand,
-    HangUpCommand,
-    ReceiveEvent,
-    SpeakCommand,
-    Telephony,
-)
 from letstalk.telephony.simulator import scenarios
 from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
 from letstalk.telephony.simulator.timers import Timers
@@ -53,7 +45,7 @@ class _Line:
         return not self.ended
 
 
-class SimulatorProvider(CallProvider):
+class SimulatorProvider(telephony.CallProvider):
     """Reports events from one thread of its own.
 
     `speed` divides every duration, except those in which a phone waits for us, because this service runs no faster: at
@@ -75,7 +67,7 @@ class SimulatorProvider(CallProvider):
     ) -> None:
         if not speed > 0:
             raise ValueError("the simulator's speed must be more than 0")
-        self._receive: ReceiveEvent | None = None
+        self._receive: telephony.ReceiveEvent | None = None
         self._speed = speed
         self._clock = clock
         self._phone_speaker = phone_speaker
@@ -86,7 +78,7 @@ class SimulatorProvider(CallProvider):
         self._ended: OrderedDict[str, str] = OrderedDict()
         self._dials: OrderedDict[str, str] = OrderedDict()
 
-    def connect_events(self, receive: ReceiveEvent) -> None:
+    def connect_events(self, receive: telephony.ReceiveEvent) -> None:
         self._receive = receive
 
     def stop(self) -> None:
@@ -94,7 +86,7 @@ class SimulatorProvider(CallProvider):
         with self._guard:
             self._lines.clear()
 
-    def _dial(self, command: DialCommand) -> str:
+    def _dial(self, command: telephony.DialCommand) -> str:
         now_ms = int(self._clock().timestamp() * 1000)
         longest_seconds = command.ring_seconds + command.call_limit_seconds
         call = SimulatedCall(scenario_for(command.phone), now_ms, longest_seconds, command.call_id)
@@ -107,7 +99,7 @@ class SimulatorProvider(CallProvider):
         self._schedule_ringing(line, command)
         return line.provider_call_id
 
-    def _speak(self, command: SpeakCommand) -> None:
+    def _speak(self, command: telephony.SpeakCommand) -> None:
         with self._guard:
             line = self._line_of(command.provider_call_id)
             if command.command_id in line.commands:
@@ -119,7 +111,7 @@ class SimulatorProvider(CallProvider):
             self._emit(line, EventType.GATHER_ENDED, command_seq=old_seq, gather_canceled=True)
         self._schedule_speech(line, command)
 
-    def _hang_up(self, command: HangUpCommand) -> None:
+    def _hang_up(self, command: telephony.HangUpCommand) -> None:
         with self._guard:
             line = self._line_of(command.provider_call_id, must_be_answered=False)
         # From here on the call is over, although the event is only reported a moment later.
@@ -136,7 +128,7 @@ class SimulatorProvider(CallProvider):
         call = SimulatedCall.from_id(provider_call_id)
         return call is not None and self._is_young(call)
 
-    def _schedule_ringing(self, line: _Line, command: DialCommand) -> None:
+    def _schedule_ringing(self, line: _Line, command: telephony.DialCommand) -> None:
         scenario = line.call.scenario
         self._tell(line, scenarios.INITIATED_SECONDS, EventType.INITIATED)
         answer_seconds = scenarios.SLOW_ANSWER_SECONDS if scenario is Scenario.SLOW else scenarios.ANSWER_SECONDS
@@ -156,14 +148,14 @@ class SimulatorProvider(CallProvider):
                 if scenario is Scenario.MACHINE:
                     self._tell(line, answer_seconds + scenarios.GREETING_SECONDS, EventType.GREETING_ENDED)
 
-    def _schedule_speech(self, line: _Line, command: SpeakCommand) -> None:
+    def _schedule_speech(self, line: _Line, command: telephony.SpeakCommand) -> None:
         seq = command.command_seq
         speech_seconds = min(command.speech.seconds, scenarios.LONGEST_SPEECH_SECONDS)
         # Only after the first speech. The sequence number tells every process which speech this is.
         presses_1 = line.call.scenario is Scenario.PRESSES_1 and seq <= 1 and "1" in command.valid_digits
-        silence_seconds = (
-            scenarios.KEY_SECONDS if presses_1 else min(command.listen_seconds, scenarios.LONGEST_SILENCE_SECONDS)
-        )
+        silence_seconds = min(command.listen_seconds, scenarios.LONGEST_SILENCE_SECONDS)
+        if presses_1:
+            silence_seconds = scenarios.KEY_SECONDS
         gathered_after = speech_seconds + silence_seconds
 
         def start() -> None:
@@ -207,19 +199,16 @@ class SimulatorProvider(CallProvider):
         self._later(seconds, end, line)
 
     def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
-        """The live call with that id. `_guard` must be held.
-
-        For a call that another process dialed, the id contains what is needed.
-        """
+        """The live call, dialed by any process, with that id. `_guard` must be held."""
         line = self._lines.get(provider_call_id)
         if line is None:
             call = SimulatedCall.from_id(provider_call_id)
             if call is None or provider_call_id in self._ended or not self._is_young(call):
-                raise CallGone("The call has already ended.")
+                raise telephony.CallGone("The call has already ended.")
             line = _Line(call, provider_call_id, phone=None, answered=True)
             self._lines[provider_call_id] = line
         if must_be_answered and not line.answered:
-            raise CallGone("The call has not been answered.")
+            raise telephony.CallGone("The call has not been answered.")
         return line
 
     def _forget(self, line: _Line) -> bool:
@@ -293,13 +282,11 @@ def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
         memory.popitem(last=False)
 
 
-def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:  # noqa: ARG001  # it signs nothing
+def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> telephony.Telephony:  # noqa: ARG001  # it signs nothing
     # The speech contains the code, so it is only shown on the developer's own terminal.
-    is_own_terminal = settings.is_development and is_loopback(settings.host)
-    provider = SimulatorProvider(
-        speed=settings.simulator_speed, clock=clock, phone_speaker=print_speech if is_own_terminal else None
-    )
-    return Telephony(provider, webhooks=None)
+    speaker = print_speech if settings.is_development and is_loopback(settings.host) else None
+    provider = SimulatorProvider(speed=settings.simulator_speed, clock=clock, phone_speaker=speaker)
+    return telephony.Telephony(provider, webhooks=None)
 
 
 def print_speech(phone: str, text: str) -> None:

@@ -16,17 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from letstalk.core.errors import InvalidRequest
-from letstalk.telephony.speech.languages import BRAND, Language, choose_language, supported_locales
-
-__all__ = [
-    "Speech",
-    "choose_language",
-    "ensure_message",
-    "ensure_speakable",
-    "render_code",
-    "render_offer",
-    "supported_locales",
-]
+from letstalk.telephony.speech.languages import BRAND, Language, choose_language
 
 CODE = "{code}"
 # Telnyx accepts 3,000 characters. The rest is for the root element and the tags that a provider adds.

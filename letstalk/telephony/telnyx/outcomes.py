@@ -36,8 +36,8 @@ DETECTIONS: dict[str, EventType] = {
     "fax_detected": EventType.MACHINE,
 }
 
-GATHER_CANCELED = frozenset({"cancelled", "cancelled_amd", "call_hangup"})
-SPEECH_CUT_SHORT = frozenset({"call_hangup", "cancelled_amd", "cancelled"})
+# The status of a gather or a speech that something else ended.
+INTERRUPTED = frozenset({"cancelled", "cancelled_amd", "call_hangup"})
 
 HANGUP_CAUSES: dict[str, HangupCause] = {
     "normal_clearing": HangupCause.NORMAL,
@@ -107,10 +107,9 @@ def hangup_cause(cause: object, sip_code: object) -> HangupCause:
 def error_from_response(
     status: int, body: object, *, of_dial: bool, retry_after: str | None, now: datetime
 ) -> ProviderError:
-    """The ProviderError for a response other than 2xx.
+    """The ProviderError for a response other than 2xx. `body` is the parsed response, of any shape.
 
-    `body` is the parsed response, of any shape. A 404 means an incorrect address or connection for a dial (`of_dial`),
-    and a call that has ended for every other command.
+    A 404 means an incorrect address or connection for a dial (`of_dial`), and otherwise a call that has ended.
     """
     codes = vendor_codes(body)
     wait_seconds = seconds_to_wait(retry_after, now)

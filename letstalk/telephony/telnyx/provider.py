@@ -13,17 +13,7 @@ from typing import TYPE_CHECKING, Any
 from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock, utc_now
 from letstalk.observability.logs import get_logger
-from letstalk.telephony.provider import (
-    CallGone,
-    CallProvider,
-    DialCommand,
-    HangUpCommand,
-    OutcomeUnknown,
-    ProviderBusy,
-    ProviderError,
-    SpeakCommand,
-    Telephony,
-)
+from letstalk.telephony import provider as telephony
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, error_from_response, vendor_codes
 from letstalk.telephony.telnyx.voices import voice_for
 from letstalk.telephony.telnyx.webhooks import CallState, ClientStates, TelnyxWebhookReader
@@ -40,7 +30,7 @@ _RETRIES_MS = (1_000, 4_000, 10_000, 20_000, 25_000)
 _NOT_IN_A_DISPLAY_NAME = re.compile(r"[^0-9A-Za-z \-_~!.+]")
 
 
-class TelnyxProvider(CallProvider):
+class TelnyxProvider(telephony.CallProvider):
     """Uses one client with persistent connections. The client never retries: the caller decides about retries."""
 
     name = "telnyx"
@@ -83,7 +73,7 @@ class TelnyxProvider(CallProvider):
         if client is not None:
             client.close()
 
-    def _dial(self, command: DialCommand) -> str:
+    def _dial(self, command: telephony.DialCommand) -> str:
         options: dict[str, Any] = {"from_display_name": self._display_name} if self._display_name else {}
         with self._connected(of_dial=True) as client:
             response = client.calls.dial(
@@ -105,10 +95,10 @@ class TelnyxProvider(CallProvider):
             # The SDK does not validate responses, so any of these attributes may be missing.
             call_control_id = getattr(getattr(response, "data", None), "call_control_id", None)
             if not isinstance(call_control_id, str) or not call_control_id:
-                raise OutcomeUnknown("Telnyx accepted the dial, but its response did not name the call.")
+                raise telephony.OutcomeUnknown("Telnyx accepted the dial, but its response did not name the call.")
             return call_control_id
 
-    def _speak(self, command: SpeakCommand) -> None:
+    def _speak(self, command: telephony.SpeakCommand) -> None:
         voice = voice_for(command.speech.language)
         options: dict[str, Any] = {"language": voice.language} if voice.language else {}
         with self._connected() as client:
@@ -127,7 +117,7 @@ class TelnyxProvider(CallProvider):
                 **options,
             )
 
-    def _hang_up(self, command: HangUpCommand) -> None:
+    def _hang_up(self, command: telephony.HangUpCommand) -> None:
         # No client_state is sent, so that the events keep that of the previous command.
         with self._connected() as client:
             client.calls.actions.hangup(command.provider_call_id, command_id=command.command_id)
@@ -138,9 +128,9 @@ class TelnyxProvider(CallProvider):
                 response = client.calls.retrieve_status(provider_call_id)
                 alive = getattr(getattr(response, "data", None), "is_alive", None)
                 if not isinstance(alive, bool):
-                    raise OutcomeUnknown("Telnyx did not say whether the call is still active.")
+                    raise telephony.OutcomeUnknown("Telnyx did not say whether the call is still active.")
                 return alive
-        except CallGone:
+        except telephony.CallGone:
             return False
 
     def _load_client(self) -> telnyx.Telnyx:
@@ -178,21 +168,21 @@ class TelnyxProvider(CallProvider):
 
         try:
             yield client
-        except ProviderError:
+        except telephony.ProviderError:
             raise
         except telnyx.APIStatusError as error:
             log.warning("telnyx_refused", status=error.status_code, vendor_codes=sorted(vendor_codes(error.body)))
-            retry_after = error.response.headers.get("retry-after")
+            retry_after, now = error.response.headers.get("retry-after"), self._clock()
             raise error_from_response(
-                error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=self._clock()
+                error.status_code, error.body, of_dial=of_dial, retry_after=retry_after, now=now
             ) from error
         except telnyx.APIConnectionError as error:
             # Without a connection nothing was sent. In every other case the command may have been executed.
             if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-                raise ProviderBusy("Telnyx cannot be reached.") from error
-            raise OutcomeUnknown("Telnyx did not respond in time, or its response was lost.") from error
+                raise telephony.ProviderBusy("Telnyx cannot be reached.") from error
+            raise telephony.OutcomeUnknown("Telnyx did not respond in time, or its response was lost.") from error
         except (telnyx.TelnyxError, ValueError, RecursionError) as error:
-            raise OutcomeUnknown("Telnyx sent a response that cannot be read.") from error
+            raise telephony.OutcomeUnknown("Telnyx sent a response that cannot be read.") from error
 
 
 def display_name(brand_name: str) -> str:
@@ -201,7 +191,7 @@ def display_name(brand_name: str) -> str:
     return _NOT_IN_A_DISPLAY_NAME.sub("", plain).strip()[:128]
 
 
-def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:
+def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> telephony.Telephony:
     """Raises ValueError for a setting that Telnyx requires and that is not set."""
     api_key = None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value()
     provider = TelnyxProvider(
@@ -215,7 +205,7 @@ def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> Telep
         clock=clock,
     )
     public_key = _required(settings.telnyx_public_key, "TELNYX_PUBLIC_KEY")
-    return Telephony(provider, TelnyxWebhookReader(public_key=public_key, state_key=state_key))
+    return telephony.Telephony(provider, TelnyxWebhookReader(public_key=public_key, state_key=state_key))
 
 
 def _required(value: str | None, name: str) -> str:

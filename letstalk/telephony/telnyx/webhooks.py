@@ -22,22 +22,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from letstalk.core.errors import InvalidSignature
 from letstalk.telephony.events import CallEvent, EventType, HangupCause, WebhookReader, WebhookRequest
-from letstalk.telephony.telnyx.outcomes import (
-    DETECTION_EVENTS,
-    DETECTIONS,
-    EVENT_TYPES,
-    GATHER_CANCELED,
-    SPEECH_CUT_SHORT,
-    hangup_cause,
-)
+from letstalk.telephony.telnyx import outcomes
 
 SIGNATURE_HEADER = "telnyx-signature-ed25519"
 TIMESTAMP_HEADER = "telnyx-timestamp"
 TOLERANCE_SECONDS = 300
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
-_SIGNATURE_BYTES = 64
-
 _MAC_BYTES = 16
 _LONGEST_STATE = 1024
 
@@ -62,22 +53,20 @@ class TelnyxWebhookReader(WebhookReader):
 class WebhookSignatures:
     """Checks webhooks against the account's public key (base64 of 32 bytes, as the Telnyx portal shows it).
 
-    The signature is Ed25519 over `timestamp|raw body`, and valid for `tolerance_seconds`.
+    The signature is Ed25519 over `timestamp|raw body`, and valid for `TOLERANCE_SECONDS`.
     """
 
-    def __init__(self, public_key: str, *, tolerance_seconds: int = TOLERANCE_SECONDS) -> None:
+    def __init__(self, public_key: str) -> None:
         """Raises ValueError for an invalid public key, without quoting it."""
         try:
             self._public_key = Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key.strip(), validate=True))
         except ValueError:
             raise ValueError("the Telnyx public key must be the base64 of 32 bytes") from None
-        self._tolerance_seconds = tolerance_seconds
 
     def ensure_signed(self, headers: Mapping[str, str], raw_body: bytes, *, now: datetime) -> None:
         """Raises InvalidSignature, with the same text for every reason, unless the signature is valid.
 
-        The names of `headers` are in lower case. `raw_body` must be the exact bytes of the body, because those are
-        signed.
+        The names of `headers` are in lower case. The exact bytes of `raw_body` are signed.
         """
         if not self._is_valid(headers.get(SIGNATURE_HEADER), headers.get(TIMESTAMP_HEADER), raw_body, now):
             raise InvalidSignature("The webhook is not signed by Telnyx, or its signature is too old.")
@@ -85,17 +74,11 @@ class WebhookSignatures:
     def _is_valid(self, signature: str | None, timestamp: str | None, raw_body: bytes, now: datetime) -> bool:
         if not signature or not timestamp or not _TIMESTAMP.fullmatch(timestamp):
             return False
-        if abs(now.timestamp() - int(timestamp)) > self._tolerance_seconds:
+        if abs(now.timestamp() - int(timestamp)) > TOLERANCE_SECONDS:
             return False
         try:
-            signature_bytes = base64.b64decode(signature, validate=True)
-        except ValueError:
-            return False
-        if len(signature_bytes) != _SIGNATURE_BYTES:
-            return False
-        try:
-            self._public_key.verify(signature_bytes, timestamp.encode() + b"|" + raw_body)
-        except SignatureMismatch:
+            self._public_key.verify(base64.b64decode(signature, validate=True), timestamp.encode() + b"|" + raw_body)
+        except (ValueError, SignatureMismatch):
             return False
         return True
 
@@ -132,9 +115,7 @@ class ClientStates:
         mac, body = packed[:_MAC_BYTES], packed[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(body)):
             return None
-        # We signed it, so its shape is known.
-        call_id, command_seq = json.loads(body)
-        return CallState(call_id, command_seq)
+        return CallState(*json.loads(body))  # we signed it, so its shape is known
 
     def _mac(self, body: bytes) -> bytes:
         return hmac.digest(self._key, b"client_state:" + body, hashlib.sha256)[:_MAC_BYTES]
@@ -150,12 +131,12 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
     event_type = data.get("event_type")
     if not isinstance(event_type, str):
         raise ValueError("a Telnyx event has a string `event_type`")
-    if event_type not in EVENT_TYPES and event_type not in DETECTION_EVENTS:
+    if event_type not in outcomes.EVENT_TYPES and event_type not in outcomes.DETECTION_EVENTS:
         return None
     payload = _object(data, "payload")
     status = _word(payload.get("status"))
     # A speech that a hang-up or the detection interrupted was not heard to its end, so its end is not reported.
-    if event_type == "call.speak.ended" and status in SPEECH_CUT_SHORT:
+    if event_type == "call.speak.ended" and status in outcomes.INTERRUPTED:
         return None
     state = states.read(payload.get("client_state"))
     kind = _kind(event_type, payload)
@@ -168,16 +149,16 @@ def parse_event(raw_body: bytes, *, states: ClientStates, now: datetime) -> Call
         provider_call_id=_id(payload, "call_control_id", _CALL_ID),
         command_seq=state.command_seq if state else None,
         digits=_keys(payload.get("digits")) if kind is EventType.GATHER_ENDED else "",
-        gather_canceled=kind is EventType.GATHER_ENDED and status in GATHER_CANCELED,
+        gather_canceled=kind is EventType.GATHER_ENDED and status in outcomes.INTERRUPTED,
         cause=cause,
         detail=detail,
     )
 
 
 def _kind(event_type: str, payload: dict[str, Any]) -> EventType:
-    if event_type in DETECTION_EVENTS:
-        return DETECTIONS.get(_word(payload.get("result")), EventType.UNSURE)
-    return EVENT_TYPES[event_type]
+    if event_type in outcomes.DETECTION_EVENTS:
+        return outcomes.DETECTIONS.get(_word(payload.get("result")), EventType.UNSURE)
+    return outcomes.EVENT_TYPES[event_type]
 
 
 def _outcome(kind: EventType, payload: dict[str, Any], status: str) -> tuple[HangupCause | None, str]:
@@ -185,7 +166,7 @@ def _outcome(kind: EventType, payload: dict[str, Any], status: str) -> tuple[Han
         return None, status or _word(payload.get("result"))
     vendor_cause, sip_code = _word(payload.get("hangup_cause")), _word(payload.get("sip_hangup_cause"))
     detail = f"{vendor_cause or 'unspecified'} (SIP {sip_code})" if sip_code.isdigit() else vendor_cause
-    return hangup_cause(vendor_cause, sip_code), detail
+    return outcomes.hangup_cause(vendor_cause, sip_code), detail
 
 
 def _json(raw_body: bytes) -> dict[str, Any]:

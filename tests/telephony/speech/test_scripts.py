@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.core.errors import InvalidRequest
+from letstalk.telephony.speech.languages import supported_locales
 from letstalk.telephony.speech.scripts import (
     GROUP_SIZES,
     MAX_BRAND_LENGTH,
@@ -18,7 +19,6 @@ from letstalk.telephony.speech.scripts import (
     ensure_speakable,
     render_code,
     render_offer,
-    supported_locales,
 )
 
 CODES = st.text("0123456789", min_size=6, max_size=10)

@@ -75,9 +75,8 @@ def countries(codes: str) -> frozenset[str]:
 
 
 def _load() -> tuple[Language, ...]:
-    names = sorted(module.name for module in iter_modules(__path__))
     languages = []
-    for name in names:
+    for name in sorted(module.name for module in iter_modules(__path__)):
         language = import_module(f"{__name__}.{name}").LANGUAGE
         if not isinstance(language, Language):
             raise TypeError(f"{__name__}.{name}.LANGUAGE is not a Language")
@@ -119,9 +118,8 @@ def choose_language(locale: str | None, region: str | None) -> Language:
     if locale is not None:
         if len(locale) > _MAX_LOCALE_LENGTH or not _LOCALE.fullmatch(locale):
             known = ", ".join(supported_locales())
-            raise InvalidRequest.in_field(
-                "locale", f'A locale is a BCP 47 tag such as "en" or "pt-BR". Supported: {known}.'
-            )
+            problem = f'A locale is a BCP 47 tag such as "en" or "pt-BR". Supported: {known}.'
+            raise InvalidRequest.in_field("locale", problem)
         tag = locale.replace("_", "-").lower()
         supported = _BY_TAG.get(tag) or _BY_PRIMARY.get(tag.partition("-")[0])
         if supported:
