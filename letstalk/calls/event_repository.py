@@ -36,6 +36,7 @@ _VALUES = (
     *("event_id", "type", "occurred_at", "call_id", "provider_call_id", "detail", "received_at"),
     *("applied_at", "tries"),
 )
+_DETAILS = ("command_seq", "digits", "gather_canceled", "cause", "detail")  # kept as one JSON object
 
 
 @cache
@@ -84,15 +85,7 @@ def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, A
         "occurred_at": event.occurred_at,
         "call_id": event.call_id,
         "provider_call_id": event.provider_call_id,
-        "detail": json.dumps(
-            {
-                "command_seq": event.command_seq,
-                "digits": event.digits,
-                "gather_canceled": event.gather_canceled,
-                "cause": event.cause,
-                "detail": event.detail,
-            }
-        ),
+        "detail": json.dumps({name: getattr(event, name) for name in _DETAILS}),
         "received_at": now,
         "applied_at": now if is_applied else None,
         "tries": int(is_applied),
@@ -106,18 +99,8 @@ def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEve
         return None
     type_, occurred_at, call_id, provider_call_id, kept = row
     detail = json.loads(kept)
-    return CallEvent(
-        event_id=event_id,
-        type=EventType(type_),
-        occurred_at=occurred_at,
-        call_id=call_id,
-        provider_call_id=provider_call_id,
-        command_seq=detail["command_seq"],
-        digits=detail["digits"],
-        gather_canceled=detail["gather_canceled"],
-        cause=None if detail["cause"] is None else HangupCause(detail["cause"]),
-        detail=detail["detail"],
-    )
+    detail["cause"] = None if detail["cause"] is None else HangupCause(detail["cause"])
+    return CallEvent(event_id, EventType(type_), occurred_at, call_id, provider_call_id, **detail)
 
 
 def count_failed_try(connection: Connection, event_id: str, *, max_tries: int, now: datetime) -> bool:

@@ -35,6 +35,7 @@ No error knows HTTP: `http/errors.py` maps each branch to a status.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class InvalidRequest(LetsTalkError):
     code = "invalid_request"
 
     @classmethod
-    def in_field(cls, field: str, message: str) -> InvalidRequest:
+    def in_field(cls, field: str, message: str) -> Self:
         """The error for one field, with `message` both as its sentence and in its details."""
         return cls(message, details=(Detail(field, message),))
 
@@ -107,10 +108,6 @@ class SingleSignOnFailed(InvalidRequest):
 
 class WeakPassword(InvalidRequest):
     code = "weak_password"
-
-    @classmethod
-    def in_field(cls, field: str, message: str) -> WeakPassword:
-        return cls(message, details=(Detail(field, message),))
 
 
 class NotAuthenticated(LetsTalkError):

@@ -31,26 +31,17 @@ class Heartbeat:
     def beat(self) -> None:
         """Record that this worker is alive."""
         with self._db.write() as connection:
-            beat(connection, self._worker_id, self._clock())
+            values = {"worker_id": self._worker_id, "seen_at": self._clock()}
+            statement = insert_into(workers, connection.dialect.name).values(values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_=values))
 
     def forget_silent(self) -> None:
         """Delete the rows of workers that have been silent for ten minutes."""
         with self._db.write() as connection:
-            forget_silent(connection, self._clock() - FORGOTTEN_AFTER)
-
-
-def beat(connection: Connection, worker_id: str, now: datetime) -> None:
-    """Record that `worker_id` is alive."""
-    statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
-    connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
+            connection.execute(delete(workers).where(workers.c.seen_at < self._clock() - FORGOTTEN_AFTER))
 
 
 def last_seen(connection: Connection) -> datetime | None:
     """When any worker was last seen; None when none ever was."""
     seen_at: datetime | None = connection.execute(select(func.max(workers.c.seen_at))).scalar_one()
     return seen_at
-
-
-def forget_silent(connection: Connection, before: datetime) -> None:
-    """Delete the rows of workers that were last seen before that time."""
-    connection.execute(delete(workers).where(workers.c.seen_at < before))
