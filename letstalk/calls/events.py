@@ -228,14 +228,8 @@ class EventService:
         result = "applied" if reaction is not None else "ignored"
         events_total.labels(event.type.value, result).inc()
         event_delay_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        log.info(
-            "event_applied",
-            event_id=event.event_id,
-            type=event.type.value,
-            call_id=outcome.call_id,
-            verification_id=outcome.subject_id,
-            result=result,
-        )
+        about = {"call_id": outcome.call_id, "verification_id": outcome.subject_id}
+        log.info("event_applied", event_id=event.event_id, type=event.type.value, result=result, **about)
         if call is None:
             return
         if reaction is None:

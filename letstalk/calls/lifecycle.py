@@ -85,13 +85,8 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         calls_ended_total.labels(status.value).inc()
         if held_seconds is not None:
             call_seconds.labels(status.value).observe(held_seconds)
-        log.info(
-            "call_ended",
-            call_id=call.call_id,
-            verification_id=call.subject_id,  # the name of the field in the logs of all features
-            status=status.value,
-            reason=reason,
-        )
+        about = {"call_id": call.call_id, "verification_id": call.subject_id}  # as the logs of all features name it
+        log.info("call_ended", status=status.value, reason=reason, **about)
 
     after_commit(connection, note)
 

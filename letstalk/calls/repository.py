@@ -114,12 +114,10 @@ _UNFINISHED = Statement(
     .order_by(calls.c.created_at, calls.c.call_id)
     .with_for_update()
 )
+_NEW_FIELDS = tuple(field.name for field in fields(NewCall))
 _INSERT = Statement(
     sa.insert(calls).values(
-        {
-            name: sa.bindparam(name)
-            for name in ("call_id", "created_at", "turn", *(each.name for each in fields(NewCall)))
-        }
+        {name: sa.bindparam(name) for name in ("call_id", "created_at", "turn", *_NEW_FIELDS)}
         | {"status": QUEUED, "not_before": sa.bindparam("created_at"), "holds_channel": False, "is_uncertain": False}
         | {"dial_round": 0, "dial_attempts": 0, "spoken": Spoken.NOTHING.value}
         | {"repeats": 0, "command_seq": 0, "command_attempts": 0}
@@ -145,7 +143,6 @@ def call_from(row: Sequence[Any]) -> Call:
 
 
 def insert_call(connection: sa.Connection, call_id: str, new: NewCall, turn: int, now: datetime) -> None:
-    """Put a new call into the queue."""
     _INSERT.execute(connection, asdict(new) | {"call_id": call_id, "created_at": now, "turn": turn})
 
 

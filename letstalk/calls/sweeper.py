@@ -98,7 +98,7 @@ class SweepService:
             # Nobody can say whether it was ever placed, but by now it is certainly over.
             values = {"script_sealed": None, "holds_channel": False, "ask_provider_at": None}
             with self._db.write() as connection:
-                repository.update_call_if(connection, call.call_id, was=CallStatus.UNKNOWN, last_seq=None, **values)
+                repository.update_call_if(connection, call.call_id, was=CallStatus.UNKNOWN, **values)
             return
         if call.provider_call_id is None:
             if call.status is CallStatus.DIALING:

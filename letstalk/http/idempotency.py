@@ -62,9 +62,8 @@ def read_idempotency_key(path: str, key: str | None, body: Mapping[str, Any]) ->
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not all(" " <= character <= "~" for character in key):
-        raise InvalidRequest.in_field(
-            "Idempotency-Key", "The Idempotency-Key must be 1 to 255 printable ASCII characters."
-        )
+        message = "The Idempotency-Key must be 1 to 255 printable ASCII characters."
+        raise InvalidRequest.in_field("Idempotency-Key", message)
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return IdempotencyKey(path, key, hashlib.sha256(canonical.encode()).hexdigest())
 
@@ -101,7 +100,6 @@ def store_first_response(
 
 
 def delete_expired_keys(db: Database, clock: Clock) -> None:
-    """Delete the keys that no longer count."""
     before = clock() - KEPT_FOR
     delete_in_batches(db, lambda connection: delete_oldest(connection, idempotency_keys.c.created_at, before))
 

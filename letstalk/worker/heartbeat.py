@@ -31,14 +31,17 @@ class Heartbeat:
     def beat(self) -> None:
         """Record that this worker is alive."""
         with self._db.write() as connection:
-            values = {"worker_id": self._worker_id, "seen_at": self._clock()}
-            statement = insert_into(workers, connection.dialect.name).values(values)
-            connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_=values))
+            beat(connection, self._worker_id, self._clock())
 
     def forget_silent(self) -> None:
         """Delete the rows of workers that have been silent for ten minutes."""
         with self._db.write() as connection:
             connection.execute(delete(workers).where(workers.c.seen_at < self._clock() - FORGOTTEN_AFTER))
+
+
+def beat(connection: Connection, worker_id: str, now: datetime) -> None:
+    statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
+    connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
 
 
 def last_seen(connection: Connection) -> datetime | None:

@@ -17,6 +17,10 @@ from letstalk.worker.wakeups import MAX_WAITING, LocalQueue, Wakeup, read_messag
 
 log = get_logger(__name__)
 
+STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
+AWAY_SECONDS = 1.0  # before Redis is tried again
+QUIET_SECONDS = 10.0  # between two log lines about the same trouble
+
 
 @dataclass(slots=True)
 class _Sweep:
@@ -35,7 +39,7 @@ class Sweeper:
         self._thread = threading.Thread(target=self._run_until_stopped, name="sweeper", daemon=True)
 
     def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
-        """Register a sweep, before the start. The pause begins when it ends. A sweep that fails is logged."""
+        """Call `run` at the start, and again `seconds` after each end. A sweep that fails is logged."""
         metrics.sweep_failures_total.labels(name)  # shown as 0 before the first failure
         self._sweeps.append(_Sweep(name, seconds, run))
 
@@ -69,11 +73,6 @@ class Sweeper:
         sweep.due = time.monotonic() + sweep.pause_seconds
 
 
-STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
-AWAY_SECONDS = 1.0  # before Redis is tried again
-QUIET_SECONDS = 10.0  # between two log lines about the same trouble
-
-
 class SharedQueue(Protocol):
     """Wake-ups that all processes share. Each method may raise whatever its client raises."""
 
@@ -94,10 +93,7 @@ class _Handler:
 
 
 class Worker:
-    """Register handlers and sweeps, then `start`.
-
-    Before that and after the stop, `wake` reaches only other processes, through Redis. The first sweep finds the rest.
-    """
+    """Add handlers and sweeps, then `start`. Before that and after the stop, `wake` reaches other processes only."""
 
     def __init__(self, *, threads: int, shared: SharedQueue | None = None, max_waiting: int = MAX_WAITING) -> None:
         self._shared = shared
@@ -123,7 +119,7 @@ class Worker:
         self._handlers[topic] = _Handler(run, priority)
 
     def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
-        """Call `run` at the start, and again `seconds` after each end."""
+        """See `Sweeper.every`."""
         self._sweeper.every(seconds, name, run)
 
     def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
@@ -142,7 +138,7 @@ class Worker:
             self._shared.ping()
 
     def start(self) -> None:
-        """Begin to work. The first sweep finds at once what waited before."""
+        """Begin to work. The first sweep finds what waited before."""
         self._local.open()
         for thread in self._threads:
             thread.start()
