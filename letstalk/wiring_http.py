@@ -12,13 +12,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
 from letstalk.config.settings import Settings
+from letstalk.config.values import is_loopback
 from letstalk.http.cookies import csrf
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
 from letstalk.http.guards import Guards
 from letstalk.http.headers import CrossOrigin, SecurityHeaders
 from letstalk.http.json_bodies import MAX_BODY_BYTES, JsonBodies
-from letstalk.http.local_requests import is_loopback
 from letstalk.http.openapi import write_document
 from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
 from letstalk.observability.request_log import RequestLog

@@ -10,19 +10,13 @@ from sqlalchemy import Connection
 
 from letstalk.calls import queue, repository
 from letstalk.calls.lifecycle import command, end_call
-from letstalk.calls.models import Call, CallStatus, Command, Script, Spoken, Topic
+from letstalk.calls.models import SPOKEN_BY, Call, CallStatus, Command, Script, Spoken, Topic
 from letstalk.calls.scheduling import SILENCE, back_off_seconds
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
+from letstalk.observability import metrics
 from letstalk.observability.logs import bound_contextvars, get_logger
-from letstalk.observability.metrics import (
-    calls_ended_silently_total,
-    code_delay_seconds,
-    lost_keys_total,
-    silence_seconds,
-    speeches_total,
-)
 from letstalk.telephony.phone_numbers import region_of
 from letstalk.telephony.provider import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
 from letstalk.telephony.speech.scripts import Speech, render_code, render_offer
@@ -36,8 +30,6 @@ MAX_TRIES = 6  # to speak. A hang-up is tried until the call is over
 
 OVER_REASON = "The verification was over before the code could be read."
 SPEECHLESS_REASON = "The provider could not read the code."
-
-_SPOKEN = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +74,7 @@ class CommandService:
             return None
         wanted = Command(decided["command"])
         try:
-            speech = self._render(wanted, call) if wanted in _SPOKEN else None
+            speech = self._render(wanted, call) if wanted in SPOKEN_BY else None
         except LostKey:
             return None
         decided |= {"command_leased_until": now + LEASE, "command_attempts": 1}
@@ -101,7 +93,7 @@ class CommandService:
                 self._note_failure(leased, error.reason)
             else:
                 if leased.speech is not None:
-                    self._note_spoken(leased, _SPOKEN[leased.wanted])
+                    self._note_spoken(leased, SPOKEN_BY[leased.wanted])
 
     def hang_up_stray(self, call_id: str) -> None:
         """Hang up a call that the provider placed although it is over here. Tried once: its limits end it too."""
@@ -125,7 +117,7 @@ class CommandService:
             wanted, seq, provider_call_id = call.command, call.command_seq, call.provider_call_id
             if wanted is None or provider_call_id is None:
                 return None
-            if wanted not in _SPOKEN:
+            if wanted not in SPOKEN_BY:
                 # Set once: a provider that accepts each repeat must still be asked some time.
                 if call.command_attempts == 0:
                     repository.update_call(connection, call_id, **_until_it_is_over(now))
@@ -136,7 +128,7 @@ class CommandService:
             try:
                 speech = self._render(wanted, call)
             except LostKey:
-                lost_keys_total.labels("code").inc()
+                metrics.lost_keys_total.labels("code").inc()
                 log.error("code_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
                 self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
                 return None
@@ -156,7 +148,7 @@ class CommandService:
         if leased.speech is None:
             self._provider.hang_up(HangUpCommand(call.call_id, leased.provider_call_id, command_id))
             return
-        silence_seconds.observe((self._clock() - leased.due_at).total_seconds())
+        metrics.silence_seconds.observe((self._clock() - leased.due_at).total_seconds())
         self._provider.speak(
             SpeakCommand(
                 call_id=call.call_id,
@@ -171,23 +163,20 @@ class CommandService:
 
     def _note_spoken(self, leased: LeasedCommand, spoken: Spoken) -> None:
         has_next = False
+        done = {"command": None, "command_leased_until": None}
         with self._db.write() as connection:
-            if not self._note_spoken_as_last(connection, leased, spoken):
+            # The row is read only when a newer command has come, or the call has ended.
+            if not self._update_spoken(connection, leased, spoken, last_seq=leased.seq, **done):
                 call = self._current(connection, leased)
                 if call is None:
                     return
                 self._update_spoken(connection, leased, spoken)
                 has_next = call.command is not None
-        speeches_total.labels(spoken.value).inc()
+        metrics.speeches_total.labels(spoken.value).inc()
         if spoken is Spoken.CODE and leased.call.spoken is not Spoken.CODE:
-            code_delay_seconds.observe((self._clock() - leased.call.created_at).total_seconds())
+            metrics.code_delay_seconds.observe((self._clock() - leased.call.created_at).total_seconds())
         if has_next:
             self._wakeups.wake(Topic.CARRY_OUT, leased.call.call_id)
-
-    def _note_spoken_as_last(self, connection: Connection, leased: LeasedCommand, spoken: Spoken) -> bool:
-        """Record it without reading the row first. False when a newer command has come, or the call has ended."""
-        values = {"command": None, "command_leased_until": None}
-        return self._update_spoken(connection, leased, spoken, last_seq=leased.seq, **values)
 
     def _update_spoken(
         self, connection: Connection, leased: LeasedCommand, spoken: Spoken, last_seq: int | None = None, **more: Any
@@ -211,11 +200,10 @@ class CommandService:
                 end_call(connection, call, call.end_status or CallStatus.COMPLETED, call.end_reason, now)
                 is_silent = call.command_attempts > 1
             else:
-                repository.update_call(
-                    connection, call.call_id, command=None, command_leased_until=None, ask_provider_at=now
-                )
+                values = {"command": None, "command_leased_until": None, "ask_provider_at": now}
+                repository.update_call(connection, call.call_id, **values)
         if is_silent:  # it was hung up earlier, and no event has come
-            calls_ended_silently_total.inc()
+            metrics.calls_ended_silently_total.inc()
             log.warning("call_ended_without_event", call_id=leased.call.call_id)
         self._wakeups.wake(Topic.CHANNEL_FREE)
 
@@ -247,9 +235,5 @@ class CommandService:
 
 
 def _until_it_is_over(now: datetime) -> dict[str, Any]:
-    """The column values for a hang-up that is about to be sent.
-
-    The command stays in the row until the provider reports that the call is over, and is sent again when its lease has
-    run out.
-    """
+    """The column values for a hang-up that is about to be sent. It is sent again until the call is over."""
     return {"ask_provider_at": now + SILENCE}  # the event that frees the channel may get lost

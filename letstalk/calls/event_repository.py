@@ -32,15 +32,12 @@ webhook_events = Table(
 partial_index("ix_webhook_events_waiting", "applied_at IS NULL", webhook_events.c.received_at)
 Index("ix_webhook_events_received_at", webhook_events.c.received_at)
 
-_VALUES = (
-    *("event_id", "type", "occurred_at", "call_id", "provider_call_id", "detail", "received_at"),
-    *("applied_at", "tries"),
-)
+_DETAILS = ("command_seq", "digits", "gather_canceled", "cause", "detail")  # kept as one JSON object
 
 
 @cache
 def _store_in(dialect_name: str, *seen: Column[Any]) -> Statement:
-    values: dict[str, Any] = {name: bindparam(name) for name in _VALUES}
+    values: dict[str, Any] = {column.name: bindparam(column.name) for column in webhook_events.c}
     insertion = insert_into(webhook_events, dialect_name).values(values)
     insertion = insertion.on_conflict_do_nothing(index_elements=["event_id"])
     if seen:
@@ -84,15 +81,7 @@ def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, A
         "occurred_at": event.occurred_at,
         "call_id": event.call_id,
         "provider_call_id": event.provider_call_id,
-        "detail": json.dumps(
-            {
-                "command_seq": event.command_seq,
-                "digits": event.digits,
-                "gather_canceled": event.gather_canceled,
-                "cause": event.cause,
-                "detail": event.detail,
-            }
-        ),
+        "detail": json.dumps({name: getattr(event, name) for name in _DETAILS}),
         "received_at": now,
         "applied_at": now if is_applied else None,
         "tries": int(is_applied),
@@ -106,33 +95,16 @@ def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEve
         return None
     type_, occurred_at, call_id, provider_call_id, kept = row
     detail = json.loads(kept)
-    return CallEvent(
-        event_id=event_id,
-        type=EventType(type_),
-        occurred_at=occurred_at,
-        call_id=call_id,
-        provider_call_id=provider_call_id,
-        command_seq=detail["command_seq"],
-        digits=detail["digits"],
-        gather_canceled=detail["gather_canceled"],
-        cause=None if detail["cause"] is None else HangupCause(detail["cause"]),
-        detail=detail["detail"],
-    )
+    detail["cause"] = None if detail["cause"] is None else HangupCause(detail["cause"])
+    return CallEvent(event_id, EventType(type_), occurred_at, call_id, provider_call_id, **detail)
 
 
 def count_failed_try(connection: Connection, event_id: str, *, max_tries: int, now: datetime) -> bool:
     """Note that applying the event failed. Returns True after the last attempt: it is put aside, marked as applied."""
     table = webhook_events.c
-    connection.execute(
-        update(webhook_events)
-        .where(table.event_id == event_id, table.applied_at.is_(None))
-        .values(tries=table.tries + 1)
-    )
-    put_aside = connection.execute(
-        update(webhook_events)
-        .where(table.event_id == event_id, table.applied_at.is_(None), table.tries >= max_tries)
-        .values(applied_at=now)
-    )
+    waiting = update(webhook_events).where(table.event_id == event_id, table.applied_at.is_(None))
+    connection.execute(waiting.values(tries=table.tries + 1))
+    put_aside = connection.execute(waiting.where(table.tries >= max_tries).values(applied_at=now))
     return put_aside.rowcount == 1
 
 

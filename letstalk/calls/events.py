@@ -9,20 +9,11 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from letstalk.calls import event_repository, repository
+from letstalk.calls import event_repository, repository, state_machine
 from letstalk.calls.commands import OVER_REASON, CommandService, LeasedCommand
 from letstalk.calls.lifecycle import command, end_call, fail_call
 from letstalk.calls.models import ENDED, Call, CallListener, CallStatus, Command, Topic
 from letstalk.calls.scheduling import SILENCE, CallPolicy
-from letstalk.calls.state_machine import (
-    DETECTION_SECONDS,
-    OFTEN_NO_NEWS,
-    WITHOUT_EFFECT,
-    Reaction,
-    is_no_news,
-    offer_code,
-    react,
-)
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
@@ -47,7 +38,7 @@ class _Outcome:
     call_id: str | None = None
     subject_id: str | None = None
     call: Call | None = None
-    reaction: Reaction | None = None
+    reaction: state_machine.Reaction | None = None
     leased: LeasedCommand | None = None
 
 
@@ -118,7 +109,7 @@ class EventService:
             call = repository.lock_call(connection, call_id)
             if call is None or call.status is not CallStatus.ANSWERED:
                 return
-            reaction = offer_code(call)
+            reaction = state_machine.offer_code(call)
             if reaction is None:
                 return
             leased = self._change(connection, call, reaction, now, call.provider_call_id)
@@ -134,13 +125,13 @@ class EventService:
         An event that can't be applied is stored alone, and tried again by the sweep. One that can't change anything is
         not stored.
         """
-        if event.type in WITHOUT_EFFECT:
+        if event.type in state_machine.WITHOUT_EFFECT:
             events_total.labels(event.type.value, "ignored").inc()
             return
         try:
             with self._db.write() as connection:
                 now = self._clock()
-                if event.type in OFTEN_NO_NEWS:
+                if event.type in state_machine.OFTEN_NO_NEWS:
                     outcome = self._apply_unless_late(connection, event, now, is_at_hand)
                 else:
                     is_new = event_repository.store_event(connection, event, now, is_applied=True)
@@ -156,12 +147,12 @@ class EventService:
     def _apply_unless_late(
         self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool
     ) -> _Outcome | None:
-        """The same for an event that mostly comes too late to change its call. Then the call is not read."""
+        """Apply an event that mostly comes too late to change its call. Then the call is not read."""
         seen = event_repository.store_and_look(connection, event, now)
         if seen is None:
             return None
         status, subject_id = seen
-        if status is not None and is_no_news(event.type, status):
+        if status is not None and state_machine.is_no_news(event.type, status):
             return _Outcome(event.call_id, subject_id)
         return self._apply(connection, event, now, is_at_hand)
 
@@ -173,7 +164,7 @@ class EventService:
         call = None if call_id is None else repository.lock_call(connection, call_id)
         if call is None:
             return _Outcome()
-        reaction = react(call, event, detects_machines=self._policy.detect_machines)
+        reaction = state_machine.react(call, event, detects_machines=self._policy.detect_machines)
         if reaction is None:
             if _is_stray(call, event):
                 repository.update_call(connection, call.call_id, provider_call_id=event.provider_call_id)
@@ -189,7 +180,7 @@ class EventService:
         return _Outcome(call.call_id, call.subject_id, call, reaction, leased)
 
     def _change(
-        self, connection: Connection, call: Call, reaction: Reaction, now: datetime, at_hand: str | None
+        self, connection: Connection, call: Call, reaction: state_machine.Reaction, now: datetime, at_hand: str | None
     ) -> LeasedCommand | None:
         """Write the reaction to the call's row.
 
@@ -222,7 +213,7 @@ class EventService:
         repository.update_call(connection, call.call_id, **values)
         return leased
 
-    def _next_command(self, call: Call, reaction: Reaction, now: datetime) -> dict[str, Any]:
+    def _next_command(self, call: Call, reaction: state_machine.Reaction, now: datetime) -> dict[str, Any]:
         wanted = reaction.command or Command.HANG_UP
         end_status, end_reason = reaction.end_status, reaction.end_reason
         if wanted is not Command.HANG_UP and not call.is_wanted_at(now):
@@ -237,14 +228,8 @@ class EventService:
         result = "applied" if reaction is not None else "ignored"
         events_total.labels(event.type.value, result).inc()
         event_delay_seconds.observe(max(0.0, (now - event.occurred_at).total_seconds()))
-        log.info(
-            "event_applied",
-            event_id=event.event_id,
-            type=event.type.value,
-            call_id=outcome.call_id,
-            verification_id=outcome.subject_id,
-            result=result,
-        )
+        about = {"call_id": outcome.call_id, "verification_id": outcome.subject_id}
+        log.info("event_applied", event_id=event.event_id, type=event.type.value, result=result, **about)
         if call is None:
             return
         if reaction is None:
@@ -253,7 +238,7 @@ class EventService:
         elif reaction.command is not None:
             self._carry_out(call, outcome.leased)
         elif reaction.status is CallStatus.ANSWERED and self._policy.detect_machines:
-            self._wakeups.wake(Topic.OFFER_CODES, delay_seconds=DETECTION_SECONDS)
+            self._wakeups.wake(Topic.OFFER_CODES, delay_seconds=state_machine.DETECTION_SECONDS)
         elif reaction.status in ENDED:
             self._wakeups.wake(Topic.CHANNEL_FREE)
 

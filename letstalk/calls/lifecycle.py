@@ -28,10 +28,7 @@ def place_call(connection: Connection, new: NewCall, turn: int, now: datetime) -
 
 
 def say_again(connection: Connection, call: Call, now: datetime) -> None:
-    """Have a live call speak its script again. Wake a worker for `Topic.CARRY_OUT` after the commit.
-
-    This transaction must have locked the call.
-    """
+    """Have a live, locked call speak its script again. Wake a worker for `Topic.CARRY_OUT` after the commit."""
     repository.update_call(connection, call.call_id, **command(call, Command.SPEAK_CODE, now))
 
 
@@ -49,14 +46,8 @@ def withdraw_calls(connection: Connection, subject_id: str, reason: str, now: da
         elif not call.is_ending:
             to_hang_up.append(call.call_id)
             status = CallStatus.COMPLETED if call.spoken is Spoken.CODE else CallStatus.CANCELED
-            repository.update_call(
-                connection,
-                call.call_id,
-                **command(call, Command.HANG_UP, now),
-                script_sealed=None,
-                end_status=status.value,
-                end_reason=reason,
-            )
+            values = {"script_sealed": None, "end_status": status.value, "end_reason": reason}
+            repository.update_call(connection, call.call_id, **command(call, Command.HANG_UP, now), **values)
     return to_hang_up
 
 
@@ -94,13 +85,8 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         calls_ended_total.labels(status.value).inc()
         if held_seconds is not None:
             call_seconds.labels(status.value).observe(held_seconds)
-        log.info(
-            "call_ended",
-            call_id=call.call_id,
-            verification_id=call.subject_id,  # the name of the field in the logs of all features
-            status=status.value,
-            reason=reason,
-        )
+        about = {"call_id": call.call_id, "verification_id": call.subject_id}  # as the logs of all features name it
+        log.info("call_ended", status=status.value, reason=reason, **about)
 
     after_commit(connection, note)
 

@@ -42,23 +42,11 @@ class CallStatus(StrEnum):
     UNKNOWN = "unknown"  # may or may not have been placed; never tried again
 
 
-ENDED = frozenset(
-    {
-        CallStatus.COMPLETED,
-        CallStatus.NO_ANSWER,
-        CallStatus.BUSY,
-        CallStatus.REJECTED,
-        CallStatus.MACHINE,
-        CallStatus.FAILED,
-        CallStatus.CANCELED,
-        CallStatus.UNKNOWN,
-    }
-)
+_NOT_ENDED = {CallStatus.QUEUED, CallStatus.DIALING, CallStatus.RINGING, CallStatus.ANSWERED, CallStatus.SPEAKING}
+ENDED = frozenset(CallStatus) - _NOT_ENDED
 
 
 class Spoken(StrEnum):
-    """What was last spoken in a call."""
-
     NOTHING = "nothing"
     OFFER = "offer"  # to press 1 for the code
     CODE = "code"
@@ -70,6 +58,9 @@ class Command(StrEnum):
     SPEAK_CODE = "speak_code"
     SPEAK_OFFER = "speak_offer"
     HANG_UP = "hang_up"
+
+
+SPOKEN_BY = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from letstalk.calls.models import Call, CallStatus, Command, Spoken
+from letstalk.calls.models import SPOKEN_BY, Call, CallStatus, Command, Spoken
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 MAX_REPEATS = 3  # how often key 1 speaks the code again
@@ -64,7 +64,7 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
         case EventType.UNSURE:
             return offer_code(call)
         case EventType.MACHINE | EventType.GREETING_ENDED:
-            return _machine(call)
+            return _hang_up(call, CallStatus.MACHINE, MACHINE_REASON) if _undecided(call) else None
         case EventType.SPEECH_STARTED:
             return Reaction(CallStatus.SPEAKING) if call.status is CallStatus.ANSWERED else None
         case EventType.GATHER_ENDED:
@@ -113,12 +113,6 @@ def _speak_code(call: Call, repeats: int | None = None) -> Reaction:
     return Reaction(status, command=Command.SPEAK_CODE, repeats=repeats)
 
 
-def _machine(call: Call) -> Reaction | None:
-    if not _undecided(call):
-        return None
-    return _hang_up(call, CallStatus.MACHINE, MACHINE_REASON)
-
-
 def _gathered(call: Call, event: CallEvent) -> Reaction | None:
     is_stale = event.command_seq is not None and event.command_seq != call.command_seq
     spoken = _heard_before(call, event)
@@ -135,10 +129,8 @@ def _gathered(call: Call, event: CallEvent) -> Reaction | None:
 
 def _heard_before(call: Call, event: CallEvent) -> Spoken:
     """What was read before this listening ended, also where the answer to our command is still under way."""
-    if event.command_seq == call.command_seq and call.command is Command.SPEAK_CODE:
-        return Spoken.CODE
-    if event.command_seq == call.command_seq and call.command is Command.SPEAK_OFFER:
-        return Spoken.OFFER
+    if event.command_seq == call.command_seq and call.command in SPOKEN_BY:
+        return SPOKEN_BY[call.command]
     return call.spoken
 
 

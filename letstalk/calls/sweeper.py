@@ -56,12 +56,9 @@ class SweepService:
             undialed = queue.list_undialed(connection, now)
             commanded = queue.list_commanded(connection, now)
             overdue = queue.list_overdue(connection, now)
-        for event_id in events:
-            self._wakeups.wake(Topic.APPLY_EVENT, event_id)
-        for call_id in undialed:
-            self._wakeups.wake(Topic.DIAL, call_id)
-        for call_id in commanded:
-            self._wakeups.wake(Topic.CARRY_OUT, call_id)
+        for topic, keys in ((Topic.APPLY_EVENT, events), (Topic.DIAL, undialed), (Topic.CARRY_OUT, commanded)):
+            for key in keys:
+                self._wakeups.wake(topic, key)
         self.offer_codes()
         asking_ends = time.monotonic() + ASKING_SECONDS
         for call in overdue:
@@ -90,7 +87,7 @@ class SweepService:
             self._wakeups.wake(Topic.OFFER_CODES, delay_seconds=min(patience_seconds))
 
     def sweep_slowly(self) -> None:
-        """Every minute: erase scripts whose deadline has passed, and delete old events."""
+        """Every minute: erase expired scripts, and delete old events."""
         now = self._clock()
         delete_in_batches(self._db, partial(repository.erase_expired_scripts, now=now))
         delete_in_batches(self._db, partial(event_repository.delete_old_events, before=now - EVENTS_KEPT_FOR))
@@ -99,32 +96,25 @@ class SweepService:
         """End a call that no event has ended, having asked the provider first."""
         if call.status is CallStatus.UNKNOWN:
             # Nobody can say whether it was ever placed, but by now it is certainly over.
+            values = {"script_sealed": None, "holds_channel": False, "ask_provider_at": None}
             with self._db.write() as connection:
-                repository.update_call_if(
-                    connection,
-                    call.call_id,
-                    was=CallStatus.UNKNOWN,
-                    script_sealed=None,
-                    holds_channel=False,
-                    ask_provider_at=None,
-                )
-            return
-        if call.status is CallStatus.DIALING and call.provider_call_id is None:
-            self._wakeups.wake(Topic.DIAL, call.call_id)
+                repository.update_call_if(connection, call.call_id, was=CallStatus.UNKNOWN, **values)
             return
         if call.provider_call_id is None:
-            self._end_silently(call)
+            if call.status is CallStatus.DIALING:
+                self._wakeups.wake(Topic.DIAL, call.call_id)
+            else:
+                self._end_silently(call)
             return
         with self._db.write() as connection:
             now = self._clock()
             if not queue.take_question(connection, call.call_id, now, now + ASK_AGAIN):
                 return
         try:
-            is_alive = self._provider.is_alive(call.provider_call_id)
+            may_be_alive = self._provider.is_alive(call.provider_call_id)
         except ProviderError:
-            self._ask_again(call)
-            return
-        if is_alive:
+            may_be_alive = True
+        if may_be_alive:
             self._ask_again(call)
         else:
             self._end_silently(call)

@@ -93,8 +93,6 @@ def _read_secret(file_name: str, root: Path, path: str) -> str:
     return secret
 
 
-__all__ = ["PROJECT_ROOT", "SECRET_NAMES", "SETTING_NAMES", "Settings", "SettingsError", "load_settings"]
-
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 MIN_PRODUCTION_PASSWORD_LENGTH = 12
 
@@ -272,15 +270,8 @@ SETTING_NAMES = tuple(name.upper() for name in Settings.model_fields if name != 
 
 # Each of these can also be given as NAME_FILE, and no error quotes its value.
 SECRET_NAMES = (
-    "SECRET_KEY",
-    "ENCRYPTION_KEYS",
-    "DASHBOARD_PASSWORD",
-    "SMTP_PASSWORD",
-    "OIDC_CLIENT_SECRET",
-    "DATABASE_URL",
-    "REDIS_URL",
-    "TELNYX_API_KEY",
-    "TELNYX_PUBLIC_KEY",
+    *("SECRET_KEY", "ENCRYPTION_KEYS", "DASHBOARD_PASSWORD", "DATABASE_URL", "REDIS_URL"),
+    *("SMTP_PASSWORD", "OIDC_CLIENT_SECRET", "TELNYX_API_KEY", "TELNYX_PUBLIC_KEY"),
 )
 
 

@@ -17,8 +17,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from letstalk.config import values as values_of
-
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
 _MAIL_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_HOST_NAME.pattern})")
@@ -81,7 +79,6 @@ def sqlite_path(database_url: str) -> Path | None:
 
 
 def read_switch(text: str) -> bool:
-    """`on` or `off`."""
     if text.lower() not in ("on", "off"):
         raise ValueError("neither on nor off")
     return text.lower() == "on"
@@ -207,8 +204,6 @@ def read_brand_name(text: str) -> str:
     return text
 
 
-MAX_ISSUERS = 20
-
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[!-~]+\z")]
 
 
@@ -220,7 +215,7 @@ class JwtIssuer(BaseModel):
     issuer: Text
     audience: Text
     algorithms: list[Text] = Field(min_length=1)
-    jwks_url: Annotated[str, AfterValidator(values_of.read_provider_url)] | None = None
+    jwks_url: Annotated[str, AfterValidator(read_provider_url)] | None = None
     public_key: str | None = None
     sign_up: Literal["off", "viewer", "developer"] = "off"
 
@@ -231,11 +226,10 @@ class JwtIssuer(BaseModel):
         return self
 
 
-_ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=MAX_ISSUERS)])
+_ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=20)])
 
 
 def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:
-    """The issuers in a JSON list. Raises ValueError."""
     try:
         return tuple(_ISSUERS.validate_json(text))
     except ValidationError:

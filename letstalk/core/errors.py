@@ -1,40 +1,9 @@
-"""The errors that a caller can get, as one tree.
-
-LetsTalkError
-├── InvalidRequest            the request itself is wrong
-│   ├── InvalidPhone
-│   ├── InvalidCode           a wrong guess: well-formed, but not the code
-│   ├── InvalidLink           a one-time link that is unknown, used or expired
-│   ├── SingleSignOnFailed    the provider's callback does not belong to our request
-│   └── WeakPassword          a new password that breaks the rules
-├── NotAuthenticated          the caller is not known
-│   ├── MissingAuthorization
-│   ├── InvalidToken
-│   ├── InvalidCredentials    the name or the password is wrong
-│   └── SecondFactorRequired  both are right, and a code by phone is still required
-├── Forbidden                 the caller is known, and is not allowed
-│   ├── InsufficientScope
-│   ├── NotGranted            a user_id that was not granted to the person
-│   ├── SingleSignOnRefused   the provider knows the person, who has no account here
-│   ├── PhoneRequired         a second factor is required, and the account has no phone
-│   ├── AddressNotAllowed
-│   ├── DestinationBlocked
-│   ├── InvalidSignature      a webhook without its sender's signature
-│   └── CsrfFailed
-├── NotFound
-│   └── NoPendingVerification
-├── Conflict                  the request does not fit the current state
-├── Gone                      the verification is over
-├── IdempotencyKeyReused
-├── TooManyRequests           try again later
-└── Unavailable               the service cannot do it now
-
-No error knows HTTP: `http/errors.py` maps each branch to a status.
-"""
+"""The errors that a caller can get, as one tree. No error knows HTTP: `http/errors.py` maps each branch to a status."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +43,7 @@ class InvalidRequest(LetsTalkError):
     code = "invalid_request"
 
     @classmethod
-    def in_field(cls, field: str, message: str) -> InvalidRequest:
+    def in_field(cls, field: str, message: str) -> Self:
         """The error for one field, with `message` both as its sentence and in its details."""
         return cls(message, details=(Detail(field, message),))
 
@@ -84,7 +53,7 @@ class InvalidPhone(InvalidRequest):
 
 
 class InvalidCode(InvalidRequest):
-    code = "invalid_code"
+    code = "invalid_code"  # a wrong guess: well-formed, but not the code
 
 
 class InvalidLink(InvalidRequest):
@@ -106,15 +75,11 @@ class SingleSignOnFailed(InvalidRequest):
 
 
 class WeakPassword(InvalidRequest):
-    code = "weak_password"
-
-    @classmethod
-    def in_field(cls, field: str, message: str) -> WeakPassword:
-        return cls(message, details=(Detail(field, message),))
+    code = "weak_password"  # a new password that breaks the rules
 
 
 class NotAuthenticated(LetsTalkError):
-    pass
+    """The caller is not known."""
 
 
 class MissingAuthorization(NotAuthenticated):
@@ -154,7 +119,7 @@ class SecondFactorRequired(NotAuthenticated):
 
 
 class Forbidden(LetsTalkError):
-    code = "forbidden"
+    code = "forbidden"  # the caller is known, and is not allowed
 
 
 class InsufficientScope(Forbidden):
@@ -162,7 +127,7 @@ class InsufficientScope(Forbidden):
 
 
 class NotGranted(Forbidden):
-    code = "not_granted"
+    code = "not_granted"  # a user_id that was not granted to the person
 
 
 class SingleSignOnRefused(Forbidden):
@@ -188,7 +153,7 @@ class DestinationBlocked(Forbidden):
 
 
 class InvalidSignature(Forbidden):
-    code = "invalid_signature"
+    code = "invalid_signature"  # a webhook without its sender's signature
 
 
 class CsrfFailed(Forbidden):
@@ -204,11 +169,11 @@ class NoPendingVerification(NotFound):
 
 
 class Conflict(LetsTalkError):
-    code = "conflict"
+    code = "conflict"  # the request does not fit the current state
 
 
 class Gone(LetsTalkError):
-    code = "gone"
+    code = "gone"  # the verification is over
 
 
 class IdempotencyKeyReused(LetsTalkError):

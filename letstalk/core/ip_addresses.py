@@ -65,10 +65,8 @@ def subscriber_of(address: str) -> str:
 
 def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:
     """Whether every address of `given` is in `bounds`. An empty list means every address."""
-    if not bounds:
-        return True
-    if not given:
-        return False
+    if not bounds or not given:
+        return not bounds
     merged = _merge(to_networks(bounds))
     return all(any(_lies_in(network, bound) for bound in merged) for network in to_networks(given))
 

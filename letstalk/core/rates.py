@@ -9,6 +9,12 @@ from limits import parse_many
 
 from letstalk.core.errors import InvalidRequest
 
+MAX_TEXT_LENGTH = 100
+MAX_AMOUNT = 1_000_000_000
+MAX_WINDOW_SECONDS = 366 * 24 * 3600
+
+_SEPARATORS = re.compile("[,;|]")
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -28,13 +34,6 @@ class Rate:
 def are_within(given: tuple[Rate, ...], bounds: tuple[Rate, ...]) -> bool:
     """Whether a token limited by all of `given` can never exceed any of `bounds`. An empty tuple is no limit."""
     return all(any(rate.is_within(bound) for rate in given) for bound in bounds)
-
-
-MAX_TEXT_LENGTH = 100
-MAX_AMOUNT = 1_000_000_000
-MAX_WINDOW_SECONDS = 366 * 24 * 3600
-
-_SEPARATORS = re.compile("[,;|]")
 
 
 def parse_rates(text: str, *, field: str = "rate_limit") -> tuple[Rate, ...]:

@@ -95,14 +95,18 @@ def invalid_request_from(error: ValidationError) -> InvalidRequest:
 
 
 def raise_invalid_request(error: ValidationError) -> Response:
-    """The callback of flask-openapi3 for pydantic's findings."""
     raise invalid_request_from(error)
 
 
+def _json_error(status: int, message: str, code: str, more: dict[str, Any] | None = None) -> Response:
+    response = jsonify({"error": message, "code": code, "request_id": current_request_id(), **(more or {})})
+    response.status_code = status
+    return response
+
+
 def render_error(error: LetsTalkError) -> Response:
-    status = status_of(error)
     refusals_total.labels(error.code).inc()
-    body: dict[str, Any] = {"error": error.message, "code": error.code, "request_id": current_request_id()}
+    body: dict[str, Any] = {}
     if error.details:
         body["details"] = [{"field": detail.field, "message": detail.message} for detail in error.details]
     if error.retry_after_seconds is not None:
@@ -115,8 +119,7 @@ def render_error(error: LetsTalkError) -> Response:
         body["verified"] = False
     if error.required_scopes:
         body["required_scopes"] = list(error.required_scopes)
-    response = jsonify(body)
-    response.status_code = status
+    response = _json_error(status_of(error), error.message, error.code, body)
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     challenge = challenge_for(error)
@@ -181,8 +184,7 @@ def _handle_http(error: HTTPException) -> Response:
         response = _page(HTTPStatus(status), message)
     else:
         refusals_total.labels(code).inc()
-        response = jsonify({"error": message, "code": code, "request_id": current_request_id()})
-        response.status_code = status
+        response = _json_error(status, message, code)
     if status == 405:
         response.headers["Allow"] = error.get_response().headers.get("Allow", "")
     return response
@@ -207,9 +209,7 @@ def _handle_unexpected(error: Exception) -> Response:
     message = "Something went wrong on our side. The request id helps us find out what."
     if wants_page():
         return _page(HTTPStatus.INTERNAL_SERVER_ERROR, message)
-    response = jsonify({"error": message, "code": "internal_error", "request_id": current_request_id()})
-    response.status_code = 500
-    return response
+    return _json_error(500, message, "internal_error")
 
 
 def _page(status: HTTPStatus, message: str) -> Response:

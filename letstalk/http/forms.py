@@ -12,11 +12,7 @@ from letstalk.http.errors import record_refusal, status_of
 
 
 def form_response(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
-    """The page with the form, and with `error` if there is one.
-
-    The template gets `errors`, the message for each of its `fields`, and `problem`, the sentence for an error that
-    belongs to none of them.
-    """
+    """The page with the form. The template gets `errors` and `problem`, as `errors_by_field` returns them."""
     beside, problem = errors_by_field(error, context.pop("fields", ()))
     page = make_response(render_template(template, errors=beside, problem=problem, **context))
     if error is not None:

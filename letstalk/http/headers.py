@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-PAGE_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
@@ -29,6 +21,13 @@ ALWAYS = (
     # Not `no-referrer`: over https Flask-WTF checks that a form was sent from our own pages.
     ("Referrer-Policy", "same-origin"),
 )
+
+# Never tokens, accounts or pages: no other site's page needs them.
+CORS_PATHS = ("/calls", "/api/auth")
+CORS_METHODS = "GET, POST, PUT, DELETE"
+CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-AUTH-TOKEN, X-User-Id"
+EXPOSED_HEADERS = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
+PREFLIGHT_SECONDS = 600  # how long a browser keeps the permission, even of a site that was removed from the list
 
 # Keys of the WSGI environment by which a view changes the headers of its response.
 POLICY = "letstalk.content_security_policy"
@@ -61,14 +60,6 @@ class SecurityHeaders:
 
         body: Iterable[bytes] = self._app(environ, start)
         return body
-
-
-# Never tokens, accounts or pages: no other site's page needs them.
-CORS_PATHS = ("/calls", "/api/auth")
-CORS_METHODS = "GET, POST, PUT, DELETE"
-CORS_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-AUTH-TOKEN, X-User-Id"
-EXPOSED_HEADERS = "X-Request-Id, Retry-After, RateLimit, RateLimit-Policy"
-PREFLIGHT_SECONDS = 600  # how long a browser keeps the permission, even of a site that was removed from the list
 
 
 class CrossOrigin:
@@ -106,7 +97,7 @@ class CrossOrigin:
                 headers = [pair for pair in headers if pair[0].lower() not in ("content-length", "content-type")]
                 status = "204 NO CONTENT"
             # Also without permission: a cache must not give one site's response to another.
-            return start_response(status, [*_varying(headers), *allowed], exc_info)
+            return start_response(status, [*_vary_by_origin(headers), *allowed], exc_info)
 
         body = self._app(environ, start)
         return body
@@ -116,7 +107,6 @@ def is_open(path: str) -> bool:
     return any(path == opened or path.startswith(f"{opened}/") for opened in CORS_PATHS)
 
 
-def _varying(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`headers` with `Origin` added to `Vary`."""
+def _vary_by_origin(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     varied = [value for name, value in headers if name.lower() == "vary"]
     return [*(pair for pair in headers if pair[0].lower() != "vary"), ("Vary", ", ".join([*varied, "Origin"]))]

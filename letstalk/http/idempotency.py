@@ -9,19 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Connection,
-    Index,
-    PrimaryKeyConstraint,
-    String,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    insert,
-    select,
-)
+import sqlalchemy as sa
 
 from letstalk.core.clock import Clock
 from letstalk.core.errors import IdempotencyKeyReused, InvalidRequest
@@ -32,28 +20,28 @@ from letstalk.db.statements import Statement
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY_CHARACTERS = 255
 
-idempotency_keys = Table(
+idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,
-    Column("user_id", String(128), nullable=False),
-    Column("path", String(40), nullable=False),
-    Column("key", String(255), nullable=False),
-    Column("body_hash", String(64), nullable=False),
-    Column("answer", Text, nullable=False),
-    Column("created_at", UtcDateTime, nullable=False),
-    PrimaryKeyConstraint("user_id", "path", "key"),
+    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("path", sa.String(40), nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),
+    sa.Column("body_hash", sa.String(64), nullable=False),
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.PrimaryKeyConstraint("user_id", "path", "key"),
 )
-Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
+sa.Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
 
-_IS_IT = [column == bindparam(column.name) for column in idempotency_keys.primary_key]
+_IS_IT = [column == sa.bindparam(column.name) for column in idempotency_keys.primary_key]
 _FIRST = Statement(
-    select(idempotency_keys.c.body_hash, idempotency_keys.c.answer).where(
-        *_IS_IT, idempotency_keys.c.created_at > bindparam("since")
+    sa.select(idempotency_keys.c.body_hash, idempotency_keys.c.answer).where(
+        *_IS_IT, idempotency_keys.c.created_at > sa.bindparam("since")
     )
 )
-_DELETE = Statement(delete(idempotency_keys).where(*_IS_IT))
+_DELETE = Statement(sa.delete(idempotency_keys).where(*_IS_IT))
 _INSERT = Statement(
-    insert(idempotency_keys).values({column.name: bindparam(column.name) for column in idempotency_keys.c})
+    sa.insert(idempotency_keys).values({column.name: sa.bindparam(column.name) for column in idempotency_keys.c})
 )
 
 
@@ -74,15 +62,14 @@ def read_idempotency_key(path: str, key: str | None, body: Mapping[str, Any]) ->
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not all(" " <= character <= "~" for character in key):
-        raise InvalidRequest.in_field(
-            "Idempotency-Key", "The Idempotency-Key must be 1 to 255 printable ASCII characters."
-        )
+        message = "The Idempotency-Key must be 1 to 255 printable ASCII characters."
+        raise InvalidRequest.in_field("Idempotency-Key", message)
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return IdempotencyKey(path, key, hashlib.sha256(canonical.encode()).hexdigest())
 
 
 def find_first_response(
-    db: Database, connection: Connection, user_id: str, wanted: IdempotencyKey | None, now: datetime
+    db: Database, connection: sa.Connection, user_id: str, wanted: IdempotencyKey | None, now: datetime
 ) -> dict[str, Any] | None:
     """The response to the first request with this key; None for the first request, and without a key.
 
@@ -103,7 +90,7 @@ def find_first_response(
 
 
 def store_first_response(
-    connection: Connection, user_id: str, wanted: IdempotencyKey, response: Mapping[str, Any], now: datetime
+    connection: sa.Connection, user_id: str, wanted: IdempotencyKey, response: Mapping[str, Any], now: datetime
 ) -> None:
     """Store the response to the first request with this key. It replaces one that has expired."""
     named = _named(user_id, wanted)
@@ -113,7 +100,6 @@ def store_first_response(
 
 
 def delete_expired_keys(db: Database, clock: Clock) -> None:
-    """Delete the keys that no longer count."""
     before = clock() - KEPT_FOR
     delete_in_batches(db, lambda connection: delete_oldest(connection, idempotency_keys.c.created_at, before))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flask import current_app, request
+
+from letstalk.config.values import is_loopback
 
 
 def is_own_laptop() -> bool:
@@ -15,9 +16,7 @@ def is_own_laptop() -> bool:
     form types that a browser sends without a preflight), DNS rebinding (Host), a service that is reachable from outside
     (PUBLIC_URL).
     """
-    if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"]:
-        return False
-    if not is_local():
+    if not current_app.config["LOOPBACK_MAY_MANAGE_TOKENS"] or not is_local():
         return False
     origin = request.headers.get("Origin")
     if origin is not None and origin != request.host_url.rstrip("/"):
@@ -35,7 +34,7 @@ def is_local() -> bool:
     name was rebound to 127.0.0.1 sends that name.
     """
     asked_for = urlsplit(f"//{request.host}").hostname
-    return is_loopback(request.remote_addr) and is_loopback(asked_for) and not came_through_a_proxy()
+    return is_loopback(request.remote_addr or "") and is_loopback(asked_for or "") and not came_through_a_proxy()
 
 
 def came_through_a_proxy() -> bool:
@@ -43,17 +42,6 @@ def came_through_a_proxy() -> bool:
         name.lower() in ("forwarded", "x-real-ip") or name.lower().startswith("x-forwarded-")
         for name in request.headers.keys()  # noqa: SIM118  # werkzeug's headers iterate as pairs
     )
-
-
-def is_loopback(host: str | None) -> bool:
-    if host is None:
-        return False
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def link_base() -> str:

@@ -78,41 +78,31 @@ SECURITY_SCHEMES: dict[str, Any] = {
     },
 }
 
+
+def _text_header(description: str, *, is_required: bool = False, **rules: str) -> dict[str, Any]:
+    header: dict[str, Any] = {"description": description, "schema": {"type": "string", **rules}}
+    return {**header, "required": True} if is_required else header
+
+
 _SECONDS = {"type": "integer", "minimum": 1}
-_CHALLENGE = {"description": "As RFC 6750 requires.", "schema": {"type": "string", "pattern": "^Bearer "}}
 
 # By name, except for `Challenge`: the WWW-Authenticate that only some responses of a status have.
 HEADERS: dict[str, Any] = {
-    "X-Request-Id": {
-        "description": "The id of this request, also in the log.",
-        "required": True,
-        "schema": {"type": "string", "format": "uuid"},
-    },
-    "Cache-Control": {
-        "description": "Never cache it.",
-        "required": True,
-        "schema": {"type": "string", "const": "no-store"},
-    },
-    "RateLimit-Policy": {
-        "description": "The tightest limit: `q` requests in `w` seconds. Left out if limits are off.",
-        "schema": {"type": "string", "pattern": r'^"[a-z]+";q=\d+;w=\d+$'},
-    },
-    "RateLimit": {
-        "description": "`r` requests are left in it. It starts again in `t` seconds.",
-        "schema": {"type": "string", "pattern": r'^"[a-z]+";r=\d+;t=\d+$'},
-    },
+    "X-Request-Id": _text_header("The id of this request, also in the log.", is_required=True, format="uuid"),
+    "Cache-Control": _text_header("Never cache it.", is_required=True, const="no-store"),
+    "RateLimit-Policy": _text_header(
+        "The tightest limit: `q` requests in `w` seconds. Left out if limits are off.",
+        pattern=r'^"[a-z]+";q=\d+;w=\d+$',
+    ),
+    "RateLimit": _text_header(
+        "`r` requests are left in it. It starts again in `t` seconds.", pattern=r'^"[a-z]+";r=\d+;t=\d+$'
+    ),
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": _SECONDS},
-    "WWW-Authenticate": {**_CHALLENGE, "required": True},
-    "Challenge": {**_CHALLENGE, "description": "With `insufficient_scope`, as RFC 6750 requires."},
-    "Idempotent-Replayed": {
-        "description": "A repeat of the first response to this Idempotency-Key.",
-        "schema": {"type": "string", "const": "true"},
-    },
-    "Warning": {
-        "description": "In development: a request from the same machine needed no credentials.",
-        "schema": {"type": "string"},
-    },
-    "Location": {"description": "Where to go.", "required": True, "schema": {"type": "string"}},
+    "WWW-Authenticate": _text_header("As RFC 6750 requires.", is_required=True, pattern="^Bearer "),
+    "Challenge": _text_header("With `insufficient_scope`, as RFC 6750 requires.", pattern="^Bearer "),
+    "Idempotent-Replayed": _text_header("A repeat of the first response to this Idempotency-Key.", const="true"),
+    "Warning": _text_header("In development: a request from the same machine needed no credentials."),
+    "Location": _text_header("Where to go.", is_required=True),
 }
 
 IDEMPOTENCY_KEY: dict[str, Any] = {
@@ -133,6 +123,7 @@ USER_ID: dict[str, Any] = {
     "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 
+PAGE = {"text/html": {"schema": {"type": "string"}}}
 DASHBOARD_PATH = "/api/tokens/dashboard"
 DASHBOARD: dict[str, Any] = {
     "get": {
@@ -141,15 +132,11 @@ DASHBOARD: dict[str, Any] = {
         "operationId": "open_dashboard",
         "description": "For people, in a browser.",
         "responses": {
-            "200": {
-                "description": "The tokens, newest first.",
-                "content": {"text/html": {"schema": {"type": "string"}}},
-            },
+            "200": {"description": "The tokens, newest first.", "content": PAGE},
             "302": {"description": "To the sign-in page."},
         },
     }
 }
-
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -256,8 +243,11 @@ class _Operation:
         self._describe_access()
         for status, response in described["responses"].items():
             self._describe_success(status, response)
-        for status, codes in sorted(self._codes_by_status().items()):
-            described["responses"][str(status)] = self._error(status, codes)
+        codes_by_status: dict[int, list[str]] = {}
+        for code in dict.fromkeys(self._codes()):
+            codes_by_status.setdefault(ERRORS[code].status, []).append(code)
+        for error_status, codes in sorted(codes_by_status.items()):
+            described["responses"][str(error_status)] = self._error(error_status, codes)
 
     def _has_json_body(self) -> bool:
         return "requestBody" in self._described and self._guard.kind is not GuardKind.SIGNATURE
@@ -288,12 +278,6 @@ class _Operation:
             needed = f"Scope: `{scope}`." if scope else "For any token."
             needed += " A signed-in person needs no token." if guard.takes_cookies else ""
             described["description"] = f"{described.get('description', '')}\n\n{needed}".strip()
-
-    def _codes_by_status(self) -> dict[int, list[str]]:
-        by_status: dict[int, list[str]] = {}
-        for code in dict.fromkeys(self._codes()):
-            by_status.setdefault(ERRORS[code].status, []).append(code)
-        return by_status
 
     def _codes(self) -> Iterable[str]:
         """The error codes of the operation: first for the request's form and sender, then of the view's own rules."""
@@ -339,9 +323,8 @@ class _Operation:
             "schema": {"allOf": [{"$ref": REF.format(model="ErrorBody")}, narrowed]},
             "examples": {code: {"value": example_of(code)} for code in codes},
         }
-        as_page = {"schema": {"type": "string"}}
         is_page = self._guard.kind is GuardKind.SIGNED_IN
-        content = {"text/html": as_page} if is_page else {"application/json": as_json}
+        content = PAGE if is_page else {"application/json": as_json}
         named = ", ".join(f"`{code}`" for code in codes)
         return {
             "description": f"{STATUS_SENTENCES[status]} {'' if is_page else named}".strip(),

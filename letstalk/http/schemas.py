@@ -13,7 +13,6 @@ from pydantic_core import CoreSchema
 # What a view may return. Not Flask's own type, which flask-openapi3 can't resolve at run time.
 JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
-
 PATTERN_MESSAGES: dict[str, str] = {}
 """What a value that does not match a pattern must be, by the pattern: schemas add their own."""
 
@@ -43,7 +42,6 @@ def with_example(example: dict[str, Any]) -> ConfigDict:
 
 
 def with_examples(**examples: dict[str, Any]) -> ConfigDict:
-    """The configuration of a model that is shown with `examples`, by name."""
     named = {name: {"value": value} for name, value in examples.items()}
     return cast(ConfigDict, {"openapi_extra": {"examples": named}})
 

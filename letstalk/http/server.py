@@ -55,17 +55,10 @@ class Supervisor:
 
     def _start(self, metrics_folder: str) -> subprocess.Popen[bytes]:
         fd = self._listener.fileno()
+        program = [sys.executable, str(self._entry), LISTEN_FD_OPTION, str(fd)]
         # `env` adds a variable to the environment: only `settings.py` may read that in Python.
         return subprocess.Popen(  # noqa: S603  # our own program, no shell
-            [
-                "/usr/bin/env",
-                f"PROMETHEUS_MULTIPROC_DIR={metrics_folder}",
-                sys.executable,
-                str(self._entry),
-                LISTEN_FD_OPTION,
-                str(fd),
-            ],
-            pass_fds=[fd],
+            ["/usr/bin/env", f"PROMETHEUS_MULTIPROC_DIR={metrics_folder}", *program], pass_fds=[fd]
         )
 
     def _replace_dead(self, metrics_folder: str) -> None:
@@ -90,18 +83,15 @@ class Supervisor:
 
 
 class BackgroundWork(Protocol):
-    """The work of this process that belongs to no request."""
+    """The work of this process that belongs to no request: see `worker/background_work.py`."""
 
     def start(self) -> None: ...
 
-    def begin_stop(self) -> None:
-        """Start no more work, and return at once."""
+    def begin_stop(self) -> None: ...
 
-    def stop(self) -> None:
-        """Finish the work that was started, and close what it used."""
+    def stop(self) -> None: ...
 
-    def close(self) -> None:
-        """Close what a process uses that only supervises others."""
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +170,14 @@ def _serve_development(app: Flask, options: ServerOptions, background: Backgroun
 
 
 def _exit(*_: Any) -> None:
-    # As Ctrl-C: the server's loop ends, and the background work is stopped.
-    raise SystemExit(0)
+    raise SystemExit(0)  # as Ctrl-C: the server's loop ends, and the background work is stopped
 
 
 def welcome(options: ServerOptions) -> str:
     """What a developer needs next: the addresses, the password and a first request."""
     base = f"http://{options.host}:{options.port}"
-    provider = "a simulator: this terminal shows what the phone hears"
-    if not options.is_simulated:
-        provider = "Telnyx: real calls, real money"
+    simulator = "a simulator: this terminal shows what the phone hears"
+    provider = simulator if options.is_simulated else "Telnyx: real calls, real money"
     return f"""
   Let's Talk is at   {base}
   Dashboard          {base}/api/tokens/dashboard

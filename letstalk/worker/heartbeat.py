@@ -36,11 +36,10 @@ class Heartbeat:
     def forget_silent(self) -> None:
         """Delete the rows of workers that have been silent for ten minutes."""
         with self._db.write() as connection:
-            forget_silent(connection, self._clock() - FORGOTTEN_AFTER)
+            connection.execute(delete(workers).where(workers.c.seen_at < self._clock() - FORGOTTEN_AFTER))
 
 
 def beat(connection: Connection, worker_id: str, now: datetime) -> None:
-    """Record that `worker_id` is alive."""
     statement = insert_into(workers, connection.dialect.name).values(worker_id=worker_id, seen_at=now)
     connection.execute(statement.on_conflict_do_update(index_elements=["worker_id"], set_={"seen_at": now}))
 
@@ -49,8 +48,3 @@ def last_seen(connection: Connection) -> datetime | None:
     """When any worker was last seen; None when none ever was."""
     seen_at: datetime | None = connection.execute(select(func.max(workers.c.seen_at))).scalar_one()
     return seen_at
-
-
-def forget_silent(connection: Connection, before: datetime) -> None:
-    """Delete the rows of workers that were last seen before that time."""
-    connection.execute(delete(workers).where(workers.c.seen_at < before))

@@ -11,18 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from letstalk.observability import metrics
 from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import (
-    queue_away_total,
-    sweep_failures_total,
-    sweep_seconds,
-    task_failures_total,
-    wakeups_ignored_total,
-    wakeups_lost_total,
-)
 from letstalk.worker.wakeups import MAX_WAITING, LocalQueue, Wakeup, read_message
 
 log = get_logger(__name__)
+
+STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
+AWAY_SECONDS = 1.0  # before Redis is tried again
+QUIET_SECONDS = 10.0  # between two log lines about the same trouble
 
 
 @dataclass(slots=True)
@@ -42,8 +39,8 @@ class Sweeper:
         self._thread = threading.Thread(target=self._run_until_stopped, name="sweeper", daemon=True)
 
     def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
-        """Register a sweep, before the start. The pause begins when it ends. A sweep that fails is logged."""
-        sweep_failures_total.labels(name)  # shown as 0 before the first failure
+        """Call `run` at the start, and again `seconds` after each end. A sweep that fails is logged."""
+        metrics.sweep_failures_total.labels(name)  # shown as 0 before the first failure
         self._sweeps.append(_Sweep(name, seconds, run))
 
     def start(self) -> None:
@@ -68,17 +65,12 @@ class Sweeper:
 
     def _run(self, sweep: _Sweep) -> None:
         try:
-            with sweep_seconds.labels(sweep.name).time():
+            with metrics.sweep_seconds.labels(sweep.name).time():
                 sweep.run()
         except Exception as error:  # must not end this thread, or nothing would find what waits
-            sweep_failures_total.labels(sweep.name).inc()
+            metrics.sweep_failures_total.labels(sweep.name).inc()
             log.error("sweep_failed", sweep=sweep.name, exc_info=error)
         sweep.due = time.monotonic() + sweep.pause_seconds
-
-
-STOP_SECONDS = 6.5  # a command to the provider takes 5 s at most
-AWAY_SECONDS = 1.0  # before Redis is tried again
-QUIET_SECONDS = 10.0  # between two log lines about the same trouble
 
 
 class SharedQueue(Protocol):
@@ -101,10 +93,7 @@ class _Handler:
 
 
 class Worker:
-    """Register handlers and sweeps, then `start`.
-
-    Before that and after the stop, `wake` reaches only other processes, through Redis. The first sweep finds the rest.
-    """
+    """Add handlers and sweeps, then `start`. Before that and after the stop, `wake` reaches other processes only."""
 
     def __init__(self, *, threads: int, shared: SharedQueue | None = None, max_waiting: int = MAX_WAITING) -> None:
         self._shared = shared
@@ -130,7 +119,7 @@ class Worker:
         self._handlers[topic] = _Handler(run, priority)
 
     def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
-        """Call `run` at the start, and again `seconds` after each end."""
+        """See `Sweeper.every`."""
         self._sweeper.every(seconds, name, run)
 
     def wake(self, topic: str, key: str = "", *, delay_seconds: float = 0.0) -> None:
@@ -149,7 +138,7 @@ class Worker:
             self._shared.ping()
 
     def start(self) -> None:
-        """Begin to work. The first sweep finds at once what waited before."""
+        """Begin to work. The first sweep finds what waited before."""
         self._local.open()
         for thread in self._threads:
             thread.start()
@@ -188,7 +177,7 @@ class Worker:
 
     def _put(self, wakeup: Wakeup, priority: int, delay_seconds: float = 0.0) -> None:
         if not self._local.put(wakeup, priority, delay_seconds):
-            wakeups_lost_total.inc()
+            metrics.wakeups_lost_total.inc()
             self._warn_seldom("wakeup_lost", topic=wakeup.topic)
 
     def _work(self) -> None:
@@ -196,7 +185,7 @@ class Worker:
             try:
                 self._handlers[wakeup.topic].run(wakeup.key)
             except Exception as error:  # must not end this thread: the next wake-up needs it
-                task_failures_total.inc()
+                metrics.task_failures_total.inc()
                 log.error("task_failed", topic=wakeup.topic, exc_info=error)
 
     def _listen(self, shared: SharedQueue) -> None:
@@ -226,11 +215,11 @@ class Worker:
             self._put(wakeup, handler.priority)
 
     def _ignore(self, reason: str) -> None:
-        wakeups_ignored_total.inc()
+        metrics.wakeups_ignored_total.inc()
         self._warn_seldom("wakeup_ignored", reason=reason)
 
     def _note_away(self, error: Exception) -> None:
-        queue_away_total.inc()
+        metrics.queue_away_total.inc()
         self._warn_seldom("queue_away", error=type(error).__name__)
 
     def _warn_seldom(self, event: str, **fields: str) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 MAX_MESSAGE_BYTES = 400
 MAX_KEY_LENGTH = 100
+MAX_WAITING = 10_000
 
 
 class Wakeups(Protocol):
@@ -51,12 +52,8 @@ def read_message(message: bytes) -> Wakeup:
     raise ValueError("not a topic and a key")
 
 
-MAX_WAITING = 10_000
-
-
 class LocalQueue:
-    """The wake-ups that wait in this process for a thread, by priority. It is closed before `open` and after `close`:
-    a closed queue keeps nothing.
+    """The wake-ups that wait in this process for a thread, by priority. It keeps none before `open` and after `close`.
 
     Threads wait for a condition, so that an idle process uses no processor time and a wake-up is handled at once.
     """
