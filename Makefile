@@ -13,7 +13,7 @@ PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-ve
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run check test reliability bench lint lock clean venv packages dev-packages
+.PHONY: run house check test reliability bench lint lock clean venv packages dev-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -38,9 +38,13 @@ lint: dev-packages
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-## bench: measure everything beside bare Flask and the peers, and write tools/benchmarks/README.md (BENCH=short: a taste)
+## bench: measure the speed beside bare Flask and others, and write tools/benchmarks/README.md (BENCH=short: a minute)
 bench: dev-packages
 	$(VENV_PYTHON) tools/benchmarks/run.py $(BENCH)
+
+## house: how large the code is, and whether its imports point one way
+house: dev-packages
+	$(VENV_PYTHON) -m tools.house
 
 ## lock: compile requirements*.txt from requirements*.in (newest versions: make lock LOCK_FLAGS=--upgrade)
 lock: dev-packages

@@ -15,10 +15,10 @@ from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from letstalk.sso.services import SingleSignOn
+from letstalk.sso.service import SingleSignOn
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 

@@ -20,7 +20,8 @@ from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
-from letstalk.calls.policy import CallPolicy
+from letstalk.calls.models import Topic
+from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
@@ -31,10 +32,12 @@ from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
+from letstalk.http.idempotency import delete_expired_keys
 from letstalk.http.json_bodies import ApiRequest, App
 from letstalk.http.openapi import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits, make_limiter
 from letstalk.http.server import ServerOptions
+from letstalk.mail.outbox import DELIVER_MAIL
 from letstalk.observability.logs import configure_logs
 from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
@@ -44,7 +47,7 @@ from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
@@ -52,7 +55,6 @@ from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import BackgroundWork
 from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
 from letstalk.worker.pool import SharedQueue, Worker
-from letstalk.worker.topics import Topic
 
 SESSION_LIFETIME = timedelta(hours=12)
 SWEEP_SECONDS = 2.0
@@ -150,10 +152,10 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
     )
     commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
-    dispatch = DispatchService(db, provider, worker, clock, call_policy)
     sends = SendService(db, vault, keys, worker, clock, send_policy)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
-    mails = make_mails(settings, db, vault, clock, partial(worker.wake, Topic.DELIVER_MAIL))
+    dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
+    mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
     accounts = make_accounts(AccountsDependencies(db, vault, keys, audit, sends, verifications, clock, mails), settings)
     services = Services(
         tokens=TokenService(
@@ -165,8 +167,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         verifications=verifications,
         dispatch=dispatch,
         commands=commands,
-        events=EventService(db, commands, worker, clock, call_policy, telephony.webhooks),
-        sweeps=SweepService(db, dispatch, provider, retention, worker, clock, call_policy),
+        events=EventService(db, commands, worker, clock, call_policy, verifications, telephony.webhooks),
+        sweeps=SweepService(db, dispatch, provider, worker, clock, call_policy),
         owner_sessions=OwnerSessionService(
             db,
             settings.dashboard_password.get_secret_value(),
@@ -186,6 +188,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     _register_handlers(worker, services)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     _register_sweeps(worker, services, Heartbeat(db, worker_id, clock))
+    worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", partial(delete_expired_keys, db, clock))
     app.extensions |= {
         "letstalk": services,
         "letstalk_server": ServerOptions(
@@ -224,7 +227,7 @@ def _register_handlers(worker: Worker, services: Services) -> None:
     worker.handle(Topic.PUT_BACK, lambda _: dispatch.dispatch())
     worker.handle(Topic.CHANNEL_FREE, lambda _: dispatch.dispatch(is_channel_free=True))
     worker.handle(Topic.DIAL, dispatch.dial)
-    worker.handle(Topic.DELIVER_MAIL, services.accounts.mails.deliver, priority=-1)
+    worker.handle(DELIVER_MAIL, services.accounts.mails.deliver, priority=-1)
 
 
 def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -> None:
@@ -232,6 +235,8 @@ def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -
     worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
     worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
+    worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
+    worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
 
 

@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.headerregistry import Address
 
 from flask import Blueprint
 from flask_openapi3 import APIBlueprint
 
 from letstalk.accounts import api as accounts_api
-from letstalk.accounts import auth_api, link_pages, pages, profile_pages, registration_api, sign_in_pages
-from letstalk.accounts.browser_sessions import BrowserSessions
+from letstalk.accounts import auth_api, pages, profile_pages, sign_in_pages
+from letstalk.accounts.authentication import BrowserSessions
 from letstalk.accounts.models import Role, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.config.settings import Settings, SettingsError
-from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.mail.transports import MailOptions, build_transport
+from letstalk.mail.transports import build_transport
 from letstalk.sso import api as sso_api
 from letstalk.sso.models import JwtIssuerOptions, OpenIdOptions
-from letstalk.sso.provider import build_jwt_issuers, build_openid_provider
-from letstalk.sso.service import SingleSignOnOptions
-from letstalk.sso.services import SingleSignOn, TrustedProviders, build_single_sign_on
+from letstalk.sso.service import (
+    SingleSignOn,
+    SingleSignOnOptions,
+    build_jwt_issuers,
+    build_openid_provider,
+    build_single_sign_on,
+)
 
 SSO_PATH = "/api/auth/sso"
 
@@ -52,20 +54,7 @@ def make_accounts(given: AccountsDependencies, settings: Settings) -> Accounts:
 def make_mails(
     settings: Settings, db: Database, vault: Vault, clock: Clock, wake: Callable[[str], None]
 ) -> MailService:
-    password = settings.smtp_password
-    name, user, domain = settings.mail_from or ("", "", "")
-    transport = build_transport(
-        MailOptions(
-            smtp_host=settings.smtp_host,
-            smtp_port=settings.smtp_port,
-            smtp_security=settings.smtp_security,
-            smtp_username=settings.smtp_username,
-            smtp_password=None if password is None else password.get_secret_value(),
-            sender=Address(name, user, domain) if settings.mail_from else None,
-            shows_mails=settings.is_development and is_loopback(settings.host),
-        )
-    )
-    return MailService(db, vault, transport, clock, wake)
+    return MailService(db, vault, build_transport(settings), clock, wake)
 
 
 def make_single_sign_on(
@@ -96,22 +85,28 @@ def make_single_sign_on(
         jwt_issuers = build_jwt_issuers(issuers, clock)
     except ValueError as error:
         raise SettingsError(f"JWT_ISSUERS can't be used: {error}") from None
-    providers = TrustedProviders(
-        openid=build_openid_provider(openid, clock),
-        openid_options=options,
+    return build_single_sign_on(
+        db,
+        vault,
+        audit,
+        clock,
+        accounts,
+        provider=build_openid_provider(openid, clock),
+        options=options,
         jwt_issuers=jwt_issuers,
         jwt_sign_up={each.issuer: _sign_up_role(each.sign_up) for each in settings.jwt_issuers},
     )
-    return build_single_sign_on(db, vault, audit, clock, accounts, providers)
 
 
 def make_account_apis(
     accounts: Accounts, single_sign_on: SingleSignOn, browser_sessions: BrowserSessions
 ) -> list[APIBlueprint]:
+    signing_in, *others = auth_api.make_blueprints(accounts)
+    # The API's description lists them in this order.
     return [
-        auth_api.make_blueprint(accounts),
-        sso_api.make_blueprint(single_sign_on, accounts.sign_ins, browser_sessions),
-        registration_api.make_blueprint(accounts),
+        signing_in,
+        sso_api.make_blueprint(single_sign_on, accounts, browser_sessions),
+        *others,
         accounts_api.make_blueprint(accounts),
     ]
 
@@ -127,7 +122,6 @@ def make_account_pages(
     provider = None if options is None else SignInProvider(options.name, options.start_url)
     return [
         sign_in_pages.make_blueprint(accounts, owner_sessions, browser_sessions, audit, provider),
-        link_pages.make_blueprint(accounts, browser_sessions),
         pages.make_blueprint(accounts),
         profile_pages.make_blueprint(accounts, provider),
     ]

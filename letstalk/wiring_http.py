@@ -10,8 +10,7 @@ from flask import Flask
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from letstalk.accounts.authenticator import BearerAuthenticator
-from letstalk.accounts.browser_sessions import BrowserSessions
+from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
 from letstalk.config.settings import Settings
 from letstalk.http.cookies import csrf
 from letstalk.http.docs import docs

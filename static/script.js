@@ -7,7 +7,7 @@ async function copy(source) {
   if (window.isSecureContext && navigator.clipboard) {
     await navigator.clipboard.writeText(source.value);
   } else if (!document.execCommand("copy")) {
-    throw new Error("this browser does not let a page copy");
+    throw new Error("this browser does not allow a page to copy");
   }
 }
 
@@ -21,7 +21,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
       status.textContent = "Copied.";
       button.textContent = "Copied";
     } catch {
-      status.textContent = "It is selected: press Ctrl+C or ⌘C to copy it.";
+      status.textContent = "The text is selected. Press Ctrl+C or ⌘C to copy it.";
     }
     button.focus();
     setTimeout(() => { button.textContent = "Copy"; }, 2000);

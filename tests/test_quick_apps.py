@@ -11,7 +11,7 @@ from letstalk.accounts.passwords import SCRYPT
 from letstalk.config.settings import load_settings
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.wiring import create_app
-from tests.support.account_parts import someone
+from tests.support.account_services import someone
 from tests.support.apps import environment, make_app, services_of
 from tests.support.quick_apps import FAST
 

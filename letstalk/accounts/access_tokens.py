@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,10 +46,8 @@ class SigningKeyRow:
     retired_at: datetime | None
 
 
-def insert_signing_key(connection: Connection, kid: str, private_key_encrypted: str, now: datetime) -> None:
-    connection.execute(
-        insert(signing_keys).values(kid=kid, private_key_encrypted=private_key_encrypted, created_at=now)
-    )
+def insert_signing_key(connection: Connection, row: SigningKeyRow) -> None:
+    connection.execute(insert(signing_keys).values(**asdict(row)))
 
 
 def find_signing_key(connection: Connection, kid: str) -> SigningKeyRow | None:
@@ -159,16 +157,13 @@ class AccessTokenService:
 
     def rotate_keys(self) -> str:
         """Sign with a new key from now on. Existing tokens stay valid until they expire. Returns the id of the key."""
-        private = Ed25519PrivateKey.generate()
-        kid = str(uuid4())
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
-            now = self._clock()
-            retire_signing_keys(connection, now)
-            insert_signing_key(connection, kid, self._seal(private), now)
+            retire_signing_keys(connection, self._clock())
+            row = self._add_key(connection)
         self._current = None
-        log.info("signing_key_rotated", kid=kid)
-        return kid
+        log.info("signing_key_rotated", kid=row.kid)
+        return row.kid
 
     def retired_before(self) -> datetime:
         """No token of a key that was retired before this time is still valid."""
@@ -224,13 +219,12 @@ class AccessTokenService:
     def _make_first(self) -> SigningKeyRow:
         with self._db.write() as connection:
             self._db.lock(connection, "signing_keys")
-            row = find_current_signing_key(connection)
-            if row is None:
-                sealed = self._seal(Ed25519PrivateKey.generate())
-                insert_signing_key(connection, str(uuid4()), sealed, self._clock())
-                row = find_current_signing_key(connection)
-        if row is None:
-            raise RuntimeError("the new signing key is missing")
+            return find_current_signing_key(connection) or self._add_key(connection)
+
+    def _add_key(self, connection: Connection) -> SigningKeyRow:
+        sealed = self._vault.encrypt(Ed25519PrivateKey.generate().private_bytes_raw())
+        row = SigningKeyRow(str(uuid4()), sealed, self._clock(), retired_at=None)
+        insert_signing_key(connection, row)
         return row
 
     def _keep(self, row: SigningKeyRow) -> _Key:
@@ -239,9 +233,6 @@ class AccessTokenService:
         key = _Key(row.kid, OKPKey.import_key(private, {"use": "sig"}), public, row.retired_at)
         self._keys = {**self._keys, row.kid: key}
         return key
-
-    def _seal(self, private: Ed25519PrivateKey) -> str:
-        return self._vault.encrypt(private.private_bytes_raw())
 
     def _note_seen(self, session: AccountSession, now: datetime) -> None:
         if (now - session.last_seen_at).total_seconds() > SEEN_AGAIN_SECONDS:

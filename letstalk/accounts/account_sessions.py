@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,15 +11,23 @@ from sqlalchemy import Connection
 
 from letstalk.accounts import account_session_repository, repository
 from letstalk.accounts.access_tokens import SEEN_AGAIN_SECONDS, AccessTokenService
-from letstalk.accounts.models import MAX_USER_AGENT_LENGTH, Account, AccountSession, Device, SessionKind, person_actor
+from letstalk.accounts.models import (
+    MAX_USER_AGENT_LENGTH,
+    Account,
+    AccountSession,
+    Device,
+    SessionKind,
+    hash_secret,
+    person_actor,
+)
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
+from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
-from letstalk.verifications.lookups import canonical_id
 
 log = get_logger(__name__)
 
@@ -72,7 +79,7 @@ class AccountSessionService:
                 connection, row, subscriber=subscriber_of(device.address), secret_hash=None
             )
             account_session_repository.insert_refresh_token(
-                connection, _hash(refresh_token), row.session_id, now, row.expires_at
+                connection, hash_secret(refresh_token), row.session_id, now, row.expires_at
             )
             self._record_start(connection, account, row)
         return self._signed_in(account, row.session_id, row.epoch, refresh_token)
@@ -85,7 +92,7 @@ class AccountSessionService:
             account = self._lock_active_account(connection, account_id, now)
             row = self._new_row(account, device, SessionKind.BROWSER, method, now, BROWSER_LIFETIME)
             account_session_repository.insert_session(
-                connection, row, subscriber=subscriber_of(device.address), secret_hash=_hash(secret)
+                connection, row, subscriber=subscriber_of(device.address), secret_hash=hash_secret(secret)
             )
             self._record_start(connection, account, row)
         return secret
@@ -94,7 +101,7 @@ class AccountSessionService:
         """Whose cookie it is. None if the session has ended or expired, or the account is not active."""
         now = self._clock()
         with self._db.read() as connection:
-            found = account_session_repository.find_live_by_secret(connection, _hash(secret), now)
+            found = account_session_repository.find_live_by_secret(connection, hash_secret(secret), now)
         if found is None:
             return None
         row, account = found
@@ -109,7 +116,7 @@ class AccountSessionService:
         Of many concurrent calls with one token, one gets the pair. Using a spent token ends the session, because one
         of the two who have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken for every reason.
         """
-        token_hash = _hash(refresh_token)
+        token_hash = hash_secret(refresh_token)
         new_token = _new_refresh_token()
         with self._db.write() as connection:
             now = self._clock()
@@ -141,13 +148,10 @@ class AccountSessionService:
     def end_session(self, actor: Actor, session_id: str, reason: str = "ended") -> None:
         """End one of the actor's own sessions. Raises NotFound for any other session, and for one that has ended."""
         account_id, known_id = actor.account_id, canonical_id(session_id)
-        ended: list[str] = []
+        ended = 0
         if account_id is not None and known_id is not None:
             with self._db.write() as connection:
-                ended = account_session_repository.end_sessions(
-                    connection, account_id, reason, self._clock(), session_id=known_id
-                )
-                self._record_ends(connection, actor, account_id, ended, reason)
+                ended = self._end(connection, account_id, actor, reason, session_id=known_id)
         if not ended:
             raise NotFound("There is no such session.")
 
@@ -156,9 +160,7 @@ class AccountSessionService:
     ) -> int:
         """End all sessions of an account except `keep`. Returns how many were live."""
         with self._db.write() as connection:
-            ended = account_session_repository.end_sessions(connection, account_id, reason, self._clock(), keep=keep)
-            self._record_ends(connection, actor, account_id, ended, reason)
-        return len(ended)
+            return self._end(connection, account_id, actor, reason, keep=keep)
 
     def end_browser_session(self, secret: str, reason: str = "signed_out") -> bool:
         """Returns whether this call ended a live session."""
@@ -167,11 +169,7 @@ class AccountSessionService:
             return False
         actor, account = found
         with self._db.write() as connection:
-            ended = account_session_repository.end_sessions(
-                connection, account.account_id, reason, self._clock(), session_id=actor.session_id
-            )
-            self._record_ends(connection, actor, account.account_id, ended, reason)
-        return bool(ended)
+            return self._end(connection, account.account_id, actor, reason, session_id=actor.session_id) > 0
 
     def _lock_active_account(self, connection: Connection, account_id: str, now: datetime) -> Account:
         # Locked, so that disabling the account at the same time comes first or ends this session too.
@@ -210,11 +208,8 @@ class AccountSessionService:
             return None
         row, account = live
         if not account_session_repository.spend_refresh_token(connection, token_hash, now):
-            reason = "refresh_token_reused"
-            ended = account_session_repository.end_sessions(
-                connection, account.account_id, reason, now, session_id=row.session_id
-            )
-            self._record_ends(connection, None, account.account_id, ended, reason, address=device.address)
+            reason, address = "refresh_token_reused", device.address
+            self._end(connection, account.account_id, None, reason, session_id=row.session_id, address=address)
             log.warning("refresh_token_reused", account_id=account.account_id, session_id=row.session_id)
             return None
         self._add_refresh_token(connection, row, new_token, now)
@@ -222,7 +217,7 @@ class AccountSessionService:
 
     def _add_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
-        account_session_repository.insert_refresh_token(connection, _hash(token), row.session_id, now, expires_at)
+        account_session_repository.insert_refresh_token(connection, hash_secret(token), row.session_id, now, expires_at)
         account_session_repository.extend_session(connection, row.session_id, now, expires_at)
 
     def _signed_in(self, account: Account, session_id: str, epoch: int, refresh_token: str) -> SignedIn:
@@ -235,25 +230,28 @@ class AccountSessionService:
         self._audit.record(connection, actor, "session.started", account_id=account.account_id, detail=detail)
         log.info("person_signed_in", account_id=account.account_id, method=row.method, kind=row.kind.value)
 
-    def _record_ends(
+    def _end(
         self,
         connection: Connection,
-        actor: Actor | None,
         account_id: str,
-        ended: list[str],
+        actor: Actor | None,
         reason: str,
+        *,
+        session_id: str | None = None,
+        keep: str | None = None,
         address: str | None = None,
-    ) -> None:
-        for session_id in ended:
-            detail = {"session_id": session_id, "reason": reason}
+    ) -> int:
+        """End the sessions of an account, or only `session_id`, except `keep`. Returns how many were live."""
+        ended = account_session_repository.end_sessions(
+            connection, account_id, reason, self._clock(), session_id=session_id, keep=keep
+        )
+        for each in ended:
+            detail = {"session_id": each, "reason": reason}
             self._audit.record(
                 connection, actor, "session.ended", account_id=account_id, detail=detail, address=address
             )
+        return len(ended)
 
 
 def _new_refresh_token() -> str:
     return REFRESH_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-
-
-def _hash(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask_openapi3 import APIBlueprint, Tag
 
-from letstalk.accounts.devices import current_device
+from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import AccountChanges, check_role
 from letstalk.accounts.schemas import (
     AccountList,
@@ -23,7 +23,6 @@ from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
 from letstalk.http.openapi import documents_errors
 from letstalk.http.schemas import JsonResponse
-from letstalk.tokens.changes import UNSET
 
 
 def make_blueprint(accounts: Accounts) -> APIBlueprint:
@@ -71,7 +70,8 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         if body.current_password and actor.account_id == account_id:
             accounts.sign_ins.confirm_password(actor, body.current_password, current_device())
             is_confirmed = True
-        changed = accounts.service.update_account(actor, account_id, _changes_of(body), is_confirmed=is_confirmed)
+        changes = AccountChanges(**body.model_dump(exclude_unset=True, exclude={"current_password"}))
+        changed = accounts.service.update_account(actor, account_id, changes, is_confirmed=is_confirmed)
         return AccountResponse.of(changed).model_dump()
 
     @api.delete("/api/accounts/<uuid:account_id>", summary="Delete an account", responses={200: DeletionResponse})
@@ -97,16 +97,3 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         return RoleResponse(role=role, requires_second_factor=required).model_dump()
 
     return api
-
-
-def _changes_of(body: AccountPatch) -> AccountChanges:
-    given = body.model_fields_set
-    return AccountChanges(
-        username=body.username if "username" in given else UNSET,
-        email=body.email if "email" in given else UNSET,
-        role=body.role if "role" in given else UNSET,
-        user_ids=tuple(body.user_ids) if "user_ids" in given else UNSET,
-        phone=body.phone if "phone" in given else UNSET,
-        second_factor=body.second_factor if "second_factor" in given else UNSET,
-        disabled=body.disabled if "disabled" in given else UNSET,
-    )

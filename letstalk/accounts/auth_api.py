@@ -1,36 +1,68 @@
-"""`/api/auth`: signing in with a username and a password, renewing tokens, signing out."""
+"""`/api/auth`: signing in, sessions, registration, invitations, and replacing a lost password.
+
+A request that names an e-mail address gets the same response in the same time, whether an account has it or not.
+"""
 
 from __future__ import annotations
 
+from flask import request
 from flask_openapi3 import APIBlueprint, Tag
 
-from letstalk.accounts.auth_schemas import (
+from letstalk.accounts.authentication import current_device
+from letstalk.accounts.registrations import NewInvitation
+from letstalk.accounts.schemas import (
+    AddressRequest,
+    InvitationAcceptance,
+    InvitationRequest,
+    InvitationResponse,
+    LinkRequest,
     LoginRequest,
     LogoutRequest,
+    MeResponse,
+    OpenInvitationResponse,
     PasswordRequest,
+    PasswordResetResponse,
     RefreshRequest,
+    RegistrationRequest,
+    RegistrationResponse,
+    ResetRequest,
     SecondFactorRequest,
+    SentResponse,
+    SessionList,
+    SessionPath,
+    SessionsEnded,
     SignedInResponse,
+    VerifiedResponse,
+    account_fields,
 )
-from letstalk.accounts.devices import current_device
-from letstalk.accounts.schemas import MeResponse, SessionList, SessionPath, SessionsEnded, account_fields
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
-from letstalk.http.guards import current_actor, public, require_access_token, require_person
+from letstalk.core.scopes import Scope
+from letstalk.http.guards import current_actor, public, require, require_access_token, require_person
+from letstalk.http.local_requests import link_base
 from letstalk.http.openapi import documents_errors, needs_database
+from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 
 # The errors of a sign-in that calls a phone.
 CALL_REFUSALS = ("phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full")
 
 
-def make_blueprint(accounts: Accounts) -> APIBlueprint:
-    auth = APIBlueprint("auth", __name__, abp_tags=[Tag(name="Signing in", description="People, and their sessions.")])
-    sign_ins, sessions = accounts.sign_ins, accounts.sessions
+def make_blueprints(accounts: Accounts) -> list[APIBlueprint]:
+    """One for each part of the API's description."""
+    return [_make_signing_in(accounts), _make_registration(accounts), _make_invitations(accounts)]
 
-    def list_own_sessions(actor: Actor) -> SessionList:
-        return SessionList.of(sessions.list_sessions(actor.account_id or ""), actor.session_id)
+
+def _make_signing_in(accounts: Accounts) -> APIBlueprint:
+    auth = _new_blueprint("auth", "Signing in", "People, and their sessions.")
+    _add_sign_in(auth, accounts)
+    _add_sessions(auth, accounts)
+    return auth
+
+
+def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
+    sign_ins = accounts.sign_ins
 
     @auth.post("/api/auth/login", summary="Sign in", responses={200: SignedInResponse})
     @public
@@ -72,7 +104,7 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
     @documents_errors("invalid_token")
     def refresh(body: RefreshRequest) -> JsonResponse:
         """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
-        return SignedInResponse.of(sign_ins.refresh(body.refresh_token, current_device())).model_dump()
+        return SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
 
     @auth.post("/api/auth/logout", summary="Sign out", responses={200: SessionsEnded})
     @require_person
@@ -80,6 +112,23 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         """The session's tokens stop working at once, on every instance; with `everywhere` those of all sessions."""
         ended = sign_ins.log_out(current_actor(), everywhere=body.everywhere)
         return SessionsEnded(sessions_ended=ended).model_dump()
+
+    @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInResponse})
+    @require_access_token
+    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
+    def change_password(body: PasswordRequest) -> JsonResponse:
+        """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
+        signed_in = sign_ins.change_password(
+            current_actor(), body.current_password, body.new_password, current_device()
+        )
+        return SignedInResponse.of(signed_in).model_dump()
+
+
+def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
+    sessions = accounts.sessions
+
+    def list_own_sessions(actor: Actor) -> SessionList:
+        return SessionList.of(sessions.list_sessions(actor.account_id or ""), actor.session_id)
 
     @auth.get("/api/auth/me", summary="Who is asking", responses={200: MeResponse})
     @require_person
@@ -91,16 +140,6 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         if session is None:
             raise InvalidToken  # it has ended since the guard looked
         return MeResponse(**account_fields(account), user_id=account.account_id, session=session).model_dump()
-
-    @auth.put("/api/auth/password", summary="Change one's password", responses={200: SignedInResponse})
-    @require_access_token
-    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
-    def change_password(body: PasswordRequest) -> JsonResponse:
-        """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
-        signed_in = sign_ins.change_password(
-            current_actor(), body.current_password, body.new_password, current_device()
-        )
-        return SignedInResponse.of(signed_in).model_dump()
 
     @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: SessionList})
     @require_person
@@ -126,4 +165,120 @@ def make_blueprint(accounts: Accounts) -> APIBlueprint:
         sessions.end_session(current_actor(), str(path.session_id))
         return SessionsEnded(sessions_ended=1).model_dump()
 
+
+def _make_registration(accounts: Accounts) -> APIBlueprint:
+    auth = _new_blueprint("registrations", "Registering", "New people, and lost passwords.")
+
+    @auth.post(
+        "/api/auth/register",
+        summary="Create an account",
+        description="Where registration is open to everyone. The account can sign in once the link in the mail was "
+        "opened. An e-mail address that already has an account gets the same response, and a mail that says so. A "
+        "username that is taken gets a number appended; sign in with the e-mail address to see it.",
+        responses={201: RegistrationResponse},
+    )
+    @public
+    @needs_database
+    @documents_errors("registration_closed", "mail_not_set_up", "weak_password")
+    def register(body: RegistrationRequest) -> JsonResponse:
+        request_limits().check_mail(request.environ)
+        accounts.registrations.register(body.username, body.email, body.password, link_base())
+        return RegistrationResponse(message="Open the link that we mail to you, then sign in.").model_dump(), 201
+
+    @auth.post("/api/auth/verify-email", summary="Prove one's e-mail address", responses={200: VerifiedResponse})
+    @public
+    @needs_database
+    @documents_errors("invalid_link")
+    def verify_email(body: LinkRequest) -> JsonResponse:
+        """With the link from the mail, once, within 24 hours."""
+        accounts.registrations.verify_email(body.token)
+        return VerifiedResponse(message="Your e-mail address is verified. You can sign in.").model_dump()
+
+    @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: SentResponse})
+    @public
+    @needs_database
+    @documents_errors("mail_not_set_up")
+    def resend_verification(body: AddressRequest) -> JsonResponse:
+        """It replaces the link before it. One address gets at most three mails in half an hour, and one a minute."""
+        request_limits().check_mail(request.environ)
+        accounts.registrations.resend_verification(body.email, link_base())
+        return _sent()
+
+    @auth.post("/api/auth/forgot-password", summary="Ask for a new password", responses={200: SentResponse})
+    @public
+    @needs_database
+    @documents_errors("mail_not_set_up")
+    def ask_for_password(body: AddressRequest) -> JsonResponse:
+        """Mails a link, with the limits of a verification. The current password keeps working."""
+        request_limits().check_mail(request.environ)
+        accounts.password_resets.ask(body.email, link_base())
+        return _sent()
+
+    @auth.post("/api/auth/reset-password", summary="Choose a new password", responses={200: PasswordResetResponse})
+    @public
+    @needs_database
+    @documents_errors("invalid_link", "weak_password")
+    def reset_password(body: ResetRequest) -> JsonResponse:
+        """With the link from the mail, once, within 30 minutes. Every session of the account ends; sign in again."""
+        accounts.password_resets.reset(body.token, body.new_password)
+        return PasswordResetResponse(message="Your password is changed. Sign in with the new one.").model_dump()
+
     return auth
+
+
+def _make_invitations(accounts: Accounts) -> APIBlueprint:
+    auth = _new_blueprint("invitations", "Invitations", "New people, invited by an admin.")
+
+    @auth.post(
+        "/api/auth/invite",
+        summary="Invite a person",
+        description="With the link they choose a username and a password, once, within seven days. The link is mailed "
+        "where mail is set up. Inviting a person again who has not accepted yet replaces role, grants and link.",
+        responses={201: InvitationResponse},
+    )
+    @require(Scope.ADMIN, browser=True)
+    @documents_errors("email_taken")
+    def invite(body: InvitationRequest) -> JsonResponse:
+        wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
+        invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
+        return InvitationResponse.of(invitation).model_dump(), 201
+
+    @auth.post("/api/auth/invitation-details", summary="Look at an invitation", responses={200: OpenInvitationResponse})
+    @public
+    @needs_database
+    @documents_errors("invalid_link")
+    def get_invitation(body: LinkRequest) -> JsonResponse:
+        """The link is not used up."""
+        return OpenInvitationResponse.of(accounts.invitations.look_at(body.token)).model_dump()
+
+    @auth.post(
+        "/api/auth/register-invitation",
+        summary="Accept an invitation",
+        description="Signs in, unless the role requires a second factor: then the account is set up, and signing in "
+        "continues as after a login.",
+        responses={201: SignedInResponse},
+    )
+    @public
+    @needs_database
+    @documents_errors(
+        "invalid_link",
+        "weak_password",
+        "username_taken",
+        "invalid_credentials",
+        "second_factor_required",
+        "too_many_failures",
+        *CALL_REFUSALS,
+    )
+    def accept_invitation(body: InvitationAcceptance) -> JsonResponse:
+        signed_in = accounts.invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
+        return SignedInResponse.of(signed_in).model_dump(), 201
+
+    return auth
+
+
+def _new_blueprint(name: str, tag: str, description: str) -> APIBlueprint:
+    return APIBlueprint(name, __name__, abp_tags=[Tag(name=tag, description=description)])
+
+
+def _sent() -> JsonResponse:
+    return SentResponse(message="If the address has an account that needs it, we mail a link to it.").model_dump()

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import click
 from flask.cli import AppGroup
 
-from letstalk.accounts.models import Account, Role
-from letstalk.accounts.service import AccountChanges, AccountService, NewAccount
+from letstalk.accounts.models import Account, AccountChanges, NewAccount, Role
+from letstalk.accounts.service import AccountService
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.clock import iso_utc
@@ -103,7 +103,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         """Give NAME (username, e-mail address or id) a new password, asked for or read from standard input."""
         with service_of() as service:
             account = _find(service, name)
-            service.set_password(account.account_id, _read_password(), ACTOR)
+            accounts().passwords.set_password(account.account_id, _read_password(), ACTOR)
         click.echo(f"{name} has a new password, and all their sessions have ended.", err=True)
 
     @group.command("unlink")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -14,8 +15,8 @@ from typing import Any
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
+from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
-from letstalk.tokens.changes import UNSET, Unset
 
 # The owner of the calls that give people their codes when they sign in to this service.
 SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
@@ -203,6 +204,11 @@ def _as_username(name: str) -> str:
     return plain if len(plain) >= MIN_USERNAME_LENGTH else ""
 
 
+def hash_secret(secret: str) -> bytes:
+    """The SHA-256 of a secret of ours, to store. Its random bits, 192 or more, need no salt and no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
 def name_key(name: str) -> str:
     """The key by which usernames and e-mail addresses are compared, regardless of case."""
     return unicodedata.normalize("NFKC", name.strip()).casefold()
@@ -229,7 +235,7 @@ class AccountChanges:
     username: str | Unset = UNSET
     email: str | Unset = UNSET
     role: str | Unset = UNSET
-    user_ids: tuple[str, ...] | Unset = UNSET
+    user_ids: Sequence[str] | Unset = UNSET
     phone: str | Unset | None = UNSET
     second_factor: bool | Unset = UNSET
     disabled: bool | Unset = UNSET

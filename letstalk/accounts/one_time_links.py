@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,13 +21,13 @@ from sqlalchemy import (
 )
 
 from letstalk.accounts import repository
-from letstalk.accounts.models import Account
+from letstalk.accounts.models import Account, hash_secret
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidLink
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.mail.links import RECENT, LinkPurpose, lifetime_seconds, may_mail_another, new_token, read_token
+from letstalk.mail.models import RECENT, LinkPurpose, lifetime_seconds, may_mail_another, new_token, read_token
 
 one_time_links = Table(
     "one_time_links",
@@ -49,13 +48,6 @@ one_time_links = Table(
 class LinkRow:
     account_id: str
     expires_at: datetime
-
-
-def insert_link(
-    connection: Connection, token_hash: bytes, purpose: str, account_id: str, now: datetime, expires_at: datetime
-) -> None:
-    values = {"purpose": purpose, "account_id": account_id, "created_at": now, "expires_at": expires_at}
-    connection.execute(insert(one_time_links).values(token_hash=token_hash, **values))
 
 
 def use_link(connection: Connection, token_hash: bytes, purpose: str, now: datetime) -> bool:
@@ -119,7 +111,15 @@ class LinkService:
         end_links(connection, account_id, now, purpose=purpose.value)
         token = new_token()
         expires_at = now + timedelta(seconds=lifetime_seconds(purpose))
-        insert_link(connection, _hash(token), purpose.value, account_id, now, expires_at)
+        connection.execute(
+            insert(one_time_links).values(
+                token_hash=hash_secret(token),
+                purpose=purpose.value,
+                account_id=account_id,
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
         self._audit.record(connection, actor, "link.made", account_id=account_id, detail={"purpose": purpose.value})
         return NewLink(token, expires_at)
 
@@ -133,7 +133,7 @@ class LinkService:
     def look_at(self, connection: Connection, purpose: LinkPurpose, text: str) -> LinkRow:
         """The account of a link and when it expires. The link is not used up. Raises InvalidLink."""
         token = read_token(text)
-        found = None if token is None else find_link(connection, _hash(token), purpose.value, self._clock())
+        found = None if token is None else find_link(connection, hash_secret(token), purpose.value, self._clock())
         if found is None:
             raise InvalidLink
         return found
@@ -145,13 +145,8 @@ class LinkService:
         """
         account_id = self.look_at(connection, purpose, text).account_id
         account = repository.get_account(connection, account_id, for_update=True)
-        is_first = use_link(connection, _hash(read_token(text) or ""), purpose.value, self._clock())
+        is_first = use_link(connection, hash_secret(read_token(text) or ""), purpose.value, self._clock())
         if account is None or not is_first:
             raise InvalidLink
         self._audit.record(connection, None, "link.used", account_id=account_id, detail={"purpose": purpose.value})
         return account
-
-
-def _hash(token: str) -> bytes:
-    # 192 random bits need no salt and no slow hash.
-    return hashlib.sha256(token.encode("ascii")).digest()

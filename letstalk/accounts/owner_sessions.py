@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Connection,
     LargeBinary,
     Table,
     and_,
@@ -22,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 
+from letstalk.accounts.models import hash_secret
 from letstalk.core.clock import Clock
 from letstalk.core.errors import NotAuthenticated
 from letstalk.db.database import Database
@@ -32,7 +31,10 @@ from letstalk.observability.metrics import sign_ins_total
 sessions = Table(
     "sessions",
     metadata,
+    # The SHA-256 of the id that the browser holds.
     Column("id_hash", LargeBinary(32), primary_key=True),
+    # The HMAC of the password with that id as the key. It changes with the password, and a copy of the database, which
+    # does not contain the id, cannot be used to guess passwords.
     Column("password_mark", LargeBinary(32), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
@@ -41,54 +43,11 @@ sessions = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OwnerSessionRow:
-    """A session of the built-in owner. `id_hash` is the SHA-256 of the id that the browser holds.
-
-    `password_mark` is the HMAC of the password with that id as the key. It changes with the password, and a copy of the
-    database, which does not contain the id, cannot be used to guess passwords.
-    """
-
-    id_hash: bytes
-    password_mark: bytes
-    created_at: datetime
-    expires_at: datetime
-
-
 _LIVE_MARK = select(sessions.c.password_mark).where(
     sessions.c.id_hash == bindparam("id_hash"),
     sessions.c.ended_at.is_(None),
     sessions.c.expires_at > bindparam("now", type_=UtcDateTime),
 )
-
-
-def insert_session(connection: Connection, row: OwnerSessionRow) -> None:
-    connection.execute(
-        insert(sessions).values(
-            id_hash=row.id_hash,
-            password_mark=row.password_mark,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-        )
-    )
-
-
-def find_live_mark(connection: Connection, id_hash: bytes, now: datetime) -> bytes | None:
-    """The password mark of a session that has neither ended nor expired, else None."""
-    mark: bytes | None = connection.execute(_LIVE_MARK, {"id_hash": id_hash, "now": now}).scalar()
-    return mark
-
-
-def end_session(connection: Connection, id_hash: bytes, now: datetime) -> bool:
-    """Whether this call ended a live session."""
-    live = and_(sessions.c.id_hash == id_hash, sessions.c.ended_at.is_(None))
-    return connection.execute(update(sessions).where(live).values(ended_at=now)).rowcount == 1
-
-
-def delete_sessions_expired_before(connection: Connection, time: datetime) -> int:
-    """Returns how many rows were deleted."""
-    return connection.execute(delete(sessions).where(sessions.c.expires_at < time)).rowcount
-
 
 log = get_logger(__name__)
 
@@ -119,10 +78,15 @@ class OwnerSessionService:
             raise NotAuthenticated("That is not the password.", code="wrong_password")
         session_id = secrets.token_urlsafe(SESSION_ID_BYTES)
         now = self._clock()
-        row = OwnerSessionRow(_hash(session_id), self._mark(session_id), now, now + self._lifetime)
+        row = {
+            "id_hash": hash_secret(session_id),
+            "password_mark": self._mark(session_id),
+            "created_at": now,
+            "expires_at": now + self._lifetime,
+        }
         with self._db.write() as connection:
-            delete_sessions_expired_before(connection, now)
-            insert_session(connection, row)
+            connection.execute(delete(sessions).where(sessions.c.expires_at < now))
+            connection.execute(insert(sessions).values(**row))
         sign_ins_total.labels("accepted").inc()
         log.info("signed_in", address=address)
         return session_id
@@ -132,26 +96,24 @@ class OwnerSessionService:
         if not self.is_open:
             return False
         with self._db.read() as connection:
-            mark = find_live_mark(connection, _hash(session_id), self._clock())
+            id_hash = hash_secret(session_id)
+            mark = connection.execute(_LIVE_MARK, {"id_hash": id_hash, "now": self._clock()}).scalar()
         return mark is not None and hmac.compare_digest(mark, self._mark(session_id))
 
     def sign_out(self, session_id: str) -> bool:
         """Whether this call ended a live session."""
         with self._db.write() as connection:
-            ended = end_session(connection, _hash(session_id), self._clock())
+            live = and_(sessions.c.id_hash == hash_secret(session_id), sessions.c.ended_at.is_(None))
+            ended = connection.execute(update(sessions).where(live).values(ended_at=self._clock())).rowcount == 1
         if ended:
             log.info("signed_out")
         return ended
 
     def _is_password(self, presented: str) -> bool:
         # Digests of one length: the time to compare reveals neither the length nor the first difference.
-        digest = hashlib.sha256(presented.encode("utf-8", "surrogatepass")).digest()
+        digest = hash_secret(presented)
         is_equal = hmac.compare_digest(digest, hashlib.sha256(self._password).digest())
         return is_equal and self.is_open
 
     def _mark(self, session_id: str) -> bytes:
         return hmac.digest(session_id.encode("utf-8", "surrogatepass"), self._password, "sha256")
-
-
-def _hash(session_id: str) -> bytes:
-    return hashlib.sha256(session_id.encode("utf-8", "surrogatepass")).digest()

@@ -1,34 +1,90 @@
-"""The dashboard's pages about people, for admins: accounts, invitations and roles."""
+"""The dashboard's pages about accounts, for admins: list, change, invite, delete, and what the roles require."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.accounts.forms import ROLES, PersonForm
 from letstalk.accounts.models import Account, AccountChanges, AccountState, Role
+from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
-from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
+from letstalk.core.unset import UNSET
+from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.local_requests import link_base
 
-PEOPLE_PER_PAGE = 25
+ACCOUNTS_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100
+ROLES = (
+    (Role.VIEWER.value, "Sees the tokens and verifications of the granted owners."),
+    (Role.DEVELOPER.value, "The same, and creates, changes and revokes tokens, and starts calls."),
+    (Role.ADMIN.value, "Everything of all owners, and manages people."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountForm:
+    """The form about an account as an admin filled it in. `user_ids` has one owner per line."""
+
+    email: str = ""
+    role: str = Role.VIEWER.value
+    user_ids: str = ""
+    phone: str = ""
+    second_factor: bool = False
+
+    @classmethod
+    def from_request(cls) -> AccountForm:
+        return cls(
+            email=form_text("email"),
+            role=form_text("role"),
+            user_ids=request.form.get("user_ids", ""),
+            phone=form_text("phone"),
+            second_factor="second_factor" in request.form,
+        )
+
+    @classmethod
+    def of(cls, account: Account) -> AccountForm:
+        return cls(
+            email=account.email,
+            role=account.role.value,
+            user_ids="\n".join(account.user_ids),
+            phone=account.phone or "",
+            second_factor=account.second_factor,
+        )
+
+    @property
+    def grants(self) -> tuple[str, ...]:
+        return tuple(line.strip() for line in self.user_ids.splitlines() if line.strip())
+
+    def as_invitation(self) -> NewInvitation:
+        return NewInvitation(email=self.email, role=self.role, user_ids=self.grants)
+
+    def as_changes(self, *, is_own: bool) -> AccountChanges:
+        """Admins change their own phone and second factor on their profile, which asks for the password."""
+        return AccountChanges(
+            email=self.email,
+            role=self.role,
+            user_ids=self.grants,
+            phone=UNSET if is_own else self.phone or None,
+            # Without a phone it is removed anyway.
+            second_factor=UNSET if is_own or not self.phone else self.second_factor,
+        )
 
 
 def make_blueprint(accounts: Accounts) -> Blueprint:
-    people = Blueprint("people", __name__)
-    people.add_app_template_filter(name_of)
-    _add_list(people, accounts)
-    _add_person(people, accounts)
-    _add_invitations(people, accounts)
-    _add_roles(people, accounts)
-    return people
+    pages = Blueprint("account_pages", __name__)
+    pages.add_app_template_filter(name_of)
+    _add_list(pages, accounts)
+    _add_account(pages, accounts)
+    _add_invitations(pages, accounts)
+    _add_roles(pages, accounts)
+    return pages
 
 
 def name_of(account: Account) -> str:
@@ -36,28 +92,28 @@ def name_of(account: Account) -> str:
     return account.username or account.email
 
 
-def _add_list(people: Blueprint, accounts: Accounts) -> None:
-    @people.get("/dashboard/people")
+def _add_list(pages: Blueprint, accounts: Accounts) -> None:
+    @pages.get("/dashboard/people")
     @require_signed_in(Scope.ADMIN)
     def index() -> ResponseReturnValue:
         """People, newest first, a page at a time."""
         search = request.args.get("q", "").strip()[:MAX_SEARCH_LENGTH]
         cursor = request.args.get("cursor") or None
         page = accounts.service.list_accounts(
-            current_actor(), search=search or None, limit=PEOPLE_PER_PAGE, cursor=cursor
+            current_actor(), search=search or None, limit=ACCOUNTS_PER_PAGE, cursor=cursor
         )
         kept: dict[str, Any] = {"q": search or None}
         return render_template(
-            "accounts/people.html",
+            "accounts/list.html",
             accounts=page.accounts,
             search=search,
             cursor=cursor,
-            first_page=url_for("people.index", **kept),
-            next_page=url_for("people.index", cursor=page.next_cursor, **kept) if page.next_cursor else None,
+            first_page=url_for("account_pages.index", **kept),
+            next_page=url_for("account_pages.index", cursor=page.next_cursor, **kept) if page.next_cursor else None,
         )
 
 
-def _add_person(people: Blueprint, accounts: Accounts) -> None:
+def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def get(account_id: object) -> Account:
         return accounts.service.get_account(current_actor(), str(account_id))
 
@@ -69,55 +125,55 @@ def _add_person(people: Blueprint, accounts: Accounts) -> None:
         try:
             changed = update(account, AccountChanges(disabled=disabled))
         except Conflict as error:
-            return _person_page(account, PersonForm.of(account), error)
+            return _account_page(account, AccountForm.of(account), error)
         flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
         return _redirect_after_change(changed)
 
-    @people.get("/dashboard/people/<uuid:account_id>")
+    @pages.get("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def show(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
-        return _person_page(account, PersonForm.of(account))
+        return _account_page(account, AccountForm.of(account))
 
-    @people.post("/dashboard/people/<uuid:account_id>")
+    @pages.post("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
     def change(account_id: object) -> ResponseReturnValue:
         """The changed account; or the form as it was filled in, with its errors."""
-        account, form = get(account_id), PersonForm.from_request()
+        account, form = get(account_id), AccountForm.from_request()
         try:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
         except (InvalidRequest, Conflict) as error:
-            return _person_page(account, form, error)
-        flash(f"{name_of(changed)} is changed.")
+            return _account_page(account, form, error)
+        flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)
 
-    @people.post("/dashboard/people/<uuid:account_id>/disable")
+    @pages.post("/dashboard/people/<uuid:account_id>/disable")
     @require_signed_in(Scope.ADMIN)
     def disable(account_id: object) -> ResponseReturnValue:
         return set_disabled(account_id, disabled=True)
 
-    @people.post("/dashboard/people/<uuid:account_id>/enable")
+    @pages.post("/dashboard/people/<uuid:account_id>/enable")
     @require_signed_in(Scope.ADMIN)
     def enable(account_id: object) -> ResponseReturnValue:
         return set_disabled(account_id, disabled=False)
 
-    @people.get("/dashboard/people/<uuid:account_id>/delete")
+    @pages.get("/dashboard/people/<uuid:account_id>/delete")
     @require_signed_in(Scope.ADMIN)
     def delete_form(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
         return render_template("accounts/delete.html", account=account, name=name_of(account))
 
-    @people.post("/dashboard/people/<uuid:account_id>/delete")
+    @pages.post("/dashboard/people/<uuid:account_id>/delete")
     @require_signed_in(Scope.ADMIN)
     def delete(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
         accounts.service.delete_account(current_actor(), account.account_id)
-        flash(f"{name_of(account)} is deleted.")
-        return redirect(url_for("people.index"))
+        flash(f"{name_of(account)} has been deleted.")
+        return redirect(url_for("account_pages.index"))
 
 
-def _add_invitations(people: Blueprint, accounts: Accounts) -> None:
-    def render_form(form: PersonForm, error: LetsTalkError | None = None) -> Response:
+def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
+    def render_form(form: AccountForm, error: LetsTalkError | None = None) -> Response:
         return form_response(
             "accounts/invite.html",
             error,
@@ -128,23 +184,23 @@ def _add_invitations(people: Blueprint, accounts: Accounts) -> None:
             submission=new_submission(),
         )
 
-    @people.get("/dashboard/people/invite")
+    @pages.get("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite_form() -> ResponseReturnValue:
         """Empty, or filled in for a person who was invited before."""
         again = request.args.get("account_id", type=UUID)
         if again is None:
-            return render_form(PersonForm(role=Role.DEVELOPER.value))
-        return render_form(PersonForm.of(accounts.service.get_account(current_actor(), str(again))))
+            return render_form(AccountForm(role=Role.DEVELOPER.value))
+        return render_form(AccountForm.of(accounts.service.get_account(current_actor(), str(again))))
 
-    @people.post("/dashboard/people/invite")
+    @pages.post("/dashboard/people/invite")
     @require_signed_in(Scope.ADMIN)
     def invite() -> ResponseReturnValue:
         """The link, shown once; or the form as it was filled in, with its errors."""
         if was_sent_before():
-            flash("This form was already sent, and its link was shown once. If you did not keep it, invite them again.")
-            return redirect(url_for("people.index"))
-        form = PersonForm.from_request()
+            flash("This form was already sent, and the link was shown once. If you did not copy it, invite them again.")
+            return redirect(url_for("account_pages.index"))
+        form = AccountForm.from_request()
         try:
             invitation = accounts.invitations.invite(current_actor(), form.as_invitation(), link_base())
         except (InvalidRequest, Conflict) as error:
@@ -155,17 +211,17 @@ def _add_invitations(people: Blueprint, accounts: Accounts) -> None:
         return render_template("accounts/invited.html", invitation=invitation, link=base + invitation.link)
 
 
-def _add_roles(people: Blueprint, accounts: Accounts) -> None:
+def _add_roles(pages: Blueprint, accounts: Accounts) -> None:
     second_factors = accounts.second_factors
 
-    @people.get("/dashboard/people/roles")
+    @pages.get("/dashboard/people/roles")
     @require_signed_in(Scope.ADMIN)
     def roles() -> ResponseReturnValue:
         policies = second_factors.list_policies()
         required = {role.value for role, is_required in policies.items() if is_required}
         return render_template("accounts/roles.html", roles=ROLES, required=required)
 
-    @people.post("/dashboard/people/roles")
+    @pages.post("/dashboard/people/roles")
     @require_signed_in(Scope.ADMIN)
     def change_roles() -> ResponseReturnValue:
         """Set only what was changed, because each change is an event of the audit trail."""
@@ -173,14 +229,14 @@ def _add_roles(people: Blueprint, accounts: Accounts) -> None:
         for role, is_required in second_factors.list_policies().items():
             if is_required is not (role.value in wanted):
                 second_factors.set_policy(current_actor(), role, requires_second_factor=not is_required)
-        flash("The rules for signing in are changed.")
-        return redirect(url_for("people.roles"))
+        flash("The sign-in rules have been changed.")
+        return redirect(url_for("account_pages.roles"))
 
 
 def _redirect_after_change(changed: Account) -> ResponseReturnValue:
-    """To the person's page, which admins who just gave up their own role may no longer see: they go to the start."""
+    """To the account's page, which admins who just gave up their own role may no longer see: they go to the start."""
     is_shut_out = _is_own(changed) and changed.role is not Role.ADMIN
-    own_page = url_for("people.show", account_id=changed.account_id)
+    own_page = url_for("account_pages.show", account_id=changed.account_id)
     return redirect(url_for("dashboard.index") if is_shut_out else own_page)
 
 
@@ -188,9 +244,9 @@ def _is_own(account: Account) -> bool:
     return current_actor().account_id == account.account_id
 
 
-def _person_page(account: Account, form: PersonForm, error: LetsTalkError | None = None) -> Response:
+def _account_page(account: Account, form: AccountForm, error: LetsTalkError | None = None) -> Response:
     return form_response(
-        "accounts/person.html",
+        "accounts/account.html",
         error,
         fields=("email", "role", "user_ids", "phone", "second_factor"),
         account=account,

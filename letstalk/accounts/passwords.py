@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from uuid import uuid4
 
 from sqlalchemy import Connection
 from werkzeug.security import check_password_hash, generate_password_hash
@@ -35,9 +34,7 @@ class PasswordRules(StrEnum):
 
 
 _MIN_LENGTH = {PasswordRules.NIST: 12, PasswordRules.CLASSIC: 8}
-
-
-_IN_WORDS = {
+_DESCRIPTIONS = {
     PasswordRules.NIST: f"At least {_MIN_LENGTH[PasswordRules.NIST]} characters, and not easy to guess. "
     "A few words that nobody else would combine are fine.",
     PasswordRules.CLASSIC: f"At least {_MIN_LENGTH[PasswordRules.CLASSIC]} characters, with a lower-case letter, an "
@@ -47,7 +44,7 @@ _IN_WORDS = {
 
 def describe_rules(rules: PasswordRules) -> str:
     """The rules in a sentence for the person who chooses a password."""
-    return _IN_WORDS[rules]
+    return _DESCRIPTIONS[rules]
 
 
 def normalise_password(password: str) -> str:
@@ -62,7 +59,7 @@ def normalise_password(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def check_password(
+def ensure_password_allowed(
     password: str, rules: PasswordRules, *, names: Iterable[str], is_common: bool, field: str = "password"
 ) -> None:
     """Raises WeakPassword if `rules` reject a new, normalised password. The errors are about `field`.
@@ -149,7 +146,7 @@ class PasswordService:
         password = normalise_password(password)
         known = (*names, *self._names)
         is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
-        check_password(password, self.rules, names=known, is_common=is_common, field=field)
+        ensure_password_allowed(password, self.rules, names=known, is_common=is_common, field=field)
         if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
             raise WeakPassword.in_field(field, f"{field} must not be one of your last {CLASSIC_HISTORY} passwords.")
         return password
@@ -248,19 +245,12 @@ class AccountPasswords:
         become invalid. Raises NotFound.
         """
         now = self._clock()
-        account = repository.get_account(connection, account_id, for_update=True)
-        if account is None:
-            raise NotFound("There is no such account.")
-        present = repository.get_password(connection, account_id)
-        if present is not None:
-            repository.keep_old_password(connection, str(uuid4()), account_id, present, now)
-            too_old = repository.list_old_passwords(connection, account_id)[CLASSIC_HISTORY - 1 :]
-            repository.forget_old_passwords(connection, [entry_id for entry_id, _ in too_old])
-        repository.set_password(connection, account_id, password_sealed, now)
+        repository.lock_account(connection, account_id)
+        repository.replace_password(connection, account_id, password_sealed, now, keep_old=CLASSIC_HISTORY - 1)
         account_session_repository.end_sessions(connection, account_id, "password_changed", now, keep=keep_session)
         account_session_repository.invalidate_access_tokens(connection, account_id)
         one_time_links.end_links(connection, account_id, now)
-        self._audit.record(connection, actor, "account.password_changed", account_id=account.account_id)
+        self._audit.record(connection, actor, "account.password_changed", account_id=account_id)
 
     def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:
         """Set a new password and end all sessions of the account. Raises NotFound, WeakPassword, Unavailable."""

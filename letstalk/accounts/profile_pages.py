@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.accounts.devices import current_device, name_device
-from letstalk.accounts.forms import factor_changes
+from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
+from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import current_actor, signed_in_person
 
@@ -22,6 +23,29 @@ METHODS = {
     "jwt": "Signed token",
     "invitation": "Invitation",
 }
+
+# The first match counts: each browser also names the browsers before it.
+_PROGRAMS = (
+    ("Edg", "Edge"),
+    ("OPR/", "Opera"),
+    ("SamsungBrowser", "Samsung Internet"),
+    ("Firefox", "Firefox"),
+    ("FxiOS", "Firefox"),
+    ("CriOS", "Chrome"),
+    ("Chrom", "Chrome"),
+    ("Safari", "Safari"),
+)
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("CrOS", "ChromeOS"),
+    ("Mac OS X", "macOS"),
+    ("Linux", "Linux"),
+)
+_MAX_NAME_LENGTH = 40
+_PRODUCT = re.compile(rf"[^\s/();]{{1,{_MAX_NAME_LENGTH}}}")  # RFC 9110, section 10.1.5: name/version
 
 
 def make_blueprint(accounts: Accounts, provider: SignInProvider | None) -> Blueprint:
@@ -74,7 +98,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             update(AccountChanges(username=form_text("username")))
         except LetsTalkError as error:
             return render_page(error, fields=("username",), wanted_name=form_text("username"))
-        return _back_with("Your username is changed.")
+        return _back_with("Your username has been changed.")
 
     @profile.post("/dashboard/profile/phone")
     @signed_in_person
@@ -82,7 +106,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         """Requires the present password, if there is one: an unlocked browser must not be enough to take the account
         over.
         """
-        changes = factor_changes(own_account())
+        changes = _factor_changes(own_account())
         try:
             is_confirmed = confirm_password() if changes.changes_second_factor else False
             update(changes, is_confirmed=is_confirmed)
@@ -90,7 +114,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             kept = {"wanted_phone": form_text("phone"), "wants_code": "second_factor" in request.form}
             fields = ("phone", "second_factor", "confirm_password")
             return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
-        return _back_with("Your phone and your second factor are changed.")
+        return _back_with("Your phone and second factor have been changed.")
 
     @profile.post("/dashboard/profile/password")
     @signed_in_person
@@ -98,10 +122,10 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         """This session continues; all others end."""
         current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
         try:
-            accounts.sign_ins.change_password_in_browser(current_actor(), current, new, current_device())
+            accounts.sign_ins.replace_password(current_actor(), current, new, current_device())
         except LetsTalkError as error:
             return render_page(_beside(error, "current_password"), fields=("current_password", "new_password"))
-        return _back_with("Your password is changed. All your other sessions have ended.")
+        return _back_with("Your password has been changed. All your other sessions have ended.")
 
 
 def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
@@ -122,7 +146,7 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
     def end_session(session_id: object) -> ResponseReturnValue:
         """Its cookie, or its tokens, stop working at once. Ending the current session signs out."""
         accounts.sessions.end_session(current_actor(), str(session_id))
-        flash("The session is ended.")
+        flash("The session has been ended.")
         return redirect(url_for("profile.sessions"))
 
     @profile.post("/dashboard/sessions/end-others")
@@ -132,6 +156,16 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
         ended = accounts.sessions.end_all_sessions(actor.account_id or "", actor, reason="ended", keep=actor.session_id)
         flash(f"Other sessions ended: {ended}.")
         return redirect(url_for("profile.sessions"))
+
+
+def _factor_changes(account: Account) -> AccountChanges:
+    """The changes to one's own phone and second factor; UNSET for what stays."""
+    phone, second_factor = form_text("phone"), "second_factor" in request.form
+    is_same_phone = phone == (account.phone or "")
+    return AccountChanges(
+        phone=UNSET if is_same_phone else phone or None,
+        second_factor=UNSET if second_factor == account.second_factor else second_factor,
+    )
 
 
 def _beside(error: LetsTalkError, field: str) -> LetsTalkError:
@@ -144,3 +178,13 @@ def _beside(error: LetsTalkError, field: str) -> LetsTalkError:
 def _back_with(sentence: str) -> ResponseReturnValue:
     flash(sentence)
     return redirect(url_for("profile.show"))
+
+
+def name_device(user_agent: str) -> str:
+    """`Firefox on Windows`, `curl`; `Unknown device` for a program that does not name itself."""
+    if not user_agent.startswith("Mozilla/"):
+        product = _PRODUCT.match(user_agent)
+        return product[0] if product else "Unknown device"
+    program = next((name for mark, name in _PROGRAMS if mark in user_agent), "Browser")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), None)
+    return program if system is None else f"{program} on {system}"

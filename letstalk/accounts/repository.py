@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import (
     Boolean,
@@ -19,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    and_,
     bindparam,
     delete,
     func,
@@ -30,7 +30,8 @@ from sqlalchemy import (
     update,
 )
 
-from letstalk.accounts.models import Account, AccountState, Role, name_key
+from letstalk.accounts.models import Account, AccountState, Role, name_key, usernames_for
+from letstalk.core.errors import NotFound
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
 
@@ -126,9 +127,7 @@ def update_account(connection: Connection, account: Account) -> None:
 
     Raises IntegrityError if the new username or address is taken.
     """
-    connection.execute(
-        update(accounts).where(accounts.c.account_id == account.account_id).values(**_changeable(account))
-    )
+    _set_columns(connection, account.account_id, **_changeable(account))
     connection.execute(delete(account_grants).where(account_grants.c.account_id == account.account_id))
     _insert_grants(connection, account.account_id, account.user_ids)
 
@@ -139,12 +138,25 @@ def get_account(connection: Connection, account_id: str, *, for_update: bool = F
     return _one(connection, statement.with_for_update() if for_update else statement)
 
 
+def lock_account(connection: Connection, account_id: str) -> Account:
+    """The account, which no other transaction can change until this one ends. Raises NotFound."""
+    account = get_account(connection, account_id, for_update=True)
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
+
+
 def find_by_email(connection: Connection, email: str) -> Account | None:
     return _one(connection, _ACCOUNT.where(accounts.c.email_key == name_key(email)))
 
 
 def find_by_username(connection: Connection, username: str) -> Account | None:
     return _one(connection, _ACCOUNT.where(accounts.c.username_key == name_key(username)))
+
+
+def find_free_username(connection: Connection, name: str, email: str) -> str:
+    """The first of `usernames_for` that no account has."""
+    return next(each for each in usernames_for(name, email) if find_by_username(connection, each) is None)
 
 
 def find_password(connection: Connection, name: str) -> Row[Any, Any] | None:
@@ -211,32 +223,29 @@ def count_active_admins(connection: Connection, *, without: str = "") -> int:
     return connection.execute(statement).scalar_one()
 
 
-def set_password(connection: Connection, account_id: str, password_sealed: str, now: datetime) -> None:
-    values = {"password_sealed": password_sealed, "password_changed_at": now}
-    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+def replace_password(connection: Connection, account_id: str, sealed: str, now: datetime, *, keep_old: int) -> None:
+    """Set the password, and keep the present one and those before it, `keep_old` at most, to compare with later."""
+    table, present = password_history, get_password(connection, account_id)
+    if present is not None:
+        entry = {"entry_id": str(uuid4()), "account_id": account_id, "password_sealed": present, "created_at": now}
+        connection.execute(insert(table).values(**entry))
+        too_old = [entry_id for entry_id, _ in list_old_passwords(connection, account_id)[keep_old:]]
+        connection.execute(delete(table).where(table.c.entry_id.in_(too_old)))
+    _set_columns(connection, account_id, password_sealed=sealed, password_changed_at=now)
 
 
 def clear_password(connection: Connection, account_id: str) -> None:
     """Remove the password: nobody can sign in with one until a new one is set."""
-    values = {"password_sealed": None, "password_changed_at": None}
-    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+    _set_columns(connection, account_id, password_sealed=None, password_changed_at=None)
 
 
 def note_sign_in(connection: Connection, account_id: str, now: datetime) -> None:
-    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(last_signed_in_at=now))
+    _set_columns(connection, account_id, last_signed_in_at=now)
 
 
 def delete_account(connection: Connection, account_id: str) -> bool:
     """Delete the account and all that refers to it. Returns whether it existed."""
     return connection.execute(delete(accounts).where(accounts.c.account_id == account_id)).rowcount == 1
-
-
-def keep_old_password(connection: Connection, entry_id: str, account_id: str, sealed: str, now: datetime) -> None:
-    connection.execute(
-        insert(password_history).values(
-            entry_id=entry_id, account_id=account_id, password_sealed=sealed, created_at=now
-        )
-    )
 
 
 def list_old_passwords(connection: Connection, account_id: str) -> list[tuple[str, str]]:
@@ -247,10 +256,6 @@ def list_old_passwords(connection: Connection, account_id: str) -> list[tuple[st
         .order_by(password_history.c.created_at.desc(), password_history.c.entry_id)
     )
     return [(row.entry_id, row.password_sealed) for row in connection.execute(statement)]
-
-
-def forget_old_passwords(connection: Connection, entry_ids: Iterable[str]) -> None:
-    connection.execute(delete(password_history).where(password_history.c.entry_id.in_(list(entry_ids))))
 
 
 def to_account(row: Any, user_ids: Sequence[str]) -> Account:
@@ -269,13 +274,17 @@ def to_account(row: Any, user_ids: Sequence[str]) -> Account:
     )
 
 
+def _set_columns(connection: Connection, account_id: str, **values: Any) -> None:
+    connection.execute(update(accounts).where(accounts.c.account_id == account_id).values(**values))
+
+
 def _one(connection: Connection, statement: Any) -> Account | None:
     row = connection.execute(statement).one_or_none()
     return None if row is None else to_account(row, _grants_of(connection, row.account_id))
 
 
 def _grants_of(connection: Connection, account_id: str) -> list[str]:
-    rows = connection.execute(_GRANTS.where(and_(account_grants.c.account_id == account_id)))
+    rows = connection.execute(_GRANTS.where(account_grants.c.account_id == account_id))
     return [row.user_id for row in rows]
 
 

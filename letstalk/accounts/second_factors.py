@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import NoReturn
 
@@ -18,11 +17,12 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    insert,
     select,
     update,
 )
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin
+from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin, hash_secret
 from letstalk.accounts.repository import ROLES
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
@@ -38,8 +38,8 @@ from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
 from letstalk.observability.logs import mask_phone
-from letstalk.verifications.lookups import Target
-from letstalk.verifications.sends import NewVerification, SendService
+from letstalk.verifications.models import NewVerification, VerificationRef
+from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
 second_factor_challenges = Table(
@@ -78,16 +78,7 @@ class ChallengeRow:
 
 
 def insert_challenge(connection: Connection, challenge_hash: bytes, row: ChallengeRow) -> None:
-    connection.execute(
-        second_factor_challenges.insert().values(
-            challenge_hash=challenge_hash,
-            account_id=row.account_id,
-            verification_id=row.verification_id,
-            method=row.method,
-            created_at=row.created_at,
-            expires_at=row.expires_at,
-        )
-    )
+    connection.execute(insert(second_factor_challenges).values(challenge_hash=challenge_hash, **asdict(row)))
 
 
 def find_open_challenge(connection: Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
@@ -106,24 +97,6 @@ def use_challenge(connection: Connection, challenge_hash: bytes, now: datetime) 
     table = second_factor_challenges
     unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
     return connection.execute(update(table).where(unused).values(used_at=now)).rowcount == 1
-
-
-def requires_second_factor(connection: Connection, role: Role) -> bool:
-    statement = select(role_policies.c.requires_second_factor).where(role_policies.c.role == role.value)
-    return bool(connection.execute(statement).scalar_one_or_none())
-
-
-def list_role_policies(connection: Connection) -> dict[Role, bool]:
-    """For every role, whether it requires a second factor."""
-    statement = select(role_policies.c.role, role_policies.c.requires_second_factor)
-    stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
-    return {role: stored.get(role, False) for role in Role}
-
-
-def set_role_policy(connection: Connection, role: Role, *, requires_second_factor: bool, now: datetime) -> None:
-    values = {"requires_second_factor": requires_second_factor, "updated_at": now}
-    statement = insert_into(role_policies, connection.dialect.name).values(role=role.value, **values)
-    connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=values))
 
 
 CHALLENGE_SECONDS = 600
@@ -154,10 +127,7 @@ class SecondFactorService:
 
     def is_required(self, account: Account) -> bool:
         """Whether the account or its role requires a code."""
-        if account.second_factor:
-            return True
-        with self._db.read() as connection:
-            return requires_second_factor(connection, account.role)
+        return account.second_factor or self.list_policies()[account.role]
 
     def begin(self, account: Account, method: str) -> NoReturn:
         """Call the phone of the account, and let the sign-in by `method` wait for the code.
@@ -170,13 +140,13 @@ class SecondFactorService:
         wanted = NewVerification(
             phone=account.phone, message=None, locale=None, code_length=CODE_LENGTH, ttl_seconds=CHALLENGE_SECONDS
         )
-        accepted = self._sends.start_verification(SIGN_IN_SERVICE, wanted)
+        accepted = self._sends.start(SIGN_IN_SERVICE, wanted)
         challenge = secrets.token_urlsafe(CHALLENGE_BYTES)
         now = self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, accepted.verification_id, method, now, expires_at)
         with self._db.write() as connection:
-            insert_challenge(connection, _hash(challenge), row)
+            insert_challenge(connection, hash_secret(challenge), row)
             detail = {"method": method, "verification_id": accepted.verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
@@ -185,13 +155,13 @@ class SecondFactorService:
         """(account id, method) of the sign-in that waited, once. Raises NotAuthenticated `invalid_challenge` for a
         challenge that is unknown, used or expired; InvalidCode; Gone.
         """
-        challenge_hash = _hash(challenge)
+        challenge_hash = hash_secret(challenge)
         with self._db.read() as connection:
             row = find_open_challenge(connection, challenge_hash, self._clock())
         if row is None:
             raise _challenge_is_over()
         try:
-            self._verifications.check_code(SIGN_IN_SERVICE, Target(None, row.verification_id), code)
+            self._verifications.check_code(SIGN_IN_SERVICE, VerificationRef(None, row.verification_id), code)
         except NoPendingVerification:
             raise _challenge_is_over() from None
         with self._db.write() as connection:
@@ -202,21 +172,21 @@ class SecondFactorService:
 
     def list_policies(self) -> dict[Role, bool]:
         """For every role, whether it requires a second factor."""
+        statement = select(role_policies.c.role, role_policies.c.requires_second_factor)
         with self._db.read() as connection:
-            return list_role_policies(connection)
+            stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
+        return {role: stored.get(role, False) for role in Role}
 
     def set_policy(self, actor: Actor, role: Role, *, requires_second_factor: bool) -> None:
         """Raises InsufficientScope unless `actor` is an admin."""
         ensure_admin(actor)
         with self._db.write() as connection:
-            set_role_policy(connection, role, requires_second_factor=requires_second_factor, now=self._clock())
+            values = {"requires_second_factor": requires_second_factor, "updated_at": self._clock()}
+            statement = insert_into(role_policies, connection.dialect.name).values(role=role.value, **values)
+            connection.execute(statement.on_conflict_do_update(index_elements=["role"], set_=values))
             detail = {"role": role.value, "requires_second_factor": requires_second_factor}
             self._audit.record(connection, actor, "role_policy.set", detail=detail)
 
 
 def _challenge_is_over() -> NotAuthenticated:
     return NotAuthenticated("This sign-in is over. Start again.", code="invalid_challenge")
-
-
-def _hash(challenge: str) -> bytes:
-    return hashlib.sha256(challenge.encode("utf-8", "surrogatepass")).digest()

@@ -32,13 +32,11 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidCredentials, InvalidRequest, NotFound
+from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.unset import Unset
 from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
-from letstalk.tokens.changes import Unset
-from letstalk.verifications.lookups import canonical_id
-
-__all__ = ["AccountChanges", "AccountPage", "AccountService", "NewAccount"]
 
 MAX_PAGE = 100
 
@@ -173,7 +171,7 @@ class AccountService:
             raise InvalidCredentials
         with self._db.write() as connection:
             now = self._clock()
-            before = self._lock(connection, account.account_id)
+            before = repository.lock_account(connection, account.account_id)
             after = apply_changes(before, changes, self._default_region)
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")
@@ -198,7 +196,7 @@ class AccountService:
 
         Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
         """
-        account = self._lock(connection, account_id)
+        account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
             raise Conflict("This account is disabled.", code="account_disabled")
         name = account.username if username is None else check_username(username)
@@ -214,14 +212,10 @@ class AccountService:
         """Delete an account and all that refers to it. Raises InsufficientScope, NotFound, Conflict `last_admin`."""
         ensure_admin(actor)
         with self._db.write() as connection:
-            account = self._lock(connection, canonical_id(account_id) or "")
+            account = repository.lock_account(connection, canonical_id(account_id) or "")
             self._ensure_admin_remains(connection, account, None)
             repository.delete_account(connection, account.account_id)
             self._record(connection, actor, "account.deleted", account, {"role": account.role.value})
-
-    def set_password(self, account_id: str, password: str, actor: Actor | None = None) -> None:
-        """See `AccountPasswords.set_password`. Raises NotFound, WeakPassword, Unavailable."""
-        self._passwords.set_password(account_id, password, actor)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:
@@ -231,12 +225,6 @@ class AccountService:
         """Whether there is any account."""
         with self._db.read() as connection:
             return repository.has_accounts(connection)
-
-    def _lock(self, connection: Connection, account_id: str) -> Account:
-        account = repository.get_account(connection, account_id, for_update=True)
-        if account is None:
-            raise NotFound("There is no such account.")
-        return account
 
     def _ensure_admin_remains(self, connection: Connection, before: Account, after: Account | None) -> None:
         if not self._needs_admin or not (before.is_active and before.role is Role.ADMIN):

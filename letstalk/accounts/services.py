@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.account_sessions import AccountSessionService
-from letstalk.accounts.invitations import InvitationService
 from letstalk.accounts.one_time_links import LinkService
 from letstalk.accounts.passwords import SCRYPT, AccountPasswords, PasswordRules, PasswordService
-from letstalk.accounts.registrations import PasswordResetService, RegistrationService
+from letstalk.accounts.registrations import InvitationService, MailedLinks, PasswordResetService, RegistrationService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_in_throttles import SignInThrottle, SignInThrottles
@@ -19,7 +18,7 @@ from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
@@ -87,7 +86,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
     throttle = SignInThrottle(db, given.keys.derive("sign_in_failures"), clock, options.throttles)
     sign_ins = SignInService(db, service, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     links = LinkService(audit, clock)
-    brand_name = options.brand_name
+    mailed = MailedLinks(db, service, passwords, links, mails, options.brand_name)
     return Accounts(
         service=service,
         passwords=passwords,
@@ -96,9 +95,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
         sign_ins=sign_ins,
         second_factors=second_factors,
         mails=mails,
-        registrations=RegistrationService(
-            db, service, passwords, links, mails, is_open=options.registration_is_open, brand_name=brand_name
-        ),
-        password_resets=PasswordResetService(db, service, passwords, links, mails, brand_name=brand_name),
-        invitations=InvitationService(db, service, passwords, links, mails, sign_ins, audit, brand_name=brand_name),
+        registrations=RegistrationService(mailed, is_open=options.registration_is_open),
+        password_resets=PasswordResetService(mailed),
+        invitations=InvitationService(mailed, sign_ins, sessions, audit),
     )

@@ -1,29 +1,39 @@
-"""The pages for signing in to the dashboard, with a code from the phone where one is required, and for signing out."""
+"""The pages for people who are not signed in: sign in, register, accept an invitation, replace a lost password.
+
+A page that takes an e-mail address responds in the same way whether an account has it or not. The token of a mailed
+link follows the `#` of its address, which browsers do not send: our script copies it into the form, and without scripts
+the person pastes the link there.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
-from flask import Blueprint, Response, redirect, request, session, url_for
+from flask import Blueprint, Response, flash, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from letstalk.accounts.browser_sessions import BrowserSessions, local_path
-from letstalk.accounts.devices import current_device
-from letstalk.accounts.models import SignInProvider
+from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
+from letstalk.accounts.models import Account, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
+from letstalk.accounts.passwords import describe_rules
+from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
 from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.errors import (
     InvalidCode,
     InvalidCredentials,
+    InvalidLink,
     LetsTalkError,
     SecondFactorRequired,
     TooManyRequests,
 )
 from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import remote_address, sign_in_page, signed_in
+from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
@@ -43,32 +53,50 @@ def make_blueprint(
     provider: SignInProvider | None,
 ) -> Blueprint:
     """`provider` gets a button of its own on the sign-in page."""
-    sign_in = Blueprint("sign_in", __name__)
-    _add_sign_in(sign_in, accounts, owner_sessions, browser_sessions, audit, provider)
-    _add_code(sign_in, accounts, browser_sessions)
-    return sign_in
+    pages = Blueprint("sign_in", __name__)
+    _add_sign_in(pages, accounts, owner_sessions, browser_sessions, audit, provider)
+    _add_code(pages, accounts, browser_sessions)
+    _add_registration(pages, accounts)
+    _add_mail_form(
+        pages, "/forgot-password", "forgot_password", "accounts/links/forgot.html", accounts.password_resets.ask
+    )
+    _add_mail_form(
+        pages,
+        "/resend-verification",
+        "resend_verification",
+        "accounts/links/resend.html",
+        accounts.registrations.resend_verification,
+    )
+    _add_mailed_links(pages, accounts)
+    _add_invitation(pages, accounts, browser_sessions)
+    return pages
 
 
-def ask_for_code(pending: SecondFactorRequired, next_path: str | None) -> str:
-    """The address of the page that asks for the code. The session cookie holds the sign-in that waits for it."""
-    session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
-    return url_for("sign_in.code")
+def sign_in_browser(
+    accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str, next_path: str | None
+) -> str:
+    """The address to go to: `next_path` or the dashboard, signed in; or the page that asks for the code of the call.
+
+    The session cookie holds the sign-in that waits for its code. Raises InvalidCredentials for an account that is not
+    active any more; PhoneRequired; the errors of a call.
+    """
+    try:
+        accounts.sign_ins.require_second_factor(account, method)
+    except SecondFactorRequired as pending:
+        session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
+        return url_for("sign_in.code")
+    browser_sessions.sign_in(accounts.sessions.start_browser_session(account.account_id, current_device(), method))
+    return next_path or url_for("dashboard.index")
 
 
 def _add_sign_in(
-    sign_in: Blueprint,
+    pages: Blueprint,
     accounts: Accounts,
     owner_sessions: OwnerSessionService,
     browser_sessions: BrowserSessions,
     audit: AuditTrail,
     provider: SignInProvider | None,
 ) -> None:
-    def sign_in_person(name: str, password: str) -> None:
-        device, sign_ins = current_device(), accounts.sign_ins
-        account = sign_ins.check_password(name, password, device)
-        sign_ins.require_second_factor(account, METHOD)
-        browser_sessions.sign_in(sign_ins.start_browser_session(account.account_id, device, METHOD))
-
     def sign_in_owner(password: str) -> None:
         address = remote_address()
         if not owner_sessions.is_open:
@@ -83,13 +111,16 @@ def _add_sign_in(
         browser_sessions.sign_in_owner(owner_sessions.sign_in(password, address))
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
+    def next_path() -> str | None:
+        return local_path(request.values.get("next"))
+
     def render_form(error: LetsTalkError | None = None) -> Response:
         """With the ways to sign in that exist: while there are no accounts the page asks for no username."""
         owner_may = owner_sessions.is_open
         return form_response(
             "accounts/sign_in/sign_in.html",
             error,
-            next=local_path(request.values.get("next")),
+            next=next_path(),
             name=form_text("username"),
             owner_may=owner_may,
             takes_names=not owner_may or accounts.service.has_accounts(),
@@ -98,32 +129,32 @@ def _add_sign_in(
             takes_everyone=accounts.registrations.is_open and accounts.mails.is_set_up,
         )
 
-    @sign_in.get("/sign-in")
+    @pages.get("/sign-in")
     @sign_in_page
     def page() -> ResponseReturnValue:
         """The form; a browser that is signed in is redirected."""
-        return redirect(_destination()) if current_user.is_authenticated else render_form()
+        if current_user.is_authenticated:
+            return redirect(next_path() or url_for("dashboard.index"))
+        return render_form()
 
-    @sign_in.post("/sign-in")
+    @pages.post("/sign-in")
     @sign_in_page
     def submit() -> ResponseReturnValue:
-        """Start a session and go where the person wanted to; or the form again, with the error.
+        """Start a session and go where the person requested; or the form again, with the error.
 
         A username and a password are those of an account; a password alone is the built-in owner's.
         """
         name, password = form_text("username"), request.form.get("password", "")
         try:
             if name:
-                sign_in_person(name, password)
-            else:
-                sign_in_owner(password)
-        except SecondFactorRequired as error:
-            return redirect(ask_for_code(error, local_path(request.form.get("next"))))
+                account = accounts.sign_ins.check_password(name, password, current_device())
+                return redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path()))
+            sign_in_owner(password)
         except LetsTalkError as error:
             return render_form(error)
-        return redirect(_destination())
+        return redirect(next_path() or url_for("dashboard.index"))
 
-    @sign_in.post("/sign-out")
+    @pages.post("/sign-out")
     @signed_in
     def leave() -> ResponseReturnValue:
         """End the session in the browser and on the server."""
@@ -134,14 +165,17 @@ def _add_sign_in(
         return redirect(url_for("sign_in.page"))
 
 
-def _add_code(sign_in: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
-    @sign_in.get("/sign-in/code")
+def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
+    def render_form(error: LetsTalkError | None = None) -> Response:
+        return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
+
+    @pages.get("/sign-in/code")
     @sign_in_page
     def code() -> ResponseReturnValue:
         """The form for a sign-in that waits for its code; without one, the sign-in page."""
-        return redirect(url_for("sign_in.page")) if _PENDING not in session else _code_form()
+        return redirect(url_for("sign_in.page")) if _PENDING not in session else render_form()
 
-    @sign_in.post("/sign-in/code")
+    @pages.post("/sign-in/code")
     @sign_in_page
     def submit_code() -> ResponseReturnValue:
         """Finish the sign-in; or the form again, with the error."""
@@ -153,17 +187,131 @@ def _add_code(sign_in: Blueprint, accounts: Accounts, browser_sessions: BrowserS
             if not re.fullmatch(CODE_PATTERN, digits):
                 raise InvalidCode("A code has 6 digits.")
             account_id, method = accounts.second_factors.finish(pending["challenge"], digits)
-            secret = accounts.sign_ins.start_browser_session(account_id, current_device(), method)
+            secret = accounts.sessions.start_browser_session(account_id, current_device(), method)
         except LetsTalkError as error:
-            return _code_form(error)
-        next_path = local_path(pending["next"])
+            return render_form(error)
         browser_sessions.sign_in(secret)
-        return redirect(next_path or url_for("dashboard.index"))
+        return redirect(local_path(pending["next"]) or url_for("dashboard.index"))
 
 
-def _destination() -> str:
-    return local_path(request.values.get("next")) or url_for("dashboard.index")
+def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
+    def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
+        return form_response(
+            "accounts/links/register.html",
+            error,
+            fields=("username", "email", "password"),
+            name=form_text("username"),
+            email=form_text("email"),
+            rules=describe_rules(accounts.passwords.rules),
+            is_open=accounts.registrations.is_open,
+            is_sent=is_sent,
+        )
+
+    @pages.get("/register")
+    @sign_in_page
+    def registration() -> ResponseReturnValue:
+        return render_form()
+
+    @pages.post("/register")
+    @sign_in_page
+    def register() -> ResponseReturnValue:
+        try:
+            request_limits().check_mail(request.environ)
+            wanted = form_text("username"), form_text("email"), request.form.get("password", "")
+            accounts.registrations.register(*wanted, link_base())
+        except LetsTalkError as error:
+            return render_form(error)
+        return render_form(is_sent=True)
 
 
-def _code_form(error: LetsTalkError | None = None) -> Response:
-    return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
+def _add_mail_form(
+    pages: Blueprint, path: str, name: str, template: str, mail_link: Callable[[str, str], None]
+) -> None:
+    """A page that takes an e-mail address, to which `mail_link` mails a link."""
+
+    def render_form(error: LetsTalkError | None = None, *, is_sent: bool = False) -> Response:
+        return form_response(template, error, fields=("email",), email=form_text("email"), is_sent=is_sent)
+
+    @pages.get(path, endpoint=name)
+    @sign_in_page
+    def show() -> ResponseReturnValue:
+        return render_form()
+
+    @pages.post(path, endpoint=f"submit_{name}")
+    @sign_in_page
+    def submit() -> ResponseReturnValue:
+        try:
+            request_limits().check_mail(request.environ)
+            mail_link(form_text("email"), link_base())
+        except LetsTalkError as error:
+            return render_form(error)
+        return render_form(is_sent=True)
+
+
+def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
+    def render_password_form(error: LetsTalkError | None = None) -> Response:
+        rules = describe_rules(accounts.passwords.rules)
+        return _link_form("accounts/links/reset.html", error, fields=("new_password",), rules=rules)
+
+    @pages.get("/reset-password")
+    @sign_in_page
+    def new_password() -> ResponseReturnValue:
+        return render_password_form()
+
+    @pages.post("/reset-password")
+    @sign_in_page
+    def reset_password() -> ResponseReturnValue:
+        try:
+            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
+        except LetsTalkError as error:
+            return render_password_form(error)
+        flash("Your password has been changed. Sign in with the new one.")
+        return redirect(url_for("sign_in.page"))
+
+    @pages.get("/verify-email")
+    @sign_in_page
+    def email_address() -> ResponseReturnValue:
+        """With a button to press: a program that only opens links, such as a mail filter, proves nothing."""
+        return _link_form("accounts/links/verify.html")
+
+    @pages.post("/verify-email")
+    @sign_in_page
+    def verify_email() -> ResponseReturnValue:
+        try:
+            accounts.registrations.verify_email(form_text("token"))
+        except LetsTalkError as error:
+            return _link_form("accounts/links/verify.html", error)
+        flash("Your e-mail address is verified. You can sign in.")
+        return redirect(url_for("sign_in.page"))
+
+
+def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
+    def render_form(error: LetsTalkError | None = None) -> Response:
+        return _link_form(
+            "accounts/links/invitation.html",
+            error,
+            fields=("username", "password"),
+            name=form_text("username"),
+            rules=describe_rules(accounts.passwords.rules),
+        )
+
+    @pages.get("/accept-invitation")
+    @sign_in_page
+    def invitation() -> ResponseReturnValue:
+        return render_form()
+
+    @pages.post("/accept-invitation")
+    @sign_in_page
+    def accept_invitation() -> ResponseReturnValue:
+        """The account is set up and the person signed in; or the form again, with the error."""
+        password = request.form.get("password", "")
+        try:
+            account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
+        except LetsTalkError as error:
+            return render_form(error)
+        return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))
+
+
+def _link_form(template: str, error: LetsTalkError | None = None, **context: Any) -> Response:
+    is_refused = isinstance(error, InvalidLink)
+    return form_response(template, error, token=form_text("token"), is_refused=is_refused, **context)

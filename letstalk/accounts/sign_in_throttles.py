@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
@@ -90,15 +90,7 @@ def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
             index_elements=["key_hash"],
             set_={"failures": new.failures, "last_failed_at": new.last_failed_at, "wait_until": new.wait_until},
         ),
-        [
-            {
-                "key_hash": row.key_hash,
-                "failures": row.failures,
-                "last_failed_at": row.last_failed_at,
-                "wait_until": row.wait_until,
-            }
-            for row in rows
-        ],
+        [asdict(row) for row in rows],
     )
 
 

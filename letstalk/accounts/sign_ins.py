@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
-
 from letstalk.accounts import repository
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
 from letstalk.accounts.models import Account, AccountState, Device
 from letstalk.accounts.passwords import AccountPasswords, PasswordService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
-from letstalk.accounts.sign_in_throttles import Attempt, SignInThrottle
+from letstalk.accounts.sign_in_throttles import SignInThrottle
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
@@ -18,8 +16,6 @@ from letstalk.core.errors import Forbidden, InvalidCredentials, InvalidToken, No
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-
-__all__ = ["SignInService", "SignedIn"]
 
 log = get_logger(__name__)
 
@@ -55,7 +51,7 @@ class SignInService:
         """
         account = self.check_password(name, password, device)
         self.require_second_factor(account, "password")
-        return self.start_session(account.account_id, device, "password")
+        return self._sessions.start_session(account.account_id, device, "password")
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
         """The active account with that name and password. Raises as `sign_in`, but requires no second factor.
@@ -66,7 +62,9 @@ class SignInService:
         is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
         if is_right and attempt.account_id is not None:
-            account = self._take_back(attempt)
+            with self._db.write() as connection:
+                self._throttle.take_back(connection, attempt, self._clock())
+                account = repository.get_account(connection, attempt.account_id)
         if account is not None and account.state is AccountState.UNVERIFIED:
             sentence = "Your e-mail address is not verified yet. Open the link that we mailed."
             raise Forbidden(sentence, code="email_not_verified")
@@ -89,19 +87,7 @@ class SignInService:
         Gone.
         """
         account_id, method = self._second_factors.finish(challenge, code)
-        return self.start_session(account_id, device, method)
-
-    def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
-        """See `AccountSessionService.start_session`: for a person who has proved in another way who they are."""
         return self._sessions.start_session(account_id, device, method)
-
-    def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
-        """See `AccountSessionService.start_browser_session`. Returns the value of the cookie."""
-        return self._sessions.start_browser_session(account_id, device, method)
-
-    def refresh(self, refresh_token: str, device: Device) -> SignedIn:
-        """See `AccountSessionService.refresh`. Raises InvalidToken."""
-        return self._sessions.refresh(refresh_token, device)
 
     def log_out(self, actor: Actor, *, everywhere: bool = False) -> int:
         """End the session of the actor, or all sessions of their account. Returns how many were ended."""
@@ -117,12 +103,17 @@ class SignInService:
 
         All other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
         """
-        self._replace_password(actor, current, new, device)
+        self.replace_password(actor, current, new, device)
         return self._sessions.renew_tokens(actor.session_id or "")
 
-    def change_password_in_browser(self, actor: Actor, current: str, new: str, device: Device) -> None:
-        """The same for a browser, whose session continues."""
-        self._replace_password(actor, current, new, device)
+    def replace_password(self, actor: Actor, current: str, new: str, device: Device) -> None:
+        """The same for a browser, whose session continues without new tokens."""
+        account = self.confirm_password(actor, current, device)
+        sealed = self._account_passwords.prepare(new, account=account, field="new_password")
+        with self._db.write() as connection:
+            self._account_passwords.store(
+                connection, account.account_id, sealed, actor=actor, keep_session=actor.session_id
+            )
 
     def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
         """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests.
@@ -133,20 +124,3 @@ class SignInService:
         if account is None:
             raise InvalidToken
         return self.check_password(account.username or account.email, password, device)
-
-    def _replace_password(self, actor: Actor, current: str, new: str, device: Device) -> None:
-        account = self.confirm_password(actor, current, device)
-        sealed = self._account_passwords.prepare(new, account=account, field="new_password")
-        with self._db.write() as connection:
-            self._account_passwords.store(
-                connection, account.account_id, sealed, actor=actor, keep_session=actor.session_id
-            )
-
-    def _take_back(self, attempt: Attempt) -> Account | None:
-        with self._db.write() as connection:
-            self._throttle.take_back(connection, attempt, self._clock())
-            return self._read(connection, attempt.account_id or "")
-
-    @staticmethod
-    def _read(connection: Connection, account_id: str) -> Account | None:
-        return repository.get_account(connection, account_id)

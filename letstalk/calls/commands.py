@@ -1,20 +1,17 @@
-"""Carrying out what a live call needs next: speak the code, speak the offer, hang up."""
+"""Carrying out the next command of a live call: speak the code, speak the offer, or hang up."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from letstalk.calls import queue as queue
-from letstalk.calls import repository as call_storage
+from letstalk.calls import queue, repository
 from letstalk.calls.lifecycle import command, end_call
-from letstalk.calls.models import Call, CallStatus, Command, Spoken
-from letstalk.calls.policy import SILENCE
-from letstalk.calls.scheduling import back_off_seconds
+from letstalk.calls.models import Call, CallStatus, Command, Script, Spoken, Topic
+from letstalk.calls.scheduling import SILENCE, back_off_seconds
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
@@ -29,15 +26,13 @@ from letstalk.observability.metrics import (
 from letstalk.telephony.phone_numbers import region_of
 from letstalk.telephony.provider import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
 from letstalk.telephony.speech.scripts import Speech, render_code, render_offer
-from letstalk.verifications.models import Verification, VerificationStatus
-from letstalk.worker.topics import Topic
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
 LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
 LISTEN_SECONDS = 4  # for a key, once the speech is over
-MAX_TRIES = 6  # to speak; a hang-up is tried until the call is over
+MAX_TRIES = 6  # to speak. A hang-up is tried until the call is over
 
 OVER_REASON = "The verification was over before the code could be read."
 SPEECHLESS_REASON = "The provider could not read the code."
@@ -46,8 +41,8 @@ _SPOKEN = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
-    """A leased command of a call, ready to be sent. `due_at` is when it was decided."""
+class LeasedCommand:
+    """A command of a call, ready to be sent by the worker that has leased it. `due_at` is when it was decided."""
 
     call: Call
     provider_call_id: str
@@ -69,53 +64,53 @@ class CommandService:
         self._brand_name = brand_name
 
     def carry_out(self, call_id: str) -> None:
-        """Do what the call's row asks for, unless another worker does. Failures are tried again by the sweep."""
-        errand = self._take(call_id)
-        if errand is not None:
-            self.run(errand)
+        """Carry out the call's command, unless another worker does. After a failure the sweep tries again."""
+        leased = self._take(call_id)
+        if leased is not None:
+            self.run(leased)
 
     def take_new(
         self,
         call: Call,
-        verification: Verification,
         provider_call_id: str | None,
         decided: dict[str, Any],
         now: datetime,
-    ) -> Errand | None:
-        """Lease the command that `decided` is about to write into the row of `call`, and add the lease to `decided`:
-        whoever decides it carries it out, while a person waits in silence.
+    ) -> LeasedCommand | None:
+        """Lease for this thread the command in `decided`, the values about to be written to the row of `call`.
 
-        None where it must be left to `carry_out`: the provider's id is not known yet, or the code can't be read.
+        The lease is added to `decided`. A person is waiting in silence, so the thread that decides the command carries
+        it out. Returns None where it must be left to `carry_out`, because the provider's id is not known yet or the
+        code can't be decrypted.
         """
         if provider_call_id is None:
             return None
         wanted = Command(decided["command"])
         try:
-            speech = self._render(wanted, verification) if wanted in _SPOKEN else None
+            speech = self._render(wanted, call) if wanted in _SPOKEN else None
         except LostKey:
             return None
         decided |= {"command_leased_until": now + LEASE, "command_attempts": 1}
         if speech is None:
             decided |= _until_it_is_over(now)
-        return Errand(call, provider_call_id, wanted, decided["command_seq"], speech, now)
+        return LeasedCommand(call, provider_call_id, wanted, decided["command_seq"], speech, now)
 
-    def run(self, errand: Errand) -> None:
-        """Send a leased command to the provider and note what came of it."""
-        with bound_contextvars(call_id=errand.call.call_id):
+    def run(self, leased: LeasedCommand) -> None:
+        """Send a leased command to the provider and record the result."""
+        with bound_contextvars(call_id=leased.call.call_id):
             try:
-                self._send(errand)
+                self._send(leased)
             except CallGone:
-                self._note_gone(errand)
+                self._note_gone(leased)
             except ProviderError as error:
-                self._note_failure(errand, error.reason)
+                self._note_failure(leased, error.reason)
             else:
-                if errand.speech is not None:
-                    self._note_spoken(errand, _SPOKEN[errand.wanted])
+                if leased.speech is not None:
+                    self._note_spoken(leased, _SPOKEN[leased.wanted])
 
     def hang_up_stray(self, call_id: str) -> None:
-        """End a call that the provider placed although it is over here. Tried once: its limits end it anyway."""
+        """Hang up a call that the provider placed although it is over here. Tried once: its limits end it too."""
         with self._db.read() as connection:
-            call = call_storage.find_call(connection, call_id)
+            call = repository.find_call(connection, call_id)
         if call is None or not call.is_over or call.holds_channel or call.provider_call_id is None:
             return
         log.warning("stray_call_hung_up", call_id=call_id)
@@ -124,131 +119,122 @@ class CommandService:
         except ProviderError as error:
             log.warning("command_failed", call_id=call_id, command=Command.HANG_UP.value, reason=error.reason)
 
-    def _take(self, call_id: str) -> Errand | None:
-        """Lease the command, with everything re-read: what is over by now is hung up on, not spoken to."""
+    def _take(self, call_id: str) -> LeasedCommand | None:
+        """Lease the command after reading everything again. A call that is no longer wanted is hung up instead."""
         with self._db.write() as connection:
             now = self._clock()
-            held = call_storage.lock_call(connection, call_id)
-            if held is None or not queue.lease_command(connection, call_id, now, now + LEASE):
+            call = repository.lock_call(connection, call_id)
+            if call is None or not queue.lease_command(connection, call_id, now, now + LEASE):
                 return None
-            call, verification = held
             wanted, seq, provider_call_id = call.command, call.command_seq, call.provider_call_id
             if wanted is None or provider_call_id is None:
                 return None
             if wanted not in _SPOKEN:
-                # Set once: a provider that says yes to each repeat must be asked all the same.
+                # Set once: a provider that accepts each repeat must still be asked some time.
                 if call.command_attempts == 0:
-                    call_storage.update_call(connection, call_id, **_until_it_is_over(now))
-                return Errand(call, provider_call_id, wanted, seq, None, now)
-            if verification.status_at(now) is not VerificationStatus.PENDING:
+                    repository.update_call(connection, call_id, **_until_it_is_over(now))
+                return LeasedCommand(call, provider_call_id, wanted, seq, None, now)
+            if not call.is_wanted_at(now):
                 self._turn_into_hang_up(connection, call, now, CallStatus.CANCELED, OVER_REASON)
-                return Errand(call, provider_call_id, Command.HANG_UP, seq + 1, None, now)
+                return LeasedCommand(call, provider_call_id, Command.HANG_UP, seq + 1, None, now)
             try:
-                speech = self._render(wanted, verification)
+                speech = self._render(wanted, call)
             except LostKey:
                 lost_keys_total.labels("code").inc()
                 log.error("code_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
                 self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
                 return None
-            return Errand(call, provider_call_id, wanted, seq, speech, call.command_leased_until or now)
+            return LeasedCommand(call, provider_call_id, wanted, seq, speech, call.command_leased_until or now)
 
-    def _render(self, wanted: Command, verification: Verification) -> Speech:
-        region = region_of(verification.phone)
+    def _render(self, wanted: Command, call: Call) -> Speech:
+        """What to speak. Raises LostKey."""
+        brand, region = self._brand_name, region_of(call.phone)
         if wanted is Command.SPEAK_OFFER:
-            return render_offer(brand=self._brand_name, locale=verification.locale, region=region)
-        sealed = json.loads(self._vault.decrypt(verification.speech_sealed or ""))
-        return render_code(
-            sealed["code"],
-            brand=self._brand_name,
-            locale=verification.locale,
-            region=region,
-            message=sealed["message"],
-        )
+            return render_offer(brand=brand, locale=call.locale, region=region)
+        script = Script.from_json(self._vault.decrypt(call.script_sealed or ""))
+        return render_code(script.code, brand=brand, locale=call.locale, region=region, message=script.message)
 
-    def _send(self, errand: Errand) -> None:
-        call = errand.call
-        command_id = f"{call.call_id}-{errand.seq}"
-        if errand.speech is None:
-            self._provider.hang_up(HangUpCommand(call.call_id, errand.provider_call_id, command_id))
+    def _send(self, leased: LeasedCommand) -> None:
+        call = leased.call
+        command_id = f"{call.call_id}-{leased.seq}"
+        if leased.speech is None:
+            self._provider.hang_up(HangUpCommand(call.call_id, leased.provider_call_id, command_id))
             return
-        silence_seconds.observe((self._clock() - errand.due_at).total_seconds())
+        silence_seconds.observe((self._clock() - leased.due_at).total_seconds())
         self._provider.speak(
             SpeakCommand(
                 call_id=call.call_id,
-                provider_call_id=errand.provider_call_id,
+                provider_call_id=leased.provider_call_id,
                 command_id=command_id,
-                command_seq=errand.seq,
-                speech=errand.speech,
+                command_seq=leased.seq,
+                speech=leased.speech,
                 valid_digits="1",
                 listen_seconds=LISTEN_SECONDS,
             )
         )
 
-    def _note_spoken(self, errand: Errand, spoken: Spoken) -> None:
+    def _note_spoken(self, leased: LeasedCommand, spoken: Spoken) -> None:
         has_next = False
-        if not self._note_spoken_as_last(errand, spoken):
-            # In a transaction of its own: on PostgreSQL an UPDATE that had to wait keeps the call's row although it
-            # changes nothing, and everybody else takes the verification's before the call's.
-            with self._db.write() as connection:
-                call = self._current(connection, errand)
+        with self._db.write() as connection:
+            if not self._note_spoken_as_last(connection, leased, spoken):
+                call = self._current(connection, leased)
                 if call is None:
                     return
-                self._update_spoken(connection, errand, spoken)
+                self._update_spoken(connection, leased, spoken)
                 has_next = call.command is not None
         speeches_total.labels(spoken.value).inc()
-        if spoken is Spoken.CODE and errand.call.spoken is not Spoken.CODE:
-            code_delay_seconds.observe((self._clock() - errand.call.created_at).total_seconds())
+        if spoken is Spoken.CODE and leased.call.spoken is not Spoken.CODE:
+            code_delay_seconds.observe((self._clock() - leased.call.created_at).total_seconds())
         if has_next:
-            self._wakeups.wake(Topic.CARRY_OUT, errand.call.call_id)
+            self._wakeups.wake(Topic.CARRY_OUT, leased.call.call_id)
 
-    def _note_spoken_as_last(self, errand: Errand, spoken: Spoken) -> bool:
-        """Note it without reading the row first. False where a command has come meanwhile, or the call has ended."""
+    def _note_spoken_as_last(self, connection: Connection, leased: LeasedCommand, spoken: Spoken) -> bool:
+        """Record it without reading the row first. False when a newer command has come, or the call has ended."""
         values = {"command": None, "command_leased_until": None}
-        with self._db.write() as connection:
-            return self._update_spoken(connection, errand, spoken, last_seq=errand.seq, **values)
+        return self._update_spoken(connection, leased, spoken, last_seq=leased.seq, **values)
 
     def _update_spoken(
-        self, connection: Connection, errand: Errand, spoken: Spoken, last_seq: int | None = None, **more: Any
+        self, connection: Connection, leased: LeasedCommand, spoken: Spoken, last_seq: int | None = None, **more: Any
     ) -> bool:
         now = self._clock()
         values = {"command_attempts": 0, "spoken": spoken.value, "status": CallStatus.SPEAKING.value, **more}
-        is_changed = call_storage.update_call_if(connection, errand.call.call_id, last_seq=last_seq, **values)
+        is_changed = repository.update_call_if(connection, leased.call.call_id, last_seq=last_seq, **values)
         if is_changed:
-            call_storage.insert_call_event(connection, errand.call.call_id, now, errand.wanted.value)
+            repository.insert_call_event(connection, leased.call.call_id, now, leased.wanted.value)
         return is_changed
 
-    def _note_gone(self, errand: Errand) -> None:
-        """The provider no longer knows the call. Its hang-up event tells why, unless it was our hang-up."""
+    def _note_gone(self, leased: LeasedCommand) -> None:
+        """The provider no longer knows the call. Its hang-up event says why, unless we hung up."""
         is_silent = False
         with self._db.write() as connection:
             now = self._clock()
-            call = self._current(connection, errand)
+            call = self._current(connection, leased)
             if call is None:
                 return
-            if errand.wanted is Command.HANG_UP:
+            if leased.wanted is Command.HANG_UP:
                 end_call(connection, call, call.end_status or CallStatus.COMPLETED, call.end_reason, now)
                 is_silent = call.command_attempts > 1
             else:
-                call_storage.update_call(
+                repository.update_call(
                     connection, call.call_id, command=None, command_leased_until=None, ask_provider_at=now
                 )
-        if is_silent:  # it was hung up before, and nothing told us so
+        if is_silent:  # it was hung up earlier, and no event has come
             calls_ended_silently_total.inc()
-            log.warning("call_ended_without_event", call_id=errand.call.call_id)
+            log.warning("call_ended_without_event", call_id=leased.call.call_id)
         self._wakeups.wake(Topic.CHANNEL_FREE)
 
-    def _note_failure(self, errand: Errand, reason: str) -> None:
+    def _note_failure(self, leased: LeasedCommand, reason: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
-            call = self._current(connection, errand)
-            if call is None or call.command_seq != errand.seq:
+            call = self._current(connection, leased)
+            if call is None or call.command_seq != leased.seq:
                 return
-            if errand.wanted is not Command.HANG_UP and call.command_attempts >= MAX_TRIES:
+            if leased.wanted is not Command.HANG_UP and call.command_attempts >= MAX_TRIES:
                 self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
                 return
             pause = timedelta(seconds=back_off_seconds(call.command_attempts) / 2)
-            call_storage.update_call(connection, call.call_id, command_leased_until=now + pause)
-        log.warning("command_failed", call_id=errand.call.call_id, command=errand.wanted.value, reason=reason)
+            repository.update_call(connection, call.call_id, command_leased_until=now + pause)
+        log.warning("command_failed", call_id=leased.call.call_id, command=leased.wanted.value, reason=reason)
 
     def _turn_into_hang_up(
         self, connection: Connection, call: Call, now: datetime, status: CallStatus, reason: str
@@ -256,16 +242,18 @@ class CommandService:
         values = command(call, Command.HANG_UP, now)
         if status is CallStatus.CANCELED:
             values |= {"command_leased_until": now + LEASE, "command_attempts": 1, **_until_it_is_over(now)}
-        call_storage.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
+        repository.update_call(connection, call.call_id, **values, end_status=status.value, end_reason=reason)
 
-    def _current(self, connection: Connection, errand: Errand) -> Call | None:
-        """The call as it stands now; None when it has ended meanwhile."""
-        held = call_storage.lock_call(connection, errand.call.call_id)
-        return None if held is None or held[0].is_over else held[0]
+    def _current(self, connection: Connection, leased: LeasedCommand) -> Call | None:
+        """The call as it is now, locked; None when it has ended meanwhile."""
+        call = repository.lock_call(connection, leased.call.call_id)
+        return None if call is None or call.is_over else call
 
 
 def _until_it_is_over(now: datetime) -> dict[str, Any]:
-    """The column values for a hang-up that is about to be sent. It is done when the provider says that the call is
-    over: until then the command stands, and is sent again when its lease has run out.
+    """The column values for a hang-up that is about to be sent.
+
+    The command stays in the row until the provider reports that the call is over, and is sent again when its lease has
+    run out.
     """
     return {"ask_provider_at": now + SILENCE}  # the event that frees the channel may get lost

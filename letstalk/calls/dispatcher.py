@@ -1,7 +1,7 @@
 """Placing calls: as many at once as there are channels, owners in turn, each exactly once.
 
-The row is the truth. A call is claimed by a conditional UPDATE, dialed under a lease, and repeated with the same
-`command_id` only while the provider still remembers it; what may have been placed after that is never dialed again.
+A call is claimed by a conditional UPDATE of its row and dialed under a lease. A dial is repeated with the same
+`command_id` while the provider still knows that id. A call that may have been placed is never dialed again after that.
 """
 
 from __future__ import annotations
@@ -12,26 +12,22 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from letstalk.calls import queue as queue
-from letstalk.calls import repository as call_storage
-from letstalk.calls.lifecycle import command, end_call, fail_verification, give_call_up
-from letstalk.calls.models import Call, CallStatus, Command
-from letstalk.calls.policy import SILENCE, CallPolicy
-from letstalk.calls.scheduling import back_off_seconds, is_too_late, retry_window_ends
+from letstalk.calls import queue, repository
+from letstalk.calls.lifecycle import command, end_call, fail_call, mark_unknown
+from letstalk.calls.models import Call, CallListener, CallStatus, Command, Topic
+from letstalk.calls.scheduling import SILENCE, CallPolicy, back_off_seconds, is_too_late, retry_window_ends
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
-from letstalk.verifications.models import VerificationStatus
-from letstalk.worker.topics import Topic
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
 LEASE = timedelta(seconds=8)  # longer than the provider's time-out of 5 s
-CLAIMS_TO_SPARE = 8  # looked at beyond the free channels: some calls may be late, or two of them to one phone
-LONGEST_PAUSE_SECONDS = 120.0  # whatever the provider asks for: a code is dead by then
+CLAIMS_TO_SPARE = 8  # read beyond the free channels: some calls may be late, and two may be to the same phone
+LONGEST_PAUSE_SECONDS = 120.0  # even if the provider asks for more: most deadlines have passed by then
 
 TOO_LATE_REASON = "The code would have expired before it could be heard."
 NOT_WANTED_REASON = "The verification was over before the call was placed."
@@ -39,7 +35,7 @@ NOT_WANTED_REASON = "The verification was over before the call was placed."
 
 @dataclass(frozen=True, slots=True)
 class _Lease:
-    """The right to dial, until a later attempt; `was_uncertain` when an earlier one may have placed the call."""
+    """The right to dial, until a later attempt. `was_uncertain`: an earlier attempt may have placed the call."""
 
     command: DialCommand
     attempt: int
@@ -49,18 +45,25 @@ class _Lease:
 
 class DispatchService:
     def __init__(
-        self, db: Database, provider: CallProvider, wakeups: Wakeups, clock: Clock, policy: CallPolicy
+        self,
+        db: Database,
+        provider: CallProvider,
+        wakeups: Wakeups,
+        clock: Clock,
+        policy: CallPolicy,
+        listener: CallListener,
     ) -> None:
         self._db = db
         self._provider = provider
         self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
+        self._listener = listener
 
     def dispatch(self, *, is_channel_free: bool = False) -> None:
         """Claim as many waiting calls as there are free channels, and have them dialed.
 
-        Unless a channel is certainly free, this reads first, so that no writer has to wait for nothing.
+        Unless a channel is certainly free, this reads first, so that full channels do not make writers wait.
         """
         if not is_channel_free:
             with self._db.read() as connection:
@@ -76,17 +79,17 @@ class DispatchService:
                 self._dial(lease)
 
     def dial(self, call_id: str) -> None:
-        """Ask the provider for a claimed call, unless another worker does or it is no longer wanted."""
+        """Have the provider place a claimed call, unless another worker does so or it is no longer wanted."""
         with bound_contextvars(call_id=call_id):
             lease = self._lease(call_id)
             if lease is not None:
                 self._dial(lease)
             else:
-                # It may have been ended for want of wanting, which frees its channel.
+                # It may have been ended because it was no longer wanted, which frees its channel.
                 self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def drop_late_calls(self) -> None:
-        """Fail the waiting calls whose code would expire before it could be heard."""
+        """End the waiting calls that would speak too late, and those that were withdrawn while they were dialed."""
         with self._db.read() as connection:
             latest = self._clock() + timedelta(seconds=self._policy.placing_seconds)
             late = queue.list_late(connection, latest)
@@ -102,7 +105,7 @@ class DispatchService:
         except CallRefused as error:
             self._fail(lease, error.reason)
         except ProviderBusy as error:
-            # A limit tells nothing of an earlier try that may have got through.
+            # A limit says nothing about an earlier attempt, which may have placed the call.
             if lease.was_uncertain:
                 self._dial_again_later(lease)
             else:
@@ -140,8 +143,8 @@ class DispatchService:
                     # This worker dials it, now: another lease would be another transaction.
                     lease, leased = self._next_lease(call, now)
                     values |= leased
-                if call_storage.update_call_if(connection, call_id, was=CallStatus.QUEUED, **values):
-                    call_storage.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
+                if repository.update_call_if(connection, call_id, was=CallStatus.QUEUED, **values):
+                    repository.insert_call_event(connection, call_id, now, CallStatus.DIALING.value)
                     queue_seconds.observe((now - call.created_at).total_seconds())
                     claimed.append(call_id)
         if len(claimed) < free and len(found) == free + CLAIMS_TO_SPARE:
@@ -149,39 +152,34 @@ class DispatchService:
         return lease if claimed else None, claimed[1:]
 
     def _still_worth_placing(self, connection: Connection, call_id: str, now: datetime) -> Call | None:
-        """A waiting call, held until the transaction ends; None when it is no longer worth placing, and ended."""
-        held = call_storage.lock_call(connection, call_id)
-        if held is None or held[0].status is not CallStatus.QUEUED:
+        """A waiting call, locked until the transaction ends. None when it is not worth placing; then it is ended."""
+        call = repository.lock_call(connection, call_id)
+        if call is None or call.status is not CallStatus.QUEUED:
             return None
-        call, verification = held
-        if verification.status is VerificationStatus.PENDING:
-            if not is_too_late(verification.expires_at, now, self._policy.placing_seconds):
-                return call
-            end_call(connection, call, CallStatus.FAILED, TOO_LATE_REASON, now)
-            # One that has expired by now was told to be so already, and stays it.
-            if verification.status_at(now) is VerificationStatus.PENDING:
-                fail_verification(connection, call.verification_id)
-        else:
+        if call.is_ending:
             end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
-        return None
+            return None
+        if is_too_late(call.speak_before, now, self._policy.placing_seconds):
+            fail_call(connection, call, TOO_LATE_REASON, now, self._listener)
+            return None
+        return call
 
     def _lease(self, call_id: str) -> _Lease | None:
-        """Take the right to dial, with everything re-read. None when there is nothing to dial (any more)."""
+        """Take the right to dial, after reading everything again. None when the call is not to be dialed (any more)."""
         with self._db.write() as connection:
             now = self._clock()
-            held = call_storage.lock_call(connection, call_id)
-            if held is None or not queue.lease_dial(connection, call_id, now, now + LEASE):
+            call = repository.lock_call(connection, call_id)
+            if call is None or not queue.lease_dial(connection, call_id, now, now + LEASE):
                 return None
-            call, verification = held
-            wanted = verification.status_at(now) is VerificationStatus.PENDING
-            if call.is_uncertain and (not wanted or now >= retry_window_ends(call.first_dial_at or now)):
-                give_call_up(connection, call, now, must_be_over_after=self._policy.longest)
+            is_wanted = call.is_wanted_at(now)
+            if call.is_uncertain and (not is_wanted or now >= retry_window_ends(call.first_dial_at or now)):
+                mark_unknown(connection, call, now, must_be_over_after=self._policy.longest)
                 return None
-            if not wanted:
+            if not is_wanted:
                 end_call(connection, call, CallStatus.CANCELED, NOT_WANTED_REASON, now)
                 return None
             lease, values = self._next_lease(call, now)
-            call_storage.update_call(connection, call_id, **values)
+            repository.update_call(connection, call_id, **values)
             return lease
 
     def _next_lease(self, call: Call, now: datetime) -> tuple[_Lease, dict[str, Any]]:
@@ -203,52 +201,50 @@ class DispatchService:
             "dial_attempts": attempt,
             "dial_round": dial_round,
             "first_dial_at": first_dial_at,
-            # Until an answer says otherwise: this process may die before it hears one.
+            # Until a response says otherwise: this process may die before it gets one.
             "is_uncertain": True,
         }
 
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
-            verification_id = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
-            if verification_id is not None:
-                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
-        if verification_id is None:
+            subject_id = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
+            if subject_id is not None:
+                repository.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+        if subject_id is None:
             self._note_placed_late(call_id, provider_call_id)
         else:
-            log.info("call_placed", call_id=call_id, verification_id=verification_id)
+            log.info("call_placed", call_id=call_id, verification_id=subject_id)
 
     def _ringing_ends(self, now: datetime) -> datetime:
-        """When to ask about a call that rings from `now` on, should no event come."""
+        """When to ask about a call that rings from `now` on if no event comes."""
         return now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
 
     def _note_placed_late(self, call_id: str, provider_call_id: str) -> None:
-        """The same where something has happened to the call since it was dialed."""
+        """The same for a call to which something has happened since it was dialed."""
         with self._db.write() as connection:
             now = self._clock()
-            held = call_storage.lock_call(connection, call_id)
-            if held is None or (held[0].is_over and not held[0].holds_channel):
+            call = repository.lock_call(connection, call_id)
+            if call is None or not call.is_unfinished:
                 return
-            call, verification = held
             values: dict[str, Any] = {"provider_call_id": provider_call_id, "is_uncertain": False, "reason": None}
             if call.status in (CallStatus.DIALING, CallStatus.QUEUED):
-                # It rings, also where a later try was told otherwise and has put it back.
+                # It rings, even if a later attempt got another response and has put it back.
                 values |= {"status": CallStatus.RINGING.value, "holds_channel": True}
                 values["started_at"] = call.started_at or now
                 values["ask_provider_at"] = self._ringing_ends(now)
-                call_storage.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
-            wanted = verification.status_at(now) is VerificationStatus.PENDING
-            if not wanted and call.command is not Command.HANG_UP:
+                repository.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+            if not call.is_wanted_at(now) and call.command is not Command.HANG_UP:
                 values |= command(call, Command.HANG_UP, now)
                 values |= {"end_status": CallStatus.CANCELED.value, "end_reason": NOT_WANTED_REASON}
-            call_storage.update_call(connection, call_id, **values)
+            repository.update_call(connection, call_id, **values)
             has_command = "command" in values or call.command is not None
-        log.info("call_placed", call_id=call_id, verification_id=call.verification_id)
+        log.info("call_placed", call_id=call_id, verification_id=call.subject_id)
         if has_command:
             self._wakeups.wake(Topic.CARRY_OUT, call_id)
 
     def _put_back(self, lease: _Lease, error: ProviderBusy) -> None:
-        """Back into the queue with a pause."""
+        """Put the call back into the queue, with a pause."""
         with self._db.write() as connection:
             now = self._clock()
             call = self._still_dialed(connection, lease)
@@ -256,7 +252,7 @@ class DispatchService:
                 return
             asked_seconds = min(error.retry_after_seconds or 0.0, LONGEST_PAUSE_SECONDS)
             pause_seconds = max(back_off_seconds(call.dial_attempts), asked_seconds)
-            call_storage.insert_call_event(connection, call.call_id, now, "put_back")
+            repository.insert_call_event(connection, call.call_id, now, "put_back")
             values: dict[str, Any] = {
                 "status": CallStatus.QUEUED.value,
                 "reason": error.reason,
@@ -268,7 +264,7 @@ class DispatchService:
             }
             if error.disproved:
                 values["first_dial_at"] = None
-            call_storage.update_call(connection, call.call_id, **values)
+            repository.update_call(connection, call.call_id, **values)
         calls_put_back_total.labels("limit" if error.disproved else "error").inc()
         log.info("call_put_back", call_id=call.call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
         self._wakeups.wake(Topic.PUT_BACK, call.call_id, delay_seconds=pause_seconds)
@@ -277,21 +273,20 @@ class DispatchService:
         with self._db.write() as connection:
             if call := self._still_dialed(connection, lease):
                 pause = timedelta(seconds=back_off_seconds(min(call.dial_attempts, 3)))
-                call_storage.update_call(connection, call.call_id, leased_until=self._clock() + pause)
+                repository.update_call(connection, call.call_id, leased_until=self._clock() + pause)
 
     def _fail(self, lease: _Lease, reason: str) -> None:
         with self._db.write() as connection:
             if call := self._still_dialed(connection, lease):
-                end_call(connection, call, CallStatus.FAILED, reason, self._clock())
-                fail_verification(connection, call.verification_id)
+                fail_call(connection, call, reason, self._clock(), self._listener)
         self._wakeups.wake(Topic.CHANNEL_FREE)
 
     def _still_dialed(self, connection: Connection, lease: _Lease) -> Call | None:
-        """The call, while `lease` decides about it: nobody has dialed it since, and no event says that it rings.
+        """The call, if `lease` still decides about it: no worker has dialed it since, and no event says that it rings.
 
-        An answer may come when the lease has run out. The channel is then in the hands of the worker that took it over.
+        A response may come after the lease has run out. Then the worker that has leased the call since decides.
         """
-        held = call_storage.lock_call(connection, lease.command.call_id)
-        if held is None or held[0].status is not CallStatus.DIALING or held[0].provider_call_id is not None:
+        call = repository.lock_call(connection, lease.command.call_id)
+        if call is None or call.status is not CallStatus.DIALING or call.provider_call_id is not None:
             return None
-        return held[0] if held[0].dial_attempts == lease.attempt else None
+        return call if call.dial_attempts == lease.attempt else None

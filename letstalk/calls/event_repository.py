@@ -1,4 +1,4 @@
-"""Provider events as they came: each kept once, applied once."""
+"""The table of provider events: each is stored once and applied once."""
 
 from __future__ import annotations
 
@@ -58,24 +58,23 @@ _CLAIM = Statement(
 
 
 def store_event(connection: Connection, event: CallEvent, now: datetime, *, is_applied: bool) -> bool:
-    """Keep `event`: marked applied for one who applies it in this transaction, else until it is. False when it has come
-    before.
-    """
+    """Store `event`, marked as applied if it is applied in this transaction. Returns False when it is there already."""
     return _store_in(connection.dialect.name).execute(connection, _values_of(event, now, is_applied)) == 1
 
 
 def store_and_look(
     connection: Connection, event: CallEvent, now: datetime
 ) -> tuple[CallStatus | None, str | None] | None:
-    """Keep `event`, marked applied. None when it has come before; else its call's status and verification id, of a call
-    that is not held; None for both where it names none.
+    """Store `event`, marked as applied. Returns the status and subject id of its call, which is not locked.
+
+    Returns None when the event is there already. Both values are None when it names no call of ours.
     """
-    statement = _store_in(connection.dialect.name, calls.c.status, calls.c.verification_id)
+    statement = _store_in(connection.dialect.name, calls.c.status, calls.c.subject_id)
     row = statement.first(connection, _values_of(event, now, is_applied=True))
     if row is None:
         return None
-    status, verification_id = row
-    return None if status is None else CallStatus(status), verification_id
+    status, subject_id = row
+    return None if status is None else CallStatus(status), subject_id
 
 
 def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, Any]:
@@ -101,7 +100,7 @@ def _values_of(event: CallEvent, now: datetime, is_applied: bool) -> dict[str, A
 
 
 def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEvent | None:
-    """The event, marked applied in this transaction; None when it is applied already, or unknown."""
+    """The event, marked as applied in this transaction; None when it is applied already, or unknown."""
     row = _CLAIM.first(connection, {"id": event_id, "now": now})
     if row is None:
         return None
@@ -122,7 +121,7 @@ def claim_event(connection: Connection, event_id: str, now: datetime) -> CallEve
 
 
 def count_failed_try(connection: Connection, event_id: str, *, max_tries: int, now: datetime) -> bool:
-    """Note that applying the event failed. True when it was the last try: it is put aside, marked applied."""
+    """Note that applying the event failed. Returns True after the last attempt: it is put aside, marked as applied."""
     table = webhook_events.c
     connection.execute(
         update(webhook_events)
@@ -138,7 +137,7 @@ def count_failed_try(connection: Connection, event_id: str, *, max_tries: int, n
 
 
 def list_waiting_events(connection: Connection, received_before: datetime, limit: int = 500) -> list[str]:
-    """Ids of events that nobody has applied, oldest first."""
+    """Ids of events that are not applied, oldest first."""
     table = webhook_events.c
     statement = (
         select(table.event_id)
@@ -150,11 +149,11 @@ def list_waiting_events(connection: Connection, received_before: datetime, limit
 
 
 def count_waiting_events(connection: Connection) -> int:
-    """How many events nobody has applied."""
+    """How many events are not applied."""
     waiting = select(func.count()).select_from(webhook_events).where(webhook_events.c.applied_at.is_(None))
     return int(connection.execute(waiting).scalar_one())
 
 
 def delete_old_events(connection: Connection, before: datetime) -> int:
-    """Delete some of the events that came before that time. Returns how many went."""
+    """Delete some of the events that were received before that time. Returns how many were deleted."""
     return delete_oldest(connection, webhook_events.c.received_at, before)

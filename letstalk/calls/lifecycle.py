@@ -1,4 +1,4 @@
-"""Ending calls and verifications inside a transaction, in one way for everyone who does."""
+"""Placing, withdrawing and ending calls inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -7,19 +7,57 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from letstalk.calls import repository as call_storage
-from letstalk.calls.models import Call, CallStatus, Command, Spoken
+from letstalk.calls import repository
+from letstalk.calls.models import Call, CallListener, CallStatus, Command, NewCall, Spoken
 from letstalk.calls.scheduling import LONGEST_CALL_SECONDS
+from letstalk.core.ids import new_id
 from letstalk.db.database import after_commit
 from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import call_seconds, calls_ended_total, verifications_total
-from letstalk.verifications import repository as verification_storage
-from letstalk.verifications.attempts import spend_attempt_and_approve
-from letstalk.verifications.models import VerificationStatus
+from letstalk.observability.metrics import call_seconds, calls_ended_total
 
 log = get_logger(__name__)
 
 LOST_REASON = "The provider did not say whether the call was placed. It was not tried again."
+
+
+def place_call(connection: Connection, new: NewCall, turn: int, now: datetime) -> str:
+    """Put a call into the queue. Returns its id. Wake a worker for `Topic.DISPATCH` after the commit."""
+    call_id = new_id(now)
+    repository.insert_call(connection, call_id, new, turn, now)
+    return call_id
+
+
+def say_again(connection: Connection, call: Call, now: datetime) -> None:
+    """Have a live call speak its script again. Wake a worker for `Topic.CARRY_OUT` after the commit.
+
+    This transaction must have locked the call.
+    """
+    repository.update_call(connection, call.call_id, **command(call, Command.SPEAK_CODE, now))
+
+
+def withdraw_calls(connection: Connection, subject_id: str, reason: str, now: datetime) -> list[str]:
+    """End the calls about a subject: the waiting ones now, the live ones by hanging up. Their scripts are erased.
+
+    Returns the ids of the calls that a worker must hang up, by `Topic.CARRY_OUT` after the commit.
+    """
+    to_hang_up = []
+    for call in repository.lock_unfinished(connection, subject_id):
+        if call.status is CallStatus.QUEUED:
+            end_call(connection, call, CallStatus.CANCELED, reason, now)
+        elif call.is_over:  # unknown: if an event proves that it exists, it must be hung up
+            repository.update_call(connection, call.call_id, script_sealed=None, speak_before=now)
+        elif not call.is_ending:
+            to_hang_up.append(call.call_id)
+            status = CallStatus.COMPLETED if call.spoken is Spoken.CODE else CallStatus.CANCELED
+            repository.update_call(
+                connection,
+                call.call_id,
+                **command(call, Command.HANG_UP, now),
+                script_sealed=None,
+                end_status=status.value,
+                end_reason=reason,
+            )
+    return to_hang_up
 
 
 def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
@@ -33,15 +71,16 @@ def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
 
 
 def end_call(connection: Connection, call: Call, status: CallStatus, reason: str | None, now: datetime) -> None:
-    """Give `call` its last status and let its channel go."""
+    """Give `call` its last status, erase its script and free its channel."""
     held_seconds = None if call.started_at is None else (now - call.started_at).total_seconds()
     if held_seconds is not None and not 0 <= held_seconds <= LONGEST_CALL_SECONDS:
-        held_seconds = None  # or the next fifty callers would be told that the queue is full
-    call_storage.update_call(
+        held_seconds = None  # it would raise the mean, and the next fifty requests would find the queue full
+    repository.update_call(
         connection,
         call.call_id,
         status=status.value,
         reason=reason,
+        script_sealed=None,
         ended_at=now,
         holds_channel=False,
         ask_provider_at=None,
@@ -49,7 +88,7 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         command_leased_until=None,
         duration_seconds=held_seconds if call.provider_call_id else None,
     )
-    call_storage.insert_call_event(connection, call.call_id, now, status.value)
+    repository.insert_call_event(connection, call.call_id, now, status.value)
 
     def note() -> None:
         calls_ended_total.labels(status.value).inc()
@@ -58,7 +97,7 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         log.info(
             "call_ended",
             call_id=call.call_id,
-            verification_id=call.verification_id,
+            verification_id=call.subject_id,  # the name of the field in the logs of all features
             status=status.value,
             reason=reason,
         )
@@ -66,10 +105,20 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
     after_commit(connection, note)
 
 
-def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_over_after: timedelta) -> None:
-    """Nobody can say whether the call exists: it is never dialed again, and keeps its channel until it must be over."""
+def fail_call(connection: Connection, call: Call, reason: str | None, now: datetime, listener: CallListener) -> None:
+    """End `call` as failed for good. After the commit `listener` is told, unless it is too late to matter."""
+    end_call(connection, call, CallStatus.FAILED, reason, now)
+    if call.speak_before > now:
+        after_commit(connection, lambda: listener.call_failed(call.subject_id))
+
+
+def mark_unknown(connection: Connection, call: Call, now: datetime, *, must_be_over_after: timedelta) -> None:
+    """Note that nobody can say whether the call exists. It is never dialed again.
+
+    It keeps its channel until it must be over, and its script, because an event may still prove that it exists.
+    """
     since = call.first_dial_at or now
-    call_storage.update_call_if(
+    repository.update_call_if(
         connection,
         call.call_id,
         was=CallStatus.DIALING,
@@ -78,52 +127,5 @@ def give_call_up(connection: Connection, call: Call, now: datetime, *, must_be_o
         ended_at=now,
         ask_provider_at=since + must_be_over_after,
     )
-    call_storage.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
+    repository.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
     after_commit(connection, lambda: log.warning("call_unknown", call_id=call.call_id))
-
-
-def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
-    """Give a pending verification its last status. False when it was over already."""
-    ended = verification_storage.end_verification(connection, verification_id, status)
-    if ended:
-        after_commit(connection, lambda: _note_end(verification_id, status))
-    return ended
-
-
-def approve_awaited(connection: Connection, verification_id: str, now: datetime) -> None:
-    """Approve a verification whose awaited code this transaction holds: somebody has said it."""
-    spend_attempt_and_approve(connection, verification_id, now)
-    after_commit(connection, lambda: _note_end(verification_id, VerificationStatus.APPROVED))
-
-
-def _note_end(verification_id: str, status: VerificationStatus) -> None:
-    verifications_total.labels(status.value).inc()
-    log.info("verification_ended", verification_id=verification_id, status=status.value)
-
-
-def retire_calls(connection: Connection, verification_id: str, reason: str, now: datetime) -> list[str]:
-    """End the calls of a verification that is over: the waiting ones now, the live ones by hanging up.
-
-    Returns the ids of the calls that a worker must hang up.
-    """
-    to_hang_up = []
-    for call in call_storage.list_unfinished(connection, verification_id):
-        if call.status is CallStatus.QUEUED:
-            end_call(connection, call, CallStatus.CANCELED, reason, now)
-        elif call.holds_channel and not call.is_ending:
-            to_hang_up.append(call.call_id)
-            status = CallStatus.COMPLETED if call.spoken is Spoken.CODE else CallStatus.CANCELED
-            call_storage.update_call(
-                connection,
-                call.call_id,
-                **command(call, Command.HANG_UP, now),
-                end_status=status.value,
-                end_reason=reason,
-            )
-    return to_hang_up
-
-
-def fail_verification(connection: Connection, verification_id: str) -> None:
-    """Mark a verification failed, unless one of its calls could be placed, or still may be."""
-    if call_storage.count_not_refused(connection, verification_id) == 0:
-        end_verification(connection, verification_id, VerificationStatus.FAILED)

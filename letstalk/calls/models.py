@@ -1,17 +1,36 @@
-"""A call: its statuses, the commands that it can be given, and its record. Nothing of a vendor."""
+"""A call: its statuses, the commands that it can be given, its script and its record. Nothing of a vendor.
+
+A call says a script to a phone, once, before a deadline, unless it is withdrawn. What it is about is not known here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol, Self
+
+
+class Topic(StrEnum):
+    """What a worker is woken for, and the key of the wake-up. Without a key the worker looks in the database."""
+
+    DISPATCH = "dispatch"  # calls wait
+    CHANNEL_FREE = "channel_free"  # a channel is certainly free
+    PUT_BACK = "put_back"  # call id: its pause is over, it may be placed again
+    DIAL = "dial"  # call id: it was claimed and waits to be dialed
+    APPLY_EVENT = "apply_event"  # event id: it was stored and waits to be applied
+    CARRY_OUT = "carry_out"  # call id: it has a command that waits
+    HANG_UP_STRAY = "hang_up_stray"  # call id: a phone rings for a call that is over here
+    OFFER_CODE = "offer_code"  # call id: it was answered, and detection has had its time
+    OFFER_CODES = "offer_codes"  # calls were answered: look for those that detection has not decided in time
 
 
 class CallStatus(StrEnum):
     QUEUED = "queued"  # waits for a channel
     DIALING = "dialing"  # the provider is being asked to place it
     RINGING = "ringing"  # the provider has it
-    ANSWERED = "answered"  # something picked up; who, is not known yet
+    ANSWERED = "answered"  # a person or a machine picked up
     SPEAKING = "speaking"  # the code, or the offer to press 1, is being read
     COMPLETED = "completed"  # the code was read and the call is over
     NO_ANSWER = "no_answer"  # nobody picked up, or nobody asked for the code
@@ -19,7 +38,7 @@ class CallStatus(StrEnum):
     REJECTED = "rejected"  # declined, or hung up before the code was read
     MACHINE = "machine"  # voicemail or fax; it was told nothing
     FAILED = "failed"  # could not be placed
-    CANCELED = "canceled"  # no longer wanted
+    CANCELED = "canceled"  # withdrawn before the code was read
     UNKNOWN = "unknown"  # may or may not have been placed; never tried again
 
 
@@ -38,7 +57,7 @@ ENDED = frozenset(
 
 
 class Spoken(StrEnum):
-    """What was last read into a call."""
+    """What was last spoken in a call."""
 
     NOTHING = "nothing"
     OFFER = "offer"  # to press 1 for the code
@@ -46,7 +65,7 @@ class Spoken(StrEnum):
 
 
 class Command(StrEnum):
-    """What we want of a live call next."""
+    """The next thing to do in a live call."""
 
     SPEAK_CODE = "speak_code"
     SPEAK_OFFER = "speak_offer"
@@ -54,20 +73,53 @@ class Command(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call to one phone for one verification. Times are aware, in UTC.
+class Script:
+    """What a call says: the code, and the custom message around it if there is one."""
 
-    `turn` orders the queue. A call that `holds_channel` is live, or may be; `ask_provider_at` is when to ask the
-    provider about it, should no event come. `leased_until` (dialing) and `command_leased_until` keep two workers
-    from doing the same thing; a lease that ran out means that its worker died. `is_uncertain` says that a dial
-    of this round (`dial_round`, begun at `first_dial_at`) may have placed the call. `end_status` and `end_reason` are
-    what the hang-up that we asked for will make of the call.
+    code: str
+    message: str | None
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode("utf-8")
+
+    @classmethod
+    def from_json(cls, content: bytes) -> Self:
+        return cls(**json.loads(content))
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call to be placed. See `Call` for the fields."""
+
+    subject_id: str
+    user_id: str
+    phone: str
+    script_sealed: str
+    locale: str | None
+    speak_before: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to one phone. Times are aware, in UTC.
+
+    `subject_id` is the id of what the call is about, in the feature that placed it. `script_sealed` is the encrypted
+    `Script`, to be spoken in the language `locale` before `speak_before`. It is erased when the call is over.
+
+    `turn` orders the queue. A call that `holds_channel` is live, or may be. `ask_provider_at` is when to ask the
+    provider about it if no event comes. `leased_until` (dialing) and `command_leased_until` keep two workers from doing
+    the same thing; when a lease has run out, its worker has died. `is_uncertain` says that a dial of this round
+    (`dial_round`, begun at `first_dial_at`) may have placed the call. `end_status` and `end_reason` are what the call
+    becomes when the hang-up that we asked for is done.
     """
 
     call_id: str
-    verification_id: str
+    subject_id: str
     user_id: str
     phone: str
+    script_sealed: str | None
+    locale: str | None
+    speak_before: datetime
     status: CallStatus
     reason: str | None
     created_at: datetime
@@ -99,6 +151,25 @@ class Call:
         return self.ended_at is not None
 
     @property
+    def is_unfinished(self) -> bool:
+        """Whether it is not over, or is unknown and may still turn out to exist."""
+        return self.ended_at is None or self.holds_channel
+
+    @property
     def is_ending(self) -> bool:
-        """Whether we asked for its hang-up: nothing may be said any more, though the event is still to come."""
+        """Whether we asked for its hang-up: nothing more may be said, though the event has not come yet."""
         return self.end_status is not None
+
+    def is_wanted_at(self, now: datetime) -> bool:
+        """Whether its script is still to be spoken."""
+        return self.is_unfinished and not self.is_ending and self.speak_before > now
+
+
+class CallListener(Protocol):
+    """Is told what became of calls. It may miss a call when the process dies, so it must also look for itself."""
+
+    def call_failed(self, subject_id: str) -> None:
+        """A call about `subject_id` has failed for good, and its `speak_before` has not passed.
+
+        Called after the commit, outside any transaction.
+        """

@@ -1,7 +1,9 @@
-"""The queue of calls: whose turn it is, which channels are taken, and who may act on a call right now."""
+"""The queue of calls: whose turn it is, how many channels are in use, and which worker may act on a call."""
 
 from __future__ import annotations
 
+import threading
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,14 +27,17 @@ from letstalk.calls.models import Call, CallStatus, Spoken
 from letstalk.calls.repository import HOLDS_CHANNEL, IS_QUEUED, call_from, calls
 from letstalk.db.schema import UtcDateTime
 from letstalk.db.statements import Statement
-from letstalk.verifications.repository import IS_PENDING, PENDING, verifications
 
-# No lease, pause or question is set further ahead: one that is was set before the clock was turned back.
+# No lease, pause or question is set further ahead. One that is was set before the clock was turned back.
 FURTHEST = timedelta(minutes=5)
+
+COUNTED_SECONDS = 0.1  # how long a count of the queue is used
+MARGIN = 1000  # more calls than all other processes together could accept in that time
+MEAN_KEPT_SECONDS = 1.0
 
 _SELECT = select(calls)
 _LIVE_PHONES = select(calls.c.phone).where(HOLDS_CHANNEL)
-# Each end of an index, which max() and min() would look for as well, but not for two of them at once on PostgreSQL.
+# One row from the end of an index. PostgreSQL finds one max() or min() like this, but not two of them in one statement.
 FIRST_WAITING_TURN = (
     select(calls.c.turn).where(IS_QUEUED).order_by(calls.c.turn).limit(literal_column("1")).scalar_subquery()
 )
@@ -66,7 +71,7 @@ _LIVE = Statement(select(func.count()).select_from(calls).where(HOLDS_CHANNEL))
 
 
 def _is_due(column: Column[datetime], now: Any = None, furthest: Any = None) -> ColumnElement[bool]:
-    """Whether the time in `column` has come. Without arguments, for a `Statement` that is given `_due_at(now)`."""
+    """Whether the time in `column` has come. Without arguments it is for a `Statement` with `_due_at(now)`."""
     if now is None:
         now, furthest = bindparam("now", type_=UtcDateTime), bindparam("furthest", type_=UtcDateTime)
     return or_(column <= now, column > (now + FURTHEST if furthest is None else furthest))
@@ -82,7 +87,7 @@ _CLAIMABLE = Statement(
     .order_by(calls.c.turn, calls.c.created_at)
     .limit(bindparam("at_most", type_=Integer))
 )
-# No answer to its dial is known.
+# The provider's response to its dial is not known.
 _IS_BEING_DIALED = and_(
     calls.c.call_id == bindparam("id"),
     calls.c.status == CallStatus.DIALING.value,
@@ -106,18 +111,7 @@ _LEASE_COMMAND = Statement(
 )
 _NOTE_PLACED = Statement(
     update(calls)
-    .where(
-        _IS_BEING_DIALED,
-        calls.c.command.is_(None),
-        select(literal_column("1"))
-        .select_from(verifications)
-        .where(
-            verifications.c.verification_id == calls.c.verification_id,
-            IS_PENDING,
-            verifications.c.expires_at > bindparam("now", type_=UtcDateTime),
-        )
-        .exists(),
-    )
+    .where(_IS_BEING_DIALED, calls.c.command.is_(None), calls.c.speak_before > bindparam("now", type_=UtcDateTime))
     .values(
         status=CallStatus.RINGING.value,
         provider_call_id=bindparam("provider_id", type_=calls.c.provider_call_id.type),
@@ -125,18 +119,18 @@ _NOTE_PLACED = Statement(
         reason=None,
         ask_provider_at=bindparam("ask_at", type_=UtcDateTime),
     )
-    .returning(calls.c.verification_id)
+    .returning(calls.c.subject_id)
 )
 
 
 def find_turns(connection: Connection, user_id: str) -> tuple[int | None, int | None]:
-    """The last turn that `user_id` has waiting, and the first that anyone has."""
+    """The last turn of the waiting calls of `user_id`, and the first of all waiting calls; None without any."""
     own, first = _TURNS.one(connection, {"user_id": user_id})
     return own, first
 
 
 def count_ahead(connection: Connection, turn: int, at_most: int) -> int:
-    """How many calls, waiting or live, come before one with `turn`. No more than `at_most` waiting ones are counted."""
+    """How many calls, waiting or live, come before one with `turn`. Counts `at_most` waiting ones."""
     waiting, live = _AHEAD.one(connection, {"turn": turn, "at_most": at_most})
     return int(waiting) + int(live)
 
@@ -146,7 +140,7 @@ def count_waiting(connection: Connection) -> int:
 
 
 def find_longest_waiting(connection: Connection) -> datetime | None:
-    """Since when the call waits that waits longest; None when none does."""
+    """When the oldest waiting call was accepted; None when no call waits."""
     statement = select(func.min(calls.c.created_at)).where(IS_QUEUED)
     waits_since: datetime | None = connection.execute(statement).scalar_one()
     return waits_since
@@ -158,10 +152,10 @@ def count_live(connection: Connection) -> int:
 
 
 def mean_duration_seconds(connection: Connection, latest: int = 50) -> float | None:
-    """How long the last finished calls held their channels, on average; None before any has finished."""
+    """How long the last finished calls held their channels on average; None when no call has finished."""
     durations = (
         select(calls.c.duration_seconds)
-        # It has an index of its own: after an outage thousands that were never placed may have ended last.
+        # There is an index of these: after an outage, the last calls to end may be thousands that were never placed.
         .where(calls.c.duration_seconds.is_not(None))
         .order_by(calls.c.ended_at.desc())
         .limit(latest)
@@ -172,23 +166,21 @@ def mean_duration_seconds(connection: Connection, latest: int = 50) -> float | N
 
 
 def list_claimable(connection: Connection, now: datetime, limit: int) -> list[tuple[str, str]]:
-    """Waiting calls whose turn has come, in turn, none to a phone that another live call is at: (call id, phone)."""
+    """(call id, phone) of the waiting calls that may be placed now, in turn. None is to a phone of a live call."""
     return [(call_id, phone) for call_id, phone in _CLAIMABLE.all(connection, _due_at(now) | {"at_most": limit})]
 
 
 def lease_dial(connection: Connection, call_id: str, now: datetime, until: datetime) -> bool:
-    """Take the right to dial until `until`. False when another worker has it, or the call has gone on."""
+    """Take the right to dial until `until`. False when another worker has it, or the call is no longer being dialed."""
     return _LEASE_DIAL.execute(connection, _due_at(now) | {"id": call_id, "until": until}) == 1
 
 
 def note_placed(
     connection: Connection, call_id: str, provider_call_id: str, now: datetime, ask_provider_at: datetime
 ) -> str | None:
-    """Note that a dialed call rings. Returns its verification's id; None where an event or a command came before the
-    answer, or it is no longer wanted.
+    """Note that a dialed call rings. Returns its `subject_id`.
 
-    A transaction for which it returns None takes no other row: the call's may be held, and others take the
-    verification's first.
+    Returns None and changes nothing when an event or a command came before the response, or it is too late to speak.
     """
     values = {"id": call_id, "provider_id": provider_call_id, "now": now, "ask_at": ask_provider_at}
     row = _NOTE_PLACED.first(connection, values)
@@ -201,7 +193,7 @@ def lease_command(connection: Connection, call_id: str, now: datetime, until: da
 
 
 def list_undialed(connection: Connection, now: datetime, limit: int = 200) -> list[str]:
-    """Ids of calls that hold a channel, have no answer of the provider yet, and that nobody is dialing."""
+    """Ids of claimed calls that the provider has not confirmed and no worker is dialing."""
     statement = (
         select(calls.c.call_id)
         .where(
@@ -216,7 +208,7 @@ def list_undialed(connection: Connection, now: datetime, limit: int = 200) -> li
 
 
 def list_commanded(connection: Connection, now: datetime, limit: int = 200) -> list[str]:
-    """Ids of calls whose command waits and that nobody is carrying out."""
+    """Ids of calls with a command that no worker is carrying out."""
     statement = (
         select(calls.c.call_id)
         .where(
@@ -225,7 +217,7 @@ def list_commanded(connection: Connection, now: datetime, limit: int = 200) -> l
             calls.c.provider_call_id.is_not(None),
             calls.c.ended_at.is_(None),
         )
-        # In the order of the index of commands: else SQLite reads that of the provider's ids, which has every call.
+        # The order of the index of commands. Without it SQLite reads the index of the provider's ids: every call.
         .order_by(calls.c.command_leased_until)
         .limit(limit)
     )
@@ -233,21 +225,17 @@ def list_commanded(connection: Connection, now: datetime, limit: int = 200) -> l
 
 
 def list_late(connection: Connection, latest: datetime, limit: int = 200) -> list[str]:
-    """Ids of waiting calls whose verification is over, or expires before `latest`."""
+    """Ids of waiting calls that must speak before `latest`, or were withdrawn while they were being dialed."""
     statement = (
         select(calls.c.call_id)
-        .join(verifications, verifications.c.verification_id == calls.c.verification_id)
-        .where(
-            IS_QUEUED,
-            or_(verifications.c.expires_at < latest, verifications.c.status != PENDING),
-        )
+        .where(IS_QUEUED, or_(calls.c.speak_before < latest, calls.c.end_status.is_not(None)))
         .limit(limit)
     )
     return list(connection.execute(statement).scalars())
 
 
 def list_overdue(connection: Connection, now: datetime, limit: int = 200) -> list[Call]:
-    """Live calls about which the provider has been silent for longer than a call lasts, the longest first."""
+    """Live calls of which no event has come in time, the most overdue first."""
     statement = (
         _SELECT.where(HOLDS_CHANNEL, _is_due(calls.c.ask_provider_at, now))
         .order_by(calls.c.ask_provider_at)
@@ -267,7 +255,7 @@ def take_question(connection: Connection, call_id: str, now: datetime, until: da
 
 
 def list_undecided(connection: Connection, answered_before: datetime, limit: int = 200) -> list[Call]:
-    """Calls answered before that time with no word yet on who answered, and nothing said."""
+    """Calls answered before that time in which nothing was said, because detection has not decided who answered."""
     statement = _SELECT.where(
         HOLDS_CHANNEL,
         calls.c.status == CallStatus.ANSWERED.value,
@@ -276,3 +264,51 @@ def list_undecided(connection: Connection, answered_before: datetime, limit: int
         calls.c.command.is_(None),
     ).limit(limit)
     return [call_from(row) for row in connection.execute(statement)]
+
+
+class QueueLength:
+    """Counts exactly near the limit, and uses an older count while the queue is far from full.
+
+    A queue may hold tens of thousands of calls. To count them takes a millisecond, more than the rest of a request.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counted_at = float("-inf")
+        self._estimate = 0
+
+    def count(self, connection: Connection, turn: int, most: int) -> int:
+        """How many calls, waiting or live, come before `turn`. Exact near `most`; above it, at least `most` + 1.
+
+        While the last count, plus what this process has asked for since, is at least `MARGIN` below `most`, that
+        estimate is returned.
+        """
+        with self._lock:
+            is_fresh = time.monotonic() - self._counted_at < COUNTED_SECONDS
+            if is_fresh and self._estimate + MARGIN <= most:
+                self._estimate += 1
+                return self._estimate
+        counted = count_ahead(connection, turn, at_most=most + 2)
+        with self._lock:
+            self._counted_at = time.monotonic()
+            self._estimate = counted
+        return counted
+
+
+class MeanCall:
+    """How long the last calls held their channels."""
+
+    def __init__(self, *, assumed_seconds: float) -> None:
+        """`assumed_seconds` is used until a call has finished."""
+        self._assumed_seconds = assumed_seconds
+        self._lock = threading.Lock()
+        self._measured: tuple[float, float] | None = None
+
+    def measure_seconds(self, connection: Connection) -> float:
+        """The mean over the last finished calls, at most `MEAN_KEPT_SECONDS` old."""
+        with self._lock:
+            now = time.monotonic()
+            if self._measured is None or now - self._measured[0] > MEAN_KEPT_SECONDS:
+                mean = mean_duration_seconds(connection)
+                self._measured = (now, self._assumed_seconds if mean is None else mean)
+            return self._measured[1]

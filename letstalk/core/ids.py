@@ -18,3 +18,11 @@ def new_id(now: datetime) -> str:
     """
     milliseconds = int(now.timestamp() * 1000) << 80
     return str(UUID(int=milliseconds | _VERSION | _VARIANT | (int.from_bytes(os.urandom(10)) & _RANDOM_BITS)))
+
+
+def canonical_id(text: str) -> str | None:
+    """A UUID as we write it; None for text that is no UUID."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None

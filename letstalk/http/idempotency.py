@@ -1,4 +1,4 @@
-"""Idempotency keys: the first answer again for the same request, a refusal for another one."""
+"""Idempotency keys: a repeated request gets the first response again, and a different request an error."""
 
 from __future__ import annotations
 
@@ -9,14 +9,52 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    insert,
+    select,
+)
 
+from letstalk.core.clock import Clock
 from letstalk.core.errors import IdempotencyKeyReused, InvalidRequest
-from letstalk.db.database import Database
-from letstalk.http import idempotency_repository as storage
+from letstalk.db.database import Database, delete_in_batches, delete_oldest
+from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.statements import Statement
 
 KEPT_FOR = timedelta(hours=24)
 MAX_KEY_CHARACTERS = 255
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", String(128), nullable=False),
+    Column("path", String(40), nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("body_hash", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    PrimaryKeyConstraint("user_id", "path", "key"),
+)
+Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
+
+_IS_IT = [column == bindparam(column.name) for column in idempotency_keys.primary_key]
+_FIRST = Statement(
+    select(idempotency_keys.c.body_hash, idempotency_keys.c.answer).where(
+        *_IS_IT, idempotency_keys.c.created_at > bindparam("since")
+    )
+)
+_DELETE = Statement(delete(idempotency_keys).where(*_IS_IT))
+_INSERT = Statement(
+    insert(idempotency_keys).values({column.name: bindparam(column.name) for column in idempotency_keys.c})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +67,9 @@ class IdempotencyKey:
 
 
 def read_idempotency_key(path: str, key: str | None, body: Mapping[str, Any]) -> IdempotencyKey | None:
-    """The key of a request, None when it carries none.
+    """The key of a request; None without one.
 
-    Raises InvalidRequest for one that is not 1 to 255 printable ASCII characters.
+    Raises InvalidRequest for a key that is not 1 to 255 printable ASCII characters.
     """
     if key is None:
         return None
@@ -43,28 +81,42 @@ def read_idempotency_key(path: str, key: str | None, body: Mapping[str, Any]) ->
     return IdempotencyKey(path, key, hashlib.sha256(canonical.encode()).hexdigest())
 
 
-def find_first_answer(
+def find_first_response(
     db: Database, connection: Connection, user_id: str, wanted: IdempotencyKey | None, now: datetime
 ) -> dict[str, Any] | None:
-    """The answer that this request got the first time, None the first time.
+    """The response to the first request with this key; None for the first request, and without a key.
 
-    Until the transaction ends, no other request with the same key gets further than this. Raises
-    IdempotencyKeyReused when the body is another one.
+    Until the transaction ends, other requests with the same key wait here. Raises IdempotencyKeyReused when the first
+    request had a different body.
     """
     if wanted is None:
         return None
     db.lock(connection, "idempotency", f"{user_id}\0{wanted.path}\0{wanted.key}")
-    first = storage.find_first_answer(connection, user_id, wanted.path, wanted.key, now - KEPT_FOR)
-    if first is None:
+    row = _FIRST.first(connection, _named(user_id, wanted) | {"since": now - KEPT_FOR})
+    if row is None:
         return None
-    if first.body_hash != wanted.body_hash:
+    body_hash, response = row
+    if body_hash != wanted.body_hash:
         raise IdempotencyKeyReused("This Idempotency-Key was used with another body.")
-    answer: dict[str, Any] = json.loads(first.answer)
-    return answer
+    content: dict[str, Any] = json.loads(response)
+    return content
 
 
-def keep_first_answer(
-    connection: Connection, user_id: str, wanted: IdempotencyKey, answer: Mapping[str, Any], now: datetime
+def store_first_response(
+    connection: Connection, user_id: str, wanted: IdempotencyKey, response: Mapping[str, Any], now: datetime
 ) -> None:
-    first = storage.FirstAnswer(wanted.body_hash, json.dumps(answer))
-    storage.insert_first_answer(connection, user_id, wanted.path, wanted.key, first, now)
+    """Store the response to the first request with this key. It replaces one that has expired."""
+    named = _named(user_id, wanted)
+    _DELETE.execute(connection, named)
+    values = {"created_at": now, "body_hash": wanted.body_hash, "answer": json.dumps(response)}
+    _INSERT.execute(connection, named | values)
+
+
+def delete_expired_keys(db: Database, clock: Clock) -> None:
+    """Delete the keys that no longer count."""
+    before = clock() - KEPT_FOR
+    delete_in_batches(db, lambda connection: delete_oldest(connection, idempotency_keys.c.created_at, before))
+
+
+def _named(user_id: str, wanted: IdempotencyKey) -> dict[str, Any]:
+    return {"user_id": user_id, "path": wanted.path, "key": wanted.key}

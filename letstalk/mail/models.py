@@ -1,18 +1,36 @@
-"""A mail, and when to try again to send one that was not accepted."""
+"""A mail, when to retry one, and the one-time links that mails contain.
+
+The token of a link follows the `#`, which browsers do not send, so no log of a server or proxy and no Referer contains
+it (OWASP ASVS 5.0, 14.2.1).
+"""
 
 from __future__ import annotations
 
+import re
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 DAY_SECONDS = 24 * 3600
 FIRST_PAUSE_SECONDS = 15
 LONGEST_PAUSE_SECONDS = 600
 
+TOKEN_PREFIX = "ltl_"
+TOKEN_BYTES = 24
+# Hexadecimal, so that no mail program takes its last character for the end of a sentence.
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+# Many mails annoy their recipient, and a stranger can cause them. The window is no longer than the shortest lifetime of
+# a link, so that a stranger who exhausts it leaves a working link in the mailbox: nobody is locked out.
+MOST_RECENT = 3
+RECENT = timedelta(seconds=1800)
+PAUSE = timedelta(seconds=60)
+
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One recipient, a subject and plain text. After `ttl_seconds` it is not sent any more."""
+    """One recipient, a subject and plain text. It is not sent after `ttl_seconds`."""
 
     to: str
     subject: str
@@ -21,10 +39,54 @@ class Mail:
 
 
 def retry_at(attempts: int, now: datetime, chance: float) -> datetime:
-    """When to try again after so many attempts: first after 15 s, then twice as long each time, at most 10 minutes.
+    """The time of the next try: 15 s after the first, then twice as long each time, up to 10 minutes.
 
     `chance`, from 0 to 1, shortens the pause by up to a quarter, so that mails that failed together do not stay
     together.
     """
     pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 10))
     return now + timedelta(seconds=pause * (1 - chance / 4))
+
+
+class LinkPurpose(StrEnum):
+    VERIFY_EMAIL = "verify_email"  # proves that the person who registered has this address
+    RESET_PASSWORD = "reset_password"  # replaces a forgotten password
+    INVITATION = "invitation"  # a person whom an admin invited chooses a username and a password
+
+
+_LIFETIMES: dict[LinkPurpose, int] = {
+    LinkPurpose.VERIFY_EMAIL: 24 * 3600,
+    LinkPurpose.RESET_PASSWORD: 1800,
+    LinkPurpose.INVITATION: 7 * 24 * 3600,
+}
+_PAGES: dict[LinkPurpose, str] = {
+    LinkPurpose.VERIFY_EMAIL: "/verify-email",
+    LinkPurpose.RESET_PASSWORD: "/reset-password",
+    LinkPurpose.INVITATION: "/accept-invitation",
+}
+
+
+def lifetime_seconds(purpose: LinkPurpose) -> int:
+    return _LIFETIMES[purpose]
+
+
+def new_token() -> str:
+    """192 random bits. The prefix tells secret scanners, and the redaction of our logs, what it is."""
+    return TOKEN_PREFIX + secrets.token_hex(TOKEN_BYTES)
+
+
+def write_link(base_url: str, purpose: LinkPurpose, token: str) -> str:
+    """The URL to open, or only its path if `base_url` is empty."""
+    return f"{base_url}{_PAGES[purpose]}#token={token}"
+
+
+def read_token(text: str) -> str | None:
+    """The token in `text`, which is the token or the whole link as a person pasted it. None for any other text."""
+    token = text.strip().rpartition("#token=")[2]
+    return token if _TOKEN.fullmatch(token) else None
+
+
+def may_mail_another(created_at: Sequence[datetime], now: datetime) -> bool:
+    """Whether a person whose links of the same purpose were created at `created_at` may be mailed another one."""
+    recent = [created for created in created_at if now - created < RECENT]
+    return len(recent) < MOST_RECENT and all(now - created >= PAUSE for created in recent)

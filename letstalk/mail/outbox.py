@@ -1,8 +1,8 @@
-"""The outbox: mails are stored with the change that causes them, and sent in the background until one is accepted.
+"""The outbox: mails are stored in the transaction that causes them, and sent in the background with retries.
 
-The database holds what waits, encrypted: a complete mail, or a deferred email, whose text is written later in the
-background. A deferred email is what anyone may request by naming an address. Whether an account has that address is
-looked up only after the response was sent, so neither the response nor its timing reveals it.
+A stored mail is encrypted. It is complete, or it is a deferred email, whose text is written later in the background.
+Deferred emails are for requests that anyone can send with any address. Whether an account has the address is only
+looked up after the response, so neither the response nor its timing reveals it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,15 @@ from letstalk.observability.metrics import lost_keys_total, mails_total
 
 log = get_logger(__name__)
 
-# At most this many of a process's threads, which also place calls, wait for a mail server at a time.
+DELIVER_MAIL = "deliver_mail"  # the topic of a wake-up; its key is the id of the mail
+
+# The threads of a process also place calls, so only this many of them may wait for a mail server.
 AT_ONCE = 2
-# How long a mail belongs to the worker that took it: longer than any exchange with a mail server should take.
+# How long a worker reserves a mail: longer than the exchange with a mail server takes.
 LEASE = timedelta(seconds=120)
 DUE_AT_ONCE = 50
 
-# The key under which the kind of a deferred email is stored; rows written by earlier versions have it too.
+# The key of a deferred email's kind in the database. Rows of earlier versions have it too.
 KIND = "errand"
 
 DeferredEmail = Mapping[str, str]
@@ -48,7 +50,7 @@ class MailService:
     def __init__(
         self, db: Database, vault: Vault, transport: MailTransport | None, clock: Clock, wake: Callable[[str], None]
     ) -> None:
-        """Without `transport` mail is not set up. `wake` tells a worker the id of a mail that waits."""
+        """`transport` is None if mail is not set up. `wake` tells a worker the id of a mail that waits."""
         self._db = db
         self._vault = vault
         self._transport = transport
@@ -67,15 +69,16 @@ class MailService:
             raise Forbidden("This service can't send mail. Ask an admin.", code="mail_not_set_up")
 
     def register_writer(self, kind: str, write: Writer) -> None:
-        """Have `write` turn the deferred emails of a kind into a mail, or into None, in a transaction of its own.
+        """Use `write` for the deferred emails of `kind`. It returns the mail, or None, in a transaction of its own.
 
         It may be called again for the same deferred email if that transaction fails.
         """
         self._writers[kind] = write
 
     def send_mail(self, connection: Connection, mail: Mail) -> str | None:
-        """Have `mail` sent once the caller's transaction commits. Returns its id, for `wake` after the commit; None
-        where mail is not set up.
+        """Store `mail`, which is sent after the caller's transaction has committed.
+
+        Returns its id, for `wake` after the commit. Returns None if mail is not set up.
         """
         if not self.is_set_up:
             return None
@@ -84,15 +87,15 @@ class MailService:
     def defer_email(
         self, connection: Connection, kind: str, email: DeferredEmail, *, ttl_seconds: int = DAY_SECONDS
     ) -> None:
-        """Have a mail written and sent in the background. Raises Forbidden `mail_not_set_up`.
+        """Store a mail that is written and sent in the background. Raises Forbidden `mail_not_set_up`.
 
-        A sweep finds it, without a wake-up: work that started at once could be noticed in the time of the response.
+        No worker is woken, and a sweep finds it: work that starts immediately could change the time of the response.
         """
         self.ensure_set_up()
         self._insert(connection, {KIND: kind, "details": dict(email)}, ttl_seconds)
 
     def wake(self, mail_id: str | None) -> None:
-        """Have a worker send what `send_mail` has stored."""
+        """Tell a worker to send the mail with the id that `send_mail` returned."""
         if mail_id is not None:
             self._wake(mail_id)
 
@@ -148,8 +151,9 @@ class MailService:
             log.info("mail_sent", mail_id=mail_id, attempts=row.attempts)
 
     def _write(self, mail_id: str, content: dict[str, Any]) -> Mail | None:
-        """The mail of a row. A deferred email is stored again as the mail that it became, so that a second try sends
-        the same link; one that becomes no mail is deleted.
+        """The mail of a row, or None if its writer returned none, and then the row is deleted.
+
+        A deferred email is replaced by the mail that was written, so that a second try sends the same link.
         """
         if KIND not in content:
             return Mail(**content)

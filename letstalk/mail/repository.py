@@ -1,4 +1,4 @@
-"""The mails that wait to be sent. The text of a mail is erased once it is sent or given up."""
+"""The table of mails. The text of a mail is erased when it is sent or given up."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ mails = Table(
     "mails",
     metadata,
     Column("mail_id", String(36), primary_key=True),
-    # Fernet over recipient, subject and body: a body holds a link.
+    # Fernet of recipient, subject and body, because a body contains a link.
     Column("sealed", Text, info=sealed_as("mails")),
     Column("attempts", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -73,29 +73,28 @@ def take_mail(connection: Connection, mail_id: str, now: datetime, until: dateti
     return None if row is None else MailRow(*row)
 
 
-def rewrite_mail(connection: Connection, mail_id: str, sealed: str) -> bool:
-    """Replace the content of a mail that waits. Returns whether it still waited."""
-    return _change(connection, mail_id, sealed=sealed)
+def rewrite_mail(connection: Connection, mail_id: str, sealed: str) -> None:
+    """Replace the content of a mail, if it still waits."""
+    _change(connection, mail_id, sealed=sealed)
 
 
-def put_back(connection: Connection, mail_id: str, next_attempt_at: datetime) -> bool:
-    return _change(connection, mail_id, next_attempt_at=next_attempt_at)
+def put_back(connection: Connection, mail_id: str, next_attempt_at: datetime) -> None:
+    _change(connection, mail_id, next_attempt_at=next_attempt_at)
 
 
-def note_sent(connection: Connection, mail_id: str, now: datetime) -> bool:
-    """Record that it was sent, and erase its text."""
-    return _change(connection, mail_id, sent_at=now, sealed=None)
+def note_sent(connection: Connection, mail_id: str, now: datetime) -> None:
+    """Record that a mail was sent, and erase its text."""
+    _change(connection, mail_id, sent_at=now, sealed=None)
 
 
-def note_failed(connection: Connection, mail_id: str, now: datetime) -> bool:
-    """Record that it was given up, and erase its text."""
-    return _change(connection, mail_id, failed_at=now, sealed=None)
+def note_failed(connection: Connection, mail_id: str, now: datetime) -> None:
+    """Record that a mail was given up, and erase its text."""
+    _change(connection, mail_id, failed_at=now, sealed=None)
 
 
 def delete_mail(connection: Connection, mail_id: str) -> None:
     connection.execute(delete(mails).where(mails.c.mail_id == mail_id))
 
 
-def _change(connection: Connection, mail_id: str, **values: datetime | str | None) -> bool:
-    waiting = (mails.c.mail_id == mail_id) & _IS_WAITING
-    return connection.execute(update(mails).where(waiting).values(**values)).rowcount == 1
+def _change(connection: Connection, mail_id: str, **values: datetime | str | None) -> None:
+    connection.execute(update(mails).where(mails.c.mail_id == mail_id, _IS_WAITING).values(**values))

@@ -18,16 +18,18 @@ from email.utils import format_datetime
 from enum import StrEnum
 from typing import Protocol
 
+from letstalk.config.settings import Settings
+from letstalk.config.values import is_loopback
 from letstalk.core.clock import utc_now
 from letstalk.mail.models import Mail
 
 
 class MailDelayed(Exception):
-    """The mail was not accepted now, and may be later. The text is for the log: it names nobody and quotes nothing."""
+    """The mail was not accepted now, and may be later. The text is for the log, and contains no address."""
 
 
 class MailRefused(Exception):
-    """The mail will never be accepted: no such mailbox, or not from us. The text is for the log, as above."""
+    """The mail will never be accepted, such as for an unknown mailbox. The text is for the log, and has no address."""
 
 
 class MailTransport(Protocol):
@@ -43,8 +45,8 @@ _ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463
 
 
 class SmtpSecurity(StrEnum):
-    STARTTLS = "starttls"  # begins unencrypted and continues only over TLS
-    TLS = "tls"  # from the first byte (RFC 8314)
+    STARTTLS = "starttls"  # starts unencrypted, and continues only with TLS
+    TLS = "tls"  # TLS from the first byte (RFC 8314)
     NONE = "none"  # unencrypted: to a relay on the same machine
 
 
@@ -53,8 +55,9 @@ DEFAULT_PORTS = {SmtpSecurity.STARTTLS: 587, SmtpSecurity.TLS: 465, SmtpSecurity
 
 @dataclass(frozen=True, slots=True)
 class SmtpOptions:
-    """`sender` goes into From. Without `username` the client does not sign in to the server. With `tls` None it trusts
-    the authorities that this machine trusts (OpenSSL's SSL_CERT_FILE names others).
+    """`sender` is the From header. Without `username` the client does not authenticate.
+
+    If `tls` is None, the client trusts the authorities that this machine trusts (or those in OpenSSL's SSL_CERT_FILE).
     """
 
     host: str
@@ -68,7 +71,7 @@ class SmtpOptions:
 
 
 class SmtpTransport:
-    """Uses a connection for each mail: mails are few, and none waits for another."""
+    """Opens a connection for each mail: there are few mails, and none waits for another."""
 
     def __init__(self, options: SmtpOptions) -> None:
         self._options = options
@@ -100,7 +103,7 @@ class SmtpTransport:
         message["From"] = self._options.sender
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(utc_now())
-        # Most mail programs show a mail once that was accepted twice because a response was lost.
+        # If a response is lost, the server accepts a mail twice. Most mail programs show two with the same id as one.
         message["Message-ID"] = f"<{mail_id}@{self._options.sender.domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: automatic replies ignore it
         message.set_content(mail.body)
@@ -136,7 +139,7 @@ class SmtpTransport:
 
 @contextmanager
 def _delay_on_error() -> Iterator[None]:
-    """An error before the mail itself is sent is one of the server or the settings, which can be corrected."""
+    """Errors before the mail is sent come from the server or the settings, which can be corrected."""
     try:
         yield
     except smtplib.SMTPResponseException as error:
@@ -146,13 +149,13 @@ def _delay_on_error() -> Iterator[None]:
 
 
 def _error_of(what: str, code: int, said: bytes | str) -> MailDelayed | MailRefused:
-    """RFC 5321, section 4.2.1: a 5yz is permanent, a 4yz temporary."""
+    """RFC 5321, section 4.2.1: a code of 5xx is permanent, one of 4xx temporary."""
     reason = _reason(what, code, said)
     return MailRefused(reason) if 500 <= code <= 599 else MailDelayed(reason)
 
 
 def _reason(what: str, code: int, said: bytes | str) -> str:
-    """The error in numbers alone: a server's text often quotes the address."""
+    """The error as numbers only, because a server's text often quotes the address."""
     found = _ENHANCED.match(said if isinstance(said, bytes) else said.encode("utf-8", "replace"))
     return f"{what} {code} {found.group(1).decode('ascii') if found else ''}".strip()
 
@@ -166,32 +169,24 @@ class TerminalTransport:
         sys.stdout.flush()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MailOptions:
-    """The settings for mail. Without `smtp_host` there is no server; `shows_mails` prints mails to the terminal."""
+def build_transport(settings: Settings) -> MailTransport | None:
+    """The transport that the settings name. None if mail is not set up.
 
-    smtp_host: str | None
-    smtp_port: int | None
-    smtp_security: str
-    smtp_username: str | None
-    smtp_password: str | None = field(repr=False)
-    sender: Address | None
-    shows_mails: bool
-
-
-def build_transport(options: MailOptions) -> MailTransport | None:
-    """The transport that the settings name; None without one. Raises ValueError for a server without a sender."""
-    if options.smtp_host is None:
-        return TerminalTransport() if options.shows_mails else None
-    if options.sender is None:
+    Without a server, a developer's own terminal shows the mails. Raises ValueError for a server without a sender.
+    """
+    if settings.smtp_host is None:
+        is_own_terminal = settings.is_development and is_loopback(settings.host)
+        return TerminalTransport() if is_own_terminal else None
+    if settings.mail_from is None:
         raise ValueError("SMTP_HOST requires MAIL_FROM")
+    password = settings.smtp_password
     return SmtpTransport(
         SmtpOptions(
-            host=options.smtp_host,
-            port=options.smtp_port,
-            security=SmtpSecurity(options.smtp_security),
-            sender=options.sender,
-            username=options.smtp_username,
-            password=options.smtp_password,
+            host=settings.smtp_host,
+            port=settings.smtp_port,
+            security=SmtpSecurity(settings.smtp_security),
+            sender=Address(*settings.mail_from),
+            username=settings.smtp_username,
+            password=None if password is None else password.get_secret_value(),
         )
     )

@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from letstalk.calls import event_repository as event_storage
-from letstalk.calls import queue as queue
+from letstalk.calls import event_repository, queue
 from letstalk.core.clock import Clock
 from letstalk.db import migrations
 from letstalk.db.database import Database
@@ -66,7 +65,7 @@ class HealthService:
                 seen_at = worker_storage.last_seen(connection)
                 if seen_at is None or seen_at < now - WORKER_PATIENCE:
                     checks["worker"] = "No worker has been seen for 15 s."
-                if event_storage.list_waiting_events(connection, now - EVENT_PATIENCE, limit=1):
+                if event_repository.list_waiting_events(connection, now - EVENT_PATIENCE, limit=1):
                     checks["queue"] = "Events have waited for more than 30 s."
         except SQLAlchemyError:
             checks["database"] = "The database can't be reached."
@@ -101,7 +100,7 @@ class HealthService:
                 calls_waiting=queue.count_waiting(connection),
                 calls_live=queue.count_live(connection),
                 channels=self._channels,
-                events_waiting=event_storage.count_waiting_events(connection),
+                events_waiting=event_repository.count_waiting_events(connection),
                 longest_wait_seconds=0.0 if waits_since is None else _seconds_since(waits_since, now),
                 worker_seen_seconds=-1.0 if seen_at is None else _seconds_since(seen_at, now),
             )

@@ -1,4 +1,4 @@
-"""What a person may ask of whoever keeps data about them: a copy, and its erasure (GDPR, articles 15 and 17)."""
+"""What a person may ask for about their data: a copy, and its erasure (GDPR, articles 15 and 17)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from sqlalchemy import Connection
 
 from letstalk.accounts import repository as accounts
 from letstalk.accounts.models import Account
-from letstalk.calls import repository as call_storage
+from letstalk.calls import repository as calls
 from letstalk.calls.models import Call
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger, mask_phone
-from letstalk.operations import privacy_repository as storage
-from letstalk.operations import retention_repository as retention
+from letstalk.operations import privacy_repository, retention_repository
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.verifications.models import Verification
 
@@ -31,19 +30,19 @@ class PrivacyService:
         self._default_region = default_region
 
     def export_phone(self, phone: str) -> dict[str, Any]:
-        """All that is stored of a phone, over all owners, as plain data. Raises InvalidPhone.
+        """All that is stored about a phone, of all owners, as plain data. Raises InvalidPhone.
 
-        Codes are left out, and the message of one that still waits with it: they stand encrypted, as one.
+        The code and the message of a pending verification are left out, because they are encrypted together.
         """
         e164 = parse_phone(phone, self._default_region).e164
         now = self._clock()
         with self._db.read() as connection:
             verifications = [
                 _verification(connection, verification, now)
-                for verification in storage.list_all_of_phone(connection, e164)
+                for verification in privacy_repository.list_all_of_phone(connection, e164)
             ]
-            wrong_codes = storage.list_wrong_codes_of_phone(connection, e164)
-            first_answers = storage.list_first_answers_of_phone(connection, e164)
+            wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, e164)
+            first_responses = privacy_repository.list_first_responses_of_phone(connection, e164)
             people = accounts.list_accounts_of_phone(connection, e164)
         log.info("phone_exported", phone=mask_phone(e164), verifications=len(verifications))
         return {
@@ -53,28 +52,28 @@ class PrivacyService:
             "accounts": [_account(account) for account in people],
             "wrong_codes_at": [iso_utc(judged_at) for judged_at in wrong_codes],
             "idempotent_requests": [
-                {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_answers
+                {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_responses
             ],
         }
 
     def erase_phone(self, phone: str) -> int:
-        """Delete all that is stored of a phone, in accounts too. Returns how many verifications went.
+        """Delete all that is stored about a phone, in accounts too. Returns how many verifications were deleted.
 
-        A code that waits is gone with it, and so are the counts that its limits stand on. Raises InvalidPhone;
-        Conflict `call_live` while a call to it is live, since that row keeps a channel.
+        That includes pending verifications, and the counts for the limits of the phone. Raises InvalidPhone, and
+        Conflict `call_live` while a call to it is live, because its row holds a channel.
         """
         e164 = parse_phone(phone, self._default_region).e164
         with self._db.write() as connection:
             self._db.lock(connection, "dispatch")
             self._db.lock(connection, "phone", e164)
-            # Held from here on: a late event can't make one of their calls live any more.
-            found = storage.list_all_of_phone(connection, e164, hold=True)
-            if storage.has_live_call(connection, e164):
+            found = privacy_repository.list_all_of_phone(connection, e164, for_update=True)
+            # Locked until the end: a late event can't make one of the calls live any more.
+            if any(call.holds_channel for call in calls.lock_calls_to(connection, e164)):
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
-            storage.delete_traces(connection, e164)
+            privacy_repository.delete_traces(connection, e164)
             forgotten = accounts.forget_phone(connection, e164)
-            retention.delete_verifications(connection, [item.verification_id for item in found])
-        storage.overwrite_deleted(self._db)
+            retention_repository.delete_verifications(connection, [item.verification_id for item in found])
+        privacy_repository.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
         return len(found)
 
@@ -95,7 +94,7 @@ def _account(account: Account) -> dict[str, Any]:
 
 def _verification(connection: Connection, verification: Verification, now: datetime) -> dict[str, Any]:
     approved_at = verification.approved_at
-    calls = call_storage.list_calls(connection, verification.verification_id)
+    found = calls.list_calls(connection, verification.verification_id)
     return {
         "verification_id": verification.verification_id,
         "user_id": verification.user_id,
@@ -106,13 +105,13 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "attempts_used": verification.attempts_used,
         "replays_used": verification.replays_used,
         "locale": verification.locale,
-        "calls": [_call(connection, call) for call in calls],
+        "calls": [_call(connection, call) for call in found],
     }
 
 
 def _call(connection: Connection, call: Call) -> dict[str, Any]:
-    events = call_storage.list_call_events(connection, [call.call_id])[call.call_id]
-    reported = storage.list_provider_events(connection, call.call_id)
+    events = calls.list_call_events(connection, [call.call_id])[call.call_id]
+    reported = privacy_repository.list_provider_events(connection, call.call_id)
     return {
         "call_id": call.call_id,
         "provider_call_id": call.provider_call_id,

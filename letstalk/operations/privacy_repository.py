@@ -1,4 +1,4 @@
-"""All that is known of one phone."""
+"""All that is stored about one phone."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
 
 from letstalk.calls.event_repository import webhook_events
-from letstalk.calls.repository import HOLDS_CHANNEL, calls
+from letstalk.calls.repository import calls
 from letstalk.db.database import Database
-from letstalk.http.idempotency_repository import idempotency_keys
+from letstalk.http.idempotency import idempotency_keys
 from letstalk.verifications.models import Verification
 from letstalk.verifications.repository import verification_from, verifications, wrong_codes
 
 
-def list_all_of_phone(connection: Connection, phone: str, *, hold: bool = False) -> list[Verification]:
-    """Every owner's verifications of `phone`, oldest first; with `hold` nobody else changes them meanwhile."""
+def list_all_of_phone(connection: Connection, phone: str, *, for_update: bool = False) -> list[Verification]:
+    """Every owner's verifications of `phone`, oldest first. With `for_update` they are locked."""
     statement = select(verifications).where(verifications.c.phone == phone).order_by(verifications.c.created_at)
-    rows = connection.execute(statement.with_for_update() if hold else statement)
+    rows = connection.execute(statement.with_for_update() if for_update else statement)
     return [verification_from(row) for row in rows]
 
 
@@ -29,8 +29,8 @@ def list_wrong_codes_of_phone(connection: Connection, phone: str) -> list[dateti
     return list(connection.execute(statement).scalars())
 
 
-def list_first_answers_of_phone(connection: Connection, phone: str) -> Sequence[tuple[str, str, datetime]]:
-    """(owner, path, when) of the first answers to idempotent requests that name `phone`, oldest first."""
+def list_first_responses_of_phone(connection: Connection, phone: str) -> Sequence[tuple[str, str, datetime]]:
+    """(owner, path, when) of the stored responses to idempotent requests that name `phone`, oldest first."""
     table = idempotency_keys.c
     statement = select(table.user_id, table.path, table.created_at).where(_names(phone)).order_by(table.created_at)
     return [(row.user_id, row.path, row.created_at) for row in connection.execute(statement)]
@@ -45,15 +45,10 @@ def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple
     ]
 
 
-def has_live_call(connection: Connection, phone: str) -> bool:
-    statement = select(func.count()).where(calls.c.phone == phone, HOLDS_CHANNEL)
-    return bool(connection.execute(statement).scalar_one())
-
-
 def delete_traces(connection: Connection, phone: str) -> None:
-    """Delete what hangs on `phone` besides its verifications and calls, which must still stand.
+    """Delete what refers to `phone` besides its verifications and calls, which must still be there.
 
-    That is: what the provider reported of the calls, wrong codes, and first answers to idempotent requests.
+    That is: provider events of the calls, wrong codes, and responses to idempotent requests.
     """
     table = webhook_events.c
     reported = or_(
@@ -68,9 +63,9 @@ def delete_traces(connection: Connection, phone: str) -> None:
 
 
 def overwrite_deleted(db: Database) -> None:
-    """Let nothing of what was deleted be left in SQLite's log; in the file itself it is overwritten at once (db.py).
+    """Remove what was deleted from SQLite's log. In the file itself it is overwritten at once (see `db.engines`).
 
-    On PostgreSQL deleted rows are out of reach, and gone when its own vacuuming next comes by.
+    On PostgreSQL nobody can read deleted rows, and its next vacuum removes them.
     """
     if db.is_sqlite:
         with closing(db.engine.raw_connection()) as connection:
@@ -78,5 +73,5 @@ def overwrite_deleted(db: Database) -> None:
 
 
 def _names(phone: str) -> ColumnElement[bool]:
-    """Whether a first answer is about `phone`."""
+    """Whether a stored response is about `phone`."""
     return idempotency_keys.c.answer.contains(f'"{phone}"')

@@ -1,4 +1,4 @@
-"""Forgetting: what is older than the settings say leaves the database."""
+"""Deleting what is older than the settings say."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total
-from letstalk.operations import retention_repository as storage
+from letstalk.operations import retention_repository
 from letstalk.sso.repository import spent_jwts, sso_attempts
 from letstalk.tokens.usage import UsageCounter
 
@@ -58,11 +58,11 @@ class RetentionService:
         self._audit_days = audit_days
 
     def forget_old(self) -> int:
-        """Delete what is too old, some 10,000 verifications a run at most. Returns how many verifications went."""
+        """Delete what is too old, some 10,000 verifications at most. Returns how many verifications were deleted."""
         now = self._clock()
         before = now - timedelta(days=self._days)
         forgotten = delete_in_batches(
-            self._db, lambda connection: storage.delete_old_verifications(connection, before, BATCH)
+            self._db, lambda connection: retention_repository.delete_old_verifications(connection, before, BATCH)
         )
         self._forget_sign_ins(now)
         audited_before = now - timedelta(days=self._audit_days)
@@ -80,7 +80,7 @@ class RetentionService:
         counts: Counter[str] = Counter()
 
         def delete_batch(connection: Connection) -> int:
-            found = storage.delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
+            found = retention_repository.delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
             counts["unverified_accounts"] += found
             for what, age, days in USED_UP:
                 before = now - timedelta(days=self._days if days is None else days)

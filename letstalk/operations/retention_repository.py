@@ -1,4 +1,4 @@
-"""What is older than it is kept for: verifications, and accounts that nobody has claimed."""
+"""Deleting what has been kept long enough: verifications, and accounts whose address was never confirmed."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from sqlalchemy import Connection, delete, exists, select
 
 from letstalk.accounts.models import AccountState
 from letstalk.accounts.repository import accounts
-from letstalk.calls.repository import call_events, calls
+from letstalk.calls.repository import calls, delete_calls_about
 from letstalk.verifications.repository import PENDING, verifications
 
 
 def delete_old_verifications(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete verifications made before that time, with their calls, up to `limit` of these. Returns how many went.
+    """Delete verifications made before that time with their calls, up to `limit` calls. Returns how many were deleted.
 
-    What is still awaited, or has a call that holds a channel, stays until it is over.
+    A verification that is pending, or has a call that holds a channel, is kept until it is over.
     """
-    # Found by when their calls ended, for which there is an index; a verification always has a call.
-    ended = select(calls.c.verification_id).where(calls.c.ended_at < before).order_by(calls.c.ended_at).limit(limit)
-    live = exists().where(calls.c.verification_id == verifications.c.verification_id, calls.c.holds_channel)
+    # Found by when their calls ended, for which there is an index. A verification always has a call.
+    ended = select(calls.c.subject_id).where(calls.c.ended_at < before).order_by(calls.c.ended_at).limit(limit)
+    live = exists().where(calls.c.subject_id == verifications.c.verification_id, calls.c.holds_channel)
     statement = (
         select(verifications.c.verification_id)
         .where(
@@ -28,7 +28,7 @@ def delete_old_verifications(connection: Connection, before: datetime, limit: in
             verifications.c.status != PENDING,
             ~live,
         )
-        # Before their calls, as everyone does; those that another worker is deleting are left to it.
+        # Locked before their calls, as everywhere. Those that another worker is deleting are left to it.
         .with_for_update(skip_locked=True)
     )
     old = list(connection.execute(statement).scalars())
@@ -37,15 +37,13 @@ def delete_old_verifications(connection: Connection, before: datetime, limit: in
 
 
 def delete_verifications(connection: Connection, verification_ids: list[str]) -> None:
-    """Delete these verifications, whose rows this transaction has locked, with all that hangs on them."""
-    of_these = select(calls.c.call_id).where(calls.c.verification_id.in_(verification_ids))
-    connection.execute(delete(call_events).where(call_events.c.call_id.in_(of_these)))
-    connection.execute(delete(calls).where(calls.c.verification_id.in_(verification_ids)))
+    """Delete these verifications, which this transaction has locked, with their calls."""
+    delete_calls_about(connection, verification_ids)
     connection.execute(delete(verifications).where(verifications.c.verification_id.in_(verification_ids)))
 
 
 def delete_unverified_accounts(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete up to `limit` accounts that were registered before that time and whose address nobody has proven."""
+    """Delete up to `limit` accounts registered before that time whose address was never confirmed."""
     old = (
         select(accounts.c.account_id)
         .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)

@@ -6,40 +6,91 @@ import re
 import secrets
 from typing import cast
 
-from flask import Response, redirect, request, url_for
+from flask import Response, redirect, request
 from flask_openapi3 import APIBlueprint, Tag
+from pydantic import ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts.auth_api import CALL_REFUSALS
-from letstalk.accounts.auth_schemas import SignedInResponse
-from letstalk.accounts.browser_sessions import BrowserSessions, local_path
-from letstalk.accounts.devices import current_device
-from letstalk.accounts.sign_in_pages import ask_for_code
-from letstalk.accounts.sign_ins import SignInService
-from letstalk.core.errors import InvalidCredentials, SecondFactorRequired, SingleSignOnRefused
+from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
+from letstalk.accounts.schemas import SignedInResponse
+from letstalk.accounts.services import Accounts
+from letstalk.accounts.sign_in_pages import sign_in_browser
+from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.guards import public
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import JsonResponse
-from letstalk.sso.jwt_bearer import JwtBearerService
-from letstalk.sso.schemas import CallbackQuery, JwtRequest, SingleSignOnResponse, StartQuery
-from letstalk.sso.service import ATTEMPT_SECONDS, METHOD, SECRET_BYTES, Callback, SingleSignOnService
-from letstalk.sso.services import SingleSignOn
+from letstalk.http.schemas import ApiModel, JsonResponse, PlainText, Query, ResponseModel, with_example
+from letstalk.sso.service import (
+    ATTEMPT_SECONDS,
+    METHOD,
+    SECRET_BYTES,
+    Callback,
+    JwtBearerService,
+    SingleSignOn,
+    SingleSignOnOptions,
+    SingleSignOnService,
+)
+
+
+class JwtRequest(ApiModel):
+    """A JWT that an issuer of JWT_ISSUERS has signed for this service."""
+
+    model_config = with_example({"token": "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOi…"})
+
+    token: PlainText = Field(min_length=1, max_length=16_384)
+
+
+class StartQuery(Query):
+    next: PlainText | SkipJsonSchema[None] = Field(
+        None, max_length=2000, description="The path on this server to go to afterwards. Default: the dashboard."
+    )
+
+
+class CallbackQuery(Query):
+    """What the provider adds to the address. Other parameters are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    state: str | SkipJsonSchema[None] = None
+    code: str | SkipJsonSchema[None] = None
+    iss: str | SkipJsonSchema[None] = Field(None, description="See RFC 9207.")
+    error: str | SkipJsonSchema[None] = None
+
+
+class SingleSignOnResponse(ResponseModel):
+    """Whether single sign-on is set up, and where it starts."""
+
+    model_config = with_example(
+        {"configured": True, "name": "Acme", "start_url": "https://calls.example.com/api/auth/sso/start"}
+    )
+
+    configured: bool
+    name: str | None = Field(description="The name for the button. Null if nothing is configured.")
+    start_url: str | None = Field(description="Where to send the browser; it takes `next`.")
+
+    @classmethod
+    def of(cls, options: SingleSignOnOptions | None) -> SingleSignOnResponse:
+        if options is None:
+            return cls(configured=False, name=None, start_url=None)
+        return cls(configured=True, name=options.name, start_url=options.start_url)
+
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REDIRECT = {"description": "The next address."}
 
 
-def make_blueprint(sso: SingleSignOn, sign_ins: SignInService, browser_sessions: BrowserSessions) -> APIBlueprint:
+def make_blueprint(sso: SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> APIBlueprint:
     tag = Tag(name="Single sign-on", description="Signing in with an account elsewhere.")
     api = APIBlueprint("single_sign_on", __name__, abp_tags=[tag])
-    _add_openid(api, sso.openid, sign_ins, browser_sessions)
+    _add_openid(api, sso.openid, accounts, browser_sessions)
     _add_jwt(api, sso.jwt_bearer)
     return api
 
 
 def _add_openid(
-    api: APIBlueprint, openid: SingleSignOnService, sign_ins: SignInService, browser_sessions: BrowserSessions
+    api: APIBlueprint, openid: SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
 ) -> None:
     options = openid.options
     is_over_tls = options is not None and options.start_url.startswith("https:")
@@ -90,14 +141,9 @@ def _add_openid(
         callback = Callback(query.state or "", query.code or "", query.iss, query.error)
         account, next_path = openid.finish(callback, known_secret(), current_device())
         try:
-            sign_ins.require_second_factor(account, METHOD)
-            session_secret = sign_ins.start_browser_session(account.account_id, current_device(), METHOD)
-        except SecondFactorRequired as error:
-            return _redirect(ask_for_code(error, next_path))
+            return _redirect(sign_in_browser(accounts, browser_sessions, account, METHOD, next_path))
         except InvalidCredentials:  # the account was disabled in the meantime
             raise SingleSignOnRefused from None
-        browser_sessions.sign_in(session_secret)
-        return _redirect(next_path or url_for("dashboard.index"))
 
 
 def _add_jwt(api: APIBlueprint, jwt_bearer: JwtBearerService) -> None:

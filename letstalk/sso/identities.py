@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from letstalk.accounts import repository as account_repository
-from letstalk.accounts.models import Account, AccountState, NewAccount, Role, ensure_admin, usernames_for
+from letstalk.accounts.models import Account, AccountState, NewAccount, Role, ensure_admin
 from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
@@ -15,8 +15,7 @@ from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.sso import repository
-from letstalk.sso.models import Identity
-from letstalk.sso.provider import IdentityRefused
+from letstalk.sso.models import Identity, IdentityRefused
 
 log = get_logger(__name__)
 
@@ -73,12 +72,12 @@ class IdentityService:
         if account is None:
             if sign_up is None:
                 raise IdentityRefused("no account")
-            username = self._free_username(connection, identity.name, email)
+            username = account_repository.find_free_username(connection, identity.name, email)
             account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
         elif repository.has_identity_of(connection, identity.issuer, account.account_id):
             raise IdentityRefused("the account is linked with another subject")
         elif account.state is AccountState.INVITED:
-            username = self._free_username(connection, identity.name, email)
+            username = account_repository.find_free_username(connection, identity.name, email)
             account = self._accounts.activate(connection, account.account_id, username=username)
         elif account.state is AccountState.UNVERIFIED:
             account_repository.update_account(connection, replace(account, phone=None, second_factor=False))
@@ -93,8 +92,3 @@ class IdentityService:
         detail = {"issuer": identity.issuer}
         self._audit.record(connection, None, "identity.linked", account_id=account.account_id, detail=detail)
         log.info("identity_linked", account_id=account.account_id, issuer=identity.issuer)
-
-    @staticmethod
-    def _free_username(connection: Connection, name: str, email: str) -> str:
-        names = usernames_for(name, email)
-        return next(each for each in names if account_repository.find_by_username(connection, each) is None)

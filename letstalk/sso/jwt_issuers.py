@@ -23,8 +23,7 @@ from letstalk.sso.keys import (
     PublishedKeys,
     read_signed,
 )
-from letstalk.sso.models import Identity, JwtIssuerOptions, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused
+from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, is_subject, read_identity
 
 MAX_ID_LENGTH = 255
 # A used token is stored until it expires, so its lifetime must be limited.
@@ -66,12 +65,7 @@ class JwtIssuers:
         claims = read_signed(text, keys, options.algorithms).claims
         self._check(claims, options)
         return VerifiedJwt(
-            identity=Identity(
-                issuer=options.issuer,
-                subject=claims["sub"],
-                verified_email=read_email(claims.get("email"), claims.get("email_verified")),
-                name=str(claims.get("preferred_username") or claims.get("name") or ""),
-            ),
+            identity=read_identity(options.issuer, claims, is_verified=claims.get("email_verified")),
             token_id=claims["jti"],
             expires_at=int(claims["exp"]) + LEEWAY_SECONDS + 1,
         )

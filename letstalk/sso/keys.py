@@ -13,9 +13,8 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from joserfc.jwt import Token
 
-from letstalk.sso.caches import TtlCache
-from letstalk.sso.connections import ProviderClient, get_json
-from letstalk.sso.provider import IdentityRefused
+from letstalk.sso.models import IdentityRefused
+from letstalk.sso.provider_client import ProviderClient, TtlCache, get_json
 
 PublicKey = RSAKey | ECKey | OKPKey
 

@@ -1,13 +1,31 @@
-"""Who a person is for another service, and which services may say so."""
+"""Identities at other services, the options of those services, and the errors of asking them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from letstalk.accounts.models import check_email
 from letstalk.core.errors import InvalidRequest
 
 MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2: `sub` must not exceed 255 ASCII characters
+
+
+class IdentityRefused(Exception):
+    """The presented code or token proves nothing. `reason` is for the log and the audit trail, never for a response."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ProviderUnavailable(Exception):
+    """The provider did not respond, or its response is invalid: try again later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +54,12 @@ def read_email(email: object, is_verified: object) -> str | None:
         return check_email(email)
     except InvalidRequest:
         return None
+
+
+def read_identity(issuer: str, claims: Mapping[str, Any], *, is_verified: object) -> Identity:
+    """The person of `claims`, whose `sub` was checked. `is_verified` is what the issuer says of the e-mail address."""
+    name = str(claims.get("preferred_username") or claims.get("name") or "")
+    return Identity(issuer, claims["sub"], read_email(claims.get("email"), is_verified), name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,9 @@ from authlib.oauth2.client import OAuth2Client
 from authlib.oidc.core.claims import CodeIDToken
 
 from letstalk.core.clock import Clock
-from letstalk.sso.caches import TtlCache
-from letstalk.sso.connections import ProviderClient, check_address, get_json
 from letstalk.sso.keys import KEY_TYPE_OF, LEEWAY_SECONDS, MALFORMED, PublishedKeys, read_signed
-from letstalk.sso.models import Identity, OpenIdOptions, is_subject, read_email
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable, is_subject, read_identity
+from letstalk.sso.provider_client import ProviderClient, TtlCache, ensure_https, get_json
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 # Authlib knows no hash for the name Ed25519, which the `at_hash` of an ID token requires.
@@ -39,10 +37,6 @@ class OpenIdProvider:
         self._metadata = TtlCache(self._discover, monotonic)
         self._keys = PublishedKeys(lambda: str(self._metadata.get()["jwks_uri"]), monotonic)
 
-    @property
-    def issuer(self) -> str:
-        return self._options.issuer
-
     def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
         """The address to send the browser to. Raises ProviderUnavailable."""
         options = self._options
@@ -56,7 +50,7 @@ class OpenIdProvider:
         )
         return str(url)
 
-    def check_sender(self, issuer: str | None) -> None:
+    def ensure_sender(self, issuer: str | None) -> None:
         """Raises IdentityRefused for a callback from another provider (RFC 9207); ProviderUnavailable."""
         promised = self._metadata.get().get("authorization_response_iss_parameter_supported") is True
         if (promised or issuer is not None) and issuer != self._options.issuer:
@@ -71,12 +65,7 @@ class OpenIdProvider:
                 claims = {**self._more_claims(connection, tokens, claims["sub"]), **claims}
         # Entra ID has no email_verified. Its xms_edov says whether the domain of the address is the tenant's.
         is_verified = claims.get("email_verified") is True or claims.get("xms_edov") in (True, 1, "1", "true")
-        return Identity(
-            issuer=self._options.issuer,
-            subject=claims["sub"],
-            verified_email=read_email(claims.get("email"), is_verified),
-            name=str(claims.get("preferred_username") or claims.get("name") or ""),
-        )
+        return read_identity(self._options.issuer, claims, is_verified=is_verified)
 
     def _exchange(self, connection: httpx.Client, code: str, verifier: str) -> dict[str, Any]:
         options, metadata = self._options, self._metadata.get()
@@ -149,7 +138,7 @@ class OpenIdProvider:
         if metadata.get("issuer") != self._options.issuer:
             raise ProviderUnavailable("the discovery document names another issuer")
         for name in ENDPOINTS:
-            check_address(str(metadata.get(name)))
+            ensure_https(str(metadata.get(name)))
         return metadata
 
     def _client(self, connection: httpx.Client | None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import (
@@ -72,16 +72,8 @@ class AttemptRow:
 def insert_attempt(
     connection: Connection, state_hash: str, row: AttemptRow, *, now: datetime, expires_at: datetime
 ) -> None:
-    connection.execute(
-        insert(sso_attempts).values(
-            state_hash=state_hash,
-            nonce=row.nonce,
-            verifier_sealed=row.verifier_sealed,
-            next_path=row.next_path,
-            created_at=now,
-            expires_at=expires_at,
-        )
-    )
+    values = {"state_hash": state_hash, "created_at": now, "expires_at": expires_at, **asdict(row)}
+    connection.execute(insert(sso_attempts).values(**values))
 
 
 def use_attempt(connection: Connection, state_hash: str, now: datetime) -> AttemptRow | None:

@@ -1,32 +1,44 @@
-"""Signing in with an OpenID Connect provider: away with a state, a nonce and a verifier, and back with a code."""
+"""Signing in with an OpenID Connect provider, or with the JWT of an issuer that the settings name."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device, Role
+from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import Clock
-from letstalk.core.errors import NotFound, SingleSignOnFailed, SingleSignOnRefused, Unavailable
+from letstalk.core.errors import (
+    InvalidCredentials,
+    InvalidToken,
+    NotFound,
+    SingleSignOnFailed,
+    SingleSignOnRefused,
+    Unavailable,
+)
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
 from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
+from letstalk.sso.models import IdentityRefused, JwtIssuerOptions, OpenIdOptions, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
 
 if TYPE_CHECKING:
+    from letstalk.sso.jwt_issuers import JwtIssuers
     from letstalk.sso.openid import OpenIdProvider
 
 log = get_logger(__name__)
 
 METHOD = "sso"
+JWT_METHOD = "jwt"
 ATTEMPT_SECONDS = 600
 SECRET_BYTES = 32  # 43 characters, the minimum for a verifier in RFC 7636
 MAX_CALLBACK_LENGTH = 4096
@@ -55,8 +67,8 @@ class Callback:
 
 
 class SingleSignOnService:
-    """Open attempts are stored in the database, so that each works once, on whichever server it ends. A cookie binds
-    each to its browser: nobody can be made to sign in as somebody else.
+    """Open attempts are stored in the database, so that each works once, on any server. A cookie binds each attempt to
+    its browser: nobody can be made to sign in as somebody else.
     """
 
     def __init__(
@@ -88,16 +100,16 @@ class SingleSignOnService:
         try:
             url = provider.authorization_url(state=state, nonce=nonce, verifier=verifier)
         except ProviderUnavailable as error:
-            raise _away(error) from None
+            raise _provider_unavailable(error) from None
         row = AttemptRow(nonce, self._vault.encrypt(verifier.encode()), next_path)
         with self._db.write() as connection:
             now = self._clock()
             expires_at = now + timedelta(seconds=ATTEMPT_SECONDS)
-            repository.insert_attempt(connection, _hash(state, browser), row, now=now, expires_at=expires_at)
+            repository.insert_attempt(connection, _hash(state, browser).hex(), row, now=now, expires_at=expires_at)
         return url
 
     def finish(self, callback: Callback, browser: str | None, device: Device) -> tuple[Account, str | None]:
-        """The account that signed in, and the path that its person wanted. A second factor may still be required.
+        """The account that signed in, and the path that its person requested. A second factor may still be required.
 
         Raises SingleSignOnFailed for a callback that belongs to no attempt of this browser, or proves nothing;
         SingleSignOnRefused for a person without an account; NotFound, Unavailable.
@@ -106,21 +118,21 @@ class SingleSignOnService:
         try:
             attempt, verifier = self._use_attempt(callback, browser)
             # Between the two transactions, because this waits for the network.
-            provider.check_sender(callback.issuer)
+            provider.ensure_sender(callback.issuer)
             if callback.error is not None:
                 raise IdentityRefused(f"the provider says {callback.error[:60]}")
             identity = provider.identify(callback.code, nonce=attempt.nonce, verifier=verifier)
         except IdentityRefused as error:
-            self._note_refusal(error, device)
+            _note_refusal("sso_refused", error.reason, device)
             self._audit.record_refusal(SingleSignOnFailed.code, address=device.address)
             raise SingleSignOnFailed from None
         except ProviderUnavailable as error:
-            raise _away(error) from None
+            raise _provider_unavailable(error) from None
         try:
             with self._db.write() as connection:
                 account = self._identities.admit(connection, identity, options.sign_up)
         except IdentityRefused as error:
-            self._note_refusal(error, device)
+            _note_refusal("sso_refused", error.reason, device)
             raise SingleSignOnRefused from None
         sign_ins_total.labels("accepted").inc()
         return account, attempt.next_path
@@ -129,7 +141,7 @@ class SingleSignOnService:
         if not callback.state or not browser or max(map(len, (callback.state, callback.code))) > MAX_CALLBACK_LENGTH:
             raise IdentityRefused("state")
         with self._db.write() as connection:
-            attempt = repository.use_attempt(connection, _hash(callback.state, browser), self._clock())
+            attempt = repository.use_attempt(connection, _hash(callback.state, browser).hex(), self._clock())
         if attempt is None:
             raise IdentityRefused("state")
         if callback.error is None and not (callback.code and callback.code.isprintable()):
@@ -144,18 +156,119 @@ class SingleSignOnService:
             raise NotFound("Single sign-on is not set up here.", code="sso_not_configured")
         return self._provider, self.options
 
-    @staticmethod
-    def _note_refusal(error: IdentityRefused, device: Device) -> None:
-        sign_ins_total.labels("refused").inc()
-        log.warning("sso_refused", reason=error.reason, address=device.address)
+
+class JwtBearerService:
+    """Each JWT works once."""
+
+    def __init__(
+        self,
+        db: Database,
+        issuers: JwtIssuers | None,
+        identities: IdentityService,
+        accounts: Accounts,
+        sign_up: Mapping[str, Role | None],
+    ) -> None:
+        """Without `issuers` every token is rejected. `sign_up` contains, by issuer, the role that a person without an
+        account gets; without a role the issuer signs in only people who have an account.
+        """
+        self._db = db
+        self._issuers = issuers
+        self._identities = identities
+        self._accounts = accounts
+        self._sign_up = dict(sign_up)
+
+    def sign_in(self, presented: str, device: Device) -> SignedIn:
+        """A session for the person that the token names. The token is spent, also where a second factor is required.
+
+        Raises InvalidToken for every token that is malformed, forged, expired or used, and for a person without an
+        active account; SecondFactorRequired, PhoneRequired and the errors of a call; Unavailable if the issuer's keys
+        cannot be read.
+        """
+        try:
+            if self._issuers is None:
+                raise IdentityRefused("no issuers")
+            token = self._issuers.read(presented)
+            issuer = token.identity.issuer
+            with self._db.write() as connection:
+                account = self._identities.admit(connection, token.identity, self._sign_up.get(issuer))
+                # Ids are unique only within their issuer (RFC 7519, section 4.1.7).
+                id_hash, expires_at = _hash(issuer, token.token_id), datetime.fromtimestamp(token.expires_at, UTC)
+                # Last, so that the token is not spent for a person who has no account yet.
+                if not repository.spend_jwt(connection, id_hash, expires_at):
+                    raise IdentityRefused("used before")
+            self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
+            signed_in = self._accounts.sessions.start_session(account.account_id, device, JWT_METHOD)
+        except (IdentityRefused, InvalidCredentials) as error:
+            reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
+            _note_refusal("jwt_refused", reason, device)
+            raise InvalidToken from None
+        except ProviderUnavailable as error:
+            log.warning("jwt_issuer_away", reason=error.reason)
+            sentence = "The issuer's keys cannot be read now. Try again in a moment."
+            raise Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
+        sign_ins_total.labels("accepted").inc()
+        return signed_in
 
 
-def _away(error: ProviderUnavailable) -> Unavailable:
+@dataclass(frozen=True, slots=True)
+class SingleSignOn:
+    identities: IdentityService
+    openid: SingleSignOnService
+    jwt_bearer: JwtBearerService
+
+
+def build_single_sign_on(
+    db: Database,
+    vault: Vault,
+    audit: AuditTrail,
+    clock: Clock,
+    accounts: Accounts,
+    *,
+    provider: OpenIdProvider | None,
+    options: SingleSignOnOptions | None,
+    jwt_issuers: JwtIssuers | None,
+    jwt_sign_up: Mapping[str, Role | None],
+) -> SingleSignOn:
+    identities = IdentityService(db, accounts.service, audit, clock)
+    return SingleSignOn(
+        identities=identities,
+        openid=SingleSignOnService(db, vault, provider, identities, audit, clock, options),
+        jwt_bearer=JwtBearerService(db, jwt_issuers, identities, accounts, jwt_sign_up),
+    )
+
+
+# The two imports below take long, because they import an HTTP client. They are made only where a provider is set.
+
+
+def build_openid_provider(options: OpenIdOptions | None, clock: Clock) -> OpenIdProvider | None:
+    """None without `options`."""
+    if options is None:
+        return None
+    from letstalk.sso.openid import OpenIdProvider
+
+    return OpenIdProvider(options, clock)
+
+
+def build_jwt_issuers(issuers: Sequence[JwtIssuerOptions], clock: Clock) -> JwtIssuers | None:
+    """None without `issuers`. Raises ValueError for keys or algorithms that can't be used."""
+    if not issuers:
+        return None
+    from letstalk.sso.jwt_issuers import JwtIssuers
+
+    return JwtIssuers(issuers, clock)
+
+
+def _note_refusal(event: str, reason: str, device: Device) -> None:
+    sign_ins_total.labels("refused").inc()
+    log.warning(event, reason=reason, address=device.address)
+
+
+def _provider_unavailable(error: ProviderUnavailable) -> Unavailable:
     log.warning("sso_provider_away", reason=error.reason)
     sentence = "The service that you sign in with does not respond. Try again in a moment."
     return Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
 
 
-def _hash(state: str, browser: str) -> str:
-    # Of both, so that an attempt is found only in its own browser.
-    return hashlib.sha256(f"{state}\0{browser}".encode("utf-8", "surrogatepass")).hexdigest()
+def _hash(scope: str, name: str) -> bytes:
+    """Of both, so that an attempt is found only in its own browser, and a token only for its own issuer."""
+    return hashlib.sha256(f"{scope}\0{name}".encode("utf-8", "surrogatepass")).digest()

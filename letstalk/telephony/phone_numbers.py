@@ -132,7 +132,7 @@ def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
     return country_code, re.compile(f"0|{prefix}" if prefix else "0")
 
 
-def check_destination(phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str]) -> None:
+def ensure_destination_allowed(phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str]) -> None:
     """Raises DestinationBlocked for a premium-rate or shared-cost number, and for a country that is not permitted.
 
     An empty `allowed` permits every country.

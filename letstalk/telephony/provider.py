@@ -1,7 +1,7 @@
 """The interface of a telephony provider: it takes four commands (`CallProvider`) and reports events.
 
 A provider that runs in this process reports events to a function (`connect_events`). Any other one sends webhooks
-(`webhooks.WebhookReader`).
+(`events.WebhookReader`).
 
 ProviderError
 ├── CallRefused       the provider will never place this call (an invalid number, invalid credentials)
@@ -20,9 +20,8 @@ from dataclasses import dataclass
 
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import provider_command_seconds
-from letstalk.telephony.events import CallEvent
+from letstalk.telephony.events import CallEvent, WebhookReader
 from letstalk.telephony.speech.scripts import Speech
-from letstalk.telephony.webhooks import WebhookReader
 
 log = get_logger(__name__)
 

@@ -10,11 +10,11 @@ from flask_openapi3 import APIBlueprint
 from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
 from letstalk.telephony.provider import Telephony
-from letstalk.telephony.simulator.factory import build_simulator
+from letstalk.telephony.simulator.provider import build_simulator
 from letstalk.telephony.telnyx.api import make_blueprint as make_telnyx_blueprint
-from letstalk.telephony.telnyx.factory import build_telnyx
-from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
+from letstalk.telephony.telnyx.provider import build_telnyx
 
 
 class BuildTelephony(Protocol):

@@ -1,4 +1,4 @@
-"""Who presents a token: the check on every request, and the short memory that makes it cheap."""
+"""Authenticates the token of each request, with a short-lived cache that makes repeated checks fast."""
 
 from __future__ import annotations
 
@@ -24,30 +24,32 @@ from letstalk.tokens.models import Token, parse_token
 
 log = get_logger(__name__)
 
-# Half of the second within which a revocation has to hold on every instance.
+# A revocation must take effect on every instance within a second. Half of that is left for the rest.
 TTL_SECONDS = 0.5
-MAX_REMEMBERED = 4096
+MAX_CACHED_TOKENS = 4096
 
 
 @dataclass(slots=True)
 class _Verified:
-    """`actor` is as whoever presented the token last was: who presents it again mostly calls from the same address."""
+    """A valid token. `actor` has the address of the last request, because the next one mostly has the same."""
 
     actor: Actor
     networks: tuple[Network, ...]
     expires_at: datetime | None
-    forget_at: float
+    remove_at: float
 
 
-class TokenMemory:
-    """Tokens found good, for half a second at most, by a keyed hash of what was presented.
+class TokenCache:
+    """Valid tokens, for at most `ttl_seconds`, by a keyed hash of their text.
 
-    Its key is this process's own, so that what is kept matches nothing elsewhere, not even what is at rest. Only good
-    ones: a memory of bad ones would answer the second try faster than the first. The time counts from before the
-    database was read, so that what was read can never be older than that.
+    The key of the hash is random for each process, so the hashes match nothing that is stored elsewhere. Invalid tokens
+    are not cached: the second try of one would be refused faster than the first. The time is counted from before the
+    database was read, so that no entry is older than `ttl_seconds`.
     """
 
-    def __init__(self, *, ttl_seconds: float, monotonic: Callable[[], float], max_size: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self, *, ttl_seconds: float, monotonic: Callable[[], float], max_size: int = MAX_CACHED_TOKENS
+    ) -> None:
         self._ttl_seconds = ttl_seconds
         self._monotonic = monotonic
         self._max_size = max_size
@@ -59,16 +61,16 @@ class TokenMemory:
     def key_of(self, presented: str) -> bytes:
         return blake2b(presented.encode(errors="replace"), key=self._hash_key, digest_size=32).digest()
 
-    def begin(self) -> tuple[int, float]:
-        """A ticket to take before reading the database, and to hand to `keep` afterwards."""
+    def begin_read(self) -> tuple[int, float]:
+        """Call this before the database is read. Returns the generation for `put`, and the entry's `remove_at`."""
         return self._generation, self._monotonic() + self._ttl_seconds
 
     def get(self, key: bytes) -> _Verified | None:
         entry = self._entries.get(key)
-        return entry if entry is not None and self._monotonic() < entry.forget_at else None
+        return entry if entry is not None and self._monotonic() < entry.remove_at else None
 
-    def keep(self, key: bytes, entry: _Verified, generation: int) -> None:
-        """Remember `entry`, unless something was forgotten since its ticket: it may be about that very token."""
+    def put(self, key: bytes, entry: _Verified, generation: int) -> None:
+        """Store `entry`, unless a token was removed since `begin_read`: it may be this one."""
         with self._lock:
             if generation != self._generation:
                 return
@@ -77,8 +79,8 @@ class TokenMemory:
                 self._make_room()
             self._entries[key] = entry
 
-    def forget(self, *token_ids: str) -> None:
-        """Drop these tokens, and whatever is being read about them now."""
+    def remove(self, *token_ids: str) -> None:
+        """Remove these tokens, and ignore reads of the database that have already begun."""
         with self._lock:
             self._generation += 1
             self._entries = {
@@ -86,10 +88,10 @@ class TokenMemory:
             }
 
     def _make_room(self) -> None:
-        # Entries stand in the order in which they will be forgotten: all live equally long.
+        # All entries have the same lifetime, so they are in the order in which they expire.
         now = self._monotonic()
         for key in list(self._entries):
-            if self._entries[key].forget_at > now and len(self._entries) < self._max_size:
+            if self._entries[key].remove_at > now and len(self._entries) < self._max_size:
                 break
             del self._entries[key]
 
@@ -101,52 +103,52 @@ class TokenAuthenticator:
         self._db = db
         self._vault = vault
         self._clock = clock
-        self._memory = TokenMemory(ttl_seconds=TTL_SECONDS, monotonic=monotonic)
-        # Opened where no row was found, so that an unknown token costs the same decryption as a known one.
+        self._cache = TokenCache(ttl_seconds=TTL_SECONDS, monotonic=monotonic)
+        # Decrypted if no row was found, so that the check of an unknown token takes as long as that of a known one.
         self._decoy = vault.encrypt(secrets.token_bytes(32))
 
     def authenticate(self, presented: str, address: str) -> Actor:
-        """The actor that `presented` stands for, called from `address`.
+        """The actor of the token `presented` in a request from `address`.
 
-        What is remembered as good needs no more than its look-up. For the rest:
+        A cached token requires only its look-up. For all others:
 
-        1. What is no token by shape and checksum is refused without a database read.
-        2. Unknown, wrong, revoked and expired tokens all take one SELECT, one decryption and one comparison before
-           the refusal, which is the same for all.
-        3. Only a good token is told that it may not be used from here.
+        1. Text without the format or the checksum of a token is refused without a database read.
+        2. Unknown, wrong, revoked and expired tokens all take one SELECT, one decryption and one comparison. The error
+           is the same for all of them.
+        3. Only a valid token gets the error for a wrong address.
 
-        Raises InvalidToken, or AddressNotAllowed. The error knows the token (`token_id`, for the audit trail) where
-        its whole secret was presented.
+        Raises InvalidToken or AddressNotAllowed. Its `token_id`, for the audit trail, is set if the whole secret was
+        right.
         """
-        key = self._memory.key_of(presented)
-        verified = self._memory.get(key)
+        key = self._cache.key_of(presented)
+        verified = self._cache.get(key)
         if verified is None or self._has_passed(verified.expires_at):
             parsed = parse_token(presented)
             if parsed is None:
                 raise InvalidToken
             verified = self._verify(key, parsed.lookup_id, parsed.secret_hash)
         if not is_allowed(address, verified.networks):
-            error = AddressNotAllowed("This token may not be used from this address.")
+            error = AddressNotAllowed("This token can't be used from this address.")
             error.token_id = verified.actor.token_id
             raise error
         return _called_from(address, verified)
 
     def recall(self, presented: str, address: str) -> Actor | None:
-        """What `authenticate` would return, where that needs no look at the database; None where it does, or raises."""
-        verified = self._memory.get(self._memory.key_of(presented))
+        """What `authenticate` returns, or None if it would read the database or raise an error."""
+        verified = self._cache.get(self._cache.key_of(presented))
         if verified is None or self._has_passed(verified.expires_at) or not is_allowed(address, verified.networks):
             return None
         return _called_from(address, verified)
 
     def forget(self, *token_ids: str) -> None:
-        """Read these tokens from the database when they are next presented. Call it after the commit."""
-        self._memory.forget(*token_ids)
+        """Remove these tokens from the cache. Call this after the commit."""
+        self._cache.remove(*token_ids)
 
     def _verify(self, key: bytes, lookup_id: str, secret_hash: bytes) -> _Verified:
-        generation, forget_at = self._memory.begin()
+        generation, remove_at = self._cache.begin_read()
         with self._db.read() as connection:
             row = tokens.find_by_lookup(connection, lookup_id)
-        is_right = compare_digest(self._open(row.secret_hash_encrypted if row else self._decoy), secret_hash)
+        is_right = compare_digest(self._decrypt(row.secret_hash_encrypted if row else self._decoy), secret_hash)
         if row is None or not is_right:
             raise InvalidToken
         if row.revoked_at is not None or self._has_passed(row.expires_at):
@@ -155,16 +157,16 @@ class TokenAuthenticator:
             raise error
         token = tokens.to_token(row)
         networks = to_networks(token.allowed_ips)
-        verified = _Verified(_actor_of(token), networks, token.expires_at, forget_at)
-        self._memory.keep(key, verified, generation)
+        verified = _Verified(_actor_of(token), networks, token.expires_at, remove_at)
+        self._cache.put(key, verified, generation)
         return verified
 
     def _has_passed(self, time: datetime | None) -> bool:
         return time is not None and time <= self._clock()
 
-    def _open(self, sealed: str) -> bytes:
+    def _decrypt(self, encrypted: str) -> bytes:
         try:
-            return self._vault.decrypt(sealed)
+            return self._vault.decrypt(encrypted)
         except LostKey:
             lost_keys_total.labels("token").inc()
             log.error("token_key_lost", hint="a key is missing from ENCRYPTION_KEYS")
@@ -172,7 +174,7 @@ class TokenAuthenticator:
 
 
 def _called_from(address: str, verified: _Verified) -> Actor:
-    actor = verified.actor  # once: another thread may put its own there
+    actor = verified.actor  # read once: another thread may replace it
     if actor.address != address:
         actor = verified.actor = replace(actor, address=address)
     return actor

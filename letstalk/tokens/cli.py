@@ -1,4 +1,4 @@
-"""`flask tokens …`: creating and managing tokens from a shell on the machine."""
+"""`flask tokens …`: creates and manages tokens from a shell."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
 import click
 from flask.cli import AppGroup
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
-from letstalk.core.clock import iso_utc, utc_now
+from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
-from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, Token
-from letstalk.tokens.service import IssuedToken, NewToken, TokenService
+from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
+from letstalk.tokens.schemas import TokenResponse
+from letstalk.tokens.service import TokenService
 
 COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
     ("TOKEN ID", lambda token: token.token_id),
@@ -32,7 +32,7 @@ ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
 
 
 def make_commands(service: Callable[[], TokenService]) -> AppGroup:
-    """`service` is called when a command runs, not before."""
+    """`service` is only called when a command runs."""
     group = AppGroup("tokens", help="Create, list, rotate and revoke API tokens.")
 
     @contextmanager
@@ -44,12 +44,17 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
     @group.command("create")
     @click.option(
-        "--user-id", default=DEFAULT_OWNER_ID, show_default=True, help="The owner whose verifications the token sees."
+        "--user-id",
+        default=DEFAULT_OWNER_ID,
+        show_default=True,
+        help="The owner whose verifications the token can see.",
     )
     @click.option("--scopes", default=",".join(DEFAULT_SCOPES), show_default=True, help="Comma-separated.")
-    @click.option("--name", help="A name that people recognise it by.")
+    @click.option("--name", help="A name by which people recognise the token.")
     @click.option("--expires-in", type=int, metavar="SECONDS", help="Default: never.")
-    @click.option("--allowed-ips", metavar="IPS", help="Comma-separated IPs and CIDR blocks. Default: anywhere.")
+    @click.option(
+        "--allowed-ips", metavar="IPS", help="Comma-separated IP addresses and CIDR blocks. Default: any address."
+    )
     @click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
     def create(
         user_id: str,
@@ -59,7 +64,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         allowed_ips: str | None,
         rate_limit: str | None,
     ) -> None:
-        """Create a token, and print it alone on a line: it is not shown again."""
+        """Create a token and print it, alone on a line. It is not shown again."""
         wanted = NewToken(
             user_id=user_id,
             scopes=_split(scopes),
@@ -73,14 +78,14 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
     @group.command("list")
     @click.option("--user-id", help="Only this owner's tokens.")
-    @click.option("--include-revoked", is_flag=True, help="Show revoked and expired tokens too.")
-    @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
+    @click.option("--include-revoked", is_flag=True, help="Include revoked and expired tokens.")
+    @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
     def list_(user_id: str | None, include_revoked: bool, as_json: bool) -> None:
         """List tokens, newest first."""
         with find_service() as tokens:
             found = list(_all_tokens(tokens, user_id, include_revoked))
         if as_json:
-            click.echo(json.dumps([_as_json(token) for token in found], indent=2))
+            click.echo(json.dumps([TokenResponse.of(token).model_dump() for token in found], indent=2))
             return
         rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -105,7 +110,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         help="How long the old token still works.",
     )
     def rotate(token_id: str, grace_seconds: int) -> None:
-        """Rotate a token, and print the new one alone on a line: it is not shown again."""
+        """Rotate a token and print the new one, alone on a line. It is not shown again."""
         with find_service() as tokens:
             _print_secret(tokens.rotate_token(ACTOR, token_id, grace_seconds))
 
@@ -114,7 +119,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
 def _print_secret(issued: IssuedToken) -> None:
     record = issued.record
-    click.echo(f"Token {record.token_id} of {record.user_id}; keep it now, it is not shown again:", err=True)
+    click.echo(f"Token {record.token_id} of {record.user_id}. Store it now: it is not shown again.", err=True)
     click.echo(issued.secret)
 
 
@@ -140,15 +145,5 @@ def _state(token: Token) -> str:
     return "live" if token.expires_at is None else f"until {_minute(token.expires_at)}"
 
 
-def _minute(moment: datetime | None) -> str:
-    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
-
-
-def _as_json(token: Token) -> dict[str, Any]:
-    moments = ("created_at", "last_used", "expires_at", "revoked_at")
-    shown: dict[str, Any] = {
-        name: getattr(token, name)
-        for name in ("token_id", "user_id", "name", "prefix", "rate_limit", "requests_total", "successor_id")
-    }
-    shown |= {"scopes": list(token.scopes), "allowed_ips": list(token.allowed_ips) or None}
-    return shown | {name: iso_utc(value) if (value := getattr(token, name)) else None for name in moments}
+def _minute(time: datetime | None) -> str:
+    return "-" if time is None else f"{time:%Y-%m-%d %H:%M}Z"

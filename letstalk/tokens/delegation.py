@@ -1,24 +1,26 @@
-"""What an actor may hand on: nothing that it does not hold itself, unless it is an admin."""
+"""What an actor may delegate to a token: nothing that it does not have itself, unless it is an admin."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from letstalk.core import ip_addresses as addresses
 from letstalk.core import rates
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.errors import InsufficientScope, NotGranted
-from letstalk.core.rates import Rate
+from letstalk.core.rates import Rate, parse_rates
 from letstalk.core.scopes import SCOPE_NAMES, Scope, expand_scopes
-from letstalk.tokens.models import Token
+from letstalk.core.unset import UNSET
+from letstalk.tokens.models import Token, TokenChanges
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """All that bounds a token. Empty `allowed_ips` is anywhere, `expires_at` None is never, empty `rate` no limit.
+    """Everything that limits a token.
 
-    `rate` is what is in force, the installation's default filled in where the token has none of its own.
+    Empty `allowed_ips` permits every address, `expires_at` None is never, and an empty `rate` is no limit. `rate` is
+    the installation's default for a token without its own.
     """
 
     user_id: str
@@ -28,41 +30,76 @@ class Grant:
     rate: tuple[Rate, ...]
 
 
+class DelegationRule:
+    def __init__(self, default_rate: str | None) -> None:
+        """`default_rate` is RATE_LIMIT_TOKEN; None or "off" is no limit. Raises InvalidRequest for an invalid rate."""
+        self._default_rate = () if default_rate is None or default_rate == "off" else parse_rates(default_rate)
+
+    def ensure_may_issue(self, actor: Actor, token: Token) -> None:
+        """Raises InsufficientScope if the new `token` would be wider than the actor."""
+        ensure_not_wider(actor, self._grant_of(token), actor_rate=self._rate_of(actor.rate_limit))
+
+    def ensure_may_change(self, actor: Actor, old: Token, new: Token, changes: TokenChanges) -> None:
+        """Raises InsufficientScope if the actor may not change `old` to `new`.
+
+        The fields that `changes` name must be within the actor's limits. If the token becomes wider in any way, all
+        fields must be. A new name or a narrower field delegates nothing, so an actor with limits may set them on a
+        token that has fewer limits. But one more scope on a token that never expires would be a permanent scope.
+        """
+        grant = self._grant_of(new)
+        actor_rate = self._rate_of(actor.rate_limit)
+        if not is_wider(grant, self._grant_of(old)):
+            grant = replace(
+                grant,
+                allowed_ips=actor.allowed_ips if changes.allowed_ips is UNSET else grant.allowed_ips,
+                expires_at=actor.expires_at if changes.expires_in_seconds is UNSET else grant.expires_at,
+                rate=actor_rate if changes.rate_limit is UNSET else grant.rate,
+            )
+        ensure_not_wider(actor, grant, actor_rate=actor_rate)
+
+    def _grant_of(self, token: Token) -> Grant:
+        rate = self._rate_of(token.rate_limit)
+        return Grant(token.user_id, token.scopes, token.allowed_ips, token.expires_at, rate)
+
+    def _rate_of(self, rate_limit: str | None) -> tuple[Rate, ...]:
+        return self._default_rate if rate_limit is None else parse_rates(rate_limit)
+
+
 def may_manage(actor: Actor, token: Token) -> bool:
-    """Whether `actor` may change `token`: of an owner it reaches, of scopes that it holds itself, or any as admin."""
+    """Whether `actor` may change `token`: an admin may; others require its owner and all of its scopes."""
     return actor.is_admin or (actor.reaches(token.user_id) and token.granted <= actor.scopes)
 
 
 def may_see(actor: Actor, token: Token) -> bool:
-    """Whether `token` exists for `actor`: one that it may manage; for a person, all of the owners granted to them."""
+    """Whether `actor` may see `token`: if it may manage it, or is a person to whom the owner is granted."""
     return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.user_id))
 
 
 def visible_owners(actor: Actor) -> frozenset[str] | None:
-    """The owners whose tokens `actor` may see; None for all."""
+    """The owners whose tokens `actor` may see. None is all owners."""
     if actor.is_admin:
         return None
     return actor.user_ids if actor.kind is ActorKind.PERSON else frozenset({actor.user_id})
 
 
 def hidden_scopes(actor: Actor) -> tuple[str, ...]:
-    """The scope names, bundles among them, that a token of `actor`'s owners cannot have for `actor` to see it."""
+    """The scopes and bundles that hide a token from `actor`, even if its owner is visible."""
     if actor.kind is ActorKind.PERSON:
         return ()
     return tuple(name for name in SCOPE_NAMES if not expand_scopes([name]) <= actor.scopes)
 
 
-def refuse_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) -> None:
-    """Refuse what `actor`, itself limited by `actor_rate`, must not give; an admin may give anything.
+def ensure_not_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) -> None:
+    """Raises InsufficientScope if `grant` exceeds the limits of `actor`, whose rate is `actor_rate`. Admins have none.
 
-    Raises InsufficientScope, whose sentence names the field and whose `required_scopes` say what the actor lacks.
+    The sentence names the field, and `required_scopes` the scopes that the actor lacks.
     """
     if actor.is_admin:
         return
     if not actor.reaches(grant.user_id):
         if actor.kind is ActorKind.PERSON:
             raise NotGranted("user_id: your account was not granted this user_id.")
-        raise _needs_admin("user_id: only an admin token may make tokens for another user_id.")
+        raise _needs_admin("user_id: only an admin token can create tokens for another user_id.")
     missing = expand_scopes(grant.scopes) - actor.scopes
     if missing:
         required = [Scope.ADMIN] if Scope.ADMIN in missing else sorted(missing)
@@ -70,9 +107,11 @@ def refuse_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) ->
         sentence = f"scopes: a token can't give scopes that it does not have ({', '.join(names)})."
         raise InsufficientScope(sentence, required_scopes=names)
     if not addresses.are_within(grant.allowed_ips, actor.allowed_ips):
-        raise _needs_admin("allowed_ips: a token can't give addresses that it may not be used from itself.")
+        raise _needs_admin("allowed_ips: a token can't permit addresses from which it can't be used itself.")
     if not ends_by(grant.expires_at, actor.expires_at):
-        raise _needs_admin("expires_in: a token can't give a later expiry than its own; left out means never.")
+        raise _needs_admin(
+            "expires_in: a token can't give a later expiry than its own. Without expires_in, it is never."
+        )
     if not rates.are_within(grant.rate, actor_rate):
         raise _needs_admin("rate_limit: a token can't give a higher rate than its own.")
 
@@ -87,9 +126,9 @@ def is_wider(after: Grant, before: Grant) -> bool:
     )
 
 
-def ends_by(moment: datetime | None, bound: datetime | None) -> bool:
-    """Whether `moment` is no later than `bound`; None is never."""
-    return bound is None or (moment is not None and moment <= bound)
+def ends_by(time: datetime | None, limit: datetime | None) -> bool:
+    """Whether `time` is no later than `limit`. None is never."""
+    return limit is None or (time is not None and time <= limit)
 
 
 def _needs_admin(sentence: str) -> InsufficientScope:

@@ -1,8 +1,8 @@
-"""API tokens: how one is written, what is known of one, and what its fields may hold.
+"""API tokens: their text, their fields, the limits of each field, and changes to a token.
 
-A token reads `lt_<lookup id>_<secret><checksum>`, in base62. The prefix is for secret scanners, the lookup id finds
-the row, 30 characters of secret carry 178 bits, and the checksum (CRC32 over all before it) refuses every typo of one
-character, and every swap of two neighbours, without a database read.
+The text of a token is `lt_<lookup id>_<secret><checksum>`, in base62. The prefix is for secret scanners, and the lookup
+id finds the row. The 30 characters of the secret hold 178 random bits. The checksum (CRC32 of the text before it)
+detects every typo of one character, and every swap of two adjacent ones, without a database read.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ import string
 import unicodedata
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
 
+from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InvalidRequest
+from letstalk.core.ip_addresses import normalise_allowed
+from letstalk.core.rates import parse_rates
 from letstalk.core.scopes import Scope, expand_scopes
+from letstalk.core.unset import UNSET, Unset
 
 PREFIX = "lt"
 LOOKUP_LENGTH = 12
@@ -39,7 +44,7 @@ _SHAPE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A token that has just been made: `token` is for its owner's eyes only, the rest is for keeping."""
+    """A new token: `token` is the text for its owner, and is not stored. The rest is stored."""
 
     token: str = field(repr=False)
     lookup_id: str
@@ -54,11 +59,11 @@ class ParsedToken:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is on record of a token, nothing secret in it.
+    """The record of a token. It contains no secret.
 
-    `scopes` stand as they were asked for (bundles stay bundles). `allowed_ips` is empty for anywhere, `rate_limit`
-    None for the installation's default, `expires_at` None for never. `successor_id` is the token that a rotation
-    put in this one's place.
+    `scopes` are as they were requested (bundles are not expanded). Empty `allowed_ips` permits every address,
+    `rate_limit` None is the installation's default, and `expires_at` None is never. `successor_id` is the token that
+    replaced this one in a rotation.
     """
 
     token_id: str
@@ -77,7 +82,7 @@ class Token:
 
     @property
     def prefix(self) -> str:
-        """The public beginning of the token, enough to recognise it by."""
+        """The public start of the token's text, by which people recognise it."""
         return f"{PREFIX}_{self.lookup_id}"
 
     @property
@@ -89,7 +94,7 @@ class Token:
 
 
 def generate_token() -> NewSecret:
-    """A new token, from the operating system's generator."""
+    """A new token, from the operating system's random generator."""
     lookup_id = _random_text(LOOKUP_LENGTH)
     body = f"{PREFIX}_{lookup_id}_{_random_text(SECRET_LENGTH)}"
     token = body + checksum(body)
@@ -97,24 +102,29 @@ def generate_token() -> NewSecret:
 
 
 def parse_token(text: str) -> ParsedToken | None:
-    """The parts to look a token up and to check it by, or None for what cannot be a token of ours."""
+    """What is required to look a token up and to check it. None for text that is not a token of ours."""
     match = _SHAPE.fullmatch(text)
     if match is None or checksum(text[:-CHECKSUM_LENGTH]) != match[2]:
         return None
     return ParsedToken(match[1], hash_token(text))
 
 
-def hash_token(token: str) -> bytes:
-    """SHA-256 of the whole token.
+def public_part(text: str) -> str:
+    """The lookup id in the text of a token or in its start, such as a pasted prefix. Other text is not changed."""
+    return text.split("_")[1] if text.startswith(f"{PREFIX}_") else text
 
-    A slow hash defends secrets that can be guessed. 178 random bits cannot, at any speed, so a fast one loses nothing
-    and keeps authentication cheap enough to do on every request.
+
+def hash_token(token: str) -> bytes:
+    """SHA-256 of the whole text.
+
+    A slow hash protects secrets that can be guessed. 178 random bits cannot be guessed, so a fast hash is as safe, and
+    fast enough for every request.
     """
     return hashlib.sha256(token.encode("ascii")).digest()
 
 
 def checksum(body: str) -> str:
-    """CRC32 of `body` as six base62 digits, which hold its 32 bits with room to spare."""
+    """CRC32 of `body` in six base62 digits."""
     number = zlib.crc32(body.encode("ascii"))
     digits = ""
     for _ in range(CHECKSUM_LENGTH):
@@ -123,38 +133,123 @@ def checksum(body: str) -> str:
     return digits
 
 
-def check_scopes(names: Sequence[str]) -> tuple[str, ...]:
-    """`names`, each once, in their order. Raises InvalidRequest for an empty list or an unknown scope."""
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """The fields of a new token. None is the default: no name, no expiry, any address, the default rate limit."""
+
+    user_id: str | None = None
+    scopes: tuple[str, ...] | None = None
+    name: str | None = None
+    expires_in_seconds: int | None = None
+    allowed_ips: tuple[str, ...] | None = None
+    rate_limit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenChanges:
+    """The changes to a token. UNSET leaves a value as it is, and None sets the default."""
+
+    name: str | Unset | None = UNSET
+    scopes: tuple[str, ...] | Unset = UNSET
+    expires_in_seconds: int | Unset | None = UNSET
+    allowed_ips: tuple[str, ...] | Unset | None = UNSET
+    rate_limit: str | Unset | None = UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new token with its text (`secret`), which can only be shown now."""
+
+    record: Token
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPage:
+    tokens: tuple[Token, ...]
+    next_cursor: str | None
+
+
+def normalise_scopes(names: Sequence[str]) -> tuple[str, ...]:
+    """`names` in their order, without duplicates. Raises InvalidRequest for an empty list or an unknown scope."""
     if not names:
         raise InvalidRequest.in_field("scopes", "scopes must name at least one scope.")
     expand_scopes(names)
     return tuple(dict.fromkeys(names))
 
 
-def check_name(name: str | None) -> str | None:
-    """`name` without spaces around it. Raises InvalidRequest unless it is 1 to 100 characters on one line."""
+def normalise_name(name: str | None) -> str | None:
+    """`name` without surrounding spaces. Raises InvalidRequest unless it is one line of 1 to 100 characters."""
     if name is None:
         return None
     name = name.strip()
-    # Not str.isprintable: it refuses the joiners that many scripts and emoji are written with.
+    # Not str.isprintable: it rejects the joiners that many scripts and emoji require.
     is_one_line = not any(unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") for character in name)
     if not name or len(name) > MAX_NAME_LENGTH or not is_one_line:
         raise InvalidRequest.in_field("name", f"name must be 1 to {MAX_NAME_LENGTH} characters on one line.")
     return name
 
 
-def check_expires_in(seconds: int | None) -> int | None:
-    """`seconds` itself. Raises InvalidRequest outside 1 second to 10 years."""
-    if seconds is not None and not 1 <= seconds <= MAX_EXPIRES_IN_SECONDS:
+def normalise_addresses(allowed_ips: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Addresses and blocks in canonical form. None is every address. Raises InvalidRequest."""
+    return () if allowed_ips is None else normalise_allowed(allowed_ips)
+
+
+def normalise_rate_limit(rate_limit: str | None) -> str | None:
+    """`rate_limit` with single spaces. None is the default. Raises InvalidRequest."""
+    if rate_limit is None:
+        return None
+    parse_rates(rate_limit)
+    return " ".join(rate_limit.split())
+
+
+def expiry_after(now: datetime, seconds: int | None) -> datetime | None:
+    """The time `seconds` after `now`. None is never. Raises InvalidRequest unless it is 1 second to 10 years."""
+    if seconds is None:
+        return None
+    if not 1 <= seconds <= MAX_EXPIRES_IN_SECONDS:
         raise InvalidRequest.in_field("expires_in", f"expires_in must be 1 to {MAX_EXPIRES_IN_SECONDS} seconds.")
-    return seconds
+    return now + timedelta(seconds=seconds)
 
 
-def check_grace(seconds: int) -> int:
-    """`seconds` itself. Raises InvalidRequest outside 0 seconds to 7 days."""
+def ensure_grace_seconds(seconds: int) -> None:
+    """Raises InvalidRequest unless a grace period may last `seconds`: 0 seconds to 7 days."""
     if not 0 <= seconds <= MAX_GRACE_SECONDS:
         raise InvalidRequest.in_field("grace_seconds", f"grace_seconds must be 0 to {MAX_GRACE_SECONDS}.")
-    return seconds
+
+
+def apply_changes(token: Token, changes: TokenChanges, now: datetime) -> Token:
+    """`token` with `changes`. Raises InvalidRequest."""
+    new: dict[str, Any] = {}
+    if not isinstance(changes.name, Unset):
+        new["name"] = normalise_name(changes.name)
+    if not isinstance(changes.scopes, Unset):
+        new["scopes"] = normalise_scopes(changes.scopes)
+    if not isinstance(changes.allowed_ips, Unset):
+        new["allowed_ips"] = normalise_addresses(changes.allowed_ips)
+    if not isinstance(changes.rate_limit, Unset):
+        new["rate_limit"] = normalise_rate_limit(changes.rate_limit)
+    if not isinstance(changes.expires_in_seconds, Unset):
+        new["expires_at"] = expiry_after(now, changes.expires_in_seconds)
+    return replace(token, **new)
+
+
+def describe(token: Token) -> dict[str, Any]:
+    """The fields that limit `token`, as JSON for the audit trail."""
+    return {
+        "user_id": token.user_id,
+        "name": token.name,
+        "scopes": list(token.scopes),
+        "allowed_ips": list(token.allowed_ips),
+        "rate_limit": token.rate_limit,
+        "expires_at": iso_utc(token.expires_at) if token.expires_at else None,
+    }
+
+
+def differences(old: Token, new: Token) -> dict[str, Any]:
+    """The fields of `describe` that differ: `{field: [old value, new value]}`."""
+    before, after = describe(old), describe(new)
+    return {name: [before[name], after[name]] for name in before if before[name] != after[name]}
 
 
 def _random_text(length: int) -> str:

@@ -1,7 +1,8 @@
-"""The dashboard: API tokens, made, watched, rotated and revoked by hand."""
+"""The dashboard's pages about API tokens: listing, creating, rotating and revoking them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -9,18 +10,89 @@ from flask.typing import ResponseReturnValue
 
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
-from letstalk.core.scopes import Scope
+from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
-from letstalk.tokens import forms as forms
 from letstalk.tokens.delegation import may_manage
-from letstalk.tokens.models import Token
-from letstalk.tokens.service import IssuedToken, TokenService
+from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
+from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.tokens.views import CHART_DAYS, TokenView, make_example, searched_text, show_token
+from letstalk.tokens.views import CHART_DAYS, TokenView, make_example, show_token
 
 TOKENS_PER_PAGE = 25
+DAY_SECONDS = 86400
+
+BUNDLES = (
+    ("read", "See verifications and their calls."),
+    ("write", "Send, verify, replay and cancel codes."),
+    ("admin", "Everything, for the tokens of all owners. Only for your own tools."),
+)
+SINGLE_SCOPES = (
+    (Scope.CALLS_READ.value, "See verifications and their calls."),
+    (Scope.OTP_SEND.value, "Call a phone with a code."),
+    (Scope.OTP_VERIFY.value, "Check a code."),
+    (Scope.OTP_REPLAY.value, "Call again with the same code."),
+    (Scope.CALLS_CANCEL.value, "End a verification and its call."),
+    (Scope.TOKENS_READ.value, "See tokens."),
+    (Scope.TOKENS_WRITE.value, "Create, change, rotate and revoke tokens."),
+)
+LIFETIMES = (
+    ("", "Never"),
+    (str(7 * DAY_SECONDS), "In 7 days"),
+    (str(30 * DAY_SECONDS), "In 30 days"),
+    (str(90 * DAY_SECONDS), "In 90 days"),
+    (str(365 * DAY_SECONDS), "In a year"),
+)
+GRACE_PERIODS = (
+    ("0", "Not at all: it is refused immediately"),
+    ("3600", "1 hour"),
+    (str(DAY_SECONDS), "1 day"),
+    (str(7 * DAY_SECONDS), "7 days"),
+)
+DEFAULT_GRACE_PERIOD = "3600"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenForm:
+    """The form for a new token, as it was filled in: a rejected form is shown again with its values."""
+
+    name: str = ""
+    user_id: str = "default_user"
+    scopes: tuple[str, ...] = ("read", "write")
+    expires_in: str = ""
+    allowed_ips: str = ""
+    rate_limit: str = ""
+
+    @classmethod
+    def from_request(cls) -> TokenForm:
+        fields = request.form
+        return cls(
+            name=fields.get("name", "").strip(),
+            user_id=fields.get("user_id", "").strip(),
+            scopes=tuple(dict.fromkeys(fields.getlist("scopes"))),
+            expires_in=fields.get("expires_in", "").strip(),
+            allowed_ips=fields.get("allowed_ips", "").strip(),
+            rate_limit=fields.get("rate_limit", "").strip(),
+        )
+
+    @property
+    def has_single_scopes(self) -> bool:
+        return any(name in dict(SINGLE_SCOPES) for name in self.scopes)
+
+    def as_new_token(self) -> NewToken:
+        """The requested token. An empty field gets its default.
+
+        Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields.
+        """
+        return NewToken(
+            user_id=self.user_id or None,
+            scopes=self.scopes,
+            name=self.name or None,
+            expires_in_seconds=_read_seconds("expires_in", self.expires_in) if self.expires_in else None,
+            allowed_ips=tuple(self.allowed_ips.replace(",", " ").split()) or None,
+            rate_limit=self.rate_limit or None,
+        )
 
 
 def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
@@ -31,16 +103,16 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     def _view(token_id: str) -> TokenView:
         """Raises NotFound."""
         token = service.get_token(current_actor(), token_id)
-        return _chart(token, large=True)
+        return _make_view(token, large=True)
 
     def _changeable_view(token_id: str) -> TokenView:
         """Raises NotFound, InsufficientScope."""
         view = _view(token_id)
         if not view.is_manageable:
-            raise InsufficientScope("This token may do more than you may give.")
+            raise InsufficientScope("This token has scopes that you can't give.")
         return view
 
-    def _chart(token: Token, *, large: bool) -> TokenView:
+    def _make_view(token: Token, *, large: bool) -> TokenView:
         actor = current_actor()
         requests_by_day = usage.daily_requests(token.token_id, CHART_DAYS)
         is_manageable = actor.holds(Scope.TOKENS_WRITE) and may_manage(actor, token)
@@ -53,8 +125,8 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
             fields=("grace_seconds",),
             view=_changeable_view(token_id),
             submission=new_submission(),
-            graces=forms.GRACES,
-            grace_seconds=request.form.get("grace_seconds", forms.DEFAULT_GRACE),
+            grace_periods=GRACE_PERIODS,
+            grace_seconds=request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD),
         )
 
     @blueprint.get("/")
@@ -65,8 +137,9 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.get("/api/tokens/dashboard")
     @require_signed_in(Scope.TOKENS_READ)
     def index() -> ResponseReturnValue:
-        """The tokens, newest first, a page at a time."""
-        search = searched_text(request.args.get("q", ""))
+        """A page of the tokens, newest first."""
+        # The rest of a pasted token is its secret, which must not reach a page or a query.
+        search = public_part(request.args.get("q", "").strip()[:100])
         include_revoked = request.args.get("revoked") == "1"
         cursor = request.args.get("cursor") or None
         actor = current_actor()
@@ -80,7 +153,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         kept: dict[str, Any] = {"q": search or None, "revoked": "1" if include_revoked else None}
         return render_template(
             "tokens/tokens.html",
-            views=[_chart(token, large=False) for token in page.tokens],
+            views=[_make_view(token, large=False) for token in page.tokens],
             search=search,
             include_revoked=include_revoked,
             cursor=cursor,
@@ -93,15 +166,15 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.get("/dashboard/tokens/new")
     @require_signed_in(Scope.TOKENS_WRITE)
     def new() -> ResponseReturnValue:
-        return _creation_form(forms.TokenForm())
+        return _creation_form(TokenForm())
 
     @blueprint.post("/dashboard/tokens")
     @require_signed_in(Scope.TOKENS_WRITE)
     def create() -> ResponseReturnValue:
-        """The new token, this once; or the form as it was filled in, with what is wrong."""
+        """The new token, which is shown only now, or the form with its errors."""
         if was_sent_before():
             return _send_to_list()
-        form = forms.TokenForm.from_request()
+        form = TokenForm.from_request()
         try:
             issued = service.create_token(current_actor(), form.as_new_token())
         except (InvalidRequest, Forbidden) as error:
@@ -121,11 +194,11 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.post("/dashboard/tokens/<token_id>/rotate")
     @require_signed_in(Scope.TOKENS_WRITE)
     def rotate(token_id: str) -> ResponseReturnValue:
-        """The token that takes the old one's place, this once."""
+        """The token that replaces the old one, which is shown only now."""
         if was_sent_before():
             return _send_to_list()
         try:
-            grace_seconds = forms.read_seconds("grace_seconds", request.form.get("grace_seconds", forms.DEFAULT_GRACE))
+            grace_seconds = _read_seconds("grace_seconds", request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD))
             issued = service.rotate_token(current_actor(), token_id, grace_seconds)
         except InvalidRequest as error:
             return _rotation_form(token_id, error)
@@ -147,7 +220,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     return blueprint
 
 
-def _creation_form(form: forms.TokenForm, error: LetsTalkError | None = None) -> Response:
+def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Response:
     actor = current_actor()
     return form_response(
         "tokens/new.html",
@@ -156,9 +229,9 @@ def _creation_form(form: forms.TokenForm, error: LetsTalkError | None = None) ->
         form=form,
         submission=new_submission(),
         owners=None if actor.is_admin else sorted(actor.user_ids),
-        bundles=forms.offered(forms.BUNDLES, actor.scopes),
-        fine_scopes=forms.offered(forms.FINE_SCOPES, actor.scopes),
-        lifetimes=forms.LIFETIMES,
+        bundles=_offered(BUNDLES, actor.scopes),
+        single_scopes=_offered(SINGLE_SCOPES, actor.scopes),
+        lifetimes=LIFETIMES,
     )
 
 
@@ -175,5 +248,17 @@ def _show_once(title: str, issued: IssuedToken, grace_seconds: int | None = None
 
 
 def _send_to_list() -> ResponseReturnValue:
-    flash("That form was sent already, and its token was shown once. Rotate the token if you have not kept it.")
+    flash("That form was sent already, and its token was shown. If you did not store the token, rotate it.")
     return redirect(url_for("dashboard.index"))
+
+
+def _offered(choices: tuple[tuple[str, str], ...], held: frozenset[Scope]) -> list[tuple[str, str]]:
+    """The `choices` that a person with the scopes `held` may give."""
+    return [(name, meaning) for name, meaning in choices if expand_scopes([name]) <= held]
+
+
+def _read_seconds(field: str, value: str) -> int:
+    """Raises InvalidRequest unless `value` is a whole number of at most nine digits."""
+    if not (value.isascii() and value.isdigit() and len(value) <= 9):
+        raise InvalidRequest.in_field(field, "Choose one of the options.")
+    return int(value)

@@ -1,4 +1,4 @@
-"""Tokens at rest: what finds one, what checks one, and what is known of it."""
+"""The table of tokens."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ tokens = Table(
     metadata,
     Column("token_id", String(36), primary_key=True),
     Column("lookup_id", String(12), nullable=False),
-    # Fernet over the SHA-256 of the token: a copy of the database, without the keys, cannot even check a guess.
+    # Fernet of the token's SHA-256: without the keys, a copy of the database can't even be used to check a guess.
     Column("secret_hash_encrypted", Text, nullable=False, info=sealed_as("tokens")),
     Column("user_id", String(128), nullable=False),
     Column("name", String(100)),
@@ -52,7 +52,7 @@ tokens = Table(
     Column("requests_total", BigInteger, nullable=False, server_default="0"),
     Column("successor_id", String(36), ForeignKey("tokens.token_id")),
     UniqueConstraint("lookup_id"),
-    # A token takes the place of one other at most, so what came before it is a line, not a tree.
+    # A token replaces at most one other, so its predecessors are a list and not a tree.
     UniqueConstraint("successor_id"),
     CheckConstraint("length(lookup_id) = 12", name="lookup_id_length"),
     CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
@@ -66,15 +66,16 @@ tokens = Table(
     Index(None, "user_id", "created_at", "token_id"),
 )
 
-_KNOWN = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
-_BY_LOOKUP = select(tokens.c.secret_hash_encrypted, *_KNOWN).where(tokens.c.lookup_id == bindparam("lookup_id"))
+_RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
+_BY_LOOKUP = select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.lookup_id == bindparam("lookup_id"))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """Which tokens a list shows: of `user_ids`, None for all. `live_at` leaves out those revoked or expired by then;
-    `without_scopes` those that have any of these names; `search` keeps those with the text in name, user_id or lookup
-    id.
+    """Which tokens to list: those of `user_ids`, or of all owners if it is None.
+
+    `live_at` excludes tokens that are revoked or have expired by then, and `without_scopes` those with any of these
+    names. `search` is a text in the name, the user_id or the lookup id.
     """
 
     user_ids: frozenset[str] | None = None
@@ -84,7 +85,7 @@ class TokenFilter:
 
 
 def insert_token(connection: Connection, token: Token, secret_hash_encrypted: str) -> None:
-    """Raises IntegrityError when the id or the lookup id is taken."""
+    """Raises IntegrityError if the id or the lookup id is in use."""
     connection.execute(
         tokens.insert().values(
             token_id=token.token_id,
@@ -98,25 +99,25 @@ def insert_token(connection: Connection, token: Token, secret_hash_encrypted: st
 
 
 def update_token(connection: Connection, token: Token) -> None:
-    """Write what can change of `token`; its counts are not among it (`add_requests`)."""
+    """Write the fields of `token` that can change, except its counts (`add_requests`)."""
     connection.execute(tokens.update().where(tokens.c.token_id == token.token_id).values(**_changeable(token)))
 
 
 def get_token(connection: Connection, token_id: str) -> Token | None:
-    row = connection.execute(select(*_KNOWN).where(tokens.c.token_id == token_id)).one_or_none()
+    row = connection.execute(select(*_RECORD).where(tokens.c.token_id == token_id)).one_or_none()
     return None if row is None else to_token(row)
 
 
 def get_predecessor(connection: Connection, token_id: str) -> Token | None:
-    """The token in whose place `token_id` was put."""
-    row = connection.execute(select(*_KNOWN).where(tokens.c.successor_id == token_id)).one_or_none()
+    """The token that `token_id` replaced."""
+    row = connection.execute(select(*_RECORD).where(tokens.c.successor_id == token_id)).one_or_none()
     return None if row is None else to_token(row)
 
 
 def find_by_lookup(connection: Connection, lookup_id: str) -> Row[Any] | None:
-    """The raw row, its `secret_hash_encrypted` among it; `to_token` reads the rest.
+    """The row with `secret_hash_encrypted`. `to_token` converts the rest of it.
 
-    Raw, because reading takes time that only a row that exists would cost: whoever asks must not be able to tell.
+    It is not converted here, because the time for that would show that the row exists.
     """
     return connection.execute(_BY_LOOKUP, {"lookup_id": lookup_id}).one_or_none()
 
@@ -124,8 +125,8 @@ def find_by_lookup(connection: Connection, lookup_id: str) -> Row[Any] | None:
 def list_tokens(
     connection: Connection, wanted: TokenFilter, *, limit: int, before: tuple[datetime, str] | None
 ) -> list[Token]:
-    """At most `limit` tokens, the newest first, from after the place `before` (created_at, token_id) on."""
-    query = select(*_KNOWN).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
+    """At most `limit` tokens, newest first, that come after `before` (created_at, token_id) in that order."""
+    query = select(*_RECORD).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
     if wanted.user_ids is not None:
         query = query.where(tokens.c.user_id.in_(wanted.user_ids))
     if wanted.live_at is not None:
@@ -144,7 +145,7 @@ def list_tokens(
 
 
 def add_requests(connection: Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:
-    """Add to tokens' request counts: (token_id, requests, when the last one came) each, in one statement."""
+    """Add to the request counts of tokens. `counts` has (token_id, requests, time of the last one) for each."""
     used_at = bindparam("used_at", type_=UtcDateTime)
     is_later = or_(tokens.c.last_used.is_(None), tokens.c.last_used < used_at)
     statement = (

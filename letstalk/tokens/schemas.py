@@ -1,9 +1,9 @@
-"""What requests and answers about tokens look like."""
+"""The requests and responses of `/api/tokens`."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -30,16 +30,17 @@ from letstalk.tokens.models import (
     MAX_EXPIRES_IN_SECONDS,
     MAX_GRACE_SECONDS,
     MAX_NAME_LENGTH,
+    IssuedToken,
     Token,
+    TokenPage,
 )
-from letstalk.tokens.service import IssuedToken, TokenPage
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
 Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
-# The names are checked by the domain, whose sentence lists them; here they stand for the description.
+# The service checks the names, because its error lists the valid ones. Here they are only for the description.
 ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
@@ -48,40 +49,43 @@ Lifetime = Annotated[int, Field(ge=1, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
 class TokenRequest(ApiModel):
-    """What the new token is to be. Every field may be left out, and so may the body."""
+    """The new token. Every field is optional, and so is the body."""
 
     model_config = with_example(
         {"user_id": "acme", "name": "checkout", "scopes": ["read", "write"], "expires_in": 7776000}
     )
 
     user_id: UserId | None = Field(
-        None, description="Whose verifications the token sees. Default: `default_user`; the caller's without `admin`."
+        None,
+        description="The owner whose verifications the token can see. Default: `default_user`, or without `admin` the "
+        "caller's own `user_id`.",
     )
-    scopes: Scopes | None = Field(None, description='What it may do. Default: `["read", "write"]`.')
-    name: Name | None = Field(None, description="For people, to tell tokens apart.")
+    scopes: Scopes | None = Field(None, description='What the token can do. Default: `["read", "write"]`.')
+    name: Name | None = Field(None, description="A name by which people recognise the token.")
     expires_in: Lifetime | None = Field(None, description="Seconds until it expires. Default: never.")
     allowed_ips: AllowedIps | None = Field(
-        None, description="IP addresses and CIDR blocks that it may be used from. Default: anywhere."
+        None, description="IP addresses and CIDR blocks from which the token can be used. Default: any address."
     )
     rate_limit: Rate | None = Field(
-        None, description="Its own request limit, such as `100 per minute; 5000 per day`. Default: RATE_LIMIT_TOKEN."
+        None,
+        description="The token's own rate limit, such as `100 per minute; 5000 per day`. Default: RATE_LIMIT_TOKEN.",
     )
 
 
 class TokenPatch(ApiModel):
-    """What to change; what is left out stays. Null clears a name, an expiry, an address list or a rate."""
+    """The fields to change. Null removes the name, the expiry, the addresses or the rate limit."""
 
     model_config = with_example({"name": "checkout, second shop", "expires_in": 2592000})
 
     name: Name | None = None
     scopes: Scopes = Field(default_factory=list)
-    expires_in: Lifetime | None = Field(None, description="Seconds from now; null is never.")
-    allowed_ips: AllowedIps | None = Field(None, description="Null is anywhere.")
-    rate_limit: Rate | None = Field(None, description="Null is the default.")
+    expires_in: Lifetime | None = Field(None, description="Seconds from now. Null is never.")
+    allowed_ips: AllowedIps | None = Field(None, description="Null is any address.")
+    rate_limit: Rate | None = Field(None, description="Null is the default, RATE_LIMIT_TOKEN.")
 
 
 class RotationRequest(ApiModel):
-    """How long the old token goes on working. May be left out, and so may the body."""
+    """How long the old token still works. The field is optional, and so is the body."""
 
     model_config = with_example({"grace_seconds": 3600})
 
@@ -94,7 +98,7 @@ class TokenPath(Query):
 
 class TokenQuery(PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
-    include_revoked: bool = Field(False, description="Show the revoked and the expired too.")
+    include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
 
 
 _RECORD: dict[str, Any] = {
@@ -111,8 +115,8 @@ _RECORD: dict[str, Any] = {
 }
 
 
-class IssuedTokenAnswer(ResponseModel):
-    """The only answer that holds `token`: keep it now."""
+class IssuedTokenResponse(ResponseModel):
+    """The new token. This is the only response with `token`, so store it now."""
 
     model_config = with_example(
         {
@@ -133,26 +137,16 @@ class IssuedTokenAnswer(ResponseModel):
     scopes: list[ScopeName]
     user_id: str
     name: str | None
-    prefix: str = Field(description="The public beginning of the token, to recognise it by.")
+    prefix: str = Field(description="The public start of the token, by which people recognise it.")
     expires_at: Timestamp | None
 
     @classmethod
-    def of(cls, issued: IssuedToken) -> IssuedTokenAnswer:
-        record = issued.record
-        return cls(
-            token_id=record.token_id,
-            token=issued.secret,
-            created_at=iso_utc(record.created_at),
-            scopes=list(record.scopes),
-            user_id=record.user_id,
-            name=record.name,
-            prefix=record.prefix,
-            expires_at=_iso(record.expires_at),
-        )
+    def of(cls, issued: IssuedToken) -> IssuedTokenResponse:
+        return cls(token=issued.secret, **_fields_of(cls, issued.record))
 
 
 class TokenEntry(ResponseModel):
-    """A token as a list shows it."""
+    """A token in a list."""
 
     token_id: Uuid
     user_id: str
@@ -166,33 +160,24 @@ class TokenEntry(ResponseModel):
     requests_total: int
 
     @classmethod
-    def of(cls, token: Token) -> TokenEntry:
-        return cls(**_entry(token))
+    def of(cls, token: Token) -> Self:
+        return cls(**_fields_of(cls, token))
 
 
-class TokenAnswer(TokenEntry):
-    """All that is known of a token."""
+class TokenResponse(TokenEntry):
+    """The record of a token."""
 
     model_config = with_example(
         {**_RECORD, "allowed_ips": ["203.0.113.0/24"], "rate_limit": "100 per minute", "successor_id": None}
     )
 
-    allowed_ips: list[str] | None = Field(description="Null is anywhere.")
+    allowed_ips: list[str] | None = Field(description="Null is any address.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
-    successor_id: Uuid | None = Field(description="The token that a rotation put in its place.")
-
-    @classmethod
-    def of(cls, token: Token) -> TokenAnswer:
-        return cls(
-            **_entry(token),
-            allowed_ips=list(token.allowed_ips) or None,
-            rate_limit=token.rate_limit,
-            successor_id=token.successor_id,
-        )
+    successor_id: Uuid | None = Field(description="The token that replaced this one in a rotation.")
 
 
 class TokenList(ResponseModel):
-    """A page of tokens, newest first; `next_cursor` is null on the last one."""
+    """A page of tokens, newest first. `next_cursor` is null on the last page."""
 
     model_config = with_example({"tokens": [_RECORD], "next_cursor": None})
 
@@ -204,16 +189,17 @@ class TokenList(ResponseModel):
         return cls(tokens=[TokenEntry.of(token) for token in page.tokens], next_cursor=page.next_cursor)
 
 
-class RevocationAnswer(ResponseModel):
-    """The token works no more, the second time too."""
+class RevocationResponse(ResponseModel):
+    """The token is revoked. The response to a second request is the same."""
 
     model_config = with_example({"message": "Token revoked successfully"})
 
     message: Literal["Token revoked successfully"]
 
 
-def _entry(token: Token) -> dict[str, Any]:
-    return {
+def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
+    """The values of those fields of `model` that are in the record of `token`."""
+    values: dict[str, Any] = {
         "token_id": token.token_id,
         "user_id": token.user_id,
         "name": token.name,
@@ -224,8 +210,12 @@ def _entry(token: Token) -> dict[str, Any]:
         "revoked_at": _iso(token.revoked_at),
         "scopes": list(token.scopes),
         "requests_total": token.requests_total,
+        "allowed_ips": list(token.allowed_ips) or None,
+        "rate_limit": token.rate_limit,
+        "successor_id": token.successor_id,
     }
+    return {name: value for name, value in values.items() if name in model.model_fields}
 
 
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_utc(moment)
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else iso_utc(time)

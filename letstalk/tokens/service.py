@@ -1,4 +1,4 @@
-"""Making, changing, rotating and revoking tokens, each within what the actor may hand on."""
+"""Creates, changes, rotates and revokes tokens, within the limits of the actor."""
 
 from __future__ import annotations
 
@@ -20,36 +20,30 @@ from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.tokens import repository as tokens
 from letstalk.tokens.authentication import TokenAuthenticator
-from letstalk.tokens.changes import (
-    UNSET,
-    IssuedToken,
-    NewToken,
-    TokenChanges,
-    TokenPage,
-    allowed_ips_from,
-    apply_changes,
-    describe,
-    differences,
-    expiry_from,
-    rate_limit_from,
-)
-from letstalk.tokens.delegation import ends_by, hidden_scopes, may_manage, may_see, visible_owners
-from letstalk.tokens.delegation_rules import DelegationRule
+from letstalk.tokens.delegation import DelegationRule, ends_by, hidden_scopes, may_manage, may_see, visible_owners
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
     DEFAULT_SCOPES,
-    PREFIX,
+    IssuedToken,
     NewSecret,
+    NewToken,
     Token,
-    check_grace,
-    check_name,
-    check_scopes,
+    TokenChanges,
+    TokenPage,
+    apply_changes,
+    describe,
+    differences,
+    ensure_grace_seconds,
+    expiry_after,
     generate_token,
+    normalise_addresses,
+    normalise_name,
+    normalise_rate_limit,
+    normalise_scopes,
+    public_part,
 )
 from letstalk.tokens.repository import TokenFilter
 from letstalk.tokens.usage import UsageCounter
-
-__all__ = ["UNSET", "IssuedToken", "NewToken", "TokenChanges", "TokenPage", "TokenService"]
 
 MAX_PAGE = 100
 MAX_SEARCH_LENGTH = 200
@@ -67,7 +61,7 @@ class TokenService:
         default_rate: str | None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`default_rate` is RATE_LIMIT_TOKEN: rates in Flask-Limiter's words, None or "off" for no limit."""
+        """`default_rate` is RATE_LIMIT_TOKEN, in the notation of Flask-Limiter. None or "off" is no limit."""
         self._db = db
         self._vault = vault
         self._clock = clock
@@ -85,27 +79,27 @@ class TokenService:
         return self._authenticator.recall(presented, address)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
-        """A new token. Without a `user_id` it is whose the actor acts for; with an admin token, "default_user"'s.
+        """A new token. Its default `user_id` is the actor's own, or "default_user" for an admin token.
 
-        Raises InvalidRequest, or InsufficientScope for more than the actor may give.
+        Raises InvalidRequest, or InsufficientScope if the token would exceed the limits of the actor.
         """
         now = self._clock()
         own_user_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
         if wanted.user_id is None and not own_user_id:
-            raise InvalidRequest.in_field("user_id", "Name the user_id that the token is for.")
+            raise InvalidRequest.in_field("user_id", "Give the user_id of the token's owner.")
         secret = generate_token()
         token = Token(
             token_id=str(uuid4()),
             lookup_id=secret.lookup_id,
             user_id=own_user_id if wanted.user_id is None else check_owner_id(wanted.user_id),
-            name=check_name(wanted.name),
-            scopes=check_scopes(DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
-            allowed_ips=allowed_ips_from(wanted.allowed_ips),
-            rate_limit=rate_limit_from(wanted.rate_limit),
+            name=normalise_name(wanted.name),
+            scopes=normalise_scopes(DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
+            allowed_ips=normalise_addresses(wanted.allowed_ips),
+            rate_limit=normalise_rate_limit(wanted.rate_limit),
             created_at=now,
-            expires_at=expiry_from(now, wanted.expires_in_seconds),
+            expires_at=expiry_after(now, wanted.expires_in_seconds),
         )
-        self._delegation.check_token(actor, token)
+        self._delegation.ensure_may_issue(actor, token)
         with self._db.write() as connection:
             self._insert(connection, token, secret)
             self._audit.record(connection, actor, "token.created", token_id=token.token_id, detail=describe(token))
@@ -121,10 +115,10 @@ class TokenService:
         limit: int = 50,
         cursor: str | None = None,
     ) -> TokenPage:
-        """The tokens that `actor` may manage, newest first.
+        """The tokens that `actor` may see, newest first.
 
-        Only live ones, unless `include_revoked`, which shows the revoked and the expired too. `search` keeps those
-        with the text, in any case, in name, user_id or prefix. Raises InvalidRequest for a bad limit or cursor.
+        Revoked and expired tokens are only included with `include_revoked`. `search` is a text, in upper or lower case,
+        in the name, the user_id or the prefix. Raises InvalidRequest for an invalid limit, cursor or search.
         """
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
@@ -147,31 +141,30 @@ class TokenService:
         return TokenPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].token_id))
 
     def get_token(self, actor: Actor, token_id: str) -> Token:
-        """Raises NotFound for a token that `actor` may not manage, as for one that does not exist."""
+        """Raises NotFound for a token that does not exist or that `actor` may not see."""
         self._usage.flush()
         with self._db.read() as connection:
             return _find(connection, actor, token_id)
 
     def get_current_token(self, actor: Actor) -> Token:
-        """The token that `actor` is calling with. Raises NotFound for an actor without one."""
+        """The token with which `actor` calls. Raises NotFound for an actor without one."""
         return self.get_token(actor, actor.token_id or "")
 
     def update_token(self, actor: Actor, token_id: str, changes: TokenChanges) -> Token:
-        """The token with `changes` made; `expires_in_seconds` counts from now.
+        """The token with `changes`. `expires_in_seconds` is counted from now.
 
-        What is changed must lie within the actor's own bounds, and a change that widens the token in any way is
-        refused unless all of the result lies within them. Raises InvalidRequest, InsufficientScope, NotFound, or
-        Conflict: `token_inactive` when it is revoked or expired, `already_rotated` when its life would outlast the
-        grace.
+        The changed fields must be within the actor's limits, and all fields if the token becomes wider in any way.
+        Raises InvalidRequest, InsufficientScope, NotFound, or Conflict: `token_inactive` if the token is revoked or
+        expired, `already_rotated` if its grace period would become longer.
         """
         now = self._clock()
         with self._changing() as connection:
             old = _find(connection, actor, token_id, to_change=True)
-            _refuse_inactive(old, now)
+            _ensure_active(old, now)
             new = apply_changes(old, changes, now)
             if old.successor_id is not None and not ends_by(new.expires_at, old.expires_at):
-                raise Conflict("The token has been rotated; its grace can't be made longer.", code="already_rotated")
-            self._delegation.check_change(actor, old, new, changes)
+                raise Conflict("The token was rotated. Its grace period can't be made longer.", code="already_rotated")
+            self._delegation.ensure_may_change(actor, old, new, changes)
             changed = differences(old, new)
             if changed:
                 tokens.update_token(connection, new)
@@ -180,19 +173,19 @@ class TokenService:
         return new
 
     def rotate_token(self, actor: Actor, token_id: str, grace_seconds: int = DEFAULT_GRACE_SECONDS) -> IssuedToken:
-        """A new token with its own id and all that bounds the old one, which works for `grace_seconds` more.
+        """A new token with its own id and the limits of the old one, which works for `grace_seconds` more.
 
-        Of two rotations at once one wins. Raises InvalidRequest, InsufficientScope, NotFound, or Conflict:
-        `already_rotated`, or `token_inactive` when it is revoked or expired.
+        Of two concurrent rotations, one succeeds. Raises InvalidRequest, InsufficientScope, NotFound, or Conflict:
+        `already_rotated`, or `token_inactive` if the token is revoked or expired.
         """
-        check_grace(grace_seconds)
+        ensure_grace_seconds(grace_seconds)
         now = self._clock()
         with self._changing() as connection:
             old = _find(connection, actor, token_id, to_change=True)
             if old.successor_id is not None and old.revoked_at is None:
-                raise Conflict("The token has been rotated already.", code="already_rotated")
-            _refuse_inactive(old, now)
-            self._delegation.check_token(actor, old)
+                raise Conflict("The token was already rotated.", code="already_rotated")
+            _ensure_active(old, now)
+            self._delegation.ensure_may_issue(actor, old)
             secret = generate_token()
             new = replace(
                 old,
@@ -211,9 +204,9 @@ class TokenService:
         return IssuedToken(new, secret.token)
 
     def revoke_token(self, actor: Actor, token_id: str) -> Token:
-        """The token, dead from now on, and with it the grace of those that it was put in place of.
+        """Revoke the token, and end the grace period of the tokens that it replaced.
 
-        A second call changes nothing. Raises NotFound.
+        Returns the revoked token. A second call changes nothing. Raises NotFound or InsufficientScope.
         """
         now = self._clock()
         ended = [token_id]
@@ -230,7 +223,7 @@ class TokenService:
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:
-        """A write transaction in which no other one changes tokens: a change reads before it writes."""
+        """A write transaction that excludes other changes of tokens, because each change reads before it writes."""
         with self._db.write() as connection:
             self._db.lock(connection, "tokens")
             yield connection
@@ -240,13 +233,13 @@ class TokenService:
 
 
 def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:
-    # Only what can be an id reaches the database: PostgreSQL refuses some texts, such as one with a NUL.
+    # The database only gets UUIDs: PostgreSQL rejects some texts, such as one with a NUL.
     token = tokens.get_token(connection, token_id) if _is_uuid(token_id) else None
     if token is None or not may_see(actor, token):
-        raise NotFound("There is no such token.")
+        raise NotFound("This token does not exist.")
     if to_change and not may_manage(actor, token):
         missing = tuple(sorted(scope.value for scope in token.granted - actor.scopes))
-        raise InsufficientScope("This token may do more than you may give.", required_scopes=missing)
+        raise InsufficientScope("This token has scopes that you can't give.", required_scopes=missing)
     return token
 
 
@@ -257,19 +250,22 @@ def _is_uuid(text: str) -> bool:
         return False
 
 
-def _refuse_inactive(token: Token, now: datetime) -> None:
+def _ensure_active(token: Token, now: datetime) -> None:
     if not token.is_live(now):
         raise Conflict("The token is revoked or expired.", code="token_inactive")
 
 
 def _earlier_end(token: Token, limit: datetime) -> datetime:
-    """When `token` ends if it must by `limit`: never later than before, nor before it was made (clocks can differ)."""
+    """The new expiry of a `token` that must end by `limit`: not later than before.
+
+    It is not before its creation either, because the clocks of two machines can differ.
+    """
     ending = limit if token.expires_at is None else min(token.expires_at, limit)
     return max(ending, token.created_at)
 
 
 def _end_grace(connection: Connection, token_id: str, now: datetime) -> list[str]:
-    """End those that `token_id` was put in place of, and those that they were. Returns the ids of all of them."""
+    """End the grace periods of all predecessors of `token_id`. Returns their ids."""
     ended = []
     old = tokens.get_predecessor(connection, token_id)
     while old is not None:
@@ -285,7 +281,5 @@ def _search_text(search: str | None) -> str | None:
         return None
     text = search.strip()
     if len(text) > MAX_SEARCH_LENGTH or not text.isprintable():
-        raise InvalidRequest.in_field("search", f"search takes at most {MAX_SEARCH_LENGTH} printable characters.")
-    # Whoever pastes a prefix, or even a whole token, means its lookup id.
-    whole = f"{PREFIX}_"
-    return text.removeprefix(whole).partition("_")[0] or None if text.startswith(whole) else text
+        raise InvalidRequest.in_field("search", f"search must be at most {MAX_SEARCH_LENGTH} printable characters.")
+    return public_part(text) or None

@@ -1,26 +1,50 @@
-"""API tokens as the dashboard's pages show them."""
+"""What the dashboard shows of a token: its state, a chart of its requests (SVG in the template), and an example."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from letstalk.core.scopes import Scope
-from letstalk.http.charts import Chart, draw_chart
-from letstalk.tokens.models import PREFIX, Token
+from letstalk.tokens.models import Token
 from letstalk.tokens.usage import DailyRequests
 
 CHART_DAYS = 14
-# The README's example too: everybody puts their own phone in its place.
+# The README has the same example.
 EXAMPLE_PHONE = "+256700123456"
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """One day: the position and size of its bar, in the units of the chart, and its label."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """`summary` describes the bars in words."""
+
+    bars: tuple[Bar, ...]
+    width: int
+    height: int
+    total: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
 class TokenView:
-    """A token and its last fortnight. `state` is `active`, `expiring` (rotated away), `expired` or `revoked`;
-    `is_manageable` says whether whoever looks may change it.
+    """A token and its requests in the last 14 days.
+
+    `state` is `active`, `expiring` (replaced in a rotation), `expired` or `revoked`. `is_manageable` is true if the
+    person who is signed in may change the token.
     """
 
     token: Token
@@ -43,7 +67,7 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command to paste, and what it does."""
+    """A shell command, and what it does."""
 
     title: str
     command: str
@@ -52,7 +76,7 @@ class Example:
 def show_token(
     token: Token, usage: Sequence[DailyRequests], now: datetime, *, large: bool, is_manageable: bool
 ) -> TokenView:
-    """`token` with the chart of its `usage`, oldest day first: `large` for its own page, else for a line of a list."""
+    """`token` with the chart of its `usage`, oldest day first: `large` for the page of the token, small for a list."""
     counts = [(of_day.day, of_day.requests) for of_day in usage]
     chart = (
         draw_chart(counts, width=700, height=120, gap=10) if large else draw_chart(counts, width=97, height=24, gap=3)
@@ -60,29 +84,45 @@ def show_token(
     return TokenView(token, _state_of(token, now), chart, is_manageable)
 
 
+def draw_chart(days: Sequence[tuple[date, int]], *, width: int, height: int, gap: float) -> Chart:
+    """The bars of `days`, oldest first, with a `gap` between them, in a box of `width` by `height`.
+
+    The highest bar has the full height. A day without requests is drawn as a line, so that the days can be counted. A
+    day with few requests gets a higher bar than that, so that the two can be told apart.
+    """
+    highest = max((count for _, count in days), default=0)
+    step = (width + gap) / max(1, len(days))
+    bars = []
+    for index, (day, count) in enumerate(days):
+        bar_height = max(height * count / highest, height / 10, 3) if count else max(1, height / 50)
+        bars.append(
+            Bar(
+                x=round(index * step, 2),
+                y=round(height - bar_height, 2),
+                width=round(step - gap, 2),
+                height=round(bar_height, 2),
+                label=_short_date(day),
+                count=count,
+            )
+        )
+    total = sum(count for _, count in days)
+    return Chart(tuple(bars), width, height, total, _describe(days, total, highest))
+
+
 def make_example(token: Token, secret: str, base_url: str) -> Example:
-    """A `curl` that works with the rights of `token`, whose secret text is `secret`, at the service on `base_url`."""
+    """A `curl` command that the scopes of `token` permit. `secret` is its text, `base_url` the service's address."""
     authorization = f'-H "Authorization: Bearer {secret}"'
     if Scope.OTP_SEND not in token.granted:
-        return Example("Try it: ask what this token is", f"curl {base_url}/api/tokens/current \\\n  {authorization}")
+        return Example(
+            "Try it: get the record of this token", f"curl {base_url}/api/tokens/current \\\n  {authorization}"
+        )
     lines = (
         f"curl -X POST {base_url}/calls/otp",
         authorization,
         '-H "Content-Type: application/json"',
         f"-d '{json.dumps({'phone': EXAMPLE_PHONE})}'",
     )
-    return Example("Try it: have a phone called", " \\\n  ".join(lines))
-
-
-def searched_text(typed: str) -> str:
-    """What to search for: a token, or its beginning, that was pasted into the search box becomes its public part.
-
-    The rest of a pasted token is its secret, which has no business in a page or a query.
-    """
-    typed = typed.strip()[:100]
-    if typed.startswith(f"{PREFIX}_"):
-        return typed.split("_")[1]
-    return typed
+    return Example("Try it: call a phone", " \\\n  ".join(lines))
 
 
 def _state_of(token: Token, now: datetime) -> str:
@@ -91,3 +131,15 @@ def _state_of(token: Token, now: datetime) -> str:
     if not token.is_live(now):
         return "expired"
     return "active" if token.successor_id is None else "expiring"
+
+
+def _short_date(day: date) -> str:
+    return f"{day.day} {day:%b}"
+
+
+def _describe(days: Sequence[tuple[date, int]], total: int, highest: int) -> str:
+    if not total:
+        return f"No requests in the last {len(days)} days"
+    busiest = next(day for day, count in days if count == highest)
+    requests = "1 request" if total == 1 else f"{total:,} requests"
+    return f"{requests} in the last {len(days)} days, at most {highest:,} a day, on {_short_date(busiest)}"

@@ -1,9 +1,9 @@
-"""`/calls`: having a phone called, checking what was heard, looking at what happened."""
+"""`/calls`: sending a code by a call, checking it, and looking at verifications."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Response, jsonify, request
 from flask_openapi3 import APIBlueprint, Tag
@@ -14,20 +14,29 @@ from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
 from letstalk.http.openapi import documents_errors, idempotent
-from letstalk.verifications.models import Verification, VerificationStatus
+from letstalk.verifications.models import (
+    CallAccepted,
+    CallHistory,
+    NewVerification,
+    Verification,
+    VerificationHistory,
+    VerificationStatus,
+)
 from letstalk.verifications.schemas import (
     CallPath,
     ListQuery,
     ReplayRequest,
-    SendAnswer,
     SendRequest,
-    VerificationAnswer,
-    VerificationListAnswer,
-    VerifyAnswer,
+    SendResponse,
+    VerificationListResponse,
+    VerificationResponse,
     VerifyRequest,
+    VerifyResponse,
 )
-from letstalk.verifications.sends import CallAccepted, NewVerification, SendService
-from letstalk.verifications.service import CallHistory, VerificationHistory, VerificationService
+
+if TYPE_CHECKING:
+    from letstalk.verifications.sends import SendService
+    from letstalk.verifications.service import VerificationService
 
 TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
 
@@ -37,7 +46,7 @@ IS_REPLAYED = ("Idempotent-Replayed", "true")
 def make_blueprint(sends: SendService, verifications: VerificationService) -> APIBlueprint:
     blueprint = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
 
-    @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendAnswer})
+    @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendResponse})
     @require(Scope.OTP_SEND)
     @idempotent
     @documents_errors(
@@ -47,14 +56,14 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
         """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
         return _respond(send(sends, current_actor(), body, _idempotency_key()))
 
-    @blueprint.post("/verify", summary="Check a code", responses={200: VerifyAnswer})
+    @blueprint.post("/verify", summary="Check a code", responses={200: VerifyResponse})
     @require(Scope.OTP_VERIFY)
     @documents_errors("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
     def verify_code(body: VerifyRequest) -> Response:
         """A code is accepted once. Five wrong codes end the verification. Ten within an hour block the phone."""
         return _respond(check(verifications, current_actor(), body))
 
-    @blueprint.post("/replay", summary="Have the same code spoken again", responses={202: SendAnswer})
+    @blueprint.post("/replay", summary="Have the same code spoken again", responses={202: SendResponse})
     @require(Scope.OTP_REPLAY)
     @idempotent
     @documents_errors(
@@ -69,11 +78,11 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
     )
     def replay_otp(body: ReplayRequest) -> Response:
         """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
-        target = verifications.target(phone=body.phone, verification_id=body.verification_id)
-        accepted = sends.replay_verification(current_actor(), target, _idempotency_key())
+        ref = verifications.make_ref(phone=body.phone, verification_id=body.verification_id)
+        accepted = sends.replay(current_actor(), ref, _idempotency_key())
         return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
 
-    @blueprint.get("", summary="List verifications", responses={200: VerificationListAnswer})
+    @blueprint.get("", summary="List verifications", responses={200: VerificationListResponse})
     @require(Scope.CALLS_READ)
     @documents_errors("invalid_phone")
     def list_verifications(query: ListQuery) -> Response:
@@ -85,7 +94,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
         return jsonify(verifications=summaries, next_cursor=page.next_cursor)
 
     @blueprint.get(
-        "/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationAnswer}
+        "/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationResponse}
     )
     @require(Scope.CALLS_READ)
     @documents_errors("not_found")
@@ -94,7 +103,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
         return _render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
 
     @blueprint.post(
-        "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationAnswer}
+        "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationResponse}
     )
     @require(Scope.CALLS_CANCEL)
     @documents_errors("not_found", "not_pending")
@@ -124,7 +133,7 @@ OVER = (
 
 
 def send(service: SendService, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
-    """The response to `POST /calls/otp`. Raises what `start_verification` raises."""
+    """The response to `POST /calls/otp`. Raises what `SendService.start` raises."""
     wanted = NewVerification(
         phone=body.phone,
         message=body.message,
@@ -132,14 +141,14 @@ def send(service: SendService, actor: Actor, body: SendRequest, idempotency: Ide
         code_length=body.code_length,
         ttl_seconds=body.expires_in,
     )
-    accepted = service.start_verification(actor, wanted, idempotency)
+    accepted = service.start(actor, wanted, idempotency)
     return _accepted(accepted, f"{accepted.phone} is being called.")
 
 
 def check(service: VerificationService, actor: Actor, body: VerifyRequest) -> Reply:
-    """The response to `POST /calls/verify`. Raises what `check_code` raises."""
-    target = service.target(phone=body.phone, verification_id=body.verification_id)
-    approval = service.check_code(actor, target, body.code)
+    """The response to `POST /calls/verify`. Raises what `VerificationService.check_code` raises."""
+    ref = service.make_ref(phone=body.phone, verification_id=body.verification_id)
+    approval = service.check_code(actor, ref, body.code)
     return Reply(
         HTTPStatus.OK,
         {
@@ -169,7 +178,7 @@ def _accepted(accepted: CallAccepted, message: str) -> Reply:
         "replays_remaining": accepted.replays_remaining,
         "message": message,
     }
-    return Reply(HTTPStatus.ACCEPTED, content, () if accepted.is_first_answer else (IS_REPLAYED,))
+    return Reply(HTTPStatus.ACCEPTED, content, () if accepted.is_first_response else (IS_REPLAYED,))
 
 
 def _respond(reply: Reply) -> Response:

@@ -1,4 +1,4 @@
-"""The rules of a verification: how long it lives, who may guess how often, when it may be asked for again."""
+"""A verification and its rules: how long it lives, how often it may be guessed, when it may be sent or spoken again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from letstalk.calls.models import Call
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
 from letstalk.core.rates import Rate
 
+DEFAULT_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.1: at least 6 digits
+MIN_CODE_LENGTH = 6
+MAX_CODE_LENGTH = 10
 DEFAULT_TTL_SECONDS = 300
 MIN_TTL_SECONDS = 60
 MAX_TTL_SECONDS = 600  # NIST SP 800-63B-4, 3.1.3.1; OWASP ASVS 6.5.5
@@ -23,12 +27,12 @@ LOOKUP_WINDOW = timedelta(hours=24)  # how far back a phone alone finds its veri
 
 
 class VerificationStatus(StrEnum):
-    PENDING = "pending"  # the code is awaited
-    APPROVED = "approved"  # the right code came
+    PENDING = "pending"  # waits for the right code
+    APPROVED = "approved"  # the right code was given
     EXPIRED = "expired"  # its time ran out
     ATTEMPTS_EXCEEDED = "attempts_exceeded"  # five wrong codes
-    CANCELED = "canceled"  # the app no longer wants it
-    SUPERSEDED = "superseded"  # a newer code took its place
+    CANCELED = "canceled"  # canceled by the app
+    SUPERSEDED = "superseded"  # replaced by a newer code
     FAILED = "failed"  # no call could be placed
 
 
@@ -44,7 +48,7 @@ _OVER: dict[VerificationStatus, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One try of one owner to prove one phone. Times are aware, in UTC."""
+    """One attempt of one owner to prove one phone. Times are aware, in UTC."""
 
     verification_id: str
     user_id: str
@@ -52,13 +56,13 @@ class Verification:
     status: VerificationStatus
     created_at: datetime
     expires_at: datetime
-    last_spoken_for_at: datetime  # the send, or the last replay: what the replay's cool-down counts from
+    last_spoken_for_at: datetime  # the send or the last replay: the cool-down of replays counts from it
     attempts_used: int
     replays_used: int
     locale: str | None
     code_digest: str
     digest_key_id: str
-    speech_sealed: str | None  # the code and the custom message, encrypted; erased when it is over
+    speech_sealed: str | None  # the encrypted `Script` of its calls; erased when it is over
     approved_at: datetime | None
 
     @property
@@ -70,7 +74,7 @@ class Verification:
         return MAX_REPLAYS - self.replays_used
 
     def status_at(self, now: datetime) -> VerificationStatus:
-        """The status, also where no sweep has yet noted that the time ran out."""
+        """The status, `expired` also when no sweep has written so yet."""
         if self.status is VerificationStatus.PENDING and self.expires_at <= now:
             return VerificationStatus.EXPIRED
         return self.status
@@ -79,28 +83,130 @@ class Verification:
         return max(0, math.ceil((self.expires_at - now).total_seconds()))
 
 
-def refuse_unless_pending(verification: Verification, now: datetime) -> None:
-    """Raises Gone, with the code that says in which way it is over."""
+@dataclass(frozen=True, slots=True)
+class VerificationRef:
+    """A verification by its id, or the newest of a phone (in E.164): exactly one of them is set."""
+
+    phone: str | None
+    verification_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCheck:
+    """What a guess at a pending verification with an attempt left depends on.
+
+    `last_wrong_code_at` is the time of the newest wrong code that counts against its owner and phone, or None.
+    """
+
+    verification_id: str
+    phone: str
+    created_at: datetime
+    attempts_used: int
+    replays_used: int
+    code_digest: str
+    digest_key_id: str
+    last_wrong_code_at: datetime | None
+    has_unfinished_calls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SendState:
+    """What one more send depends on.
+
+    `newest_at` is when the owner's newest verification for the phone was made, and `last_wrong_code_at` when the last
+    code was wrong that counts against both; None without any. `accepted_calls` are the calls to the phone, of all
+    owners. The turns are those of waiting calls: the owner's last one, and the first of all.
+    """
+
+    newest_at: datetime | None
+    has_pending: bool
+    last_wrong_code_at: datetime | None
+    accepted_calls: int
+    own_last_turn: int | None
+    first_waiting_turn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewVerification:
+    """A verification to be started: whom to call, and what to say."""
+
+    phone: str
+    message: str | None
+    locale: str | None
+    code_length: int
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallAccepted:
+    """A call that will be placed, or is live. Times are as the API writes them.
+
+    `is_first_response` is False when an idempotency key brought back an earlier response.
+    """
+
+    verification_id: str
+    call_id: str
+    call_status: str
+    phone: str
+    expires_at: str
+    expires_in: int
+    attempts_remaining: int
+    replays_remaining: int
+    is_first_response: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    verification_id: str
+    phone: str
+    approved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallHistory:
+    """A call with its events, (when, what), oldest first."""
+
+    call: Call
+    events: tuple[tuple[datetime, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationHistory:
+    """A verification with the status that it has now, and its calls, oldest first."""
+
+    verification: Verification
+    status: VerificationStatus
+    calls: tuple[CallHistory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationPage:
+    verifications: tuple[tuple[Verification, VerificationStatus], ...]
+    next_cursor: str | None
+
+
+def ensure_pending(verification: Verification, now: datetime) -> None:
+    """Raises Gone when it is over, with the code that says why."""
     status = verification.status_at(now)
     if status is not VerificationStatus.PENDING:
         code, sentence = _OVER[status]
         raise Gone(sentence, code=code)
 
 
-def refuse_cancel_unless_pending(verification: Verification, now: datetime) -> None:
-    """Raises Conflict `not_pending`."""
+def ensure_cancelable(verification: Verification, now: datetime) -> None:
+    """Raises Conflict `not_pending` when it is over."""
     status = verification.status_at(now)
     if status is not VerificationStatus.PENDING:
         raise Conflict(f"This verification is over already: {status.value}.", code="not_pending")
 
 
-def check_wrong_codes(judged_at: list[datetime], now: datetime) -> None:
-    """Raises TooManyRequests `too_many_failures` while ten codes within the hour were wrong.
+def ensure_few_wrong_codes(judged_at: list[datetime], now: datetime) -> None:
+    """Raises TooManyRequests `too_many_failures` when ten codes within an hour were wrong.
 
     `judged_at`: when the wrong codes of this owner and phone were judged, newest first, at most ten.
     """
     window = timedelta(seconds=WRONG_CODES_WINDOW_SECONDS)
-    recent = [moment for moment in judged_at[:MAX_WRONG_CODES] if moment > now - window]
+    recent = [at for at in judged_at[:MAX_WRONG_CODES] if at > now - window]
     if len(recent) >= MAX_WRONG_CODES:
         raise TooManyRequests(
             "Too many wrong codes for this phone. Wait before trying again.",
@@ -109,7 +215,7 @@ def check_wrong_codes(judged_at: list[datetime], now: datetime) -> None:
         )
 
 
-def check_resend(last_sent_at: datetime | None, now: datetime) -> None:
+def ensure_resend_allowed(last_sent_at: datetime | None, now: datetime) -> None:
     """Raises TooManyRequests `resend_too_soon` within 30 s of the last accepted send."""
     if last_sent_at is None:
         return
@@ -122,9 +228,10 @@ def check_resend(last_sent_at: datetime | None, now: datetime) -> None:
         )
 
 
-def check_replay(verification: Verification, *, is_reading_awaited: bool, now: datetime) -> None:
-    """Raises Conflict `replays_exhausted`, or TooManyRequests `replay_too_soon`: within 20 s, or while the call
-    waits, rings or has yet to read the code (`is_reading_awaited`).
+def ensure_replay_allowed(verification: Verification, *, is_reading_awaited: bool, now: datetime) -> None:
+    """Raises Conflict `replays_exhausted` or TooManyRequests `replay_too_soon`.
+
+    It is too soon within 20 s, and while the call has not read the code yet (`is_reading_awaited`).
     """
     if verification.replays_remaining <= 0:
         raise Conflict("The code was spoken again as often as allowed. Ask for a new one.", code="replays_exhausted")
@@ -141,15 +248,15 @@ def check_replay(verification: Verification, *, is_reading_awaited: bool, now: d
         )
 
 
-def check_phone_rates(rates: tuple[Rate, ...], accepted_at: list[datetime], now: datetime) -> None:
-    """Raises TooManyRequests `phone_limit` when one more call would be over one of `rates`.
+def ensure_phone_rates(rates: tuple[Rate, ...], accepted_at: list[datetime], now: datetime) -> None:
+    """Raises TooManyRequests `phone_limit` when one more call would exceed one of `rates`.
 
-    `accepted_at`: when the calls that count were accepted, newest first. One text for an owner's own limit and for
-    that over all owners: an answer must not tell that somebody else calls this phone.
+    `accepted_at`: when the calls that count were accepted, newest first. The text is the same for an owner's own limit
+    and for the limit over all owners: a response must not show that somebody else calls this phone.
     """
     for rate in rates:
         window = timedelta(seconds=rate.window_seconds)
-        recent = [moment for moment in accepted_at if moment > now - window]
+        recent = [at for at in accepted_at if at > now - window]
         if len(recent) >= rate.amount:
             raise TooManyRequests(
                 "This phone was called too often. Wait before asking again.",
@@ -158,5 +265,5 @@ def check_phone_rates(rates: tuple[Rate, ...], accepted_at: list[datetime], now:
             )
 
 
-def _seconds_until(moment: datetime, now: datetime) -> int:
-    return max(1, math.ceil((moment - now).total_seconds()))
+def _seconds_until(time: datetime, now: datetime) -> int:
+    return max(1, math.ceil((time - now).total_seconds()))

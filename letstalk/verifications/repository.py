@@ -1,16 +1,19 @@
-"""Verifications, the wrong codes that count against a phone, and the keys of the code digests."""
+"""The tables of verifications, of the wrong codes that count against a phone, and of the keys of the code digests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     CheckConstraint,
     Column,
+    ColumnClause,
+    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -20,19 +23,38 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
+    func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     text,
     update,
 )
 
+from letstalk.calls.models import CallStatus
+from letstalk.calls.queue import FIRST_WAITING_TURN, own_last_turn
+from letstalk.calls.repository import IS_UNFINISHED, all_have_failed, calls
+from letstalk.core.errors import NoPendingVerification
+from letstalk.core.ids import canonical_id
 from letstalk.db.crypto import sealed_as
 from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
-from letstalk.verifications.models import MAX_ATTEMPTS, MAX_WRONG_CODES, Verification, VerificationStatus
+from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.verifications.models import (
+    LOOKUP_WINDOW,
+    MAX_ATTEMPTS,
+    MAX_TTL_SECONDS,
+    MAX_WRONG_CODES,
+    PendingCheck,
+    SendState,
+    Verification,
+    VerificationRef,
+    VerificationStatus,
+)
 
 PENDING = VerificationStatus.PENDING.value
 
@@ -87,7 +109,7 @@ digest_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-# In the very words of the partial indexes: SQLite uses none of those for a parameter.
+# The exact text of the partial indexes: SQLite does not use them for a parameter.
 IS_PENDING = text("verifications.status = 'pending'")
 
 _SELECT = select(verifications)
@@ -96,7 +118,7 @@ _BY_ID = Statement(
         verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == bindparam("user_id")
     )
 )
-_HELD = Statement(_SELECT.where(verifications.c.verification_id == bindparam("verification_id")).with_for_update())
+_LOCKED = Statement(_SELECT.where(verifications.c.verification_id == bindparam("verification_id")).with_for_update())
 _NEWEST = Statement(
     _SELECT.where(
         verifications.c.user_id == bindparam("user_id"),
@@ -111,13 +133,49 @@ _END = Statement(
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
     .values(status=bindparam("ended_as"), speech_sealed=None)
 )
+_ONE: ColumnClause[int] = literal_column("1")
+_USER_ID: BindParameter[str] = bindparam("user_id")
+_PHONE: BindParameter[str] = bindparam("phone")
+_OWN = (verifications.c.user_id == _USER_ID, verifications.c.phone == _PHONE)
+_SEND_STATE = Statement(
+    select(
+        select(func.max(verifications.c.created_at)).where(*_OWN).scalar_subquery(),
+        select(_ONE).select_from(verifications).where(*_OWN, IS_PENDING).exists(),
+        select(func.max(wrong_codes.c.judged_at))
+        .where(wrong_codes.c.user_id == _USER_ID, wrong_codes.c.phone == _PHONE)
+        .scalar_subquery(),
+        select(func.count())
+        .select_from(
+            select(calls.c.created_at)
+            .where(calls.c.phone == _PHONE, calls.c.created_at > bindparam("since", type_=UtcDateTime))
+            .limit(bindparam("at_most", type_=Integer))
+            .subquery()
+        )
+        .scalar_subquery(),
+        own_last_turn(_USER_ID),
+        FIRST_WAITING_TURN,
+    )
+)
+_SPEND = (
+    update(verifications)
+    .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
+    .values(attempts_used=verifications.c.attempts_used + _ONE)
+)
+_SPEND_ON_WRONG = Statement(_SPEND)
+_SPEND_ON_RIGHT = Statement(
+    _SPEND.values(
+        status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
+        speech_sealed=null(),
+        approved_at=bindparam("now", type_=UtcDateTime),
+    )
+)
 _WRONG_CODES = Statement(
     select(wrong_codes.c.judged_at)
     .where(wrong_codes.c.user_id == bindparam("user_id"), wrong_codes.c.phone == bindparam("phone"))
     .order_by(wrong_codes.c.judged_at.desc())
     .limit(literal_column(str(MAX_WRONG_CODES)))
 )
-_FIELDS = tuple(column.name for column in verifications.c)  # the very fields of a Verification, in their order
+_FIELDS = tuple(column.name for column in verifications.c)  # also the fields of a Verification, in their order
 _values_of = attrgetter(*_FIELDS)
 _STATUSES = {status.value: status for status in VerificationStatus}
 
@@ -129,7 +187,7 @@ def verification_from(row: Sequence[Any]) -> Verification:
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
-    """Write a new one. Raises IntegrityError when the owner has another pending one for this phone."""
+    """Insert a verification. Raises IntegrityError when the owner has another pending one for this phone."""
     _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
@@ -145,12 +203,126 @@ def find_newest(connection: Connection, user_id: str, phone: str) -> Verificatio
 
 
 def lock_verification(connection: Connection, verification_id: str) -> Verification | None:
-    """The verification, held until the transaction ends; None when it has been deleted.
+    """The verification, locked until the transaction ends; None when it was deleted.
 
-    Always taken before its calls, so that no two transactions wait for each other in a ring.
+    Lock it before its calls, so that no two transactions wait for each other.
     """
-    row = _HELD.first(connection, {"verification_id": verification_id})
+    row = _LOCKED.first(connection, {"verification_id": verification_id})
     return None if row is None else verification_from(row)
+
+
+def find(connection: Connection, user_id: str, ref: VerificationRef, now: datetime) -> Verification:
+    """The owner's verification that `ref` names, in any status.
+
+    Raises NoPendingVerification, and InvalidPhone when the phone is not a valid number.
+    """
+    if ref.phone is not None:
+        e164 = parse_phone(ref.phone).e164  # `+44 0…` looks like E.164, and is a different number in E.164
+        found = find_newest(connection, user_id, e164)
+        if found is not None and found.created_at <= now - LOOKUP_WINDOW:
+            found = None
+    else:
+        verification_id = canonical_id(ref.verification_id or "")
+        found = None if verification_id is None else find_verification(connection, user_id, verification_id)
+    if found is None:
+        raise NoPendingVerification("No verification waits for a code here.")
+    return found
+
+
+def lock(connection: Connection, verification_id: str) -> Verification:
+    """The same as `lock_verification`. Raises NoPendingVerification when it was deleted since it was found."""
+    locked = lock_verification(connection, verification_id)
+    if locked is None:
+        raise NoPendingVerification("No verification waits for a code here.")
+    return locked
+
+
+_newest = verifications.alias("newest")
+_IS_NEWEST = verifications.c.verification_id == (
+    select(_newest.c.verification_id)
+    .where(_newest.c.user_id == _USER_ID, _newest.c.phone == _PHONE)
+    .order_by(_newest.c.created_at.desc())
+    .limit(_ONE)
+    .scalar_subquery()
+)
+
+
+class _PendingQuery:
+    """Reads the `PendingCheck` of the verification that `conditions` select."""
+
+    _of_verification = (
+        verifications.c.verification_id,
+        verifications.c.phone,
+        verifications.c.created_at,
+        verifications.c.attempts_used,
+        verifications.c.replays_used,
+        verifications.c.code_digest,
+        verifications.c.digest_key_id,
+    )
+    _of_others = (
+        select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
+        .where(wrong_codes.c.user_id == verifications.c.user_id, wrong_codes.c.phone == verifications.c.phone)
+        .scalar_subquery(),
+        exists(_ONE).where(calls.c.subject_id == verifications.c.verification_id, IS_UNFINISHED),
+    )
+
+    def __init__(self, *conditions: ColumnElement[bool]) -> None:
+        has_attempts = verifications.c.attempts_used < literal_column(str(MAX_ATTEMPTS))
+        is_alive = verifications.c.expires_at > bindparam("now", type_=UtcDateTime)
+        can_be_checked = and_(*conditions, IS_PENDING, has_attempts, is_alive)
+        # `key_share` is the lock that an UPDATE of the row takes.
+        self._locking = Statement(select(*self._of_verification).where(can_be_checked).with_for_update(key_share=True))
+        self._others = Statement(select(*self._of_others).select_from(verifications).where(*conditions))
+        self._all = Statement(select(*self._of_verification, *self._of_others).where(can_be_checked))
+
+    def get(self, connection: Connection, parameters: dict[str, Any], *, for_update: bool) -> PendingCheck | None:
+        if not for_update or connection.dialect.name == "sqlite":  # its writer is the only one
+            row = self._all.first(connection, parameters)
+            return None if row is None else PendingCheck(*row)
+        # A statement that had to wait for the row does not see what was committed meanwhile. The next one does: of
+        # parallel guesses, the tenth wrong one must be the last. Both find the same verification, because no newer one
+        # can be added while this one is pending and locked.
+        row = self._locking.first(connection, parameters)
+        return None if row is None else PendingCheck(*row, *self._others.one(connection, parameters))
+
+
+_PENDING_BY_ID = _PendingQuery(
+    verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == _USER_ID
+)
+_PENDING_NEWEST = _PendingQuery(_IS_NEWEST)
+
+
+def get_pending(
+    connection: Connection, user_id: str, ref: VerificationRef, now: datetime, *, for_update: bool
+) -> PendingCheck | None:
+    """What a guess at the owner's verification `ref` depends on. None when it is over or no attempt is left.
+
+    By phone, that is the newest verification only. With `for_update` it is locked until the transaction ends.
+    """
+    if ref.phone is not None:
+        parameters = {"user_id": user_id, "phone": ref.phone, "now": now}
+        return _PENDING_NEWEST.get(connection, parameters, for_update=for_update)
+    verification_id = canonical_id(ref.verification_id or "")
+    if verification_id is None:
+        return None
+    parameters = {"user_id": user_id, "verification_id": verification_id, "now": now}
+    return _PENDING_BY_ID.get(connection, parameters, for_update=for_update)
+
+
+def spend_attempt(connection: Connection, verification_id: str) -> None:
+    """Count a wrong guess at a verification that this transaction has locked."""
+    _SPEND_ON_WRONG.execute(connection, {"id": verification_id})
+
+
+def spend_attempt_and_approve(connection: Connection, verification_id: str, now: datetime) -> None:
+    """Count the right guess at a verification that this transaction has locked: approve it and erase the code."""
+    _SPEND_ON_RIGHT.execute(connection, {"id": verification_id, "now": now})
+
+
+def load_send_state(connection: Connection, user_id: str, phone: str, *, since: datetime, at_most: int) -> SendState:
+    """What a send depends on, in one statement. Counts `at_most` of the calls that were accepted after `since`."""
+    parameters = {"user_id": user_id, "phone": phone, "since": since, "at_most": at_most}
+    return SendState(*_SEND_STATE.one(connection, parameters))
 
 
 def list_verifications(
@@ -163,7 +335,7 @@ def list_verifications(
     limit: int,
     now: datetime,
 ) -> list[Verification]:
-    """Newest first; `after` is the timestamp and id of the last one that was seen."""
+    """Newest first. `after` is the timestamp and id of the last one on the page before."""
     table = verifications.c
     statement = _SELECT.where(table.user_id == user_id)
     if phone is not None:
@@ -195,7 +367,10 @@ def spend_replay(connection: Connection, verification_id: str, now: datetime) ->
 
 
 def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
-    """Give a pending verification a last status but approval, and erase its code. False when it was not pending."""
+    """Give a pending verification its last status, any but `approved`, and erase its code.
+
+    Returns False when it was not pending.
+    """
     return _END.execute(connection, {"id": verification_id, "ended_as": status.value}) == 1
 
 
@@ -203,6 +378,25 @@ def find_expired(connection: Connection, now: datetime, limit: int = 500) -> lis
     """Ids of verifications that are still marked pending although their time ran out."""
     statement = (
         select(verifications.c.verification_id).where(IS_PENDING, verifications.c.expires_at <= now).limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
+
+
+def list_unplaceable(connection: Connection, now: datetime, limit: int = 500) -> list[str]:
+    """Ids of pending verifications all of whose calls have failed."""
+    # Found by the calls that have ended lately, which are fewer than pending verifications when many wait.
+    statement = (
+        select(verifications.c.verification_id)
+        .distinct()
+        .select_from(calls.join(verifications, verifications.c.verification_id == calls.c.subject_id))
+        .where(
+            calls.c.ended_at > now - timedelta(seconds=MAX_TTL_SECONDS),
+            calls.c.status == CallStatus.FAILED.value,
+            IS_PENDING,
+            verifications.c.expires_at > now,
+            all_have_failed(verifications.c.verification_id),
+        )
+        .limit(limit)
     )
     return list(connection.execute(statement).scalars())
 
@@ -221,7 +415,7 @@ def clear_wrong_codes(connection: Connection, user_id: str, phone: str) -> None:
 
 
 def delete_old_wrong_codes(connection: Connection, before: datetime) -> int:
-    """Delete some of the wrong codes that were judged before that time. Returns how many went."""
+    """Delete some of the wrong codes that were judged before that time. Returns how many were deleted."""
     return delete_oldest(connection, wrong_codes.c.judged_at, before)
 
 

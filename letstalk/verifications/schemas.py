@@ -1,4 +1,4 @@
-"""What `/calls` takes and answers."""
+"""The requests and responses of `/calls`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from letstalk.http.schemas import (
     with_examples,
 )
 from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS
-from letstalk.verifications.codes import DEFAULT_CODE_LENGTH, MAX_CODE_LENGTH, MIN_CODE_LENGTH
 from letstalk.verifications.models import (
+    DEFAULT_CODE_LENGTH,
     DEFAULT_TTL_SECONDS,
     MAX_ATTEMPTS,
+    MAX_CODE_LENGTH,
     MAX_REPLAYS,
     MAX_TTL_SECONDS,
+    MIN_CODE_LENGTH,
     MIN_TTL_SECONDS,
     VerificationStatus,
 )
@@ -168,7 +170,7 @@ class ListQuery(PageQuery):
     )
 
 
-class SendAnswer(ResponseModel):
+class SendResponse(ResponseModel):
     """The phone is being called."""
 
     model_config = with_example(
@@ -198,7 +200,7 @@ class SendAnswer(ResponseModel):
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
-class VerifyAnswer(ResponseModel):
+class VerifyResponse(ResponseModel):
     """The code was right, and this verification takes no other."""
 
     model_config = with_example(
@@ -218,14 +220,14 @@ class VerifyAnswer(ResponseModel):
     approved_at: Timestamp
 
 
-class CallEventAnswer(ResponseModel):
+class CallEventResponse(ResponseModel):
     """One thing that happened in a call."""
 
     at: Timestamp
     type: str = Field(description="What happened, for people who look for a cause.", examples=["ringing"])
 
 
-class CallAnswer(ResponseModel):
+class CallResponse(ResponseModel):
     """One call, and what happened in it, oldest first."""
 
     call_id: Uuid
@@ -233,7 +235,7 @@ class CallAnswer(ResponseModel):
     reason: str | None = Field(description="Why the call ended, or waits again, in a sentence.")
     created_at: Timestamp
     ended_at: Timestamp | None
-    events: list[CallEventAnswer]
+    events: list[CallEventResponse]
 
 
 class VerificationSummary(ResponseModel):
@@ -250,15 +252,15 @@ class VerificationSummary(ResponseModel):
     locale: str | None
 
 
-class VerificationAnswer(VerificationSummary):
+class VerificationResponse(VerificationSummary):
     """A verification as it stands now, with its calls."""
 
     model_config = with_example({**_SUMMARY, "calls": [_CALL]})
 
-    calls: list[CallAnswer] = Field(description="Oldest first.")
+    calls: list[CallResponse] = Field(description="Oldest first.")
 
 
-class VerificationListAnswer(ResponseModel):
+class VerificationListResponse(ResponseModel):
     """A page of verifications, newest first; `next_cursor` is null on the last one."""
 
     model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})

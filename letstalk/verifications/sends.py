@@ -1,5 +1,6 @@
-"""Having a phone called: a new code, or the same one again. What is checked here is checked and written in one
-transaction, so that two requests at once can't both pass.
+"""Starting verifications and replaying their codes: each queues a call, or has a live one speak again.
+
+Limits are checked in the transaction that writes, so that two requests at once can't both pass.
 """
 
 from __future__ import annotations
@@ -8,14 +9,13 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection
 
-from letstalk.calls import queue as queue
-from letstalk.calls import repository as call_storage
-from letstalk.calls.lifecycle import command, end_verification, retire_calls
-from letstalk.calls.models import Call, CallStatus, Command, Spoken
-from letstalk.calls.queue_length import MeanCall, QueueLength
+from letstalk.calls import queue
+from letstalk.calls import repository as calls
+from letstalk.calls.lifecycle import place_call, say_again, withdraw_calls
+from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
+from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock, iso_utc
@@ -24,26 +24,26 @@ from letstalk.core.ids import new_id
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
-from letstalk.http.idempotency import IdempotencyKey, find_first_answer, keep_first_answer
+from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger, mask_phone
 from letstalk.observability.metrics import replays_total, verifications_started_total
-from letstalk.telephony.phone_numbers import Phone, check_destination, parse_phone
-from letstalk.telephony.speech.scripts import check_speech
-from letstalk.verifications import repository as storage
-from letstalk.verifications.codes import digest_code, generate_code
-from letstalk.verifications.digest_keys import DigestKeys
-from letstalk.verifications.lookups import Target, hold_verification, locate_verification
+from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
+from letstalk.telephony.speech.scripts import ensure_speakable
+from letstalk.verifications import repository
+from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
 from letstalk.verifications.models import (
+    CallAccepted,
+    NewVerification,
     Verification,
+    VerificationRef,
     VerificationStatus,
-    check_phone_rates,
-    check_replay,
-    check_resend,
-    check_wrong_codes,
-    refuse_unless_pending,
+    ensure_few_wrong_codes,
+    ensure_pending,
+    ensure_phone_rates,
+    ensure_replay_allowed,
+    ensure_resend_allowed,
 )
-from letstalk.verifications.send_state import find_standing
-from letstalk.worker.topics import Topic
+from letstalk.verifications.service import end_verification
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
@@ -51,7 +51,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """What the settings say about whom to call and how often. `simulator_speed` is 1 for real calls."""
+    """The settings about which phones may be called and how often. `simulator_speed` is 1 for real calls."""
 
     brand_name: str
     default_region: str | None
@@ -61,32 +61,6 @@ class SendPolicy:
     phone_rates: tuple[Rate, ...]
     channels: int
     simulator_speed: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class NewVerification:
-    phone: str
-    message: str | None
-    locale: str | None
-    code_length: int
-    ttl_seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class CallAccepted:
-    """A call that will be, or is being, placed. Times as the API writes them; `is_first_answer` is False where an
-    idempotency key brought back an earlier answer.
-    """
-
-    verification_id: str
-    call_id: str
-    call_status: str
-    phone: str
-    expires_at: str
-    expires_in: int
-    attempts_remaining: int
-    replays_remaining: int
-    is_first_answer: bool = True
 
 
 class SendService:
@@ -102,17 +76,15 @@ class SendService:
         rates = (*policy.owner_rates, *policy.phone_rates)
         windows = [rate.window_seconds for rate in rates]
         self._longest_window = timedelta(seconds=max(windows, default=0))
-        # With fewer calls than the lowest limit none can be reached, whoever made them.
+        # With fewer calls than the lowest limit, no limit can be reached.
         self._fewest_to_look_at = min((rate.amount for rate in rates), default=1)
         self._queue_length = QueueLength()
         self._mean_call = MeanCall(assumed_seconds=ASSUMED_CALL_SECONDS / policy.simulator_speed)
 
-    def start_verification(
-        self, actor: Actor, wanted: NewVerification, idempotency: IdempotencyKey | None = None
-    ) -> CallAccepted:
+    def start(self, actor: Actor, wanted: NewVerification, idempotency: IdempotencyKey | None = None) -> CallAccepted:
         """Make a code for a phone and queue the call that reads it.
 
-        1. An idempotency key that was seen brings back its first answer.
+        1. A known idempotency key brings back its first response.
         2. Cool-downs and limits are checked: TooManyRequests, Unavailable.
         3. An older pending verification of the same owner and phone is superseded and its calls are ended.
         4. The verification and its call are written; after the commit a worker is woken.
@@ -121,35 +93,39 @@ class SendService:
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
-        check_destination(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
+        ensure_destination_allowed(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
         code = generate_code(wanted.code_length)
-        check_speech(  # refuses now what could not be spoken later
+        ensure_speakable(  # rejects now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
-        key_id, key = self._keys.current()  # may write, which no open transaction must wait for
+        key_id, key = self._keys.current()  # may write, in a transaction of its own
         with self._db.write() as connection:
             now = self._clock()
-            first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
+            first = find_first_response(self._db, connection, actor.user_id, idempotency, now)
             if first is not None:
-                return CallAccepted(**first, is_first_answer=False)
+                return CallAccepted(**first, is_first_response=False)
             self._db.lock(connection, "phone", phone.e164)
-            standing = find_standing(
-                connection, actor.user_id, phone.e164, now - self._longest_window, self._fewest_to_look_at
+            state = repository.load_send_state(
+                connection,
+                actor.user_id,
+                phone.e164,
+                since=now - self._longest_window,
+                at_most=self._fewest_to_look_at,
             )
-            if standing.last_wrong_code_at is not None:
-                check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone.e164), now)
-            check_resend(standing.newest_at, now)
-            if standing.accepted_calls >= self._fewest_to_look_at:
-                self._check_phone_rates(connection, actor.user_id, phone.e164, now)
-            turn = next_turn(standing.own_last_turn, standing.first_waiting_turn)
-            self._refuse_if_full(connection, turn, wanted.ttl_seconds)
-            to_hang_up = self._supersede(connection, actor, phone, now) if standing.has_pending else []
+            if state.last_wrong_code_at is not None:
+                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone.e164), now)
+            ensure_resend_allowed(state.newest_at, now)
+            if state.accepted_calls >= self._fewest_to_look_at:
+                self._ensure_phone_rates(connection, actor.user_id, phone.e164, now)
+            turn = next_turn(state.own_last_turn, state.first_waiting_turn)
+            self._ensure_not_full(connection, turn, wanted.ttl_seconds)
+            to_hang_up = self._supersede(connection, actor, phone, now) if state.has_pending else []
             verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
-            storage.insert_verification(connection, verification)
-            call_id = self._queue_call(connection, verification, turn, now)
+            repository.insert_verification(connection, verification)
+            call_id = _place_call(connection, verification, turn, now)
             accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
-                keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+                store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
             after_commit(connection, lambda: self._follow_up(accepted, to_hang_up))
         return accepted
 
@@ -165,38 +141,36 @@ class SendService:
             self._wakeups.wake(Topic.CARRY_OUT, call_id)
         self._wakeups.wake(Topic.DISPATCH)
 
-    def replay_verification(
-        self, actor: Actor, target: Target, idempotency: IdempotencyKey | None = None
-    ) -> CallAccepted:
-        """Have the same code spoken again: in the call that is still on the line, else in a new one.
+    def replay(self, actor: Actor, ref: VerificationRef, idempotency: IdempotencyKey | None = None) -> CallAccepted:
+        """Have the same code spoken again, in the live call if there is one, else in a new one.
 
         Raises NoPendingVerification, Gone, Conflict, IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
         with self._db.write() as connection:
             now = self._clock()
-            first = find_first_answer(self._db, connection, actor.user_id, idempotency, now)
+            first = find_first_response(self._db, connection, actor.user_id, idempotency, now)
             if first is not None:
-                return CallAccepted(**first, is_first_answer=False)
-            found = locate_verification(connection, actor, target, now)
+                return CallAccepted(**first, is_first_response=False)
+            found = repository.find(connection, actor.user_id, ref, now)
             self._db.lock(connection, "phone", found.phone)
-            verification = hold_verification(connection, found.verification_id)
-            check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, verification.phone), now)
-            refuse_unless_pending(verification, now)
-            call = call_storage.find_latest_call(connection, verification.verification_id)
-            check_replay(verification, is_reading_awaited=_is_reading_awaited(call), now=now)
+            verification = repository.lock(connection, found.verification_id)
+            ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, verification.phone), now)
+            ensure_pending(verification, now)
+            call = calls.lock_latest_call(connection, verification.verification_id)
+            ensure_replay_allowed(verification, is_reading_awaited=_is_reading_awaited(call), now=now)
             live = call if call is not None and _can_speak_again(call) else None
             if live is not None:
-                call_storage.update_call(connection, live.call_id, **command(live, Command.SPEAK_CODE, now))
+                say_again(connection, live, now)
                 call_id, call_status = live.call_id, live.status
             else:
-                self._check_phone_rates(connection, actor.user_id, verification.phone, now)
+                self._ensure_phone_rates(connection, actor.user_id, verification.phone, now)
                 turn = next_turn(*queue.find_turns(connection, actor.user_id))
-                self._refuse_if_full(connection, turn, verification.expires_in_seconds(now))
-                call_id, call_status = self._queue_call(connection, verification, turn, now), CallStatus.QUEUED
-            storage.spend_replay(connection, verification.verification_id, now)
+                self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
+                call_id, call_status = _place_call(connection, verification, turn, now), CallStatus.QUEUED
+            repository.spend_replay(connection, verification.verification_id, now)
             accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
             if idempotency is not None:
-                keep_first_answer(connection, actor.user_id, idempotency, _stored(accepted), now)
+                store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -206,14 +180,14 @@ class SendService:
             self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
-    def _check_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:
-        accepted = call_storage.list_accepted(connection, phone, now - self._longest_window)
-        check_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
+    def _ensure_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:
+        accepted = calls.list_accepted(connection, phone, now - self._longest_window)
+        ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
         own = [accepted_at for accepted_at, owner in accepted if owner == user_id]
-        check_phone_rates(self._policy.owner_rates, own, now)
+        ensure_phone_rates(self._policy.owner_rates, own, now)
 
-    def _refuse_if_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
-        """Raises Unavailable `queue_full` when a call with this turn would come too late."""
+    def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
+        """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""
         channels = self._policy.channels
         mean_seconds = self._mean_call.measure_seconds(connection)
         ahead = self._queue_length.count(connection, turn, most_ahead(channels, mean_seconds, ttl_seconds))
@@ -226,19 +200,18 @@ class SendService:
             )
 
     def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> list[str]:
-        older = storage.find_newest(connection, actor.user_id, phone.e164)
+        older = repository.find_newest(connection, actor.user_id, phone.e164)
         if older is None or older.status is not VerificationStatus.PENDING:
             return []  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
         status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
         end_verification(connection, older.verification_id, status)
-        return retire_calls(connection, older.verification_id, "A newer code was requested.", now)
+        return withdraw_calls(connection, older.verification_id, "A newer code was requested.", now)
 
     def _new_verification(
         self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime
     ) -> Verification:
         verification_id = new_id(now)
-        spoken = orjson.dumps({"code": code, "message": wanted.message})
         return Verification(
             verification_id=verification_id,
             user_id=actor.user_id,
@@ -252,22 +225,22 @@ class SendService:
             locale=wanted.locale,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
-            speech_sealed=self._vault.encrypt(spoken),
+            speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
             approved_at=None,
         )
 
-    def _queue_call(self, connection: Connection, verification: Verification, turn: int, now: datetime) -> str:
-        call_id = new_id(now)
-        call_storage.insert_call(
-            connection,
-            call_id=call_id,
-            verification_id=verification.verification_id,
-            user_id=verification.user_id,
-            phone=verification.phone,
-            turn=turn,
-            now=now,
-        )
-        return call_id
+
+def _place_call(connection: Connection, verification: Verification, turn: int, now: datetime) -> str:
+    """Queue a call that reads the code of a pending verification. Returns its id."""
+    new = NewCall(
+        subject_id=verification.verification_id,
+        user_id=verification.user_id,
+        phone=verification.phone,
+        script_sealed=verification.speech_sealed or "",
+        locale=verification.locale,
+        speak_before=verification.expires_at,
+    )
+    return place_call(connection, new, turn, now)
 
 
 def _is_reading_awaited(call: Call | None) -> bool:
@@ -294,6 +267,6 @@ def _accepted(
 
 
 def _stored(accepted: CallAccepted) -> dict[str, Any]:
-    answer = asdict(accepted)
-    del answer["is_first_answer"]
-    return answer
+    response = asdict(accepted)
+    del response["is_first_response"]
+    return response

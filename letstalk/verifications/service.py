@@ -1,71 +1,57 @@
-"""Checking codes, and looking at, listing and canceling verifications."""
+"""Checking codes; looking at, listing and canceling verifications; ending those that no request ends."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
-from letstalk.calls import repository as call_storage
-from letstalk.calls.lifecycle import approve_awaited, end_verification, retire_calls
-from letstalk.calls.models import Call
+from letstalk.calls import repository as calls
+from letstalk.calls.lifecycle import withdraw_calls
+from letstalk.calls.models import Topic
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCode, LetsTalkError, NotFound
+from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
-from letstalk.db.database import Database, after_commit
+from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.observability.logs import get_logger
-from letstalk.observability.metrics import approval_seconds, code_checks_total
+from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone
-from letstalk.verifications import attempts
-from letstalk.verifications import repository as storage
-from letstalk.verifications.attempts import AwaitedCode
-from letstalk.verifications.codes import is_code
-from letstalk.verifications.digest_keys import DigestKeys
-from letstalk.verifications.lookups import Target, canonical_id, hold_verification, locate_verification
+from letstalk.verifications import repository
+from letstalk.verifications.codes import DigestKeys, is_code
 from letstalk.verifications.models import (
     MAX_ATTEMPTS,
+    WRONG_CODES_WINDOW_SECONDS,
+    Approval,
+    CallHistory,
+    PendingCheck,
     Verification,
+    VerificationHistory,
+    VerificationPage,
+    VerificationRef,
     VerificationStatus,
-    check_wrong_codes,
-    refuse_cancel_unless_pending,
-    refuse_unless_pending,
+    ensure_cancelable,
+    ensure_few_wrong_codes,
+    ensure_pending,
 )
-from letstalk.worker.topics import Topic
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
-    verification_id: str
-    phone: str
-    approved_at: datetime
+def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
+    """Give a pending verification its last status and erase its code. Returns False when it was over already."""
+    is_ended = repository.end_verification(connection, verification_id, status)
+    if is_ended:
+        after_commit(connection, lambda: _note_end(verification_id, status))
+    return is_ended
 
 
-@dataclass(frozen=True, slots=True)
-class CallHistory:
-    """A call with its events, (when, what), oldest first."""
-
-    call: Call
-    events: tuple[tuple[datetime, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationHistory:
-    """A verification with the status that it has now, and its calls, oldest first."""
-
-    verification: Verification
-    status: VerificationStatus
-    calls: tuple[CallHistory, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationPage:
-    verifications: tuple[tuple[Verification, VerificationStatus], ...]
-    next_cursor: str | None
+def _note_end(verification_id: str, status: VerificationStatus) -> None:
+    verifications_total.labels(status.value).inc()
+    log.info("verification_ended", verification_id=verification_id, status=status.value)
 
 
 class VerificationService:
@@ -78,39 +64,40 @@ class VerificationService:
         self._clock = clock
         self._default_region = default_region
 
-    def target(self, *, phone: str | None, verification_id: str | None) -> Target:
-        """What a request names. Raises InvalidPhone, unless the phone is written as E.164: that is seen when it is not
-        found.
-        """
-        return Target(None if phone is None else as_e164(phone, self._default_region), verification_id)
+    def make_ref(self, *, phone: str | None, verification_id: str | None) -> VerificationRef:
+        """The verification that a request names by one of the two.
 
-    def check_code(self, actor: Actor, target: Target, code: str) -> Approval:
-        """Judge a code.
+        Raises InvalidPhone. A phone that is written as E.164 is checked later, when it is not found.
+        """
+        return VerificationRef(None if phone is None else as_e164(phone, self._default_region), verification_id)
+
+    def check_code(self, actor: Actor, ref: VerificationRef, code: str) -> Approval:
+        """Check a code.
 
         1. The verification is locked until the end, so that parallel guesses are judged one after the other, and each
-           spends an attempt. One that has ended, or too many earlier wrong codes, refuses without spending any.
-        2. The right code spends an attempt, approves the verification, clears the wrong codes and ends the call.
+           spends an attempt. If it is over, or there were too many wrong codes, no attempt is spent.
+        2. The right code spends an attempt, approves the verification, clears the wrong codes and ends the calls.
         3. A wrong code spends an attempt and is counted. The fifth ends the verification.
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
         with self._db.write() as connection:
             now = self._clock()
-            awaited = self._hold_awaited(connection, actor, target, now)
-            key = self._keys.find(awaited.digest_key_id)
-            refusal: InvalidCode | None = None
-            if is_code(key, awaited.verification_id, code, awaited.code_digest):
-                to_hang_up = self._approve(connection, actor, awaited, now)
+            pending = self._lock_pending(connection, actor, ref, now)
+            key = self._keys.find(pending.digest_key_id)
+            error: InvalidCode | None = None
+            if is_code(key, pending.verification_id, code, pending.code_digest):
+                to_hang_up = self._approve(connection, actor, pending, now)
             else:
-                refusal, to_hang_up = self._count_wrong_code(connection, actor, awaited, now)
-            after_commit(connection, lambda: self._follow_up(awaited, refusal, to_hang_up, now))
+                error, to_hang_up = self._count_wrong_code(connection, actor, pending, now)
+            after_commit(connection, lambda: self._follow_up(pending, error, to_hang_up, now))
         # Raised only here: inside the transaction it would roll back the spent attempt.
-        if refusal is not None:
-            raise refusal
-        return Approval(awaited.verification_id, awaited.phone, now)
+        if error is not None:
+            raise error
+        return Approval(pending.verification_id, pending.phone, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
-        """Raises NotFound, also for another owner's."""
+        """Raises NotFound, also for a verification of another owner."""
         now = self._clock()
         with self._db.read() as connection:
             verification = self._find(connection, actor, verification_id)
@@ -119,12 +106,12 @@ class VerificationService:
     def list_verifications(
         self, actor: Actor, *, phone: str | None, status: VerificationStatus | None, limit: int, cursor: str | None
     ) -> VerificationPage:
-        """The actor's verifications, newest first. Raises InvalidPhone, InvalidRequest for a cursor not of ours."""
+        """The actor's verifications, newest first. Raises InvalidPhone, and InvalidRequest for an invalid cursor."""
         e164 = None if phone is None else parse_phone(phone, self._default_region).e164
         after = None if cursor is None else decode_cursor(cursor)
         now = self._clock()
         with self._db.read() as connection:
-            found = storage.list_verifications(
+            found = repository.list_verifications(
                 connection, actor.user_id, phone=e164, status=status, after=after, limit=limit + 1, now=now
             )
         page = found[:limit]
@@ -133,96 +120,122 @@ class VerificationService:
         return VerificationPage(tuple((item, item.status_at(now)) for item in page), next_cursor)
 
     def cancel_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
-        """End a verification that is still awaited, and its calls. Raises NotFound, Conflict `not_pending`."""
+        """End a pending verification and its calls. Raises NotFound, Conflict `not_pending`."""
         with self._db.write() as connection:
             now = self._clock()
             found = self._find(connection, actor, verification_id)
-            verification = hold_verification(connection, found.verification_id)
-            refuse_cancel_unless_pending(verification, now)
+            verification = repository.lock(connection, found.verification_id)
+            ensure_cancelable(verification, now)
             end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
-            to_hang_up = retire_calls(connection, verification.verification_id, "The verification was canceled.", now)
+            to_hang_up = withdraw_calls(connection, verification.verification_id, "The verification was canceled.", now)
             canceled = self._find(connection, actor, verification_id)
             history = self._history(connection, canceled, now)
         for call_id in to_hang_up:
             self._wakeups.wake(Topic.CARRY_OUT, call_id)
         return history
 
+    def call_failed(self, subject_id: str) -> None:
+        """End a verification as failed if it is pending and all its calls have failed. See `CallListener`."""
+        with self._db.write() as connection:
+            verification = repository.lock_verification(connection, subject_id)
+            if verification is None or verification.status_at(self._clock()) is not VerificationStatus.PENDING:
+                return
+            # Read with the verification locked: a replay, which would add a call, waits for it.
+            if calls.have_all_failed(connection, subject_id):
+                end_verification(connection, subject_id, VerificationStatus.FAILED)
+
+    def sweep(self) -> None:
+        """Every minute: end what has expired or can't be placed, and forget the wrong codes that no longer count."""
+        now = self._clock()
+        self._end_expired(now)
+        with self._db.read() as connection:
+            unplaceable = repository.list_unplaceable(connection, now)
+        for verification_id in unplaceable:  # a process died before it could tell that the call had failed
+            self.call_failed(verification_id)
+        before = now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS)
+        delete_in_batches(self._db, partial(repository.delete_old_wrong_codes, before=before))
+
+    def _end_expired(self, now: datetime) -> None:
+        """All of them, in batches, so that no code is kept for longer than a minute."""
+        while True:
+            with self._db.read() as connection:
+                expired = repository.find_expired(connection, now)
+            for verification_id in expired:
+                with self._db.write() as connection:
+                    end_verification(connection, verification_id, VerificationStatus.EXPIRED)
+            if not expired:
+                return
+
     def _follow_up(
-        self, awaited: AwaitedCode, refusal: InvalidCode | None, to_hang_up: list[str], now: datetime
+        self, pending: PendingCheck, error: InvalidCode | None, to_hang_up: list[str], now: datetime
     ) -> None:
         for call_id in to_hang_up:
             self._wakeups.wake(Topic.CARRY_OUT, call_id)
-        if refusal is None:
+        if error is None:
             code_checks_total.labels("right").inc()
-            approval_seconds.observe((now - awaited.created_at).total_seconds())
+            approval_seconds.observe((now - pending.created_at).total_seconds())
+            _note_end(pending.verification_id, VerificationStatus.APPROVED)
         else:
             code_checks_total.labels("wrong").inc()
             log.info(
                 "wrong_code",
-                verification_id=awaited.verification_id,
-                attempts_remaining=refusal.attempts_remaining,
+                verification_id=pending.verification_id,
+                attempts_remaining=error.attempts_remaining,
             )
 
-    def _hold_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode:
-        """What may be guessed at, held. Raises where nothing may be."""
-        awaited = self._find_awaited(connection, actor, target, now)
-        if awaited is not None:
-            if awaited.last_wrong_code_at is not None:
-                self._check_wrong_codes(connection, actor, awaited.phone, now)
-            return awaited
-        verification = locate_verification(connection, actor, target, now)
-        # It may be a newer one, that came while we waited for the one that it has superseded.
-        awaited = attempts.find_awaited_code(connection, actor.user_id, verification.verification_id, now)
-        self._check_wrong_codes(connection, actor, verification.phone, now)
-        if awaited is None:
-            refuse_unless_pending(verification, now)
-            # Another request ended it since we looked. It is read by its id: its phone may have a newer one by now.
-            refuse_unless_pending(hold_verification(connection, verification.verification_id), now)
+    def _lock_pending(self, connection: Connection, actor: Actor, ref: VerificationRef, now: datetime) -> PendingCheck:
+        """The verification that may be guessed at, locked. Raises the reason when none may be."""
+        # By phone: a verification that is pending is always younger than LOOKUP_WINDOW.
+        pending = repository.get_pending(connection, actor.user_id, ref, now, for_update=True)
+        if pending is not None:
+            if pending.last_wrong_code_at is not None:
+                self._ensure_few_wrong_codes(connection, actor, pending.phone, now)
+            return pending
+        verification = repository.find(connection, actor.user_id, ref, now)
+        # It may be a newer one, which was added while we waited for the one that it has superseded.
+        by_id = VerificationRef(None, verification.verification_id)
+        pending = repository.get_pending(connection, actor.user_id, by_id, now, for_update=True)
+        self._ensure_few_wrong_codes(connection, actor, verification.phone, now)
+        if pending is None:
+            ensure_pending(verification, now)
+            # Another request has ended it since. It is read by its id, because its phone may have a newer one by now.
+            ensure_pending(repository.lock(connection, verification.verification_id), now)
             raise LetsTalkError("a pending verification had no attempt to spend")
-        return awaited
+        return pending
 
-    def _find_awaited(self, connection: Connection, actor: Actor, target: Target, now: datetime) -> AwaitedCode | None:
-        # What is still awaited is younger than the time in which a phone alone finds it.
-        if target.phone is not None:
-            return attempts.find_newest_awaited_code(connection, actor.user_id, target.phone, now)
-        verification_id = canonical_id(target.verification_id or "")
-        if verification_id is None:
-            return None
-        return attempts.find_awaited_code(connection, actor.user_id, verification_id, now)
+    def _ensure_few_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
+        # Counted only while our lock makes other guesses wait: of parallel ones, the tenth must be the last.
+        ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone), now)
 
-    def _check_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
-        # Counted only while our row keeps other guesses back: of parallel ones, the tenth must be the last.
-        check_wrong_codes(storage.list_wrong_codes(connection, actor.user_id, phone), now)
-
-    def _approve(self, connection: Connection, actor: Actor, awaited: AwaitedCode, now: datetime) -> list[str]:
-        approve_awaited(connection, awaited.verification_id, now)
-        if awaited.last_wrong_code_at is not None:
-            storage.clear_wrong_codes(connection, actor.user_id, awaited.phone)
-        if not awaited.has_unfinished_calls:
+    def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> list[str]:
+        repository.spend_attempt_and_approve(connection, pending.verification_id, now)
+        if pending.last_wrong_code_at is not None:
+            repository.clear_wrong_codes(connection, actor.user_id, pending.phone)
+        if not pending.has_unfinished_calls:
             return []
-        return retire_calls(connection, awaited.verification_id, "The code was approved.", now)
+        return withdraw_calls(connection, pending.verification_id, "The code was approved.", now)
 
     def _count_wrong_code(
-        self, connection: Connection, actor: Actor, awaited: AwaitedCode, now: datetime
+        self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime
     ) -> tuple[InvalidCode, list[str]]:
         to_hang_up = []
-        attempts.spend_attempt(connection, awaited.verification_id)
-        storage.insert_wrong_code(connection, actor.user_id, awaited.phone, now)
-        attempts_remaining = MAX_ATTEMPTS - awaited.attempts_used - 1
+        repository.spend_attempt(connection, pending.verification_id)
+        repository.insert_wrong_code(connection, actor.user_id, pending.phone, now)
+        attempts_remaining = MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
-            end_verification(connection, awaited.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
-            to_hang_up = retire_calls(connection, awaited.verification_id, "Too many wrong codes came.", now)
+            end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
+            to_hang_up = withdraw_calls(connection, pending.verification_id, "Too many wrong codes came.", now)
         return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining), to_hang_up
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
         known_id = canonical_id(verification_id)
-        found = None if known_id is None else storage.find_verification(connection, actor.user_id, known_id)
+        found = None if known_id is None else repository.find_verification(connection, actor.user_id, known_id)
         if found is None:
             raise NotFound("There is no such verification.")
         return found
 
     def _history(self, connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
-        calls = call_storage.list_calls(connection, verification.verification_id)
-        events = call_storage.list_call_events(connection, [call.call_id for call in calls])
-        histories = tuple(CallHistory(call, ((call.created_at, "queued"), *events[call.call_id])) for call in calls)
+        found = calls.list_calls(connection, verification.verification_id)
+        events = calls.list_call_events(connection, [call.call_id for call in found])
+        histories = tuple(CallHistory(call, ((call.created_at, "queued"), *events[call.call_id])) for call in found)
         return VerificationHistory(verification, verification.status_at(now), histories)

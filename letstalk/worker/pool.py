@@ -29,7 +29,7 @@ log = get_logger(__name__)
 class _Sweep:
     name: str
     pause_seconds: float
-    run: Callable[[], None]
+    run: Callable[[], object]
     due: float = 0.0  # on the monotonic clock
 
 
@@ -41,7 +41,7 @@ class Sweeper:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run_until_stopped, name="sweeper", daemon=True)
 
-    def every(self, seconds: float, name: str, run: Callable[[], None]) -> None:
+    def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
         """Register a sweep, before the start. The pause begins when it ends. A sweep that fails is logged."""
         sweep_failures_total.labels(name)  # shown as 0 before the first failure
         self._sweeps.append(_Sweep(name, seconds, run))
@@ -129,7 +129,7 @@ class Worker:
         """
         self._handlers[topic] = _Handler(run, priority)
 
-    def every(self, seconds: float, name: str, run: Callable[[], None]) -> None:
+    def every(self, seconds: float, name: str, run: Callable[[], object]) -> None:
         """Call `run` at the start, and again `seconds` after each end."""
         self._sweeper.every(seconds, name, run)
 

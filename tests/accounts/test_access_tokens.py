@@ -1,4 +1,4 @@
-"""Access tokens: what one says, who is believed, and how the keys change."""
+"""Access tokens: their claims, their verification, and key rotation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from joserfc.jwk import OctKey, OKPKey, RSAKey
 from sqlalchemy import select
 
 from letstalk.accounts.access_tokens import REREAD_SECONDS, signing_keys
-from letstalk.accounts.models import Role
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.account_sessions import SignedIn
+from letstalk.accounts.models import AccountChanges, Role
 from letstalk.accounts.services import Accounts
-from letstalk.accounts.sign_ins import SignedIn
 from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 
@@ -79,7 +78,7 @@ def test_role_and_grants_are_those_of_now_not_those_of_the_token(world: World) -
     assert not actor.reaches("acme")
     accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(role="admin"))
     assert is_refused(accounts, who.access_token)
-    renewed = accounts.sign_ins.refresh(who.refresh_token, DEVICE)
+    renewed = accounts.sessions.refresh(who.refresh_token, DEVICE)
     assert accounts.access_tokens.authenticate(renewed.access_token, ADDRESS).scopes == ALL_SCOPES
     assert renewed.account.role is Role.ADMIN
     # And back again: what was refused once stays so.

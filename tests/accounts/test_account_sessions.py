@@ -1,4 +1,4 @@
-"""Sessions: renewed by refresh tokens, ended once and everywhere, listed with where they are from."""
+"""Account sessions: refresh tokens renew them, they end on every server, and a list shows their addresses."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 from sqlalchemy import func, select
 
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
-from letstalk.accounts.models import Device, SessionKind
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges, Device, SessionKind
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 
@@ -30,8 +29,8 @@ def test_a_refresh_token_gives_the_next_pair_once(world: World) -> None:
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    second = accounts.sign_ins.refresh(first.refresh_token, DEVICE)
-    third = accounts.sign_ins.refresh(second.refresh_token, DEVICE)
+    second = accounts.sessions.refresh(first.refresh_token, DEVICE)
+    third = accounts.sessions.refresh(second.refresh_token, DEVICE)
     assert first.session_id == second.session_id == third.session_id
     assert len({first.access_token, second.access_token, third.access_token}) == 3
     assert not is_dead(accounts, third.access_token)
@@ -42,13 +41,13 @@ def test_a_spent_refresh_token_ends_the_session(world: World) -> None:
     accounts.service.create_account(someone())
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     apart = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    second = accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    second = accounts.sessions.refresh(first.refresh_token, DEVICE)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+        accounts.sessions.refresh(first.refresh_token, DEVICE)
     assert is_dead(accounts, first.access_token)
     assert is_dead(accounts, second.access_token)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(second.refresh_token, DEVICE)
+        accounts.sessions.refresh(second.refresh_token, DEVICE)
     assert not is_dead(accounts, apart.access_token)
     [event] = audited(world, "session.ended")
     assert event.detail == {"session_id": first.session_id, "reason": "refresh_token_reused"}
@@ -60,7 +59,7 @@ def test_20_refreshes_at_once_with_one_token_give_one_pair(db: Database) -> None
     instances = [accounts_of(world) for _ in range(2)]
     instances[0].service.create_account(someone())
     signed_in = instances[0].sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    refreshes = [partial(one.sign_ins.refresh, signed_in.refresh_token, DEVICE) for one in instances]
+    refreshes = [partial(one.sessions.refresh, signed_in.refresh_token, DEVICE) for one in instances]
     outcomes = at_once([*refreshes] * 10)
     assert sorted(outcomes) == ["invalid_token"] * 19 + ["ok"]
     with db.read() as connection:
@@ -72,7 +71,7 @@ def test_20_refreshes_at_once_with_one_token_give_one_pair(db: Database) -> None
 @pytest.mark.parametrize("wrong", ["", "ltr_", "lt_nothing", "x" * 200, "\udcff", "ltr_" + "A" * 43])
 def test_what_is_no_refresh_token_is_refused_alike(world: World, wrong: str) -> None:
     with pytest.raises(InvalidToken):
-        accounts_of(world).sign_ins.refresh(wrong, DEVICE)
+        accounts_of(world).sessions.refresh(wrong, DEVICE)
 
 
 def test_an_access_token_lives_15_minutes_and_a_refresh_token_7_days(world: World) -> None:
@@ -84,10 +83,10 @@ def test_an_access_token_lives_15_minutes_and_a_refresh_token_7_days(world: Worl
     world.clock.move(1)
     assert is_dead(accounts, signed_in.access_token)
     world.clock.move(7 * 86400 - 900 - 1)
-    renewed = accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+    renewed = accounts.sessions.refresh(signed_in.refresh_token, DEVICE)
     world.clock.move(7 * 86400)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(renewed.refresh_token, DEVICE)
+        accounts.sessions.refresh(renewed.refresh_token, DEVICE)
     assert accounts.sessions.list_sessions(signed_in.account.account_id) == []
 
 
@@ -97,10 +96,10 @@ def test_however_often_it_is_renewed_a_session_ends_after_30_days(world: World) 
     signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     for _ in range(29):
         world.clock.move(86400)
-        signed_in = accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+        signed_in = accounts.sessions.refresh(signed_in.refresh_token, DEVICE)
     world.clock.move(86400)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+        accounts.sessions.refresh(signed_in.refresh_token, DEVICE)
 
 
 def test_signing_out_ends_this_session_or_every_one(world: World) -> None:
@@ -111,7 +110,7 @@ def test_signing_out_ends_this_session_or_every_one(world: World) -> None:
     assert accounts.sign_ins.log_out(actor) == 1
     assert [is_dead(accounts, each.access_token) for each in (one, two, three)] == [True, False, False]
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(one.refresh_token, DEVICE)
+        accounts.sessions.refresh(one.refresh_token, DEVICE)
     actor = accounts.access_tokens.authenticate(two.access_token, ADDRESS)
     assert accounts.sign_ins.log_out(actor, everywhere=True) == 2
     assert [is_dead(accounts, each.access_token) for each in (one, two, three)] == [True, True, True]
@@ -121,8 +120,8 @@ def test_a_session_says_from_where_and_by_what_it_was_started(world: World) -> N
     accounts = accounts_of(world)
     account = accounts.service.create_account(someone())
     device = Device("2001:db8::7", "Mozilla/5.0 \x1b[31m(a browser)" + "x" * 500)
-    accounts.sign_ins.start_session(account.account_id, device, "password")
-    accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "sso")
+    accounts.sessions.start_session(account.account_id, device, "password")
+    accounts.sessions.start_browser_session(account.account_id, DEVICE, "sso")
     browser, api = accounts.sessions.list_sessions(account.account_id)
     assert {browser.kind, api.kind} == {SessionKind.BROWSER, SessionKind.API}
     kinds = {session.kind: session for session in (browser, api)}
@@ -172,7 +171,7 @@ def test_a_disabled_account_starts_no_session_by_any_way(world: World) -> None:
     accounts = accounts_of(world)
     account = accounts.service.create_account(someone())
     accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
-    for start in (accounts.sign_ins.start_session, accounts.sign_ins.start_browser_session):
+    for start in (accounts.sessions.start_session, accounts.sessions.start_browser_session):
         with pytest.raises(InvalidCredentials):
             start(account.account_id, DEVICE, "sso")
 

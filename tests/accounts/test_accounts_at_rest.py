@@ -1,4 +1,4 @@
-"""What is kept of people: for how long, under which keys, and what is found and erased of their phones."""
+"""Accounts in the database: retention, encryption keys, and the export and erasure of a phone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from tests.support.account_parts import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
-from tests.support.token_parts import Parts
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
+from tests.support.token_setup import TokenSetup
 from tests.support.world import PHONE, World
 
 DAYS = 90
@@ -27,7 +27,7 @@ OLD, NEW = generate_key(), generate_key()
 
 
 def forget(world: World) -> None:
-    parts = Parts(world.db, world.vault)
+    parts = TokenSetup(world.db, world.vault)
     RetentionService(world.db, parts.audit, parts.usage, world.clock, days=DAYS, audit_days=365).forget_old()
 
 
@@ -44,7 +44,7 @@ def test_what_signing_in_leaves_behind_goes_when_nobody_can_use_it_any_more(worl
     accounts.service.create_account(someone())
     accounts.service.create_account(someone("eve", phone=PHONE, second_factor=True))
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    accounts.sessions.refresh(first.refresh_token, DEVICE)
     accounts.access_tokens.rotate_keys()
     for name, password in (("ada", "wrong"), ("eve", PASSWORD)):
         with pytest.raises(Exception, match=r"wrong|calling"):
@@ -76,7 +76,7 @@ def test_passwords_and_signing_keys_are_rotated_with_everything_else(db: Databas
     world = World(db, encryption_keys=(OLD,))
     accounts = accounts_of(world)
     account = accounts.service.create_account(someone())
-    accounts.service.set_password(account.account_id, OTHER_PASSWORD)
+    accounts.passwords.set_password(account.account_id, OTHER_PASSWORD)
     signed_in = accounts.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
     assert "need" in str(KeyRotation(db, Vault((NEW,))).check_keys())
 
@@ -129,8 +129,8 @@ def test_a_refresh_token_of_long_ago_is_refused_as_any_other(world: World) -> No
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+    accounts.sessions.refresh(first.refresh_token, DEVICE)
     world.clock.move(timedelta(days=9).total_seconds())
     forget(world)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(first.refresh_token, DEVICE)
+        accounts.sessions.refresh(first.refresh_token, DEVICE)

@@ -1,4 +1,4 @@
-"""`/api/accounts`: people managed by admins, and by themselves where they may."""
+"""`/api/accounts`: what admins may change, and what people may change in their own account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.support.account_parts import PASSWORD, Person, a_person
+from tests.support.account_services import PASSWORD, Person, a_person
 from tests.support.apps import issue_token, make_app
 
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"

@@ -1,4 +1,4 @@
-"""`/api/auth`: what a program of a person sends and gets."""
+"""`/api/auth`: the requests and responses of signing in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.world import StandingClock
 

@@ -1,4 +1,4 @@
-"""`flask accounts …`: accounts, as an operator manages them."""
+"""`flask accounts …`: the commands of an operator."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from letstalk.sso.models import Identity
-from letstalk.sso.provider import IdentityRefused
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD, Person
+from letstalk.sso.models import Identity, IdentityRefused
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD, Person
 from tests.support.apps import make_app, services_of
 from tests.support.commands import Installation, invoke, only_line
 

@@ -1,10 +1,10 @@
-"""What a program calls itself, in two or three words."""
+"""The short name of a device, from its User-Agent."""
 
 from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.devices import name_device
+from letstalk.accounts.profile_pages import name_device
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -1,4 +1,4 @@
-"""Invitations: an admin names the address, the role and the owners; whoever has the link chooses name and password."""
+"""Invitations: an admin sets the address, the role and the owners; the person chooses a username and a password."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from functools import partial
 
 import pytest
 
-from letstalk.accounts.invitations import Invitation, NewInvitation
-from letstalk.accounts.models import AccountState, Role, person_actor
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges, AccountState, Role, person_actor
+from letstalk.accounts.registrations import Invitation, NewInvitation
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
 from letstalk.mail.transports import MailDelayed
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 

@@ -1,4 +1,4 @@
-"""The pages that mailed links open, and those that ask for one: with the link pasted, as they work without scripts."""
+"""The pages that mailed links open, and those that mail a link; without scripts, so the link is pasted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from letstalk.accounts.invitations import NewInvitation
 from letstalk.accounts.models import AccountState, Role
+from letstalk.accounts.registrations import NewInvitation
 from letstalk.core.clock import utc_now
 from letstalk.db.crypto import generate_key
 from letstalk.mail.repository import list_due
 from tests.accounts.test_mailed_links import BASE, mail_settings
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import OWNER, PHONE, make_app, services_of
 from tests.support.apps import PASSWORD as OWNER_PASSWORD
 from tests.support.mail_servers import MailServer, mail_server
@@ -176,7 +176,7 @@ class TestPasswords:
         assert 'id="new_password-error"' in weak.text
         answer = visitor.post("/reset-password", token=link, new_password=OTHER_PASSWORD)
         assert (answer.status_code, answer.location) == (302, "/sign-in")
-        assert "Your password is changed." in visitor.get("/sign-in").text
+        assert "Your password has been changed." in visitor.get("/sign-in").text
         assert not visitor.is_signed_in()
         assert not ada.is_signed_in(), "every session has ended"
         assert visitor.post("/sign-in", username="ada", password=PASSWORD).status_code == 401

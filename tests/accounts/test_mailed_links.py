@@ -1,4 +1,4 @@
-"""`/api/auth`: inviting, registering, verifying, resetting. What names an address tells nothing about it."""
+"""`/api/auth`: invitations, registration, verification and resets. No response reveals whether an address is known."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from flask import Flask
 from sqlalchemy import event
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import AccountState
-from letstalk.accounts.service import NewAccount
+from letstalk.accounts.models import AccountState, NewAccount
 from letstalk.db.crypto import generate_key
 from letstalk.db.database import Database
 from letstalk.mail.repository import list_due
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of, working
 from tests.support.mail_parts import EMAIL, TOKEN
 from tests.support.mail_servers import HOST, MailServer, mail_server

@@ -1,4 +1,4 @@
-"""Roles, names and grants."""
+"""Roles, usernames, e-mail addresses and grants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in and out, against a real database file."""
+"""Sessions of the built-in owner, on a real database file."""
 
 from __future__ import annotations
 

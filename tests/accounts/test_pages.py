@@ -1,4 +1,4 @@
-"""The dashboard's pages about people: an admin invites, changes, disables and deletes; nobody else sees any of it."""
+"""The dashboard's pages about accounts: an admin invites, changes, disables and deletes; nobody else may open them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.models import AccountState, Role
-from tests.support.account_parts import someone
+from tests.support.account_services import someone
 from tests.support.apps import PHONE, make_app, services_of
 from tests.support.pages import (
     TOKENS,
@@ -132,7 +132,7 @@ class TestChanges:
         form = {**as_it_is(ada), "role": "viewer", "user_ids": " shop \n\nacme\n"}
         assert admin.post(page_of(ada), **form).location == page_of(ada)
         assert stands(ada) == (Role.VIEWER, AccountState.ACTIVE, ("acme", "shop"))
-        assert "ada is changed." in admin.get(page_of(ada)).text
+        assert "ada has been changed." in admin.get(page_of(ada)).text
         assert "New token" not in ada.get(TOKENS).text
         assert ada.get("/dashboard/tokens/new").status_code == 403
         [event] = audited_in(admin.app, "account.updated")

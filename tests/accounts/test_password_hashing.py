@@ -1,4 +1,4 @@
-"""Hashing and comparing, a few at a time, and the lists of what everybody uses."""
+"""Hashing and comparing passwords, a few at a time, and the lists of common passwords."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from letstalk.accounts.passwords import PasswordRules, PasswordService
 from letstalk.core.errors import Unavailable, WeakPassword
 from letstalk.db.crypto import Vault, generate_key
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.quick_apps import FAST
 
 

@@ -1,14 +1,13 @@
-"""A lost password: a link by mail, good once and not for long, for whoever has the address and for nobody else."""
+"""Replacing a lost password: the link works once, for 30 minutes, and only for the owner of the address."""
 
 from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.invitations import NewInvitation
-from letstalk.accounts.models import AccountState
-from letstalk.accounts.service import AccountChanges
-from letstalk.mail.links import LinkPurpose, lifetime_seconds
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, PASSWORD
+from letstalk.accounts.models import AccountChanges, AccountState
+from letstalk.accounts.registrations import NewInvitation
+from letstalk.mail.models import LinkPurpose, lifetime_seconds
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -47,14 +46,14 @@ def test_the_link_in_the_mail_brings_a_new_password_once(post: Post) -> None:
 def test_a_reset_ends_every_session(post: Post) -> None:
     account = post.make_account()
     signed_in = post.accounts.sign_ins.sign_in(EMAIL, PASSWORD, DEVICE)
-    cookie = post.accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    cookie = post.accounts.sessions.start_browser_session(account.account_id, DEVICE, "password")
     assert reset(post, ask(post)) == "ok"
     assert post.accounts.sessions.list_sessions(account.account_id) == []
     assert post.accounts.sessions.find_browser_session(cookie, DEVICE.address) is None
     refusal_of(
         lambda: post.accounts.access_tokens.authenticate(signed_in.access_token, DEVICE.address), "invalid_token"
     )
-    refusal_of(lambda: post.accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE), "invalid_token")
+    refusal_of(lambda: post.accounts.sessions.refresh(signed_in.refresh_token, DEVICE), "invalid_token")
 
 
 @pytest.mark.parametrize(("late_by", "outcome"), [(-1, "ok"), (0, "invalid_link"), (86400, "invalid_link")])
@@ -90,7 +89,7 @@ def test_a_link_ends_with_the_account_or_the_address_that_it_was_mailed_to(post:
 def test_a_link_ends_when_the_password_is_changed_in_another_way(post: Post) -> None:
     account = post.make_account()
     link = ask(post)
-    post.accounts.service.set_password(account.account_id, OTHER_PASSWORD)
+    post.accounts.passwords.set_password(account.account_id, OTHER_PASSWORD)
     assert reset(post, link, THIRD_PASSWORD) == "invalid_link"
 
 

@@ -1,10 +1,10 @@
-"""What a password must be, by either set of rules."""
+"""The two sets of rules for passwords."""
 
 from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.passwords import PasswordRules, check_password, normalise_password
+from letstalk.accounts.passwords import PasswordRules, ensure_password_allowed, normalise_password
 from letstalk.core.errors import InvalidRequest, WeakPassword
 
 NAMES = ("ada.lovelace", "ada@example.com", "Let's Talk")
@@ -13,7 +13,7 @@ NAMES = ("ada.lovelace", "ada@example.com", "Let's Talk")
 def refusal(password: str, rules: PasswordRules = PasswordRules.NIST, *, is_common: bool = False) -> str | None:
     """What is said about a password; None for one that is taken."""
     try:
-        check_password(password, rules, names=NAMES, is_common=is_common, field="new_password")
+        ensure_password_allowed(password, rules, names=NAMES, is_common=is_common, field="new_password")
     except WeakPassword as error:
         return error.message
     return None
@@ -21,7 +21,7 @@ def refusal(password: str, rules: PasswordRules = PasswordRules.NIST, *, is_comm
 
 def test_a_refusal_names_the_field_and_never_the_password() -> None:
     with pytest.raises(WeakPassword) as caught:
-        check_password("hunter2", PasswordRules.NIST, names=(), is_common=False, field="new_password")
+        ensure_password_allowed("hunter2", PasswordRules.NIST, names=(), is_common=False, field="new_password")
     assert caught.value.details[0].field == "new_password"
     assert "hunter2" not in caught.value.message
 

@@ -1,4 +1,4 @@
-"""One's own page in the dashboard: name, phone and second factor, password. Nobody changes anybody else's there."""
+"""The page about one's own account: username, phone, second factor and password. It changes no other account."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.models import Account
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import PHONE, make_app, services_of
 from tests.support.pages import Visitor, a_visitor, another_browser, audited_in, refused_codes, the_owner
 
@@ -104,7 +104,7 @@ def test_a_new_password_ends_the_other_sessions_and_not_this_one(app: Flask, ada
     elsewhere = another_browser(app, ada.account)
     answer = ada.post(f"{PROFILE}/password", current_password=PASSWORD, new_password=OTHER_PASSWORD)
     assert answer.location == PROFILE
-    assert "Your password is changed." in ada.get(PROFILE).text
+    assert "Your password has been changed." in ada.get(PROFILE).text
     assert not elsewhere.is_signed_in()
     stranger = Visitor(app)
     assert stranger.post("/sign-in", username="ada", password=PASSWORD).status_code == 401

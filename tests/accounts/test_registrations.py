@@ -1,4 +1,4 @@
-"""Registering: nothing tells who is there already, and nobody can sign in with an address that is not theirs."""
+"""Registration: it reveals no existing account, and nobody can sign in with an address that is not theirs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from functools import partial
 
 import pytest
 
-from letstalk.accounts.models import AccountState, Role
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges, AccountState, Role
 from letstalk.audit.service import AuditTrail
 from letstalk.operations.retention import RetentionService
 from letstalk.tokens.usage import UsageCounter
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 

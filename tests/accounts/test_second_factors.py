@@ -1,11 +1,10 @@
-"""Who signs in is called, by the same service as everybody's users."""
+"""The second factor: the person who signs in is called by this service."""
 
 from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Role, person_actor
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import SECOND_FACTOR_USER_ID, AccountChanges, Role, person_actor
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import (
     InsufficientScope,
@@ -18,7 +17,7 @@ from letstalk.core.errors import (
     TooManyRequests,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.world import PHONE, World, at_once, wrong_code
 

@@ -1,4 +1,4 @@
-"""People on record: made, changed, disabled and deleted, by whom they may be."""
+"""Accounts: create, change, disable and delete, and who may do it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from letstalk.accounts.models import AccountState, Role, person_actor
+from letstalk.accounts.models import AccountChanges, AccountState, Role, person_actor
 from letstalk.accounts.repository import accounts as account_table
-from letstalk.accounts.service import AccountChanges
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import (
@@ -25,7 +24,7 @@ from letstalk.core.errors import (
     WeakPassword,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.fixtures.databases import all_tables
 from tests.support.world import PHONE, World, at_once
@@ -111,7 +110,7 @@ def test_who_was_invited_needs_neither_name_nor_password_and_cannot_sign_in(worl
     with world.db.write() as connection:
         active = accounts.service.activate(connection, invited.account_id, username="ada")
     assert (active.username, active.state) == ("ada", AccountState.ACTIVE)
-    accounts.service.set_password(invited.account_id, PASSWORD)
+    accounts.passwords.set_password(invited.account_id, PASSWORD)
     assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
@@ -198,7 +197,7 @@ def test_disabling_ends_every_session_and_enabling_revives_none(world: World) ->
     with pytest.raises(InvalidToken):
         accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(signed_in.refresh_token, DEVICE)
+        accounts.sessions.refresh(signed_in.refresh_token, DEVICE)
     assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
 
 
@@ -206,7 +205,7 @@ def test_a_deleted_person_leaves_only_the_audit_trail(world: World) -> None:
     accounts = accounts_of(world)
     ada = accounts.service.create_account(someone())
     signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    accounts.service.set_password(ada.account_id, "another one of mine")
+    accounts.passwords.set_password(ada.account_id, "another one of mine")
     accounts.service.delete_account(OWNER, ada.account_id)
     with pytest.raises(InvalidToken):
         accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)

@@ -1,4 +1,4 @@
-"""One's own sessions in the dashboard: seen with device and address, and ended."""
+"""The page about one's own sessions: their devices and addresses, and ending them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def ends_in(visitor: Visitor) -> list[str]:
 
 
 def test_each_shows_its_device_its_place_and_its_time(app: Flask, ada: Visitor) -> None:
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, Device("198.51.100.9", "curl/8.5.0"), "jwt")
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, Device("2001:db8::1", FIREFOX), "sso")
+    services_of(app).accounts.sessions.start_session(ada.account_id, Device("198.51.100.9", "curl/8.5.0"), "jwt")
+    services_of(app).accounts.sessions.start_session(ada.account_id, Device("2001:db8::1", FIREFOX), "sso")
     page = ada.get(SESSIONS).text
-    for text in ("Firefox on Windows", "2001:db8::1", "curl", "198.51.100.9", "Single sign-on", "UTC", "this one"):
+    for text in ("Firefox on Windows", "2001:db8::1", "curl", "198.51.100.9", "Single sign-on", "UTC", "this session"):
         assert text in page
     assert len(ends_in(ada)) == 2, "one's own is left by signing out"
 
@@ -58,7 +58,7 @@ def test_all_others_are_ended_at_once(app: Flask, ada: Visitor) -> None:
     assert "ended: 2." in ada.get(SESSIONS).text
     assert [other.is_signed_in() for other in others] == [False, False]
     assert ada.is_signed_in()
-    assert "End all others" not in ada.get(SESSIONS).text
+    assert "End all other sessions" not in ada.get(SESSIONS).text
 
 
 def test_somebody_else_s_are_neither_seen_nor_ended(app: Flask, ada: Visitor) -> None:
@@ -88,7 +88,7 @@ def test_a_form_from_elsewhere_ends_nothing(app: Flask, ada: Visitor) -> None:
 
 def test_markup_that_a_program_calls_itself_stays_text(app: Flask, ada: Visitor) -> None:
     device = Device("198.51.100.9", '<script>alert(1)</script>"><b>')
-    services_of(app).accounts.sign_ins.start_session(ada.account_id, device, "password")
+    services_of(app).accounts.sessions.start_session(ada.account_id, device, "password")
     page = ada.get(SESSIONS).text
     assert "<script>alert" not in page
     assert '"><b>' not in page

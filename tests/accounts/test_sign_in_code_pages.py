@@ -1,4 +1,4 @@
-"""A browser's sign-in that waits for the code that the phone hears."""
+"""A browser's sign-in that waits for the code from the call."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.service import NewAccount
+from letstalk.accounts.models import NewAccount
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.verifications.repository import verifications
 from tests.support.apps import PHONE, TurnableClock, code_in, make_app, services_of
-from tests.support.openid_provider import StandInProvider
+from tests.support.openid_provider import FakeOpenIdProvider
 from tests.support.world import wrong_code
 
 KEY = generate_key()
@@ -27,7 +27,7 @@ def clock() -> TurnableClock:
 
 
 @pytest.fixture
-def app(tmp_path: Path, provider: StandInProvider, clock: TurnableClock) -> Flask:
+def app(tmp_path: Path, provider: FakeOpenIdProvider, clock: TurnableClock) -> Flask:
     """A service in which Ada is called at every sign-in."""
     app = make_app(tmp_path, clock, **provider.settings, ENCRYPTION_KEYS=KEY)
     services_of(app).accounts.service.create_account(
@@ -41,7 +41,7 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-def arrive(client: FlaskClient, provider: StandInProvider) -> TestResponse:
+def arrive(client: FlaskClient, provider: FakeOpenIdProvider) -> TestResponse:
     """Sign in at the provider, up to where the phone rings."""
     url = client.get("/api/auth/sso/start?next=/calls").headers["Location"]
     return client.get("/api/auth/sso/callback", query_string=provider.sign_in(url))
@@ -63,7 +63,7 @@ def is_signed_in(client: FlaskClient) -> bool:
     return client.get("/api/auth/me").status_code == 200
 
 
-def test_the_code_opens_the_session(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_the_code_opens_the_session(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     answer = arrive(client, provider)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/sign-in/code")
     assert not is_signed_in(client)
@@ -75,7 +75,7 @@ def test_the_code_opens_the_session(app: Flask, client: FlaskClient, provider: S
     assert client.get("/sign-in/code").status_code == 302, "nothing waits any more"
 
 
-def test_a_wrong_code_opens_nothing(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_wrong_code_opens_nothing(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     arrive(client, provider)
     code = spoken_code(app)
     for wrong in (wrong_code(code), "", "abc", "1", "9" * 20):
@@ -87,7 +87,7 @@ def test_a_wrong_code_opens_nothing(app: Flask, client: FlaskClient, provider: S
 
 
 def test_it_waits_for_ten_minutes(
-    app: Flask, client: FlaskClient, provider: StandInProvider, clock: TurnableClock
+    app: Flask, client: FlaskClient, provider: FakeOpenIdProvider, clock: TurnableClock
 ) -> None:
     arrive(client, provider)
     code = spoken_code(app)
@@ -98,7 +98,7 @@ def test_it_waits_for_ten_minutes(
     assert not is_signed_in(client)
 
 
-def test_a_form_from_elsewhere_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_form_from_elsewhere_is_refused(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     arrive(client, provider)
     assert client.post("/sign-in/code", data={"code": spoken_code(app)}).status_code == 403
     assert not is_signed_in(client)

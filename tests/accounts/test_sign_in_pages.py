@@ -1,4 +1,4 @@
-"""Signing in to the dashboard by an account: a name and a password, a code by phone, and what an attacker tries."""
+"""Signing in to the dashboard with an account: username and password, the code by phone, and attacks."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.models import AccountChanges
 from letstalk.db.crypto import generate_key
 from tests.accounts.test_sign_in_code_pages import spoken_code
-from tests.support.account_parts import OTHER_PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, someone
 from tests.support.apps import OWNER, PHONE, make_app, services_of
 from tests.support.apps import PASSWORD as OWNER_PASSWORD
 from tests.support.pages import TOKENS, Visitor, audited_in, refused_codes

@@ -1,4 +1,4 @@
-"""Signing in by password: who is let in, who is refused, who must wait."""
+"""Signing in with a password: who may, who may not, and who must wait."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from time import perf_counter
 import pytest
 
 from letstalk.accounts import repository as account_storage
-from letstalk.accounts.models import AccountState, Device
+from letstalk.accounts.models import AccountChanges, AccountState, Device
 from letstalk.accounts.passwords import PasswordRules
-from letstalk.accounts.service import AccountChanges
 from letstalk.core.errors import (
     Forbidden,
     InvalidCredentials,
@@ -21,7 +20,7 @@ from letstalk.core.errors import (
     WeakPassword,
 )
 from letstalk.db.database import Database
-from tests.support.account_parts import (
+from tests.support.account_services import (
     ADDRESS,
     DEVICE,
     ELSEWHERE,
@@ -197,7 +196,7 @@ def test_a_new_password_ends_other_sessions_and_renews_one_s_own(world: World) -
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     mine, other = (accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE) for _ in range(2))
-    browser = accounts.sign_ins.start_browser_session(mine.account.account_id, DEVICE, "password")
+    browser = accounts.sessions.start_browser_session(mine.account.account_id, DEVICE, "password")
     actor = accounts.access_tokens.authenticate(mine.access_token, ADDRESS)
 
     renewed = accounts.sign_ins.change_password(actor, PASSWORD, OTHER_PASSWORD, DEVICE)
@@ -208,9 +207,9 @@ def test_a_new_password_ends_other_sessions_and_renews_one_s_own(world: World) -
         with pytest.raises(InvalidToken):
             accounts.access_tokens.authenticate(dead, ADDRESS)
     with pytest.raises(InvalidToken):
-        accounts.sign_ins.refresh(other.refresh_token, DEVICE)
+        accounts.sessions.refresh(other.refresh_token, DEVICE)
     assert accounts.sessions.find_browser_session(browser, ADDRESS) is None
-    assert accounts.sign_ins.refresh(renewed.refresh_token, DEVICE)
+    assert accounts.sessions.refresh(renewed.refresh_token, DEVICE)
     assert isinstance(refusal(lambda: accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)), InvalidCredentials)
     assert accounts.sign_ins.sign_in("ada", OTHER_PASSWORD, DEVICE)
     assert len(audited(world, "account.password_changed")) == 1
@@ -249,10 +248,10 @@ def test_by_the_classic_rules_the_last_five_are_remembered_and_no_more_are_kept(
     account = accounts.service.create_account(someone(password="Passw0rd!0"))
     for number in range(1, 7):
         world.clock.move(1)
-        accounts.service.set_password(account.account_id, f"Passw0rd!{number}")
+        accounts.passwords.set_password(account.account_id, f"Passw0rd!{number}")
     for number in (2, 3, 4, 5, 6):
         with pytest.raises(WeakPassword):
-            accounts.service.set_password(account.account_id, f"Passw0rd!{number}")
-    accounts.service.set_password(account.account_id, "Passw0rd!1")
+            accounts.passwords.set_password(account.account_id, f"Passw0rd!{number}")
+    accounts.passwords.set_password(account.account_id, "Passw0rd!1")
     with world.db.read() as connection:
         assert len(account_storage.list_old_passwords(connection, account.account_id)) == 4

@@ -1,4 +1,4 @@
-"""Waits grow, end, and are forgotten."""
+"""The wait after failed sign-ins: it grows, has a limit, and is forgotten."""
 
 from __future__ import annotations
 

@@ -12,27 +12,27 @@ from sqlalchemy.exc import OperationalError
 from letstalk.audit.service import AuditTrail
 from letstalk.core.errors import InvalidRequest
 from letstalk.observability.logs import bound_contextvars
-from letstalk.tokens.service import NewToken, TokenChanges
-from tests.support.token_parts import ADDRESS, NOON, OWNER, Parts, make_sqlite_parts
+from letstalk.tokens.models import NewToken, TokenChanges
+from tests.support.token_setup import ADDRESS, NOON, OWNER, TokenSetup, make_sqlite_setup
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    made = make_sqlite_parts(tmp_path)
+def setup(tmp_path: Path) -> Iterator[TokenSetup]:
+    made = make_sqlite_setup(tmp_path)
     yield made
     made.db.close()
 
 
-def test_a_token_s_life_is_on_record(parts: Parts) -> None:
+def test_a_token_s_life_is_on_record(setup: TokenSetup) -> None:
     with bound_contextvars(request_id="request-1"):
-        token_id = parts.issue("read", user_id="acme", name="shop").record.token_id
-    parts.clocks.move(1)
-    parts.service.update_token(OWNER, token_id, TokenChanges(scopes=("read", "write"), name="shop"))
-    parts.clocks.move(1)
-    new = parts.service.rotate_token(OWNER, token_id, 60).record.token_id
-    parts.clocks.move(1)
-    parts.service.revoke_token(OWNER, new)
-    created, updated, rotated, revoked = reversed(parts.events())
+        token_id = setup.issue("read", user_id="acme", name="shop").record.token_id
+    setup.clocks.move(1)
+    setup.service.update_token(OWNER, token_id, TokenChanges(scopes=("read", "write"), name="shop"))
+    setup.clocks.move(1)
+    new = setup.service.rotate_token(OWNER, token_id, 60).record.token_id
+    setup.clocks.move(1)
+    setup.service.revoke_token(OWNER, new)
+    created, updated, rotated, revoked = reversed(setup.events())
     assert (created.action, created.token_id, created.at) == ("token.created", token_id, NOON)
     assert (created.actor_kind, created.address, created.request_id) == ("owner", "127.0.0.1", "request-1")
     assert created.detail == {
@@ -50,63 +50,63 @@ def test_a_token_s_life_is_on_record(parts: Parts) -> None:
     assert revoked.detail == {"grace_ended": [token_id]}
 
 
-def test_a_token_that_acts_is_named(parts: Parts) -> None:
-    issued = parts.issue("read", "write", "tokens:write", user_id="acme")
-    actor = parts.service.authenticate(issued.secret, ADDRESS)
-    parts.service.create_token(actor, NewToken(scopes=("read",)))
-    made = next(one for one in parts.events("token.created") if one.actor_kind == "token")
+def test_a_token_that_acts_is_named(setup: TokenSetup) -> None:
+    issued = setup.issue("read", "write", "tokens:write", user_id="acme")
+    actor = setup.service.authenticate(issued.secret, ADDRESS)
+    setup.service.create_token(actor, NewToken(scopes=("read",)))
+    made = next(one for one in setup.events("token.created") if one.actor_kind == "token")
     assert (made.actor_user_id, made.actor_token_id, made.address) == ("acme", issued.record.token_id, ADDRESS)
 
 
-def test_a_change_that_fails_is_not_on_record(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
+def test_a_change_that_fails_is_not_on_record(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
     with pytest.raises(InvalidRequest):
-        parts.service.update_token(OWNER, token_id, TokenChanges(scopes=()))
-    assert [one.action for one in parts.events()] == ["token.created"]
+        setup.service.update_token(OWNER, token_id, TokenChanges(scopes=()))
+    assert [one.action for one in setup.events()] == ["token.created"]
 
 
-def test_no_entry_holds_a_secret(parts: Parts) -> None:
-    issued = parts.issue()
-    rotated = parts.service.rotate_token(OWNER, issued.record.token_id)
-    said = repr(parts.events())
+def test_no_entry_holds_a_secret(setup: TokenSetup) -> None:
+    issued = setup.issue()
+    rotated = setup.service.rotate_token(OWNER, issued.record.token_id)
+    said = repr(setup.events())
     for one in (issued, rotated):
         assert one.secret.split("_")[2] not in said
 
 
-def test_refusals_wait_for_the_flush_and_are_written_in_one_statement(parts: Parts) -> None:
+def test_refusals_wait_for_the_flush_and_are_written_in_one_statement(setup: TokenSetup) -> None:
     statements: list[str] = []
 
-    @event.listens_for(parts.db.engine, "before_cursor_execute")
+    @event.listens_for(setup.db.engine, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         statements.append(statement)
 
     for _ in range(50):
-        parts.audit.record_refusal("invalid_token", address=ADDRESS, request_id="r" * 100)
+        setup.audit.record_refusal("invalid_token", address=ADDRESS, request_id="r" * 100)
     assert statements == []
-    assert parts.audit.flush()
+    assert setup.audit.flush()
     assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
-    found = parts.events("refused")
+    found = setup.events("refused")
     assert len(found) == 50
     assert (found[0].detail, found[0].address) == ({"code": "invalid_token"}, ADDRESS)
     assert found[0].actor_kind is None
 
 
-def test_a_flood_is_counted_and_not_kept(parts: Parts) -> None:
-    audit = AuditTrail(parts.db, clock=parts.clocks.utc, max_buffered=10)
+def test_a_flood_is_counted_and_not_kept(setup: TokenSetup) -> None:
+    audit = AuditTrail(setup.db, clock=setup.clocks.utc, max_buffered=10)
     for _ in range(25):
         audit.record_refusal("invalid_token")
     assert audit.flush()
-    assert len(parts.events("refused")) == 10
-    assert [one.detail for one in parts.events("refusals_dropped")] == [{"count": 15}]
+    assert len(setup.events("refused")) == 10
+    assert [one.detail for one in setup.events("refusals_dropped")] == [{"count": 15}]
     assert audit.flush()
-    assert len(parts.events()) == 11
+    assert len(setup.events()) == 11
 
 
-def test_a_flush_that_fails_keeps_what_it_can_and_counts_the_rest(parts: Parts) -> None:
-    audit = AuditTrail(parts.db, clock=parts.clocks.utc, max_buffered=10)
+def test_a_flush_that_fails_keeps_what_it_can_and_counts_the_rest(setup: TokenSetup) -> None:
+    audit = AuditTrail(setup.db, clock=setup.clocks.utc, max_buffered=10)
     is_down = True
 
-    @event.listens_for(parts.db.engine, "before_cursor_execute")
+    @event.listens_for(setup.db.engine, "before_cursor_execute")
     def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if is_down and statement.startswith("INSERT"):
             raise OperationalError(statement, None, Exception("the disk is full"))
@@ -117,13 +117,13 @@ def test_a_flush_that_fails_keeps_what_it_can_and_counts_the_rest(parts: Parts) 
             assert not audit.flush()
     is_down = False
     assert audit.flush()
-    assert {one.address for one in parts.events("refused")} == {str(number) for number in range(10)}
-    assert [one.detail for one in parts.events("refusals_dropped")] == [{"count": 2}]
+    assert {one.address for one in setup.events("refused")} == {str(number) for number in range(10)}
+    assert [one.detail for one in setup.events("refusals_dropped")] == [{"count": 2}]
 
 
-def test_old_events_can_be_forgotten(parts: Parts) -> None:
-    parts.issue()
-    parts.clocks.move(60)
-    parts.issue()
-    assert parts.audit.erase_before(parts.clocks.now) == 1
-    assert len(parts.events()) == 1
+def test_old_events_can_be_forgotten(setup: TokenSetup) -> None:
+    setup.issue()
+    setup.clocks.move(60)
+    setup.issue()
+    assert setup.audit.erase_before(setup.clocks.now) == 1
+    assert len(setup.events()) == 1

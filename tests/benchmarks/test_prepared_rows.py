@@ -1,4 +1,4 @@
-"""What the benchmark stores is what the service would have stored: codes are right, calls are placed, rows are old."""
+"""The rows that the benchmark stores are like those that the service stores."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import pytest
 from letstalk.core.clock import utc_now
 from letstalk.core.ids import new_id
 from letstalk.telephony.phone_numbers import parse_phone
-from tools.benchmarks.contestants import installed
-from tools.benchmarks.histories import store_history
-from tools.benchmarks.installations import Installation, Prepared, phones
-from tools.benchmarks.servers import serving_ours
+from tools.benchmarks.installations import Installation, installed, phones
+from tools.benchmarks.rows import Prepared
+from tools.benchmarks.servers import serving_installation
 
 
 @pytest.fixture
@@ -25,8 +24,8 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 
 def count(installation: Installation, table: str, where: str = "1 = 1") -> int:
-    with installation.db.read() as connection:
-        statement = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608  # our own words
+    with installation.rows.engine.connect() as connection:
+        statement = f"SELECT count(*) FROM {table} WHERE {where}"  # noqa: S608  # written in this file
         return int(connection.exec_driver_sql(statement).scalar_one())
 
 
@@ -42,11 +41,11 @@ def test_phones_can_be_called_and_differ() -> None:
 
 
 def test_a_prepared_code_is_right_once_and_another_is_wrong(installation: Installation) -> None:
-    first, second = installation.await_codes(phones("77"), 2)
+    first, second = installation.rows.store_pending(phones("77"), 2)
     headers = {"Authorization": f"Bearer {installation.token}"}
     with (
-        serving_ours(installation) as (ports, _),
-        httpx.Client(base_url=f"http://127.0.0.1:{ports[0]}", headers=headers, timeout=20) as client,
+        serving_installation(installation) as (port, _),
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client,
     ):
         assert verify(client, first, first.code).json()["verification_id"] == first.verification_id
         assert verify(client, first, first.code).json()["code"] == "code_used"
@@ -55,16 +54,25 @@ def test_a_prepared_code_is_right_once_and_another_is_wrong(installation: Instal
 
 
 def test_everything_pending_can_be_ended(installation: Installation) -> None:
-    installation.queue_calls(phones("78"), 3)
-    installation.await_codes(phones("77"), 2)
+    installation.rows.store_waiting(phones("78"), 3)
+    installation.rows.store_pending(phones("77"), 2)
     assert count(installation, "verifications", "status = 'pending'") == 5
-    installation.end_everything()
+    installation.rows.end_everything()
     assert count(installation, "verifications", "status = 'pending' OR speech_sealed IS NOT NULL") == 0
     assert count(installation, "calls", "ended_at IS NULL") == 0
 
 
-def test_a_history_is_over_and_has_all_its_rows(installation: Installation) -> None:
-    store_history(installation, phones("77"), rows=25, token_rows=7)
+def test_what_waits_can_be_canceled_while_a_server_runs(installation: Installation) -> None:
+    installation.rows.store_waiting(phones("78"), 300)
+    with serving_installation(installation):
+        installation.rows.cancel_waiting()
+        assert count(installation, "verifications", "status = 'pending'") == 0
+        assert count(installation, "calls", "status = 'queued'") == 0
+    assert count(installation, "calls", "status = 'canceled' AND ended_at IS NOT NULL") > 0
+
+
+def test_a_history_has_ended_and_has_all_its_rows(installation: Installation) -> None:
+    installation.rows.store_history(phones("77"), verifications=25, tokens=7)
     assert count(installation, "verifications", "status IN ('approved', 'expired')") == 25
     assert count(installation, "calls", "status = 'completed'") == 25
     assert count(installation, "call_events") == 100
@@ -72,9 +80,9 @@ def test_a_history_is_over_and_has_all_its_rows(installation: Installation) -> N
 
 
 def test_ids_are_of_the_kind_that_the_service_makes(installation: Installation) -> None:
-    """Random ones would fall anywhere into an index, and cost what no installation pays."""
-    store_history(installation, phones("77"), rows=5, token_rows=0)
-    installation.queue_calls(phones("78"), 5)
+    """Random ids would be spread over the whole index, and would cost more than those of a real installation."""
+    installation.rows.store_history(phones("77"), verifications=5, tokens=0)
+    installation.rows.store_waiting(phones("78"), 5)
     now = new_id(utc_now())[:4]
     for table in ("verifications", "calls"):
         key = f"{table.removesuffix('s')}_id"

@@ -67,7 +67,7 @@ def test_a_token_lives_its_whole_life_in_the_dashboard(visit: StartVisit, app: F
     token = me.create_token("Web shop")
     assert TOKEN.fullmatch(token)
     assert token_works(app, token)
-    command = page.get_by_label("Try it: have a phone called").input_value()
+    command = page.get_by_label("Try it: call a phone").input_value()
     assert command.startswith(f"curl -X POST {me.base}/calls/otp")
     assert token in command
 
@@ -209,7 +209,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask) -> None:
     page.wait_for_function("getSelection().toString()")  # selected from the start, for Ctrl+C
     token = page.evaluate("getSelection().toString()")
     assert token_works(app, token)
-    expect(page.get_by_label("Try it: ask what this token is")).to_be_visible()  # `write` was switched off
+    expect(page.get_by_label("Try it: get the record of this token")).to_be_visible()  # `write` was switched off
 
     tab_to(page, "main .actions .button.primary")
     enter(page, "API tokens")

@@ -11,7 +11,7 @@ from flask import Flask
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Visit
-from tests.support.account_parts import a_person
+from tests.support.account_services import a_person
 
 PHONE = {"width": 360, "height": 740}
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from letstalk.accounts.models import Device
 from tests.browser.conftest import Visit
 from tests.browser.test_dashboard_in_chromium import PHONE, assert_nothing_overflows, enter, tab_to, type_at_once
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
 from tests.support.apps import services_of
 
 StartVisit = Callable[..., Visit]
@@ -96,7 +96,7 @@ def test_somebody_is_invited_comes_in_and_keeps_to_their_role(visit: StartVisit)
     expect(row).to_contain_text("Chrome on Linux")
     expect(row).to_contain_text("127.0.0.1")
     row.get_by_role("button", name="End").click()
-    expect(grace.page.get_by_text("The session is ended.")).to_be_visible()
+    expect(grace.page.get_by_text("The session has been ended.")).to_be_visible()
     expect(grace.page.locator("tbody tr")).to_have_count(1)
     elsewhere.page.reload()
     expect(elsewhere.page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -106,7 +106,7 @@ def test_somebody_is_invited_comes_in_and_keeps_to_their_role(visit: StartVisit)
     grace.page.get_by_label("Current password").fill(OTHER_PASSWORD)
     grace.page.get_by_label("New password").fill(THIRD_PASSWORD)
     grace.page.get_by_role("button", name="Change password").click()
-    expect(grace.page.get_by_text("Your password is changed.")).to_be_visible()
+    expect(grace.page.get_by_text("Your password has been changed.")).to_be_visible()
     elsewhere.page.reload()
     expect(elsewhere.page.get_by_role("heading", name="Sign in")).to_be_visible()
     sign_in(elsewhere, "grace", THIRD_PASSWORD)
@@ -152,7 +152,7 @@ def test_without_javascript_the_link_is_pasted(visit: StartVisit, people: dict[s
     assert menu(zoe.page) == ["Tokens", "Account", "API docs"]
     zoe.page.get_by_role("link", name="Account").click()
     zoe.page.get_by_role("link", name="Sessions").click()
-    expect(zoe.page.get_by_text("this one")).to_be_visible()
+    expect(zoe.page.get_by_text("this session")).to_be_visible()
     zoe.page.get_by_role("button", name="Sign out").click()
     expect(zoe.page.get_by_role("heading", name="Sign in")).to_be_visible()
 
@@ -171,7 +171,7 @@ def test_a_link_that_is_used_up_is_asked_for_again(visit: StartVisit) -> None:
 
 def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
     long_name = "donaudampfschifffahrtsgesellschaftskapitaen@elektrizitaetswerke.example.com"
-    services_of(app).accounts.sign_ins.start_session(
+    services_of(app).accounts.sessions.start_session(
         people["root"], Device("2001:db8:1234:5678:9abc:def0:1234:5678", "x" * 300), "sso"
     )
     me = visit(viewport=PHONE, has_touch=True, is_mobile=True)
@@ -197,7 +197,7 @@ def test_no_page_is_wider_than_a_phone(visit: StartVisit, app: Flask, people: di
 
 
 def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dict[str, str]) -> None:
-    services_of(app).accounts.sign_ins.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
+    services_of(app).accounts.sessions.start_session(people["root"], Device("198.51.100.9", "curl/8.5.0"), "password")
     me = visit()
     page = me.page
     me.open("/sign-in")
@@ -216,7 +216,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     tab_to(page, "textarea")
     page.keyboard.type("acme")
     tab_to(page, "button.primary")
-    enter(page, "zoe@example.com is invited")
+    enter(page, "zoe@example.com has been invited")
     page.wait_for_function("getSelection().toString()")  # selected from the start, for Ctrl+C
     assert "#token=" in page.evaluate("getSelection().toString()")
     invited = services_of(app).accounts.service.find_by_email("zoe@example.com")
@@ -229,7 +229,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     enter(page, "Your sessions")
     tab_to(page, "td button")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("The session is ended.")).to_be_visible()
+    expect(page.get_by_text("The session has been ended.")).to_be_visible()
     expect(page.locator("tbody tr")).to_have_count(1)
 
 

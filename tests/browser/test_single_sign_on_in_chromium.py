@@ -13,7 +13,7 @@ from flask import Flask
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
 
-from letstalk.accounts.service import NewAccount
+from letstalk.accounts.models import NewAccount
 from tests.support.apps import make_app, services_of
 from tests.support.fixtures.openid import CertifiedProvider
 

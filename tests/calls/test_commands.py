@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from letstalk.calls import repository as call_storage
+from letstalk.calls import repository
 from letstalk.calls.commands import SPEECHLESS_REASON
 from letstalk.calls.models import CallStatus, Command, Spoken
 from letstalk.db.database import Database
@@ -258,10 +258,10 @@ def test_who_notes_that_a_command_is_done_takes_no_row_before_those_who_read_the
     def hold(change: bool) -> None:
         try:
             with db.write() as connection:
-                held = call_storage.lock_call(connection, accepted.call_id)
+                held = repository.lock_call(connection, accepted.call_id)
                 assert held is not None
                 if change:
-                    call_storage.update_call(connection, accepted.call_id, command_seq=held[0].command_seq + 1)
+                    repository.update_call(connection, accepted.call_id, command_seq=held.command_seq + 1)
                     is_held.set()
                     may_commit.wait(30)
         except Exception as error:

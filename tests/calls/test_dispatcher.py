@@ -14,8 +14,7 @@ from letstalk.calls.models import CallStatus
 from letstalk.db.database import Database
 from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallRefused, OutcomeUnknown, ProviderBusy
-from letstalk.verifications.models import VerificationStatus
-from letstalk.verifications.sends import CallAccepted
+from letstalk.verifications.models import CallAccepted, VerificationStatus
 from tests.support.world import (
     BUSY,
     MACHINE,

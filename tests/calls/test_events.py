@@ -9,17 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from letstalk.calls import event_repository as storage
-from letstalk.calls import repository as call_storage
+from letstalk.calls import event_repository, repository
 from letstalk.calls.events import EventService
-from letstalk.calls.models import CallStatus, Command
+from letstalk.calls.models import CallStatus, Command, Topic
 from letstalk.core.errors import InvalidSignature
 from letstalk.db.database import Database
-from letstalk.telephony.events import CallEvent, EventType, HangupCause
+from letstalk.telephony.events import CallEvent, EventType, HangupCause, WebhookReader, WebhookRequest
 from letstalk.telephony.provider import ProviderBusy
-from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from letstalk.verifications.models import VerificationStatus
-from letstalk.worker.topics import Topic
 from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
@@ -43,7 +40,7 @@ def waiting_events(world: World) -> int:
 def keep(world: World, event: CallEvent) -> None:
     """Store an event that nobody has applied, as one is left that could not be."""
     with world.db.write() as connection:
-        assert storage.store_event(connection, event, world.clock(), is_applied=False)
+        assert event_repository.store_event(connection, event, world.clock(), is_applied=False)
 
 
 class Telling(WebhookReader):
@@ -58,7 +55,9 @@ class Telling(WebhookReader):
 
 def tell(world: World, event: CallEvent) -> None:
     """Send `event` as a webhook."""
-    service = EventService(world.db, world.commands, world.wakeups, world.clock, world.policy, Telling(event))
+    service = EventService(
+        world.db, world.commands, world.wakeups, world.clock, world.policy, world.verifications, Telling(event)
+    )
     service.receive_webhook(WebhookRequest("POST", "https://calls.example.com/", {}, b""))
 
 
@@ -93,7 +92,7 @@ def test_an_event_that_comes_too_late_to_be_news_is_kept_once_and_changes_nothin
         world.events.receive_event(event_of(world, accepted.call_id, type_, "late"))
     with world.db.read() as connection:
         kept = connection.execute(text("SELECT count(*) FROM webhook_events WHERE event_id = 'late'")).scalar_one()
-        events = call_storage.list_call_events(connection, [accepted.call_id])[accepted.call_id]
+        events = repository.list_call_events(connection, [accepted.call_id])[accepted.call_id]
     assert kept == 1
     assert waiting_events(world) == 0
     assert world.call(accepted.call_id) == before
@@ -160,7 +159,7 @@ def test_an_event_that_could_not_be_applied_is_kept_counted_and_applied_by_a_swe
 ) -> None:
     call_id = ringing(world)
     with monkeypatch.context() as broken:
-        broken.setattr(call_storage, "insert_call_event", nothing_works)
+        broken.setattr(repository, "insert_call_event", nothing_works)
         for _ in range(2):
             world.events.receive_event(event_of(world, call_id, EventType.ANSWERED))
     assert world.call(call_id).status is CallStatus.RINGING
@@ -351,10 +350,10 @@ def test_events_are_forgotten_after_a_week(world: World) -> None:
     call_id = ringing(world)
     world.receive(call_id, EventType.ANSWERED)
     world.clock.now = NOON + timedelta(days=6, hours=23)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert kept_events(world) > 0
     world.clock.move(2 * 3600)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert kept_events(world) == 0
 
 

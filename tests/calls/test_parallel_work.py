@@ -52,7 +52,7 @@ def test_whatever_comes_at_once_no_rule_is_broken(db: Database, seed: int) -> No
                 lambda: world.cancel(verification_id, owner=owner),
                 lambda: world.check_phone(phone_number(1), "000000", owner=owner),
                 world.sweeps.sweep,
-                world.sweeps.sweep_slowly,
+                world.sweep_slowly,
             ]
         )
 

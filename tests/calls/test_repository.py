@@ -10,14 +10,12 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from letstalk.calls import event_repository as webhook_events
-from letstalk.calls import queue as queue
+from letstalk.calls import event_repository, queue
 from letstalk.calls import repository as rows
-from letstalk.calls.models import Call, CallStatus, Command, Spoken
+from letstalk.calls.models import Call, CallStatus, Command, NewCall, Spoken
 from letstalk.db.database import Database
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
-from letstalk.verifications.models import VerificationStatus
-from letstalk.verifications.repository import end_verification, insert_verification
+from letstalk.verifications.repository import insert_verification
 from tests.support.world import at_once
 from tests.verifications.test_repository import a_verification
 
@@ -35,15 +33,10 @@ def a_call(db: Database, *, phone: str | None = None, user_id: str = "acme", tur
     verification = a_verification(user_id=user_id, phone=number)
     with db.write() as connection:
         insert_verification(connection, verification)
-        rows.insert_call(
-            connection,
-            call_id=call_id,
-            verification_id=verification.verification_id,
-            user_id=user_id,
-            phone=number,
-            turn=turn,
-            now=values.pop("created_at", NOON),
-        )
+        new = NewCall(verification.verification_id, user_id, number, "sealed", "en-US", verification.expires_at)
+        rows.insert_call(connection, call_id, new, turn, values.pop("created_at", NOON))
+        if values.get("ended_at") is not None and not values.get("holds_channel"):
+            values["script_sealed"] = None
         if values:
             rows.update_call(connection, call_id, **values)
     return call_id
@@ -206,14 +199,12 @@ def test_a_command_waits_for_the_providers_id_and_dies_with_the_call(db: Databas
             assert not queue.lease_command(connection, call_id, after(1), after(9))
 
 
-def test_late_are_the_waiting_whose_code_dies_soon_or_is_dead(db: Database) -> None:
-    waiting, canceled = a_call(db), a_call(db)
+def test_late_are_the_waiting_that_must_speak_soon_and_those_that_were_withdrawn(db: Database) -> None:
+    waiting, withdrawn = a_call(db), a_call(db, end_status="canceled", command="hang_up")
     a_live_call(db)
-    with db.write() as connection:
-        end_verification(connection, found(db, canceled).verification_id, VerificationStatus.CANCELED)
     with db.read() as connection:
-        assert queue.list_late(connection, after(300)) == [canceled]
-        assert set(queue.list_late(connection, after(300.1))) == {waiting, canceled}
+        assert queue.list_late(connection, after(300)) == [withdrawn]
+        assert set(queue.list_late(connection, after(300.1))) == {waiting, withdrawn}
 
 
 def test_overdue_are_the_live_that_were_to_be_asked_about(db: Database) -> None:
@@ -264,20 +255,20 @@ def test_an_event_is_kept_once_and_claimed_once(db: Database) -> None:
 
     def keep() -> None:
         with db.write() as connection:
-            kept.append(webhook_events.store_event(connection, event, NOON, is_applied=False))
+            kept.append(event_repository.store_event(connection, event, NOON, is_applied=False))
 
     def claim() -> None:
         with db.write() as connection:
-            claimed.append(webhook_events.claim_event(connection, "event", NOON))
+            claimed.append(event_repository.claim_event(connection, "event", NOON))
 
     assert at_once([keep] * 6) == ["ok"] * 6
     assert kept.count(True) == 1
     with db.read() as connection:
-        assert webhook_events.list_waiting_events(connection, NOON) == ["event"]
+        assert event_repository.list_waiting_events(connection, NOON) == ["event"]
     assert at_once([claim] * 6) == ["ok"] * 6
     assert [item for item in claimed if item is not None] == [event]
     with db.read() as connection:
-        assert webhook_events.list_waiting_events(connection, NOON) == []
+        assert event_repository.list_waiting_events(connection, NOON) == []
 
 
 def test_a_row_is_read_into_the_fields_of_its_columns_names() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,9 +26,12 @@ from letstalk.telephony.events import CallEvent, EventType, HangupCause
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WAITING = Call(
     call_id="one",
-    verification_id="v",
+    subject_id="v",
     user_id="acme",
     phone="+256700123456",
+    script_sealed="sealed",
+    locale=None,
+    speak_before=NOON + timedelta(minutes=5),
     status=CallStatus.QUEUED,
     reason=None,
     created_at=NOON,

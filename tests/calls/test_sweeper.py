@@ -152,7 +152,7 @@ def test_without_detection_nobody_waits_for_it(db: Database) -> None:
 def test_what_expired_is_marked_and_its_code_erased(world: World) -> None:
     expired, alive = world.send(ttl_seconds=60), world.send(phone_number(1))
     world.clock.move(60)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     with world.db.read() as connection:
         rows = connection.execute(text("SELECT verification_id, status, speech_sealed FROM verifications")).all()
     by_id = {row.verification_id: (row.status, row.speech_sealed is None) for row in rows}
@@ -174,16 +174,16 @@ def test_a_call_whose_code_expires_while_it_rings_is_hung_up_on_in_silence(world
 def test_wrong_codes_are_forgotten_once_they_no_longer_count(world: World) -> None:
     world.guess_wrong(world.send().verification_id, 3)
     world.clock.move(3599)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert rows_in(world, "wrong_codes") == 3
     world.clock.move(2)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert rows_in(world, "wrong_codes") == 0
 
 
 def test_a_sweep_of_nothing_does_nothing(world: World) -> None:
     world.pass_time(10)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert world.provider.dials == []
 
 
@@ -195,7 +195,7 @@ def test_after_a_long_stop_what_waited_is_not_called_but_ended(world: World) -> 
     refusal_of(lambda: world.check(accepted.verification_id, code), "code_expired")
     world.pass_time(4)
     refusal_of(lambda: world.check(accepted.verification_id, code), "code_expired")
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert world.provider.dials == []
     assert world.call(accepted.call_id).is_over
     assert world.verification(accepted.verification_id).status is VerificationStatus.EXPIRED

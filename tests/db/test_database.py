@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Integer, column, insert, literal, select, table, text
 from sqlalchemy.exc import IntegrityError, OperationalError, PendingRollbackError, StatementError
 
-from letstalk.calls.repository import insert_call
+from letstalk.calls.repository import insert_call_event
 from letstalk.db.database import Database, after_commit
 from letstalk.db.schema import UtcDateTime
 from letstalk.db.statements import execute_on_driver
@@ -184,15 +184,7 @@ def test_sqlite_can_be_told_to_wait_for_the_disk(tmp_path: Path) -> None:
 
 def test_a_row_that_refers_to_nothing_is_refused(db: Database) -> None:
     with pytest.raises(IntegrityError), db.write() as connection:
-        insert_call(
-            connection,
-            call_id="one",
-            verification_id="none",
-            user_id="acme",
-            phone="+256700123456",
-            turn=0,
-            now=NOON,
-        )
+        insert_call_event(connection, "none", NOON, "queued")
 
 
 def test_on_sqlite_a_write_transaction_is_alone_from_its_first_statement_on(sqlite_db: Database) -> None:

@@ -15,7 +15,7 @@ from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.tokens import repository as token_storage
 from letstalk.tokens.models import Token, generate_token
-from tests.support.account_parts import a_person
+from tests.support.account_services import a_person
 from tests.support.apps import make_app
 
 

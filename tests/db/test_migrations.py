@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,15 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import MetaData, insert, inspect, text
 
+from letstalk.calls.models import CallStatus
+from letstalk.calls.repository import list_calls
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
 from tests.support.fixtures.databases import all_tables
-from tests.support.world import at_once
+from tests.support.world import BUSY, NO_ANSWER, NOON, PHONE, World, at_once
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,3 +176,94 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_db: Database) -> Non
     assert tables_of(empty_db) <= {"calls", "alembic_version"}
     with empty_db.read() as connection:
         assert not migrations.is_current(connection)
+
+
+def test_waiting_and_live_calls_go_on_after_a_migration_down_and_up(
+    empty_db: Database,
+) -> None:
+    """Down to the revision before and up again, with a waiting, a live and a finished call."""
+    migrations.upgrade(empty_db)
+    world = World(empty_db, channels=2)
+    finished = world.send(BUSY)
+    world.pass_time(10)
+    live, waiting = world.send(NO_ANSWER), world.send()
+    code = world.code_of(waiting.verification_id)
+    told = {one.call_id: world.events_of(one.call_id) for one in (finished, live, waiting)}
+    world.change_call(waiting.call_id, not_before=world.clock() + timedelta(seconds=20))
+    world.work()
+    before = {one.call_id: world.call(one.call_id) for one in (finished, live, waiting)}
+    assert [call.status for call in before.values()] == [CallStatus.BUSY, CallStatus.RINGING, CallStatus.QUEUED]
+    told[live.call_id] = world.events_of(live.call_id)
+
+    migrations.downgrade(empty_db, "0006")
+    with empty_db.read() as connection:
+        columns = {column["name"] for column in inspect(connection).get_columns("calls")}
+        assert columns & {"subject_id", "script_sealed", "locale", "speak_before"} == set()
+        foreign_keys = inspect(connection).get_foreign_keys("calls")
+        assert [key["referred_table"] for key in foreign_keys] == ["verifications"]
+        rows = connection.execute(text("SELECT call_id, verification_id FROM calls"))
+        assert {row.call_id: row.verification_id for row in rows} == {
+            call_id: call.subject_id for call_id, call in before.items()
+        }
+    migrations.upgrade(empty_db)
+
+    assert {call_id: world.call(call_id) for call_id in before} == before
+    assert {call_id: world.events_of(call_id) for call_id in before} == told
+    world.crash()
+    world.pass_time(60)
+    assert world.heard() == [code]
+    assert world.call(live.call_id).status is CallStatus.NO_ANSWER
+    world.check(waiting.verification_id, code)
+
+
+def test_rows_of_the_revision_before_get_their_script_language_and_deadline(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    migrations.downgrade(empty_db, "0006")
+    verification = {
+        "verification_id": "v",
+        "user_id": "acme",
+        "phone": PHONE,
+        "status": "pending",
+        "locale": "sw",
+        "created_at": NOON,
+        "expires_at": NOON + timedelta(minutes=5),
+        "last_spoken_for_at": NOON,
+        "attempts_used": 0,
+        "replays_used": 0,
+        "code_digest": "0",
+        "digest_key_id": "k",
+        "speech_sealed": "sealed",
+    }
+    call = {
+        "verification_id": "v",
+        "user_id": "acme",
+        "phone": PHONE,
+        "created_at": NOON,
+        "not_before": NOON,
+        "turn": 0,
+        "dial_round": 0,
+        "dial_attempts": 0,
+        "is_uncertain": False,
+        "spoken": "nothing",
+        "repeats": 0,
+        "command_seq": 0,
+        "command_attempts": 0,
+    }
+    with empty_db.write() as connection:
+        tables = MetaData()
+        tables.reflect(connection, only=["verifications", "calls"])
+        connection.execute(insert(tables.tables["verifications"]).values(verification))
+        for status, ended_at, holds_channel in (
+            ("queued", None, False),
+            ("unknown", NOON, True),
+            ("busy", NOON, False),
+        ):
+            own = {"call_id": status, "status": status, "ended_at": ended_at, "holds_channel": holds_channel}
+            connection.execute(insert(tables.tables["calls"]).values(call | own))
+    migrations.upgrade(empty_db)
+    with empty_db.read() as connection:
+        calls = list_calls(connection, "v")
+    scripts = {call.call_id: call.script_sealed for call in calls}
+    assert scripts == {"queued": "sealed", "unknown": "sealed", "busy": None}
+    assert {call.locale for call in calls} == {"sw"}
+    assert {call.speak_before for call in calls} == {NOON + timedelta(minutes=5)}

@@ -1,4 +1,4 @@
-"""The attacks find nothing here, and find something where there is something to find."""
+"""The attacks find nothing in the service, and find the faults of a weak one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.support.apps import PASSWORD, ROOT
 from tools.attacks import FAMILIES
 from tools.attacks.targets import Target
 from tools.attacks.timing import compare
-from tools.attacks.trials import Trial, Verdict, play
+from tools.attacks.trials import Trial, Verdict, run_attack
 from tools.reliability.programs import count_error_lines
 
-# As they are when nobody sets them.
+# The default values.
 PHONE_LIMITS = {
     "RATE_LIMIT_PHONE": "5 per 10 minutes; 10 per day",
     "RATE_LIMIT_PHONE_ALL": "10 per 10 minutes; 30 per day",
@@ -36,7 +36,7 @@ def weak_target() -> Iterator[Target]:
 
 def attack(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "attacks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=200
+        [sys.executable, "-m", "tools.attacks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=200
     )
 
 
@@ -56,7 +56,7 @@ def test_the_attacks_find_nothing(tmp_path: Path, families: list[str], skipped: 
         played = attack("--base", service.server.base, *known, "--only", *families)
         log = service.server.log()
     assert played.returncode == 0, played.stdout + played.stderr
-    # What is left out waits for cool-downs.
+    # The skipped one waits for time limits.
     assert played.stdout.splitlines()[-1].endswith(f" held, 0 FOUND, 0 BROKE, {skipped} skipped"), played.stdout
     assert token not in played.stdout
     assert [line for line in log.splitlines() if count_error_lines(line)] == []
@@ -68,18 +68,18 @@ def test_the_attacks_find_nothing(tmp_path: Path, families: list[str], skipped: 
 )
 def test_each_family_finds_what_is_wrong_with_a_weak_service(family: str, weak_target: Target) -> None:
     deadline = time.monotonic() + 60
-    verdicts = (play(family, chosen, weak_target, deadline).verdict for chosen in FAMILIES[family])
+    verdicts = (run_attack(family, chosen, weak_target, deadline).verdict for chosen in FAMILIES[family])
     assert Verdict.FOUND in verdicts
 
 
-def test_what_it_finds_stands_in_the_table_and_in_the_exit_code() -> None:
+def test_what_is_found_is_in_the_table_and_in_the_exit_status() -> None:
     with weak_service() as base:
         played = attack("--base", base, "--token", "lt_x", "--only", "webhooks")
     assert played.returncode == 1
     assert "FOUND" in played.stdout
 
 
-def test_requests_go_to_each_of_several_servers_in_turn_and_false_hosts_are_left_alone() -> None:
+def test_requests_go_to_each_of_several_servers_in_turn_and_false_hosts_stay_unchanged() -> None:
     with ExitStack() as stack:
         bases = [stack.enter_context(weak_service()) for _ in range(3)]
         target = stack.enter_context(Target(bases[0], "lt_x", others=bases[1:]))
@@ -103,7 +103,7 @@ def test_only_loopback_is_attacked(base: str) -> None:
     assert "may be attacked" in attack("--base", base, "--token", "lt_x").stderr
 
 
-def test_an_attack_that_comes_to_grief_is_no_promise_kept() -> None:
+def test_a_broken_promise_is_recorded() -> None:
     trial = Trial()
     trial.see("as promised", holds=True)
     assert not trial.is_broken
@@ -111,7 +111,7 @@ def test_an_attack_that_comes_to_grief_is_no_promise_kept() -> None:
     assert (trial.tries, trial.is_broken, trial.seen) == (2, True, "otherwise")
 
 
-def test_a_difference_in_time_is_told_from_noise() -> None:
+def test_a_difference_in_time_is_distinguished_from_noise() -> None:
     noise = [0.001 + 0.0002 * ((number * 7919) % 101) / 101 for number in range(200)]
     shifted = noise[1:] + noise[:1]
     assert not compare(noise, shifted).alarms

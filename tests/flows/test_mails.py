@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.flows.installations import eventually
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.apps import ServerProcess
 from tests.support.mail_parts import TOKEN
 from tests.support.mail_servers import HOST, MailServer, mail_server

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from letstalk.accounts.service import AccountChanges
-from tests.support.account_parts import OTHER_PASSWORD, PASSWORD, Person, a_person
+from letstalk.accounts.models import AccountChanges
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person
 from tests.support.apps import OWNER, make_app, services_of
 
 Act = Callable[[Flask, Person], object]
@@ -41,7 +41,7 @@ ENDS: dict[str, Act] = {
     "a new password": lambda _app, person: person.call(
         "PUT", "/api/auth/password", {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
     ),
-    "a password set by an admin": lambda app, person: services_of(app).accounts.service.set_password(
+    "a password set by an admin": lambda app, person: services_of(app).accounts.passwords.set_password(
         person.account.account_id, OTHER_PASSWORD
     ),
     "deletion": lambda app, person: services_of(app).accounts.service.delete_account(OWNER, person.account.account_id),

@@ -1,6 +1,6 @@
-"""Three servers and two workers on PostgreSQL and Redis, asked and attacked: a sample of what `reliability` does whole.
+"""A sample of Schemathesis and the attacks, against three servers and two workers on PostgreSQL and Redis.
 
-`python -m tools.reliability schemathesis` and `python -m tools.reliability attacks` go through everything there is.
+`python -m tools.reliability schemathesis` and `python -m tools.reliability attacks` run all of them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import pytest
 
 from tests.support.seeded_app import LIMITS
 from tests.support.services import needed, postgres_binaries, redis_binary
-from tools.reliability.assaults import nothing_is_found
 from tools.reliability.chaos import drain, error_lines
-from tools.reliability.descriptions import TELNYX_SPEED, answers_are_described
 from tools.reliability.fleets import Fleet, running_fleet
+from tools.reliability.scaled_out_checks import TELNYX_SPEED, check_attacks, check_described
 
 CASES = 10  # of each operation, where it has so many: some 300 in all
 SHARED = ("tokens", "scopes", "owners", "codes", "calls", "webhooks", "pages")  # what instances share
@@ -37,7 +36,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def test_every_answer_over_all_servers_is_described(fleet: Fleet, tmp_path: Path) -> None:
-    described, met = answers_are_described(fleet, tmp_path, CASES)
+    described, met = check_described(fleet, tmp_path, CASES)
     assert described.breaches == []
     assert int(described.measured.split()[0]) >= 300
     assert {" 200", " 202", " 400", " 401", " 403", " 404"} <= {part[-4:] for part in met.measured.split(",")}
@@ -45,7 +44,7 @@ def test_every_answer_over_all_servers_is_described(fleet: Fleet, tmp_path: Path
 
 @pytest.mark.timeout(240)
 def test_the_attacks_on_what_servers_share_find_nothing(fleet: Fleet) -> None:
-    promise, table = nothing_is_found(fleet, SHARED)
+    promise, table = check_attacks(fleet, SHARED)
     assert promise.breaches == [], table
     # What is left out waits for cool-downs.
     assert promise.measured.endswith(" held, 0 FOUND, 0 BROKE, 1 skipped"), table

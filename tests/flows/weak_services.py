@@ -1,4 +1,4 @@
-"""A service that looks like ours and keeps no promise: what the attacks must not let pass."""
+"""A service with the same routes that keeps no promise. Each family of attacks must find something in it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from werkzeug.serving import make_server
 
 from tools.attacks.tokens import checksum
 
-LOOKUP_SECONDS = 0.002  # what a known token or phone costs more than an unknown one
+LOOKUP_SECONDS = 0.002  # how much longer a known token or phone takes
 
 
 class Weaknesses:
-    """Everything that it knows, shared by everyone."""
+    """All data, readable by every caller."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
@@ -34,7 +34,7 @@ class Weaknesses:
         return made
 
     def caller(self) -> dict[str, Any] | None:
-        """Whoever shows the public part of a token: the secret is not looked at, nor whether it was revoked."""
+        """The token with this public part. Neither the secret nor a revocation is checked."""
         presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
         found = self.tokens.get(presented.partition("lt_")[2].partition("_")[0])
         if found:

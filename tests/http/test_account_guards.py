@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Device
-from tests.support.account_parts import Person, a_person
+from tests.support.account_services import Person, a_person
 from tests.support.apps import issue_token, make_app, services_of
 
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
@@ -200,7 +200,7 @@ class Browser:
 
     def __init__(self, app: Flask, person: Person) -> None:
         self.client: FlaskClient = app.test_client()
-        secret = services_of(app).accounts.sign_ins.start_browser_session(
+        secret = services_of(app).accounts.sessions.start_browser_session(
             person.account.account_id, Device("127.0.0.1", "a browser"), "password"
         )
         with self.client.session_transaction() as session:

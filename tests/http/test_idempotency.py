@@ -48,8 +48,8 @@ def test_the_first_answer_comes_again_and_one_call_is_placed(world: World) -> No
     first = world.send(idempotency=a_key())
     world.clock.move(3)
     again = world.send(idempotency=a_key())
-    assert first.is_first_answer
-    assert not again.is_first_answer
+    assert first.is_first_response
+    assert not again.is_first_response
     assert (again.verification_id, again.call_id, again.expires_in) == (first.verification_id, first.call_id, 300)
     world.pass_time(15)
     assert len(world.provider.dials) == 1
@@ -73,13 +73,13 @@ def test_a_refusal_is_not_kept(world: World) -> None:
     world.send()
     refusal_of(lambda: world.send(idempotency=a_key()), "resend_too_soon")
     world.clock.move(30)
-    assert world.send(idempotency=a_key()).is_first_answer
+    assert world.send(idempotency=a_key()).is_first_response
 
 
 def test_a_key_is_remembered_for_24_hours(world: World) -> None:
     first = world.send(idempotency=a_key())
     world.clock.move(24 * 3600 - 1)
-    world.sweeps.sweep_slowly()
+    world.sweep_slowly()
     assert world.send(idempotency=a_key()).verification_id == first.verification_id
     world.clock.move(1)
     fresh = world.send(idempotency=a_key())
@@ -90,13 +90,13 @@ def test_a_key_is_remembered_for_24_hours(world: World) -> None:
 def test_a_key_that_was_forgotten_may_come_with_another_body(world: World) -> None:
     world.send(idempotency=a_key())
     world.clock.move(24 * 3600)
-    assert world.send(idempotency=a_key(body={"phone": PHONE})).is_first_answer
+    assert world.send(idempotency=a_key(body={"phone": PHONE})).is_first_response
 
 
 def test_a_key_is_the_owners_own(world: World) -> None:
     mine = world.send(idempotency=a_key())
     theirs = world.send(owner="globex", idempotency=a_key(body={"other": 1}))
-    assert theirs.is_first_answer
+    assert theirs.is_first_response
     assert theirs.verification_id != mine.verification_id
 
 
@@ -105,10 +105,10 @@ def test_a_key_is_the_paths_own(world: World) -> None:
     world.pass_time(25)
     replay_key = a_key(path="/calls/replay", body={"verification_id": first.verification_id})
     again = world.replay(first.verification_id, idempotency=replay_key)
-    assert again.is_first_answer
+    assert again.is_first_response
     assert again.call_id != first.call_id
     repeated = world.replay(first.verification_id, idempotency=replay_key)
-    assert (repeated.call_id, repeated.is_first_answer) == (again.call_id, False)
+    assert (repeated.call_id, repeated.is_first_response) == (again.call_id, False)
     assert world.verification(first.verification_id).replays_remaining == 2
 
 

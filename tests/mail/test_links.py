@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from letstalk.mail.links import (
+from letstalk.mail.models import (
     MOST_RECENT,
     RECENT,
     LinkPurpose,

@@ -1,4 +1,4 @@
-"""When a mail is tried again, and what every mail of ours has."""
+"""When a mail is retried, and what every mail contains."""
 
 from __future__ import annotations
 

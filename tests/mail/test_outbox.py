@@ -1,4 +1,4 @@
-"""Mails: sent once, tried again while the server is away, given up when it says no or when it is too late."""
+"""Mails are sent once, retried while the server is down, and given up after a permanent error or too late."""
 
 from __future__ import annotations
 

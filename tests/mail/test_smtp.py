@@ -1,4 +1,4 @@
-"""Mails reach a real server over TLS, and what it refuses for good is told from what it refuses for now."""
+"""Mails reach a real server over TLS, and permanent errors are distinguished from temporary ones."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from letstalk.config.settings import Settings, load_settings
 from letstalk.mail.models import Mail
 from letstalk.mail.transports import (
     MailDelayed,
-    MailOptions,
     MailRefused,
     SmtpOptions,
     SmtpSecurity,
@@ -65,7 +65,7 @@ def test_a_mail_arrives_as_it_was_written() -> None:
 
 
 def test_over_starttls_a_password_and_a_mail_are_encrypted(certificate: Path) -> None:
-    with mail_server(certificate=certificate, wants_password=True) as server:
+    with mail_server(certificate=certificate, requires_password=True) as server:
         transport = transport_to(
             server,
             security=SmtpSecurity.STARTTLS,
@@ -74,30 +74,30 @@ def test_over_starttls_a_password_and_a_mail_are_encrypted(certificate: Path) ->
             password=PASSWORD,
         )
         transport.send(MAIL, "an-id")
-    assert server.were_encrypted == [True]
+    assert server.encrypted == [True]
 
 
 def test_tls_from_the_first_byte(certificate: Path) -> None:
-    with mail_server(certificate=certificate, is_tls_from_the_start=True) as server:
+    with mail_server(certificate=certificate, has_implicit_tls=True) as server:
         transport_to(server, security=SmtpSecurity.TLS, tls=trusting(certificate)).send(MAIL, "an-id")
-    assert server.were_encrypted == [True]
+    assert server.encrypted == [True]
 
 
 @pytest.mark.parametrize("security", [SmtpSecurity.STARTTLS, SmtpSecurity.TLS])
 def test_a_certificate_that_nobody_trusts_gets_no_mail(security: SmtpSecurity, certificate: Path) -> None:
-    with mail_server(certificate=certificate, is_tls_from_the_start=security is SmtpSecurity.TLS) as server:
+    with mail_server(certificate=certificate, has_implicit_tls=security is SmtpSecurity.TLS) as server:
         failure(MailDelayed, transport_to(server, security=security))
-    assert server.tries == 0
+    assert server.attempts == 0
 
 
 def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
     with mail_server() as server:
         failure(MailDelayed, transport_to(server, security=SmtpSecurity.STARTTLS))
-    assert server.tries == 0
+    assert server.attempts == 0
 
 
 def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
-    with mail_server(certificate=certificate, wants_password=True) as server:
+    with mail_server(certificate=certificate, requires_password=True) as server:
         options = {"security": SmtpSecurity.STARTTLS, "tls": trusting(certificate), "username": USERNAME}
         assert "535" in failure(MailDelayed, transport_to(server, **options, password="another one"))
     assert server.taken == []
@@ -111,14 +111,14 @@ def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
     ],
 )
 def test_a_recipient_is_refused_for_good_or_for_now(answer: str, kind: type[Exception]) -> None:
-    with mail_server(answers=[answer]) as server:
+    with mail_server(recipient_responses=[answer]) as server:
         assert failure(kind, transport_to(server)) == f"recipient {answer[:3]} {answer[4:9]}"
     assert server.taken == []
 
 
 @pytest.mark.parametrize(("verdict", "kind"), [("554 5.7.1 spam", MailRefused), ("452 4.3.1 disk full", MailDelayed)])
 def test_a_mail_is_refused_for_good_or_for_now(verdict: str, kind: type[Exception]) -> None:
-    with mail_server(verdicts=[verdict]) as server:
+    with mail_server(mail_responses=[verdict]) as server:
         failure(kind, transport_to(server))
     assert server.taken == []
 
@@ -136,28 +136,33 @@ def test_a_server_that_hangs_is_given_up_after_the_time_out() -> None:
 
 
 def test_a_mail_that_was_taken_counts_even_if_nobody_says_goodbye() -> None:
-    with mail_server(is_silent_at_the_end=True) as server:
+    with mail_server(closes_at_quit=True) as server:
         transport_to(server).send(MAIL, "an-id")
     assert len(server.taken) == 1
 
 
 @pytest.mark.parametrize("to", ["a..b@example.org", "ada@example.org\r\nBcc: eve@example.org", "adä@example.org"])
 def test_an_address_that_a_mail_can_t_have_is_refused(to: str) -> None:
-    with mail_server(takes_plain_addresses_only=True) as server:
+    with mail_server(accepts_ascii_addresses_only=True) as server:
         transport = transport_to(server)
         failure(MailRefused, transport, Mail(to, "Subject", "Text"))
     assert server.taken == []
 
 
-def test_the_settings_choose_how_mails_go(capsys: pytest.CaptureFixture[str]) -> None:
-    options: dict[str, Any] = dict.fromkeys(("smtp_port", "smtp_username", "smtp_password", "sender"))
-    nowhere = {**options, "smtp_host": None, "smtp_security": "starttls"}
-    assert build_transport(MailOptions(**nowhere, shows_mails=False)) is None
-    terminal = build_transport(MailOptions(**nowhere, shows_mails=True))
+def test_the_settings_choose_how_mails_are_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = load_settings({"FLASK_ENV": "development"}, None, root=tmp_path)
+
+    def settings_for_mail(**changes: object) -> Settings:
+        return settings.model_copy(update=changes)
+
+    assert build_transport(settings_for_mail(flask_env="production")) is None
+    assert build_transport(settings_for_mail(flask_env="development", host="192.0.2.1")) is None
+    terminal = build_transport(settings_for_mail(flask_env="development"))
     assert isinstance(terminal, TerminalTransport)
     terminal.send(MAIL, "an-id")
     assert LINK in capsys.readouterr().out
-    to_server = {**options, "smtp_host": HOST, "smtp_security": "tls"}
     with pytest.raises(ValueError, match="MAIL_FROM"):
-        build_transport(MailOptions(**to_server, shows_mails=True))
-    assert isinstance(build_transport(MailOptions(**{**to_server, "sender": SENDER}, shows_mails=True)), SmtpTransport)
+        build_transport(settings_for_mail(smtp_host=HOST, smtp_security="tls"))
+    sender = ("Acme, Inc.", "calls", "example.com")
+    with_server = settings_for_mail(smtp_host=HOST, smtp_security="tls", mail_from=sender)
+    assert isinstance(build_transport(with_server), SmtpTransport)

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 
 from letstalk.accounts.owner_sessions import OwnerSessionService
-from letstalk.calls.models import CallStatus
+from letstalk.calls.models import CallStatus, Topic
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
 from letstalk.db.crypto import Vault, generate_key
@@ -21,10 +21,9 @@ from letstalk.telephony.events import EventType
 from letstalk.telephony.provider import OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from letstalk.worker.heartbeat import Heartbeat
-from letstalk.worker.topics import Topic
 from tests.support.apps import PASSWORD, Api, issue_token, make_app, services_of, working
 from tests.support.commands import eventually
-from tests.support.token_parts import ADDRESS, Parts
+from tests.support.token_setup import ADDRESS, TokenSetup
 from tests.support.world import BUSY, PHONE, PRESSES_1, World, fails, outcome_of, phone_number, refusal_of
 
 # Every label that there is, and what it may say; any other would have to be shown to be bounded first.
@@ -137,9 +136,9 @@ def test_a_call_that_ended_silently_and_a_repeated_event_are_counted(world: Worl
 
 
 def test_lost_keys_are_counted_and_cost_a_call_no_more_than_its_end(world: World, grown: Growth) -> None:
-    token = Parts(world.db, world.vault).issue().secret
+    token = TokenSetup(world.db, world.vault).issue().secret
     with pytest.raises(InvalidToken):
-        Parts(world.db, Vault((generate_key(),))).service.authenticate(token, ADDRESS)
+        TokenSetup(world.db, Vault((generate_key(),))).service.authenticate(token, ADDRESS)
     assert grown("letstalk_lost_keys_total", what="token") == 1
 
     call_id = world.send().call_id

@@ -19,7 +19,7 @@ from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
 from tests.support.documents import ROOT, read
 from tests.support.fixtures.databases import all_tables
-from tests.support.token_parts import ADDRESS, Parts
+from tests.support.token_setup import ADDRESS, TokenSetup
 from tests.support.world import World, phone_number
 
 OLD, NEW = generate_key(), generate_key()
@@ -35,11 +35,11 @@ class Instance:
     db: Database
     keys: tuple[str, ...]
     world: World = field(init=False)
-    parts: Parts = field(init=False)
+    parts: TokenSetup = field(init=False)
 
     def __post_init__(self) -> None:
         self.world = World(self.db, encryption_keys=self.keys)
-        self.parts = Parts(self.db, self.world.vault)
+        self.parts = TokenSetup(self.db, self.world.vault)
 
     def rotation(self, batch: int = 7) -> KeyRotation:
         return KeyRotation(self.db, self.world.vault, batch=batch)
@@ -153,7 +153,7 @@ def test_what_an_instance_still_encrypts_under_the_old_first_key_waits_for_the_n
     behind.approve(behind.world.send(phone_number(1)).verification_id)
     ahead.rotation().rotate_keys()
     token, verification_id = behind.new_token(), behind.world.send().verification_id
-    assert sorted(sealed_under(db, OLD)) == ["tokens", "waiting codes"]
+    assert sorted(sealed_under(db, OLD)) == ["scripts of calls", "tokens", "waiting codes"]
     # Both instances read what either wrote.
     assert ahead.is_good(token)
     assert ahead.world.code_of(verification_id) == behind.world.code_of(verification_id)
@@ -169,7 +169,7 @@ def test_what_an_instance_still_encrypts_under_the_old_first_key_waits_for_the_n
 def test_every_column_of_encrypted_values_is_rotated() -> None:
     named = {column for table in all_tables() for column in table.c if SEALED_NAME.search(column.name)}
     assert {sealed.value for sealed in list_sealed_columns()} == named
-    assert len(named) == 8
+    assert len(named) == 9
 
 
 def test_it_goes_in_batches_that_leave_room_for_others(sqlite_db: Database) -> None:
@@ -192,6 +192,7 @@ def test_every_value_is_rotated_whatever_the_batch(sqlite_db: Database, batch: i
     counts = Instance(sqlite_db, (NEW, OLD)).rotation(batch).rotate_keys()
     assert {kind: count for kind, count in counts.items() if count} == {
         "digest keys": 1,
+        "scripts of calls": 5,
         "tokens": 5,
         "waiting codes": 5,
     }
@@ -249,7 +250,7 @@ def test_a_lost_key_stops_the_rotation_with_what_it_could_not_open_and_changes_n
         assert list_sealed(connection, TOKENS, "", 10) == before
 
 
-@pytest.mark.parametrize("kind", ["digest keys", "tokens", "waiting codes"])
+@pytest.mark.parametrize("kind", ["digest keys", "scripts of calls", "tokens", "waiting codes"])
 def test_one_lost_value_among_many_is_noticed_at_the_start(sqlite_db: Database, kind: str) -> None:
     instance = Instance(sqlite_db, (NEW,))
     for number in range(10):

@@ -59,6 +59,7 @@ def test_keys_are_rotated_and_a_lost_one_stops_everything_with_one_line(installa
         ["mails", "0"],
         ["old passwords", "0"],
         ["passwords", "0"],
+        ["scripts of calls", "0"],
         ["sign-ins elsewhere", "0"],
         ["signing keys", "0"],
         ["tokens", "1"],

@@ -14,19 +14,19 @@ from sqlalchemy import event, func, insert, select, update
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import call_events, calls
 from letstalk.db.database import MAX_BATCHES, Database, delete_in_batches, delete_oldest
-from letstalk.http.idempotency_repository import FirstAnswer, insert_first_answer
+from letstalk.http.idempotency import IdempotencyKey, store_first_response
 from letstalk.operations.retention import BATCH, RetentionService
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import insert_wrong_code, verifications, wrong_codes
 from tests.support.fixtures.databases import all_tables
-from tests.support.token_parts import OWNER, Parts
+from tests.support.token_setup import OWNER, TokenSetup
 from tests.support.world import NOON, PHONE, World, at_once, phone_number
 
 DAYS, AUDIT_DAYS = 90, 365
 
 
-def retention_of(world: World, parts: Parts | None = None) -> RetentionService:
-    parts = parts or Parts(world.db, world.vault)
+def retention_of(world: World, parts: TokenSetup | None = None) -> RetentionService:
+    parts = parts or TokenSetup(world.db, world.vault)
     return RetentionService(world.db, parts.audit, parts.usage, world.clock, days=DAYS, audit_days=AUDIT_DAYS)
 
 
@@ -75,10 +75,11 @@ def insert_finished(db: Database, count: int, at: datetime) -> None:
         "ended_at": at + timedelta(minutes=1),
         "turn": 1,
         "not_before": at,
+        "speak_before": at + timedelta(minutes=5),
     }
     with db.write() as connection:
         connection.execute(insert(verifications), [{"verification_id": one, **verification} for one in ids])
-        connection.execute(insert(calls), [{"call_id": one, "verification_id": one, **call} for one in ids])
+        connection.execute(insert(calls), [{"call_id": one, "subject_id": one, **call} for one in ids])
         events = [{"call_id": one, "at": at, "type": type_} for one in ids for type_ in ("dialing", "completed")]
         connection.execute(insert(call_events), events)
 
@@ -117,7 +118,8 @@ def test_what_is_awaited_or_on_the_line_stays_however_old(world: World) -> None:
     world.pass_time(8)
     world.cancel(live.verification_id)
     world.change_call(live.call_id, status="unknown", ended_at=NOON, holds_channel=True)
-    world.change_call(world.calls_of(pending)[0].call_id, status="busy", ended_at=NOON, holds_channel=False)
+    busy = {"status": "busy", "ended_at": NOON, "script_sealed": None, "holds_channel": False}
+    world.change_call(world.calls_of(pending)[0].call_id, **busy)
     move_days(world, DAYS + 1)
     with world.db.write() as connection:
         later = world.clock() + timedelta(minutes=1)
@@ -205,7 +207,7 @@ def test_several_workers_clean_up_side_by_side(world: World) -> None:
 
 
 def test_audit_and_usage_go_at_their_own_time_and_tokens_keep_their_totals(world: World) -> None:
-    parts = Parts(world.db, world.vault)
+    parts = TokenSetup(world.db, world.vault)
     token_id = parts.issue().record.token_id
     parts.usage.count(token_id)
     parts.audit.record_refusal("invalid_token", address="203.0.113.9")
@@ -233,12 +235,12 @@ def test_the_slow_sweep_forgets_each_kind_at_its_time(world: World) -> None:
     again = world.send().verification_id
     world.guess_wrong(again)
     with world.db.write() as connection:
-        insert_first_answer(connection, "acme", "/calls/otp", "key", FirstAnswer("0" * 64, "{}"), world.clock())
+        store_first_response(connection, "acme", IdempotencyKey("/calls/otp", "key", "0" * 64), {}, world.clock())
     world.pass_time(320)
 
     def left(after: timedelta) -> tuple[bool, ...]:
         world.clock.now = started + after
-        world.sweeps.sweep_slowly()
+        world.sweep_slowly()
         world.heartbeat.forget_silent()
         counted = count_rows(world.db)
         return tuple(counted[name] > 0 for name in ("workers", "wrong_codes", "idempotency_keys", "webhook_events"))

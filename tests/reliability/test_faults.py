@@ -1,5 +1,4 @@
-"""The faults that are quick to show, as `python -m tools.reliability faults` shows them; the slow ones are left to
-that."""
+"""The quick ones of the faults that `python -m tools.reliability faults` causes."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ def test_the_promise_is_kept_while_the_services_break(name: str, tmp_path: Path)
 
 
 def test_every_fault_has_its_row_with_what_was_promised_and_what_was_measured() -> None:
-    table = (ROOT / "docs" / "reliability.md").read_text().split("## Each fault by itself")[1]
+    table = (ROOT / "docs" / "reliability.md").read_text().split("## Single faults")[1]
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (\S.*?) \| (\S.*?) \|$", table, re.MULTILINE)
     assert sorted(name for name, _, _ in rows) == sorted(FAULTS)
 

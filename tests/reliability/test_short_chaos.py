@@ -1,4 +1,4 @@
-"""The reliability harness itself, for seconds instead of minutes: kills at random, and every promise kept."""
+"""The chaos run for seconds instead of minutes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge must see a breach: each promise, held against evidence that breaks it."""
+"""Each promise is found broken by evidence that breaks it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def a_verification(**fields: Any) -> dict[str, Any]:
 
 @dataclass
 class Found:
-    """Evidence of one journey that went well, for a test to spoil."""
+    """Evidence of one journey without a breach, which a test then changes."""
 
     asked: list[Asked] = field(
         default_factory=lambda: [
@@ -77,7 +77,7 @@ def broken(found: Found) -> set[str]:
     return {promise.sentence for promise in verdicts.judge(cast(Evidence, found)) if not promise.is_kept}
 
 
-def test_a_journey_that_went_well_breaks_nothing() -> None:
+def test_a_journey_without_a_breach_breaks_nothing() -> None:
     assert broken(Found()) == set()
 
 
@@ -92,7 +92,14 @@ def called_six_times(found: Found) -> None:
         found.placed[f"c{number}"] = [placed()]
 
 
-SPOILED: list[tuple[str, Callable[[Found], object]]] = [
+def reset_by_sigterm(found: Found) -> None:
+    """The server is down in the end, so that only this promise is broken."""
+    found.fleet.servers[0].outages.append((100.5, 103.0))
+    found.fleet.servers[0].stops.append((100.5, 102.0))
+    found.record.broken.append(Broken(0, 100.0, 101.0, "POST /calls/otp: ReadError"))
+
+
+BREACHES: list[tuple[str, Callable[[Found], object]]] = [
     ("No accepted call is lost", lambda found: found.calls.pop("c")),
     ("No accepted call is lost", lambda found: found.verifications.pop("v")),
     ("No accepted call is lost", lambda found: found.asked.pop()),
@@ -109,27 +116,28 @@ SPOILED: list[tuple[str, Callable[[Found], object]]] = [
         "Each verification ends in the state that its client was told",
         lambda found: found.verifications["v"].update(status="canceled"),
     ),
-    ("Exactly one approval a code", lambda found: setattr(found.asked[0], "approvals", 2)),
-    ("Exactly one approval a code", lambda found: setattr(found.asked[0], "approvals", 0)),
-    ("At most 2 live calls, and one a phone", lambda found: found.state.update(max_live=3)),
-    ("At most 2 live calls, and one a phone", lambda found: found.state.update(max_live_per_phone=2)),
+    ("Exactly one approval per code", lambda found: setattr(found.asked[0], "approvals", 2)),
+    ("Exactly one approval per code", lambda found: setattr(found.asked[0], "approvals", 0)),
+    ("At most 2 live calls, and one per phone", lambda found: found.state.update(max_live=3)),
+    ("At most 2 live calls, and one per phone", lambda found: found.state.update(max_live_per_phone=2)),
     ("No channel is leaked", lambda found: found.calls["c"].update(holds_channel=True)),
-    ("No 5xx but the described 503s", lambda found: found.record.undescribed.append("POST /calls/otp: 500")),
+    ("No 5xx except the documented 503s", lambda found: found.record.undescribed.append("POST /calls/otp: 500")),
     (
         "Connections break only with their server",
         lambda found: found.record.broken.append(Broken(0, 100.0, 101.0, "GET /calls: ReadError")),
     ),
-    ("Phone limits and cool-downs hold", sent_again),
-    ("Phone limits and cool-downs hold", called_six_times),
+    ("No accepted request is reset by SIGTERM", reset_by_sigterm),
+    ("Phone limits and minimum waits hold", sent_again),
+    ("Phone limits and minimum waits hold", called_six_times),
     ("Telnyx understood every command", lambda found: found.state["violations"].append("dial: no number")),
     ("Clients saw what the contract says", lambda found: found.problems.append("a used code was answered 200")),
 ]
 
 
-@pytest.mark.parametrize(("sentence", "spoil"), SPOILED, ids=[f"{n}: {each[0]}" for n, each in enumerate(SPOILED)])
-def test_a_breach_is_seen(sentence: str, spoil: Callable[[Found], object]) -> None:
+@pytest.mark.parametrize(("sentence", "break_it"), BREACHES, ids=[f"{n}: {each[0]}" for n, each in enumerate(BREACHES)])
+def test_a_breach_is_found(sentence: str, break_it: Callable[[Found], object]) -> None:
     found = Found()
-    spoil(found)
+    break_it(found)
     assert sentence in broken(found)
 
 
@@ -140,7 +148,29 @@ def test_a_connection_may_break_while_its_server_is_down() -> None:
     assert broken(found) == set()
 
 
-def test_an_error_in_a_log_is_seen_whoever_wrote_the_line() -> None:
+@pytest.mark.parametrize(
+    "broken_request",
+    [
+        Broken(0, 100.6, 101.0, "POST /calls/otp: ReadError"),  # sent after SIGTERM
+        Broken(0, 100.0, 101.0, "POST /calls/otp: ConnectError", was_connected=False),
+    ],
+)
+def test_a_request_that_was_not_accepted_may_be_reset_by_sigterm(broken_request: Broken) -> None:
+    found = Found()
+    found.fleet.servers[0].outages.append((100.5, 103.0))
+    found.fleet.servers[0].stops.append((100.5, 102.0))
+    found.record.broken.append(broken_request)
+    assert broken(found) == set()
+
+
+def test_a_reset_by_sigkill_is_not_one_by_sigterm() -> None:
+    found = Found()
+    found.fleet.servers[0].outages.append((100.5, 103.0))
+    found.record.broken.append(Broken(0, 100.0, 101.0, "POST /calls/otp: ReadError"))
+    assert broken(found) == set()
+
+
+def test_an_error_in_a_log_is_found_in_lines_of_all_libraries() -> None:
     ours, theirs = '{"event":"task_failed","level":"error"}', '{"event": "Broken", "level": "error"}'
     harmless = '{"event":"call_ended","level":"info","reason":"an error"}'
     assert count_error_lines("\n".join([ours, harmless, theirs, "Traceback (most recent call last):"])) == 3

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.token_parts import Clocks
+from tests.support.token_setup import Clocks
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Single sign-on in a browser's steps, with a provider that does right, and with one that does not."""
+"""Single sign-on in the steps of a browser, with an honest provider and with a dishonest one."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.registry import HeaderParameter
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import AccountState
-from letstalk.accounts.service import AccountChanges, NewAccount
+from letstalk.accounts.models import AccountChanges, AccountState, NewAccount
 from letstalk.audit.repository import list_events
 from tests.support.apps import OWNER, TurnableClock, make_app, services_of
 from tests.support.fixtures.logs import LogOutput
@@ -23,8 +22,8 @@ from tests.support.openid_provider import (
     CLIENT_ID,
     KEYS,
     Claims,
+    FakeOpenIdProvider,
     Person,
-    StandInProvider,
     sign,
     signed_with_public_key,
     unsigned,
@@ -40,7 +39,7 @@ def clock() -> TurnableClock:
 
 
 @pytest.fixture
-def app(tmp_path: Path, provider: StandInProvider, clock: TurnableClock) -> Flask:
+def app(tmp_path: Path, provider: FakeOpenIdProvider, clock: TurnableClock) -> Flask:
     """A service in which Ada has an account."""
     app = make_app(tmp_path, clock, **provider.settings)
     services_of(app).accounts.service.create_account(NewAccount("Ada@Example.com", "ada", "developer"))
@@ -53,9 +52,9 @@ def client(app: Flask) -> FlaskClient:
 
 
 @pytest.fixture(scope="module")
-def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, StandInProvider]]:
+def steady(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Flask, FakeOpenIdProvider]]:
     """A service and its provider for many tests that leave nothing behind but a linked account."""
-    with StandInProvider() as provider:
+    with FakeOpenIdProvider() as provider:
         app = make_app(tmp_path_factory.mktemp("steady"), **provider.settings)
         services_of(app).accounts.service.create_account(NewAccount("ada@example.com", "ada"))
         yield app, provider
@@ -72,7 +71,7 @@ def come_back(client: FlaskClient, brought: dict[str, str]) -> TestResponse:
     return client.get("/api/auth/sso/callback", query_string=brought, headers=BROWSER)
 
 
-def sign_in(client: FlaskClient, provider: StandInProvider, person: Person | None = None) -> TestResponse:
+def sign_in(client: FlaskClient, provider: FakeOpenIdProvider, person: Person | None = None) -> TestResponse:
     return come_back(client, provider.sign_in(start(client), person))
 
 
@@ -90,7 +89,7 @@ def assert_refused(client: FlaskClient, answer: TestResponse, status: int = 400)
 
 
 def test_who_has_an_account_is_signed_in_and_sent_where_they_wanted_to_go(
-    client: FlaskClient, provider: StandInProvider
+    client: FlaskClient, provider: FakeOpenIdProvider
 ) -> None:
     answer = come_back(client, provider.sign_in(start(client, "/api/tokens/dashboard?x=1")))
     assert (answer.status_code, answer.headers["Location"]) == (302, "/api/tokens/dashboard?x=1")
@@ -113,7 +112,7 @@ def test_it_says_what_is_set_up(client: FlaskClient, tmp_path: Path) -> None:
         assert (answer.status_code, answer.get_json()["code"]) == (404, "sso_not_configured")
 
 
-def test_no_other_site_is_where_it_ends(client: FlaskClient, provider: StandInProvider) -> None:
+def test_no_other_site_is_where_it_ends(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     for target in ("https://evil.example", "//evil.example", "/\\evil.example", "/\t/evil.example"):
         answer = client.get("/api/auth/sso/start", query_string={"next": target})
         if answer.status_code == 400:
@@ -128,7 +127,7 @@ def test_the_cookie_is_for_this_flow_alone(client: FlaskClient) -> None:
     assert {"HttpOnly", "SameSite=Lax", "Max-Age=600", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_over_tls_the_cookie_can_be_set_by_no_other_host(tmp_path: Path, provider: StandInProvider) -> None:
+def test_over_tls_the_cookie_can_be_set_by_no_other_host(tmp_path: Path, provider: FakeOpenIdProvider) -> None:
     app = make_app(tmp_path, **{**provider.settings, "PUBLIC_URL": "https://calls.example.com"})
     [cookie] = app.test_client().get("/api/auth/sso/start").headers.getlist("Set-Cookie")
     assert cookie.startswith("__Host-letstalk_sso=")
@@ -136,13 +135,13 @@ def test_over_tls_the_cookie_can_be_set_by_no_other_host(tmp_path: Path, provide
     assert "Domain" not in cookie
 
 
-def test_two_tabs_do_not_disturb_each_other(client: FlaskClient, provider: StandInProvider) -> None:
+def test_two_tabs_do_not_disturb_each_other(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     first, second = start(client, "/first"), start(client, "/second")
     assert come_back(client, provider.sign_in(second)).headers["Location"] == "/second"
     assert come_back(client, provider.sign_in(first)).headers["Location"] == "/first"
 
 
-def test_another_state_is_refused(client: FlaskClient, provider: StandInProvider) -> None:
+def test_another_state_is_refused(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     brought = provider.sign_in(start(client))
     for state in ("", "x", brought["state"][:-1], brought["state"] + "x", "s" * 5000):
         assert_refused(client, come_back(client, {**brought, "state": state}))
@@ -150,7 +149,7 @@ def test_another_state_is_refused(client: FlaskClient, provider: StandInProvider
     assert come_back(client, brought).status_code == 302, "the right one still counts"
 
 
-def test_another_browser_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_another_browser_is_refused(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     """Login CSRF: a victim's browser is sent to the end of a sign-in that an attacker began."""
     brought = provider.sign_in(start(client))
     victim = app.test_client()
@@ -160,7 +159,7 @@ def test_another_browser_is_refused(app: Flask, client: FlaskClient, provider: S
     assert not is_signed_in(client)
 
 
-def test_a_callback_counts_once(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_callback_counts_once(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     brought = provider.sign_in(start(client))
     assert come_back(client, brought).status_code == 302
     again = app.test_client()
@@ -170,13 +169,13 @@ def test_a_callback_counts_once(app: Flask, client: FlaskClient, provider: Stand
     assert_refused(again, come_back(again, brought))
 
 
-def test_an_attempt_expires(client: FlaskClient, provider: StandInProvider, clock: TurnableClock) -> None:
+def test_an_attempt_expires(client: FlaskClient, provider: FakeOpenIdProvider, clock: TurnableClock) -> None:
     brought = provider.sign_in(start(client))
     clock.move(601)
     assert_refused(client, come_back(client, brought))
 
 
-def test_a_code_that_was_used_is_refused(client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_code_that_was_used_is_refused(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     used = provider.sign_in(start(client))
     assert come_back(client, used).status_code == 302
     client.delete_cookie("session")
@@ -185,7 +184,7 @@ def test_a_code_that_was_used_is_refused(client: FlaskClient, provider: StandInP
 
 
 def test_a_code_of_another_browsers_sign_in_is_refused(
-    app: Flask, client: FlaskClient, provider: StandInProvider
+    app: Flask, client: FlaskClient, provider: FakeOpenIdProvider
 ) -> None:
     """PKCE: the verifier does not fit a code that was given for another attempt."""
     stolen = provider.sign_in(start(client))
@@ -194,7 +193,7 @@ def test_a_code_of_another_browsers_sign_in_is_refused(
     assert_refused(thief, come_back(thief, {**brought, "code": stolen["code"]}))
 
 
-def test_whoever_cancels_there_is_told_so(client: FlaskClient, provider: StandInProvider) -> None:
+def test_whoever_cancels_there_is_told_so(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     brought = provider.sign_in(start(client))
     answer = come_back(client, {"state": brought["state"], "error": "access_denied", "error_description": "<b>no</b>"})
     assert_refused(client, answer)
@@ -203,13 +202,13 @@ def test_whoever_cancels_there_is_told_so(client: FlaskClient, provider: StandIn
 
 
 @pytest.mark.parametrize("code", [None, "", "a\nb", "c" * 5000], ids=["none", "empty", "control", "long"])
-def test_what_can_be_no_code_is_refused(client: FlaskClient, provider: StandInProvider, code: str | None) -> None:
+def test_what_can_be_no_code_is_refused(client: FlaskClient, provider: FakeOpenIdProvider, code: str | None) -> None:
     state = provider.sign_in(start(client))["state"]
     assert_refused(client, come_back(client, {"state": state} if code is None else {"state": state, "code": code}))
     assert provider.asked["/token"] == 0
 
 
-def test_an_answer_of_another_issuer_is_refused(client: FlaskClient, provider: StandInProvider) -> None:
+def test_an_answer_of_another_issuer_is_refused(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     """RFC 9207: the mix-up attack."""
     brought = provider.sign_in(start(client))
     assert_refused(client, come_back(client, {**brought, "iss": "https://evil.example"}))
@@ -217,7 +216,7 @@ def test_an_answer_of_another_issuer_is_refused(client: FlaskClient, provider: S
     assert come_back(client, {**brought, "iss": provider.issuer}).status_code == 302
 
 
-def test_an_issuer_that_promises_to_name_itself_has_to(tmp_path: Path, provider: StandInProvider) -> None:
+def test_an_issuer_that_promises_to_name_itself_has_to(tmp_path: Path, provider: FakeOpenIdProvider) -> None:
     provider.metadata = {"authorization_response_iss_parameter_supported": True}
     client = make_app(tmp_path, **provider.settings).test_client()
     assert_refused(client, sign_in(client, provider))
@@ -257,7 +256,7 @@ WRONG_CLAIMS = {
 
 @pytest.mark.parametrize("spoil", WRONG_CLAIMS.values(), ids=WRONG_CLAIMS.keys())
 def test_an_id_token_that_says_something_else_is_refused(
-    steady: tuple[Flask, StandInProvider], monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Claims], Claims]
+    steady: tuple[Flask, FakeOpenIdProvider], monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Claims], Claims]
 ) -> None:
     app, provider = steady
     client = app.test_client()
@@ -292,7 +291,7 @@ def _with_payload_of(token: str, other: str) -> str:
 
 @pytest.mark.parametrize("forge", FORGERIES.values(), ids=FORGERIES.keys())
 def test_an_id_token_that_the_provider_has_not_signed_is_refused(
-    steady: tuple[Flask, StandInProvider], monkeypatch: pytest.MonkeyPatch, forge: Callable[[Claims], str]
+    steady: tuple[Flask, FakeOpenIdProvider], monkeypatch: pytest.MonkeyPatch, forge: Callable[[Claims], str]
 ) -> None:
     app, provider = steady
     client = app.test_client()
@@ -302,17 +301,17 @@ def test_an_id_token_that_the_provider_has_not_signed_is_refused(
     assert sign_in(client, provider).status_code == 302
 
 
-def test_an_answer_without_id_token_is_refused(client: FlaskClient, provider: StandInProvider) -> None:
+def test_an_answer_without_id_token_is_refused(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     provider.answers["/token"] = (200, b'{"access_token": "a", "token_type": "Bearer"}')
     assert_refused(client, sign_in(client, provider))
 
 
-def test_the_secret_goes_where_the_provider_wants_it(client: FlaskClient, provider: StandInProvider) -> None:
+def test_the_secret_goes_where_the_provider_wants_it(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     provider.metadata = {"token_endpoint_auth_methods_supported": ["client_secret_post"]}
     assert sign_in(client, provider).status_code == 302
 
 
-def test_an_address_is_asked_for_where_the_id_token_has_none(client: FlaskClient, provider: StandInProvider) -> None:
+def test_an_address_is_asked_for_where_the_id_token_has_none(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     provider.sends_email_later = True
     provider.userinfo = with_(sub="somebody else")
     assert_refused(client, sign_in(client, provider))
@@ -320,38 +319,40 @@ def test_an_address_is_asked_for_where_the_id_token_has_none(client: FlaskClient
     assert sign_in(client, provider).status_code == 302
 
 
-def test_who_has_no_account_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_who_has_no_account_is_refused(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     assert_refused(client, sign_in(client, provider, Person("eve-1", "eve@example.com")), 403)
     assert services_of(app).accounts.service.find_by_email("eve@example.com") is None
 
 
 @pytest.mark.parametrize("verified", [False, None, "true", 1, "yes"])
-def test_an_unverified_address_links_nobody(client: FlaskClient, provider: StandInProvider, verified: object) -> None:
+def test_an_unverified_address_links_nobody(
+    client: FlaskClient, provider: FakeOpenIdProvider, verified: object
+) -> None:
     assert_refused(client, sign_in(client, provider, Person(email_verified=verified)), 403)
 
 
-def test_entra_ids_own_claim_verifies_an_address(client: FlaskClient, provider: StandInProvider) -> None:
+def test_entra_ids_own_claim_verifies_an_address(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     person = Person(email_verified=None, more={"xms_edov": False})
     assert_refused(client, sign_in(client, provider, person), 403)
     person.more["xms_edov"] = True
     assert sign_in(client, provider, person).status_code == 302
 
 
-def test_once_linked_the_subject_counts_and_no_address(client: FlaskClient, provider: StandInProvider) -> None:
+def test_once_linked_the_subject_counts_and_no_address(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     assert sign_in(client, provider).status_code == 302
     client.delete_cookie("session")
     assert sign_in(client, provider, Person(email="new@example.com", email_verified=False)).status_code == 302
     assert client.get("/api/auth/me").get_json()["email"] == "Ada@Example.com"
 
 
-def test_a_new_subject_with_a_known_address_is_refused(client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_new_subject_with_a_known_address_is_refused(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     """An address that was given to somebody new must not bring the account along."""
     assert sign_in(client, provider).status_code == 302
     client.delete_cookie("session")
     assert_refused(client, sign_in(client, provider, Person("ada-2")), 403)
 
 
-def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     assert sign_in(client, provider).status_code == 302
     accounts = services_of(app).accounts.service
     ada = accounts.find_by_username("ada")
@@ -361,7 +362,7 @@ def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient, provider
     assert_refused(client, sign_in(client, provider), 403)
 
 
-def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: StandInProvider) -> None:
+def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: FakeOpenIdProvider) -> None:
     app = make_app(tmp_path, **provider.settings, OIDC_SIGN_UP="viewer")
     client = app.test_client()
     assert_refused(client, sign_in(client, provider, Person("eve-1", "eve@example.com", email_verified=False)), 403)
@@ -370,7 +371,7 @@ def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: StandIn
     assert (me["email"], me["role"], me["user_ids"]) == ("eve@example.com", "viewer", [])
 
 
-def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     accounts = services_of(app).accounts.service
     invited = NewAccount("grace@example.com", role="admin", user_ids=("acme",), state=AccountState.INVITED)
     accounts.create_account(invited)
@@ -382,7 +383,7 @@ def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient
 
 
 def test_an_unverified_account_goes_to_whom_the_address_belongs(
-    app: Flask, client: FlaskClient, provider: StandInProvider
+    app: Flask, client: FlaskClient, provider: FakeOpenIdProvider
 ) -> None:
     """Somebody registered with another's address, and waits for its owner to sign in."""
     accounts = services_of(app).accounts
@@ -405,7 +406,7 @@ def test_a_program_gets_the_refusal_as_json(client: FlaskClient) -> None:
     assert (answer.status_code, answer.get_json()["code"]) == (400, "sso_failed")
 
 
-def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient, provider: StandInProvider) -> None:
+def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     sign_in(client, provider)
     come_back(client, {"state": "x", "code": "y"})
     services = services_of(app)
@@ -418,7 +419,7 @@ def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient,
 
 
 def test_neither_code_nor_state_nor_secret_is_logged(
-    client: FlaskClient, provider: StandInProvider, log_output: LogOutput
+    client: FlaskClient, provider: FakeOpenIdProvider, log_output: LogOutput
 ) -> None:
     url = start(client)
     brought = provider.sign_in(url)

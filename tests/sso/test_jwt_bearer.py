@@ -1,4 +1,4 @@
-"""`POST /api/auth/jwt`: who is signed in by another's token, and that it works once."""
+"""`POST /api/auth/jwt`: who is signed in by the JWT of another issuer, and that it works once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import Role
-from letstalk.accounts.service import AccountChanges, NewAccount
+from letstalk.accounts.models import AccountChanges, NewAccount, Role
 from letstalk.config.settings import SettingsError
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.fixtures.logs import LogOutput
-from tests.support.openid_provider import KEYS, Claims, StandInProvider, sign, signed_with_public_key, unsigned
+from tests.support.openid_provider import KEYS, Claims, FakeOpenIdProvider, sign, signed_with_public_key, unsigned
 
 ISSUER = "https://app.example.com"
 OPEN_ISSUER = "https://open.example.com"
@@ -180,7 +179,7 @@ def test_an_issuer_may_bring_in_strangers(app: Flask, client: FlaskClient) -> No
     assert not account.has_password
 
 
-def test_keys_that_can_not_be_read_are_no_verdict(tmp_path: Path, provider: StandInProvider) -> None:
+def test_keys_that_can_not_be_read_are_no_verdict(tmp_path: Path, provider: FakeOpenIdProvider) -> None:
     more = {"public_key": None, "jwks_url": f"{provider.issuer}/jwks"}
     client = with_ada(make_app(tmp_path, JWT_ISSUERS=jwt_issuers(**more))).test_client()
     provider.answers["/jwks"] = (500, b"")

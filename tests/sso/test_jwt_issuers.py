@@ -1,4 +1,4 @@
-"""What a JWT must be to sign somebody in: every check on its own."""
+"""Each check of a JWT on its own."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 from letstalk.core.clock import utc_now
 from letstalk.sso.jwt_issuers import JwtIssuers
-from letstalk.sso.models import Identity, JwtIssuerOptions
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
-from tests.support.openid_provider import KEYS, Claims, StandInProvider, sign, signed_with_public_key, unsigned
-from tests.support.token_parts import Clocks
+from letstalk.sso.models import Identity, IdentityRefused, JwtIssuerOptions, ProviderUnavailable
+from tests.support.openid_provider import KEYS, Claims, FakeOpenIdProvider, sign, signed_with_public_key, unsigned
+from tests.support.token_setup import Clocks
 
 ISSUER = "https://app.example.com"
 OTHER_ISSUER = "https://other.example.com"
@@ -189,7 +188,7 @@ def test_the_clocks_may_differ_by_a_minute(issuers: JwtIssuers) -> None:
     assert issuers.read(sign(KEYS[0], late)).expires_at > time.time(), "it is remembered for as long as it counts"
 
 
-def test_published_keys_are_found_and_asked_for_once_a_minute(provider: StandInProvider, clocks: Clocks) -> None:
+def test_published_keys_are_found_and_asked_for_once_a_minute(provider: FakeOpenIdProvider, clocks: Clocks) -> None:
     published = options(public_key=None, jwks_url=f"{provider.issuer}/jwks")
     issuers = JwtIssuers([published], utc_now, clocks.monotonic)
     assert issuers.read(sign(KEYS[0], claims()))
@@ -203,7 +202,7 @@ def test_published_keys_are_found_and_asked_for_once_a_minute(provider: StandInP
     assert provider.asked["/jwks"] == 3
 
 
-def test_nobody_is_asked_about_an_algorithm_that_does_not_count(provider: StandInProvider) -> None:
+def test_nobody_is_asked_about_an_algorithm_that_does_not_count(provider: FakeOpenIdProvider) -> None:
     issuers = JwtIssuers([options(public_key=None, jwks_url=f"{provider.issuer}/jwks")], utc_now)
     for text in (unsigned(claims()), signed_with_public_key(KEYS[0], claims())):
         with pytest.raises(IdentityRefused):
@@ -211,7 +210,7 @@ def test_nobody_is_asked_about_an_algorithm_that_does_not_count(provider: StandI
     assert provider.asked.total() == 0
 
 
-def test_keys_that_can_not_be_read_are_no_verdict(provider: StandInProvider) -> None:
+def test_keys_that_can_not_be_read_are_no_verdict(provider: FakeOpenIdProvider) -> None:
     provider.answers["/jwks"] = (500, b"")
     issuers = JwtIssuers([options(public_key=None, jwks_url=f"{provider.issuer}/jwks")], utc_now)
     with pytest.raises(ProviderUnavailable):

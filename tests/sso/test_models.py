@@ -1,4 +1,4 @@
-"""What may be believed of an identity elsewhere, and the name that its person gets here."""
+"""Which claims of an identity are believed, and the username that its person gets."""
 
 from __future__ import annotations
 

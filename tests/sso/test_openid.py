@@ -1,4 +1,4 @@
-"""What is asked of a provider, how often, and what is made of one that is away, slow, or not what it was."""
+"""Requests to a provider: what they contain, how often they are made, and a provider that is down, slow or changed."""
 
 from __future__ import annotations
 
@@ -9,39 +9,38 @@ from dataclasses import replace
 import pytest
 
 from letstalk.core.clock import utc_now
-from letstalk.sso import connections
-from letstalk.sso.models import Identity, OpenIdOptions
+from letstalk.sso import provider_client
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused, ProviderUnavailable
-from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, StandInProvider
-from tests.support.token_parts import Clocks
+from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, KEYS, FakeOpenIdProvider
+from tests.support.token_setup import Clocks
 
 DISCOVERY = "/.well-known/openid-configuration"
 SECRETS = {"state": "s" * 43, "nonce": "n" * 43, "verifier": "v" * 43}
 
 
-def options_of(provider: StandInProvider) -> OpenIdOptions:
+def options_of(provider: FakeOpenIdProvider) -> OpenIdOptions:
     return OpenIdOptions(
         provider.issuer, CLIENT_ID, CLIENT_SECRET, "openid email", "https://calls.example.com/callback"
     )
 
 
 @pytest.fixture
-def client(provider: StandInProvider, clocks: Clocks) -> OpenIdProvider:
+def client(provider: FakeOpenIdProvider, clocks: Clocks) -> OpenIdProvider:
     return OpenIdProvider(options_of(provider), utc_now, clocks.monotonic)
 
 
-def sign_in(client: OpenIdProvider, provider: StandInProvider) -> Identity:
+def sign_in(client: OpenIdProvider, provider: FakeOpenIdProvider) -> Identity:
     code = provider.sign_in(client.authorization_url(**SECRETS))["code"]
     return client.identify(code, nonce=SECRETS["nonce"], verifier=SECRETS["verifier"])
 
 
-def test_it_says_who_signed_in(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_it_says_who_signed_in(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     assert sign_in(client, provider) == Identity(provider.issuer, "ada-1", "ada@example.com", "ada")
 
 
 def test_what_the_provider_publishes_is_asked_for_once_an_hour(
-    client: OpenIdProvider, provider: StandInProvider, clocks: Clocks
+    client: OpenIdProvider, provider: FakeOpenIdProvider, clocks: Clocks
 ) -> None:
     for _ in range(3):
         sign_in(client, provider)
@@ -51,7 +50,7 @@ def test_what_the_provider_publishes_is_asked_for_once_an_hour(
     assert (provider.asked[DISCOVERY], provider.asked["/jwks"]) == (2, 2)
 
 
-def test_a_new_key_is_found_when_a_token_names_it(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_a_new_key_is_found_when_a_token_names_it(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     sign_in(client, provider)
     provider.key, provider.published = KEYS[1], [KEYS[0], KEYS[1]]
     sign_in(client, provider)  # within the same minute as the first reading
@@ -59,7 +58,7 @@ def test_a_new_key_is_found_when_a_token_names_it(client: OpenIdProvider, provid
 
 
 def test_unknown_keys_are_asked_for_once_a_minute(
-    client: OpenIdProvider, provider: StandInProvider, clocks: Clocks
+    client: OpenIdProvider, provider: FakeOpenIdProvider, clocks: Clocks
 ) -> None:
     sign_in(client, provider)
     provider.key = KEYS[1]
@@ -74,7 +73,7 @@ def test_unknown_keys_are_asked_for_once_a_minute(
 
 
 def test_a_key_that_is_withdrawn_counts_no_more_after_an_hour(
-    client: OpenIdProvider, provider: StandInProvider, clocks: Clocks
+    client: OpenIdProvider, provider: FakeOpenIdProvider, clocks: Clocks
 ) -> None:
     sign_in(client, provider)
     provider.published = [KEYS[1]]
@@ -84,7 +83,7 @@ def test_a_key_that_is_withdrawn_counts_no_more_after_an_hour(
 
 
 def test_what_was_read_holds_for_a_day_without_the_provider(
-    client: OpenIdProvider, provider: StandInProvider, clocks: Clocks
+    client: OpenIdProvider, provider: FakeOpenIdProvider, clocks: Clocks
 ) -> None:
     sign_in(client, provider)
     provider.answers = {DISCOVERY: (500, b""), "/jwks": (500, b"")}
@@ -96,7 +95,7 @@ def test_what_was_read_holds_for_a_day_without_the_provider(
 
 
 def test_a_provider_that_is_away_is_asked_again_after_a_pause(
-    client: OpenIdProvider, provider: StandInProvider, clocks: Clocks
+    client: OpenIdProvider, provider: FakeOpenIdProvider, clocks: Clocks
 ) -> None:
     provider.answers[DISCOVERY] = (503, b"")
     for _ in range(3):
@@ -114,7 +113,7 @@ def test_a_provider_that_is_away_is_asked_again_after_a_pause(
     ids=["list", "page", "half", "redirect", "missing", "deep"],
 )
 def test_nonsense_is_no_answer_and_nobody_is_followed_elsewhere(
-    client: OpenIdProvider, provider: StandInProvider, answer: tuple[int, bytes]
+    client: OpenIdProvider, provider: FakeOpenIdProvider, answer: tuple[int, bytes]
 ) -> None:
     provider.answers[DISCOVERY] = answer
     with pytest.raises(ProviderUnavailable):
@@ -122,25 +121,25 @@ def test_nonsense_is_no_answer_and_nobody_is_followed_elsewhere(
     assert provider.asked["/elsewhere"] == 0
 
 
-def test_an_answer_that_is_too_big_is_not_read(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_an_answer_that_is_too_big_is_not_read(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     provider.answers[DISCOVERY] = (200, json.dumps({"issuer": provider.issuer, "more": "x" * 2**21}).encode())
     with pytest.raises(ProviderUnavailable):
         client.authorization_url(**SECRETS)
 
 
 def test_a_provider_that_hangs_is_given_up(
-    client: OpenIdProvider, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
+    client: OpenIdProvider, provider: FakeOpenIdProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(provider_client, "STEP_SECONDS", 0.1)
     provider.delay_seconds = 20.0
     with pytest.raises(ProviderUnavailable, match="Timeout"):
         client.authorization_url(**SECRETS)
 
 
 def test_many_who_wait_for_one_that_hangs_wait_once(
-    client: OpenIdProvider, provider: StandInProvider, monkeypatch: pytest.MonkeyPatch
+    client: OpenIdProvider, provider: FakeOpenIdProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr(provider_client, "STEP_SECONDS", 0.2)
     provider.delay_seconds = 20.0
     refused: list[ProviderUnavailable] = []
 
@@ -157,8 +156,8 @@ def test_many_who_wait_for_one_that_hangs_wait_once(
     assert (len(refused), provider.asked[DISCOVERY]) == (8, 1)
 
 
-def test_a_provider_that_is_not_there_is_unavailable(provider: StandInProvider) -> None:
-    with StandInProvider() as gone:
+def test_a_provider_that_is_not_there_is_unavailable(provider: FakeOpenIdProvider) -> None:
+    with FakeOpenIdProvider() as gone:
         options = options_of(gone)
     with pytest.raises(ProviderUnavailable):
         OpenIdProvider(options, utc_now).authorization_url(**SECRETS)
@@ -166,14 +165,14 @@ def test_a_provider_that_is_not_there_is_unavailable(provider: StandInProvider) 
 
 
 def test_a_provider_that_names_itself_otherwise_is_another_one(
-    client: OpenIdProvider, provider: StandInProvider
+    client: OpenIdProvider, provider: FakeOpenIdProvider
 ) -> None:
     provider.metadata = {"issuer": "https://evil.example"}
     with pytest.raises(ProviderUnavailable, match="issuer"):
         client.authorization_url(**SECRETS)
 
 
-def test_the_last_slash_of_an_issuer_counts(provider: StandInProvider) -> None:
+def test_the_last_slash_of_an_issuer_counts(provider: FakeOpenIdProvider) -> None:
     options = replace(options_of(provider), issuer=f"{provider.issuer}/")
     with pytest.raises(ProviderUnavailable, match="issuer"):
         OpenIdProvider(options, utc_now).authorization_url(**SECRETS)
@@ -184,14 +183,14 @@ def test_the_last_slash_of_an_issuer_counts(provider: StandInProvider) -> None:
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
 @pytest.mark.parametrize("url", ["http://evil.example/x", "ftp://evil.example", "https://user:pass@evil.example", None])
 def test_addresses_in_the_clear_are_not_used(
-    client: OpenIdProvider, provider: StandInProvider, name: str, url: str | None
+    client: OpenIdProvider, provider: FakeOpenIdProvider, name: str, url: str | None
 ) -> None:
     provider.metadata = {name: url}
     with pytest.raises(ProviderUnavailable, match="https"):
         client.authorization_url(**SECRETS)
 
 
-def test_an_address_in_the_clear_is_not_asked_for_more(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_an_address_in_the_clear_is_not_asked_for_more(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     provider.sends_email_later = True
     provider.metadata = {"userinfo_endpoint": "http://evil.example/userinfo"}
     with pytest.raises(ProviderUnavailable, match="https"):
@@ -204,20 +203,20 @@ def test_an_address_in_the_clear_is_not_asked_for_more(client: OpenIdProvider, p
     ids=["500", "list", "page", "odd", "redirect"],
 )
 def test_nonsense_for_a_code_is_no_answer(
-    client: OpenIdProvider, provider: StandInProvider, answer: tuple[int, bytes]
+    client: OpenIdProvider, provider: FakeOpenIdProvider, answer: tuple[int, bytes]
 ) -> None:
     provider.answers["/token"] = answer
     with pytest.raises(ProviderUnavailable):
         sign_in(client, provider)
 
 
-def test_a_wrong_secret_is_a_refusal(provider: StandInProvider) -> None:
+def test_a_wrong_secret_is_a_refusal(provider: FakeOpenIdProvider) -> None:
     client = OpenIdProvider(replace(options_of(provider), client_secret="wrong"), utc_now)
     with pytest.raises(IdentityRefused, match="invalid_client"):
         sign_in(client, provider)
 
 
-def test_keys_that_can_not_be_used_are_passed_over(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_keys_that_can_not_be_used_are_passed_over(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     for_encryption = {**KEYS[1].as_dict(private=False), "use": "enc", "kid": KEYS[0].kid}
     provider.published = [
         {"kty": "oct", "k": "c2VjcmV0", "kid": KEYS[0].kid},
@@ -230,13 +229,13 @@ def test_keys_that_can_not_be_used_are_passed_over(client: OpenIdProvider, provi
     assert sign_in(client, provider).subject == "ada-1"
 
 
-def test_two_keys_of_one_name_are_none(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_two_keys_of_one_name_are_none(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     provider.published = [KEYS[0], {**KEYS[1].as_dict(private=False), "kid": KEYS[0].kid}]
     with pytest.raises(IdentityRefused, match="unknown key"):
         sign_in(client, provider)
 
 
-def test_many_at_once_ask_once(client: OpenIdProvider, provider: StandInProvider) -> None:
+def test_many_at_once_ask_once(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
     provider.delay_seconds = 0.1
     urls: list[str] = []
     threads = [threading.Thread(target=lambda: urls.append(client.authorization_url(**SECRETS))) for _ in range(8)]

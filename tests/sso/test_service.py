@@ -1,4 +1,4 @@
-"""Single sign-on on each database: what is used up once, what is linked, and what waits for nobody."""
+"""Single sign-on on each database: attempts that work once, linked identities, and no transaction during a request."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import Identity, OpenIdOptions
+from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions
 from letstalk.sso.openid import OpenIdProvider
-from letstalk.sso.provider import IdentityRefused
 from letstalk.sso.service import Callback, SingleSignOnOptions, SingleSignOnService
-from tests.support.account_parts import DEVICE, accounts_of, audited, someone
+from tests.support.account_services import DEVICE, accounts_of, audited, someone
 from tests.support.apps import OWNER
-from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, Person, StandInProvider
+from tests.support.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeOpenIdProvider, Person
 from tests.support.world import World, at_once
 
 BROWSER = "b" * 43
@@ -35,7 +34,11 @@ def identities_of(world: World, accounts: Accounts) -> IdentityService:
 
 
 def service_of(
-    world: World, accounts: Accounts, provider: StandInProvider, sign_up: Role | None = None, vault: Vault | None = None
+    world: World,
+    accounts: Accounts,
+    provider: FakeOpenIdProvider,
+    sign_up: Role | None = None,
+    vault: Vault | None = None,
 ) -> SingleSignOnService:
     options = OpenIdOptions(provider.issuer, CLIENT_ID, CLIENT_SECRET, "openid email", "https://x.example/callback")
     # What tokens say of the time is told by the stand-in's clock, which is the real one.
@@ -47,11 +50,11 @@ def service_of(
     )
 
 
-def brought_back(service: SingleSignOnService, provider: StandInProvider, person: Person | None = None) -> Callback:
+def brought_back(service: SingleSignOnService, provider: FakeOpenIdProvider, person: Person | None = None) -> Callback:
     return Callback(**provider.sign_in(service.begin(BROWSER, "/next"), person))
 
 
-def test_of_many_callbacks_at_once_one_counts(db: Database, provider: StandInProvider) -> None:
+def test_of_many_callbacks_at_once_one_counts(db: Database, provider: FakeOpenIdProvider) -> None:
     world = World(db)
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
@@ -95,7 +98,7 @@ def test_of_two_subjects_with_one_address_at_once_one_is_linked(db: Database) ->
     assert refused == ["the account is linked with another subject"]
 
 
-def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: StandInProvider) -> None:
+def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: FakeOpenIdProvider) -> None:
     world = World(db)
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
@@ -116,7 +119,7 @@ def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: 
     assert len(audited(world, "identity.linked")) == 1
 
 
-def test_an_attempt_survives_a_rotation_of_the_keys(world: World, provider: StandInProvider) -> None:
+def test_an_attempt_survives_a_rotation_of_the_keys(world: World, provider: FakeOpenIdProvider) -> None:
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     callback = brought_back(service_of(world, accounts, provider), provider)
@@ -126,7 +129,7 @@ def test_an_attempt_survives_a_rotation_of_the_keys(world: World, provider: Stan
     assert (account.username, next_path) == ("ada", "/next")
 
 
-def test_while_the_provider_is_away_nothing_is_kept(world: World, provider: StandInProvider) -> None:
+def test_while_the_provider_is_away_nothing_is_kept(world: World, provider: FakeOpenIdProvider) -> None:
     accounts = accounts_of(world)
     provider.answers["/.well-known/openid-configuration"] = (503, b"")
     with pytest.raises(Unavailable):
@@ -135,7 +138,7 @@ def test_while_the_provider_is_away_nothing_is_kept(world: World, provider: Stan
         assert connection.exec_driver_sql("SELECT count(*) FROM sso_attempts").scalar() == 0
 
 
-def test_what_was_used_up_holds_no_secret(world: World, provider: StandInProvider) -> None:
+def test_what_was_used_up_holds_no_secret(world: World, provider: FakeOpenIdProvider) -> None:
     accounts = accounts_of(world)
     service = service_of(world, accounts, provider)
     callback = brought_back(service, provider)

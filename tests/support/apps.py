@@ -26,7 +26,7 @@ from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.clock import Clock, utc_now
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.services import Services
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from tests.support.ports import free_port
 from tests.support.quick_apps import quick_app
 from tests.support.surroundings import environment_for_programs

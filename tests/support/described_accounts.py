@@ -1,4 +1,4 @@
-"""What the description says about people, accounts and signing in; `test_openapi.py` compares all of it."""
+"""What the API description contains about accounts and signing in; `test_openapi.py` compares all of it."""
 
 from __future__ import annotations
 

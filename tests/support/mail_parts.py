@@ -1,4 +1,4 @@
-"""The services about people with a postman who keeps what he was given, on a database whose time tests move by hand."""
+"""The services about accounts, with a transport that records mails and a clock that tests move."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from letstalk.accounts.models import Account, AccountState
+from letstalk.accounts.models import Account, AccountState, NewAccount
 from letstalk.accounts.one_time_links import one_time_links
-from letstalk.accounts.service import NewAccount
 from letstalk.audit.repository import AuditEvent, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
 from letstalk.mail.repository import mails as mails_table
 from letstalk.mail.transports import MailTransport
-from tests.support.account_parts import DEVICE, PASSWORD, accounts_of
+from tests.support.account_services import DEVICE, PASSWORD, accounts_of
 from tests.support.world import World, outcome_of
 
 BASE = "https://calls.example.com"
@@ -28,7 +27,7 @@ TOKEN = re.compile(r"ltl_[0-9a-f]{48}")
 
 
 class Postman:
-    """Takes every mail, unless there is trouble: then he raises it, one for each mail."""
+    """A transport that records every mail. It raises the next of `troubles` instead, if there are any."""
 
     def __init__(self) -> None:
         self.taken: list[Mail] = []
@@ -42,14 +41,14 @@ class Postman:
         self.taken.append(mail)
 
     def last_link(self) -> str:
-        """The link in the mail that came last, as somebody copies it out of there."""
+        """The link in the last mail."""
         [line] = [line for line in self.taken[-1].body.splitlines() if "#token=" in line]
         return line
 
 
 @dataclass
 class Post:
-    """`sweep` does what the queue would: it sends what is due."""
+    """`sweep` sends the mails that are due, as the queue would."""
 
     world: World
     postman: Postman | None = field(default_factory=Postman)
@@ -98,7 +97,7 @@ class Post:
         return found
 
     def outcome_of_sign_in(self, password: str, name: str = EMAIL) -> str:
-        """`ok`, or the code that signing in is refused with."""
+        """`ok`, or the error code of the sign-in."""
         return outcome_of(lambda: self.accounts.sign_ins.sign_in(name, password, DEVICE))
 
     def rows(self) -> list[Any]:

@@ -1,4 +1,4 @@
-"""A mail server of its own for each test: it can be away, refuse, defer, want TLS and a password."""
+"""A mail server for a test. It can be down, reject or defer mails, and require TLS and a password."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ USERNAME, PASSWORD = "letstalk", "a password for the mail server"
 
 @dataclass
 class MailServer:
-    """`answers` are given to the next recipients instead of taking them, `verdicts` to the next mails."""
+    """The next recipients get `recipient_responses`, and the next mails `mail_responses`, instead of being accepted."""
 
     port: int
     taken: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
-    answers: list[str] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=list)
-    were_encrypted: list[bool] = field(default_factory=list)
-    tries: int = 0
+    recipient_responses: list[str] = field(default_factory=list)
+    mail_responses: list[str] = field(default_factory=list)
+    encrypted: list[bool] = field(default_factory=list)
+    attempts: int = 0
     certificate: Path | None = None
-    is_tls_from_the_start: bool = False
-    wants_password: bool = False
-    is_silent_at_the_end: bool = False
-    takes_plain_addresses_only: bool = False
+    has_implicit_tls: bool = False
+    requires_password: bool = False
+    closes_at_quit: bool = False
+    accepts_ascii_addresses_only: bool = False
     _controller: Controller | None = None
 
     def start(self) -> None:
-        options: dict[str, Any] = {"enable_SMTPUTF8": not self.takes_plain_addresses_only}
+        options: dict[str, Any] = {"enable_SMTPUTF8": not self.accepts_ascii_addresses_only}
         if self.certificate is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(self.certificate)
-            options |= {"ssl_context" if self.is_tls_from_the_start else "tls_context": context}
-        if self.wants_password:
+            options |= {"ssl_context" if self.has_implicit_tls else "tls_context": context}
+        if self.requires_password:
             options |= {"authenticator": self._authenticate, "auth_required": True}
         self._controller = Controller(self, HOST, self.port, server_hostname="mail.example.com", **options)
         self._controller.start()
@@ -61,7 +61,7 @@ class MailServer:
             self._controller = None
 
     def mails_to(self, address: str) -> list[str]:
-        """The texts of the mails that this address got, in order."""
+        """The texts of the mails to this address, in order."""
         mails = zip(self.recipients, self.taken, strict=True)
         return [cast(str, mail.get_content()) for to, mail in mails if to == address]
 
@@ -71,29 +71,29 @@ class MailServer:
         return AuthResult(success=is_right, handled=False)
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, to: str, _options: Any) -> str:  # noqa: N802  # aiosmtpd's
-        self.tries += 1
-        if self.answers:
-            return self.answers.pop(0)
+        self.attempts += 1
+        if self.recipient_responses:
+            return self.recipient_responses.pop(0)
         envelope.rcpt_tos.append(to)
         return "250 OK"
 
     async def handle_DATA(self, _server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # as above
-        if self.verdicts:
-            return self.verdicts.pop(0)
+        if self.mail_responses:
+            return self.mail_responses.pop(0)
         self.taken.append(message_from_bytes(envelope.content, policy=default))
         self.recipients.extend(envelope.rcpt_tos)
-        self.were_encrypted.append(session.ssl is not None or self.is_tls_from_the_start)
+        self.encrypted.append(session.ssl is not None or self.has_implicit_tls)
         return "250 OK"
 
     async def handle_QUIT(self, server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802  # as above
-        if self.is_silent_at_the_end:
+        if self.closes_at_quit:
             server.transport.abort()
         return "221 Bye"
 
 
 @contextmanager
 def mail_server(**options: Any) -> Iterator[MailServer]:
-    """One that runs until the end of the block."""
+    """A server that runs until the end of the block."""
     with socket.create_server((HOST, 0)) as probe:
         port = probe.getsockname()[1]
     server = MailServer(port, **options)
@@ -105,7 +105,7 @@ def mail_server(**options: Any) -> Iterator[MailServer]:
 
 
 def make_certificate(folder: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1 that it has signed itself."""
+    """A file with a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.example.com")])
     now = datetime.now(UTC)
@@ -130,5 +130,5 @@ def make_certificate(folder: Path) -> Path:
 
 
 def trusting(certificate: Path) -> ssl.SSLContext:
-    """What a machine has that trusts this certificate."""
+    """A context that trusts this certificate."""
     return ssl.create_default_context(cafile=str(certificate))

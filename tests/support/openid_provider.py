@@ -1,4 +1,4 @@
-"""An OpenID Connect provider that misbehaves as it is told: a real HTTP server on loopback, which also signs JWTs."""
+"""A fake OpenID Connect provider, which also signs JWTs: an HTTP server on loopback that a test can misconfigure."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ class _Grant:
     person: Person
 
 
-class StandInProvider:
-    """Right in all that it does, unless a test changes an attribute.
+class FakeOpenIdProvider:
+    """Correct in every response, unless a test changes an attribute.
 
-    `spoil` changes the claims of the next ID tokens; `forge` signs them some other way; `answers` takes the place of
-    the answer at a path (a status and a body); `sends_email_later` keeps the e-mail for the userinfo endpoint.
+    `spoil` changes the claims of the next ID tokens; `forge` signs them some other way; `answers` replaces the
+    response at a path (a status and a body); `sends_email_later` keeps the e-mail for the userinfo endpoint.
     """
 
     def __init__(self) -> None:
@@ -210,12 +210,12 @@ def _json(status: int, body: Claims) -> tuple[int, bytes]:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that give up in the middle of an answer are what some tests are about."""
+        """Some tests are about clients that give up in the middle of a response."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
 
-def _handler_for(provider: StandInProvider) -> type[BaseHTTPRequestHandler]:
+def _handler_for(provider: FakeOpenIdProvider) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._respond()

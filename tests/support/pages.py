@@ -1,4 +1,4 @@
-"""People who visit the dashboard's pages with a browser that knows no scripts."""
+"""Visitors of the dashboard, with a browser that runs no scripts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
+from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
-from tests.support.account_parts import DEVICE, someone
+from tests.support.account_services import DEVICE, someone
 from tests.support.apps import PASSWORD, services_of
 
 TOKENS = "/api/tokens/dashboard"
-# Has a form for everyone, whoever is signed in.
+# It has a form for every visitor, signed in or not.
 ANY_FORM = "/accept-invitation"
 LINK = re.compile(r'id="link"[^>]* value="([^"]+)"')
 
@@ -44,7 +44,7 @@ class Visitor:
         return self.client.get(path)
 
     def post(self, path: str, **fields: Any) -> TestResponse:
-        """Send a form as it stands on a page of ours."""
+        """Send a form as one of our pages does."""
         return self.client.post(path, data={"csrf_token": self.csrf_token(), **fields})
 
     def csrf_token(self) -> str:
@@ -62,16 +62,16 @@ class Visitor:
 
 
 def a_visitor(app: Flask, username: str = "ada", role: str = "developer", **fields: Any) -> Visitor:
-    """Someone new with an account, signed in. Without a `password` among the fields they have none, which is quick."""
+    """A new person with an account, signed in. Without a `password` in `fields` they have none, which is quick."""
     accounts = services_of(app).accounts
     account = accounts.service.create_account(someone(username, role, **{"password": None, **fields}))
     return another_browser(app, account)
 
 
 def another_browser(app: Flask, account: Account) -> Visitor:
-    """One more in which the same person is signed in."""
+    """Another browser in which the same person is signed in."""
     visitor = Visitor(app, account)
-    secret = services_of(app).accounts.sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+    secret = services_of(app).accounts.sessions.start_browser_session(account.account_id, DEVICE, "password")
     with visitor.client.session_transaction() as session:
         session["_user_id"] = ACCOUNT_PREFIX + secret
         session["_fresh"] = True
@@ -79,7 +79,7 @@ def another_browser(app: Flask, account: Account) -> Visitor:
 
 
 def the_owner(app: Flask) -> Visitor:
-    """Whoever knows DASHBOARD_PASSWORD, signed in."""
+    """The built-in owner, signed in."""
     visitor = Visitor(app)
     assert visitor.post("/sign-in", password=PASSWORD).status_code == 302
     return visitor
@@ -93,7 +93,7 @@ def invited_link(page: TestResponse) -> str:
 
 
 def audited_in(app: Flask, action: str) -> list[AuditEvent]:
-    """What the audit trail says of an action, newest first."""
+    """The events of an action in the audit trail, newest first."""
     services_of(app).audit.flush()
     with app.extensions["letstalk_db"].read() as connection:
         return audit_events.list_events(connection, action=action)

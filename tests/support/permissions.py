@@ -1,7 +1,7 @@
-"""Who may do what: one table for every route and method. `test_permissions.py` asks it of each kind of actor, and
-`docs/authentication.md` shows it.
+"""Who may do what: one table of every route and method. `test_permissions.py` makes each call as each kind of actor,
+and `docs/authentication.md` contains the table.
 
-`python -m tests.support.permissions` prints it as it stands there.
+`python -m tests.support.permissions` prints it as it is there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Judged by a bearer token and, where the second column says so, by the cookie of a dashboard session.
+# Decided by a bearer token and, where the second column says so, by the cookie of a dashboard session.
 CALLS = """\
 | Call | By | Nobody | API token | Another owner's token | viewer | developer | admin | Built-in owner |
 |---|---|---|---|---|---|---|---|---|
@@ -48,7 +48,7 @@ CALLS = """\
 | `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 """
 
-# Judged by the cookie alone: whoever has none is nobody here, whatever token they send.
+# Decided by the cookie alone: without one the actor is nobody here, also with a token.
 PAGES = """\
 | Page | Nobody | viewer | developer | admin | Built-in owner |
 |---|---|---|---|---|---|
@@ -85,7 +85,7 @@ PAGES = """\
 | `POST /sign-out` | sign in | yes | yes | yes | yes |
 """
 
-# Nobody is asked who they are. What one of these wants, a password say or a mailed link, is in what is sent.
+# Open to everyone. What a call requires, such as a password or a mailed link, is in its body.
 OPEN = """\
 `GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
 `GET /health/ready`, `POST /api/auth/login`, `POST /api/auth/second-factor`, `POST /api/auth/refresh`,
@@ -178,7 +178,7 @@ def rows() -> list[Row]:
 
 
 def as_documented() -> str:
-    """The table as it stands in docs/authentication.md."""
+    """The table as it is in docs/authentication.md."""
     return f"{CALLS}\n{PAGES}\nOpen to everyone: {OPEN.strip()}.\n"
 
 

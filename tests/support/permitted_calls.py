@@ -1,4 +1,4 @@
-"""One request for each call of `permissions.py`: on what, with which body, by whom, and what it answers who may."""
+"""One request for each call of `permissions.py`: its target, its body, and the status for those who may make it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.account_sessions import SignedIn
-from letstalk.accounts.browser_sessions import ACCOUNT_PREFIX
-from letstalk.accounts.models import Account
-from letstalk.accounts.service import AccountChanges
+from letstalk.accounts.authentication import ACCOUNT_PREFIX
+from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
-from letstalk.tokens.service import NewToken
-from letstalk.verifications.sends import NewVerification
-from tests.support.account_parts import DEVICE, OTHER_PASSWORD, someone
+from letstalk.tokens.models import NewToken
+from letstalk.verifications.models import NewVerification
+from tests.support.account_services import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR
 from tests.support.apps import PASSWORD, issue_token, services_of
 from tests.support.pages import Visitor
@@ -32,9 +31,9 @@ Body = Callable[["World", dict[str, str]], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`done` is what it answers who may: the status, and for a refusal of the call's own rules the code.
+    """`done` is the response for those who may: the status, and the code of an error of the call's own rules.
 
-    `else_status` is the other answer, of a page that sends on whoever is signed in already.
+    `else_status` is the other status, of a page that redirects people who are already signed in.
     """
 
     body: Body = lambda _world, _ids: {}
@@ -112,7 +111,7 @@ REQUESTS: dict[str, Request] = {
 
 
 def request_of(row: Row) -> Request:
-    """What is sent for `row`; where nothing is said, a form leads on and all else answers 200."""
+    """The request for `row`; by default a form redirects and everything else responds with 200."""
     usual = Request(done=(302, None)) if is_form(row) else Request()
     return REQUESTS.get(row.name) or REQUESTS.get(row.call) or usual
 
@@ -123,7 +122,7 @@ def is_form(row: Row) -> bool:
 
 @dataclass
 class World:
-    """An installation with everyone and everything that the calls need. What only looks is shared by all."""
+    """An installation with all actors and data that the calls need. Calls that only read share it."""
 
     app: Flask
     numbers: count[int] = field(default_factory=lambda: count(1))
@@ -157,7 +156,7 @@ class World:
         return self._start_session(self.accounts["viewer"]).refresh_token
 
     def ask(self, row: Row, asker: Asker) -> TestResponse:
-        """Have `asker` make the call. Who may change something gets something of their own to change."""
+        """Have `asker` make the call. An actor who may change something gets data of their own to change."""
         account = self.accounts.get(asker.name) if asker.kind in ("person", "browser") else None
         if account is not None and row.call in NEEDS_PASSWORD:
             account = self._account(asker.name, password=PASSWORD)
@@ -223,14 +222,14 @@ class World:
         return ids
 
     def shared_of(self, kind: str) -> list[str]:
-        """What those who are refused are shown, of one kind."""
+        """The data that calls without permission find, of one kind."""
         return [made for (name, _, _), made in self.shared.items() if name == kind]
 
     def _make(self, name: str, row: Row) -> str:
         services = services_of(self.app)
         if name == "verification_id":
             actor = replace(OWNER_ACTOR, user_id=OURS)
-            return services.sends.start_verification(actor, self._wanted()).verification_id
+            return services.sends.start(actor, self._wanted()).verification_id
         if name == "token_id":
             wanted = NewToken(user_id=self._owner(row), scopes=(self._scope(row),))
             return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id
@@ -246,7 +245,7 @@ class World:
 
     @staticmethod
     def _scope(row: Row) -> str:
-        """What a token without `admin` must hold to see the one that is asked about, and holds if it may."""
+        """The scopes that a token without `admin` must have to see the requested one, and has if it may."""
         return (Scope.TOKENS_READ if row.method == "GET" else Scope.TOKENS_WRITE).value
 
     @staticmethod
@@ -259,11 +258,12 @@ class World:
         return services_of(self.app).accounts.service.create_account(wanted)
 
     def _start_session(self, account: Account) -> SignedIn:
-        return services_of(self.app).accounts.sign_ins.start_session(account.account_id, DEVICE, "password")
+        return services_of(self.app).accounts.sessions.start_session(account.account_id, DEVICE, "password")
 
     def _sign_in(self, account: Account) -> str:
         return self._start_session(account).access_token
 
     def _sign_in_browser(self, account: Account) -> str:
-        sign_ins = services_of(self.app).accounts.sign_ins
-        return ACCOUNT_PREFIX + sign_ins.start_browser_session(account.account_id, DEVICE, "password")
+        return ACCOUNT_PREFIX + services_of(self.app).accounts.sessions.start_browser_session(
+            account.account_id, DEVICE, "password"
+        )

@@ -1,4 +1,4 @@
-"""People for the application in which a lot has happened: who asks, and what their requests meet."""
+"""The accounts of the seeded application: who makes a request, and the data that it finds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Flask
 
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.models import Account, Device
-from tests.support.account_parts import PASSWORD, someone
+from tests.support.account_services import PASSWORD, someone
 from tests.support.apps import services_of
 
 Made = Any  # a case of Schemathesis, whose parts may be of any type
@@ -20,7 +20,7 @@ OF_ADMINS = frozenset(
 )
 
 
-class LivedInPeople:
+class SeededAccounts:
     def __init__(self, app: Flask) -> None:
         self._accounts = services_of(app).accounts
         self._made = 0
@@ -37,16 +37,16 @@ class LivedInPeople:
         return self._accounts.sessions.start_session(who, Device("127.0.0.1", "a case"), "password")
 
     def token_for(self, operation: str) -> str | None:
-        """The access token to call `operation` with; None where it is not a person's to call."""
+        """The access token to call `operation` with; None where people may not call it."""
         if operation in OF_PEOPLE:
             return self.sign_in().access_token
         return self.sign_in(self._admin).access_token if operation in OF_ADMINS else None
 
     def prepare(self, operation: str, case: Made, count: int) -> None:
-        """Put something real into a case that means to be right."""
+        """Put real data into a case that is meant to be valid."""
         if operation == "refresh" and count % 2:
             case.body["refresh_token"] = self.sign_in().refresh_token
-        elif operation == "log_in" and count <= 4:  # of which some mean to be right; then the throttles close
+        elif operation == "log_in" and count <= 4:  # some are meant to be valid; after four the throttle applies
             account = self.new_account(password=PASSWORD)
             case.body |= {"username": account.username, "password": PASSWORD}
         elif operation in ("get_account", "delete_account") or (operation == "update_account" and count % 2):

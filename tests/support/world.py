@@ -24,8 +24,8 @@ from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
-from letstalk.calls.models import Call
-from letstalk.calls.policy import CallPolicy
+from letstalk.calls.models import Call, Topic
+from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.errors import LetsTalkError
@@ -33,7 +33,7 @@ from letstalk.core.rates import Rate
 from letstalk.core.scopes import ALL_SCOPES
 from letstalk.db.crypto import Vault, generate_key
 from letstalk.db.database import Database
-from letstalk.http.idempotency import IdempotencyKey
+from letstalk.http.idempotency import IdempotencyKey, delete_expired_keys
 from letstalk.operations.retention import RetentionService
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import DialCommand, HangUpCommand, SpeakCommand
@@ -41,13 +41,11 @@ from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
-from letstalk.verifications.digest_keys import DigestKeys
-from letstalk.verifications.lookups import Target
-from letstalk.verifications.models import Verification
-from letstalk.verifications.sends import CallAccepted, NewVerification, SendPolicy, SendService
-from letstalk.verifications.service import Approval, VerificationService
+from letstalk.verifications.codes import DigestKeys
+from letstalk.verifications.models import Approval, CallAccepted, NewVerification, Verification, VerificationRef
+from letstalk.verifications.sends import SendPolicy, SendService
+from letstalk.verifications.service import VerificationService
 from letstalk.worker.heartbeat import Heartbeat
-from letstalk.worker.topics import Topic
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PHONE = "+256700123456"
@@ -284,13 +282,20 @@ class World:
         self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy)
         self.verifications = VerificationService(db, self.keys, wakeups, clock)
         self.commands = CommandService(db, self.vault, provider, wakeups, clock, brand_name="Let's Talk")
-        self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy)
-        self.events = EventService(db, self.commands, wakeups, clock, self.policy, None)
+        self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy, self.verifications)
+        self.events = EventService(db, self.commands, wakeups, clock, self.policy, self.verifications, None)
         audit = AuditTrail(db, clock=clock)
         usage = UsageCounter(db, clock=clock, audit=audit)
-        retention = RetentionService(db, audit, usage, clock, days=90, audit_days=400)
+        self.retention = RetentionService(db, audit, usage, clock, days=90, audit_days=400)
         self.heartbeat = Heartbeat(db, "worker", clock)
-        self.sweeps = SweepService(db, self.dispatch, provider, retention, wakeups, clock, self.policy)
+        self.sweeps = SweepService(db, self.dispatch, provider, wakeups, clock, self.policy)
+
+    def sweep_slowly(self) -> None:
+        """What runs every minute."""
+        self.sweeps.sweep_slowly()
+        self.verifications.sweep()
+        self.retention.forget_old()
+        delete_expired_keys(self.db, self.clock)
 
     def crash(self) -> None:
         """Lose what is in memory. The phones and the database know nothing of it."""
@@ -308,7 +313,7 @@ class World:
         ttl_seconds: int = 300,
     ) -> CallAccepted:
         wanted = NewVerification(phone, message, None, code_length, ttl_seconds)
-        return self.sends.start_verification(an_actor(owner), wanted, idempotency)
+        return self.sends.start(an_actor(owner), wanted, idempotency)
 
     def let_a_moment_pass(self) -> None:
         """Two calls of the very same moment may be placed in either order."""
@@ -317,14 +322,14 @@ class World:
     def replay(
         self, verification_id: str, *, owner: str = "acme", idempotency: IdempotencyKey | None = None
     ) -> CallAccepted:
-        return self.sends.replay_verification(an_actor(owner), Target(None, verification_id), idempotency)
+        return self.sends.replay(an_actor(owner), VerificationRef(None, verification_id), idempotency)
 
     def check(self, verification_id: str, code: str, *, owner: str = "acme") -> Approval:
-        return self.verifications.check_code(an_actor(owner), Target(None, verification_id), code)
+        return self.verifications.check_code(an_actor(owner), VerificationRef(None, verification_id), code)
 
     def check_phone(self, phone: str, code: str, *, owner: str = "acme") -> Approval:
-        target = self.verifications.target(phone=phone, verification_id=None)
-        return self.verifications.check_code(an_actor(owner), target, code)
+        ref = self.verifications.make_ref(phone=phone, verification_id=None)
+        return self.verifications.check_code(an_actor(owner), ref, code)
 
     def cancel(self, verification_id: str, *, owner: str = "acme") -> None:
         self.verifications.cancel_verification(an_actor(owner), verification_id)

@@ -12,13 +12,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
-from letstalk.telephony.events import CallEvent, EventType
+from letstalk.telephony.events import CallEvent, EventType, WebhookReader, WebhookRequest
 from letstalk.telephony.provider import CallProvider, DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import Speech
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH, TelnyxProvider
 from letstalk.telephony.telnyx.webhooks import TelnyxWebhookReader
-from letstalk.telephony.webhooks import WebhookReader, WebhookRequest
 from tests.support.fake_telnyx import FakeTelnyx
 from tests.support.world import Agenda, StandingClock, TurnedTimers
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from letstalk.core.clock import utc_now
-from letstalk.telephony.telnyx.signatures import WebhookSignatures
+from letstalk.telephony.telnyx.webhooks import WebhookSignatures
 from tests.support.fake_telnyx import FakeTelnyx, StandaloneTelnyx
 from tests.telephony.lines import wait_until
 
@@ -122,7 +122,7 @@ def test_events_are_sent_again_until_they_are_answered_with_the_same_id_and_a_si
         assert len({json.loads(body)["data"]["id"] for _, body in received}) == 1
         for headers, body in received:
             lower = {name.lower(): value for name, value in headers.items()}
-            WebhookSignatures(telnyx.public_key).check(lower, body, now=utc_now())
+            WebhookSignatures(telnyx.public_key).ensure_signed(lower, body, now=utc_now())
     server.shutdown()
     server.server_close()
     thread.join()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from letstalk.core.errors import DestinationBlocked, InvalidPhone
 from letstalk.telephony import phone_numbers as phones
-from letstalk.telephony.phone_numbers import Phone, check_destination, parse_phone, region_of
+from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
 
 NOWHERE: frozenset[str] = frozenset()
 GHANA = "+233242345678"
@@ -138,25 +138,25 @@ def test_e164_as_programs_write_it_is_read_without_the_librarys_parser(number: s
 def test_premium_and_shared_cost_numbers_are_blocked_whatever_is_allowed(number: str) -> None:
     phone = parse_phone(number)
     with pytest.raises(DestinationBlocked):
-        check_destination(phone, allowed=NOWHERE, blocked=NOWHERE)
+        ensure_destination_allowed(phone, allowed=NOWHERE, blocked=NOWHERE)
     with pytest.raises(DestinationBlocked):
-        check_destination(phone, allowed=frozenset({phone.region}), blocked=NOWHERE)
+        ensure_destination_allowed(phone, allowed=frozenset({phone.region}), blocked=NOWHERE)
 
 
 @pytest.mark.parametrize("number", ["+18002345678", "+256700123456", "+442079460123", "+390612345678"])
 def test_toll_free_mobile_and_fixed_numbers_are_called(number: str) -> None:
-    check_destination(parse_phone(number), allowed=NOWHERE, blocked=NOWHERE)
+    ensure_destination_allowed(parse_phone(number), allowed=NOWHERE, blocked=NOWHERE)
 
 
 def test_countries_are_ruled_out_by_either_setting() -> None:
     ghana = parse_phone(GHANA)
-    check_destination(ghana, allowed=frozenset({"GH", "UG"}), blocked=frozenset({"KP"}))
+    ensure_destination_allowed(ghana, allowed=frozenset({"GH", "UG"}), blocked=frozenset({"KP"}))
     with pytest.raises(DestinationBlocked):
-        check_destination(ghana, allowed=frozenset({"UG"}), blocked=NOWHERE)
+        ensure_destination_allowed(ghana, allowed=frozenset({"UG"}), blocked=NOWHERE)
     with pytest.raises(DestinationBlocked):
-        check_destination(ghana, allowed=NOWHERE, blocked=frozenset({"GH"}))
+        ensure_destination_allowed(ghana, allowed=NOWHERE, blocked=frozenset({"GH"}))
     with pytest.raises(DestinationBlocked):
-        check_destination(ghana, allowed=frozenset({"GH"}), blocked=frozenset({"GH"}))
+        ensure_destination_allowed(ghana, allowed=frozenset({"GH"}), blocked=frozenset({"GH"}))
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from flask_openapi3 import APIBlueprint
 from letstalk.config.settings import Settings, load_settings
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
+from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
 from letstalk.telephony.provider import Telephony
 from letstalk.telephony.registry import PROVIDERS, RegisteredProvider, build_telephony, make_webhook_blueprints
-from letstalk.telephony.simulator.provider import SimulatorProvider
-from letstalk.telephony.simulator.terminal import print_speech
-from letstalk.telephony.telnyx.factory import build_telnyx
-from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
+from letstalk.telephony.simulator.provider import SimulatorProvider, print_speech
+from letstalk.telephony.telnyx.provider import build_telnyx
 
 PUBLIC_KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
 TELNYX = {
@@ -83,7 +82,7 @@ def test_only_a_developers_own_terminal_shows_what_a_phone_hears(
         def __init__(self, **options: object) -> None:
             given.append(options["phone_speaker"])
 
-    monkeypatch.setattr("letstalk.telephony.simulator.factory.SimulatorProvider", RecordingSimulator)
+    monkeypatch.setattr("letstalk.telephony.simulator.provider.SimulatorProvider", RecordingSimulator)
     build(simulator_settings.model_copy(update={"flask_env": flask_env}))
 
     assert given == [print_speech if is_shown else None]

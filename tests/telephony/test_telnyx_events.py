@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
-from letstalk.telephony.telnyx.events import parse_event
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES
-from letstalk.telephony.telnyx.states import CallState, ClientStates
+from letstalk.telephony.telnyx.webhooks import CallState, ClientStates, parse_event
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 STATES = ClientStates(b"k" * 32)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.core.errors import InvalidSignature
-from letstalk.telephony.telnyx.signatures import WebhookSignatures
+from letstalk.telephony.telnyx.webhooks import WebhookSignatures
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -26,7 +26,7 @@ def sign(body: bytes = BODY, moment: datetime = NOW, key: Ed25519PrivateKey = KE
 
 def is_refused(headers: dict[str, str], body: bytes = BODY, now: datetime = NOW) -> bool:
     try:
-        SIGNATURES.check(headers, body, now=now)
+        SIGNATURES.ensure_signed(headers, body, now=now)
     except InvalidSignature:
         return True
     return False

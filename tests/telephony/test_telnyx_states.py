@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.telephony.telnyx.states import CallState, ClientStates
+from letstalk.telephony.telnyx.webhooks import CallState, ClientStates
 
 STATES = ClientStates(b"k" * 32)
 

@@ -7,8 +7,7 @@ import pytest
 from telnyx.types.calls.action_gather_using_speak_params import ActionGatherUsingSpeakParams
 
 from letstalk.telephony.provider import CallRefused
-from letstalk.telephony.speech.languages import LANGUAGES
-from letstalk.telephony.speech.languages.base import Language
+from letstalk.telephony.speech.languages import LANGUAGES, Language
 from letstalk.telephony.speech.scripts import MAX_SSML_LENGTH, Speech, render_code
 from letstalk.telephony.telnyx.voices import VOICES, Voice, voice_for
 

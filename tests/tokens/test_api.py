@@ -1,4 +1,4 @@
-"""`/api/tokens` over HTTP: what goes in, what comes out, and who is let in."""
+"""`/api/tokens` over HTTP: requests, responses and permissions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from letstalk.config.settings import load_settings
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.scopes import SCOPE_NAMES
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from tests.support.apps import services_of
 from tests.support.quick_apps import quick_app
 

@@ -1,4 +1,4 @@
-"""`flask tokens …`: what stands on standard output is the token alone, or the list."""
+"""`flask tokens …`: standard output has only the token, or the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a token may hand on: each way of giving more than it has is refused, each way of giving less is not."""
+"""Delegation: a token can't give more than it has in any field, and may give less."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.errors import InsufficientScope, NotGranted
 from letstalk.core.rates import Rate, are_within
 from letstalk.core.scopes import SCOPE_NAMES, expand_scopes
-from letstalk.tokens.delegation import Grant, hidden_scopes, is_wider, may_manage, may_see, refuse_wider, visible_owners
+from letstalk.tokens.delegation import (
+    Grant,
+    ensure_not_wider,
+    hidden_scopes,
+    is_wider,
+    may_manage,
+    may_see,
+    visible_owners,
+)
 from letstalk.tokens.models import Token
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -51,7 +59,7 @@ SAME = Grant("acme", ("read", "otp:send", "tokens:write"), ("10.0.0.0/8",), SOON
 )
 def test_nothing_wider_can_be_given(wider: dict[str, Any], field: str, required: tuple[str, ...]) -> None:
     with pytest.raises(InsufficientScope, match=f"^{field}: ") as caught:
-        refuse_wider(ACTOR, replace(SAME, **wider), actor_rate=A_RATE)
+        ensure_not_wider(ACTOR, replace(SAME, **wider), actor_rate=A_RATE)
     assert caught.value.required_scopes == required
 
 
@@ -68,13 +76,13 @@ def test_nothing_wider_can_be_given(wider: dict[str, Any], field: str, required:
     ],
 )
 def test_the_same_or_less_can_be_given(narrower: dict[str, Any]) -> None:
-    refuse_wider(ACTOR, replace(SAME, **narrower), actor_rate=A_RATE)
+    ensure_not_wider(ACTOR, replace(SAME, **narrower), actor_rate=A_RATE)
     assert not is_wider(replace(SAME, **narrower), SAME)
 
 
 def test_whoever_has_no_bounds_may_give_none() -> None:
     unbounded = replace(ACTOR, allowed_ips=(), expires_at=None)
-    refuse_wider(unbounded, replace(SAME, allowed_ips=(), expires_at=None, rate=()), actor_rate=())
+    ensure_not_wider(unbounded, replace(SAME, allowed_ips=(), expires_at=None, rate=()), actor_rate=())
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,7 @@ def test_whoever_has_no_bounds_may_give_none() -> None:
     ],
 )
 def test_an_admin_may_give_anything(admin: Actor) -> None:
-    refuse_wider(admin, Grant("other", ("admin",), (), None, ()), actor_rate=A_RATE)
+    ensure_not_wider(admin, Grant("other", ("admin",), (), None, ()), actor_rate=A_RATE)
 
 
 @pytest.mark.parametrize(
@@ -130,14 +138,14 @@ def a_person(role: Role, *user_ids: str) -> Actor:
 def test_a_person_hands_on_only_what_their_role_holds_and_only_for_owners_granted() -> None:
     developer = a_person(Role.DEVELOPER, "acme", "globex")
     for user_id in ("acme", "globex"):
-        refuse_wider(developer, replace(SAME, user_id=user_id, expires_at=None), actor_rate=A_RATE)
+        ensure_not_wider(developer, replace(SAME, user_id=user_id, expires_at=None), actor_rate=A_RATE)
     with pytest.raises(NotGranted):
-        refuse_wider(developer, replace(SAME, user_id="other"), actor_rate=A_RATE)
+        ensure_not_wider(developer, replace(SAME, user_id="other"), actor_rate=A_RATE)
     with pytest.raises(InsufficientScope):
-        refuse_wider(developer, replace(SAME, scopes=("admin",)), actor_rate=A_RATE)
+        ensure_not_wider(developer, replace(SAME, scopes=("admin",)), actor_rate=A_RATE)
     with pytest.raises(InsufficientScope):
-        refuse_wider(a_person(Role.VIEWER, "acme"), SAME, actor_rate=A_RATE)
-    refuse_wider(a_person(Role.ADMIN), replace(SAME, user_id="other", scopes=("admin",)), actor_rate=A_RATE)
+        ensure_not_wider(a_person(Role.VIEWER, "acme"), SAME, actor_rate=A_RATE)
+    ensure_not_wider(a_person(Role.ADMIN), replace(SAME, user_id="other", scopes=("admin",)), actor_rate=A_RATE)
 
 
 def test_a_person_sees_every_token_of_their_owners_and_changes_those_within_their_role() -> None:

@@ -1,4 +1,4 @@
-"""The token's format, and what its fields may hold."""
+"""The format of a token and the limits of its fields."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from letstalk.core.errors import InvalidRequest
 from letstalk.tokens.models import (
     SECRET_LENGTH,
     Token,
-    check_expires_in,
-    check_grace,
-    check_name,
-    check_scopes,
     checksum,
+    ensure_grace_seconds,
+    expiry_after,
     generate_token,
     hash_token,
+    normalise_name,
+    normalise_scopes,
     parse_token,
 )
 
@@ -101,13 +101,13 @@ def test_a_token_is_taken_only_as_it_was_given(change: object) -> None:
 
 
 def test_scopes_are_kept_as_given_each_once() -> None:
-    assert check_scopes(["write", "read", "write"]) == ("write", "read")
+    assert normalise_scopes(["write", "read", "write"]) == ("write", "read")
 
 
 @pytest.mark.parametrize("scopes", [[], ["everything"], ["read", ""], ["READ"]])
 def test_unknown_scopes_and_none_at_all_are_refused(scopes: list[str]) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        check_scopes(scopes)
+        normalise_scopes(scopes)
     assert caught.value.details[0].field == "scopes"
 
 
@@ -123,29 +123,30 @@ def test_a_user_id_that_cannot_be_shown_is_refused(user_id: str) -> None:
 
 
 def test_a_name_loses_the_spaces_around_it() -> None:
-    assert check_name("  the shop 👩‍💻 ") == "the shop 👩‍💻"
-    assert check_name(None) is None
+    assert normalise_name("  the shop 👩‍💻 ") == "the shop 👩‍💻"
+    assert normalise_name(None) is None
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 101, "two\nlines", "two\u2028lines", "\ud800"])
 def test_a_name_that_is_no_line_is_refused(name: str) -> None:
     with pytest.raises(InvalidRequest):
-        check_name(name)
+        normalise_name(name)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 10 * 365 * 24 * 3600 + 1])
 def test_a_lifetime_is_1_second_to_10_years(seconds: int) -> None:
     with pytest.raises(InvalidRequest):
-        check_expires_in(seconds)
-    assert check_expires_in(1) == 1
-    assert check_expires_in(None) is None
+        expiry_after(NOON, seconds)
+    assert expiry_after(NOON, 1) == NOON + timedelta(seconds=1)
+    assert expiry_after(NOON, None) is None
 
 
 @pytest.mark.parametrize("seconds", [-1, 604801])
 def test_a_grace_is_at_most_7_days(seconds: int) -> None:
     with pytest.raises(InvalidRequest):
-        check_grace(seconds)
-    assert (check_grace(0), check_grace(604800)) == (0, 604800)
+        ensure_grace_seconds(seconds)
+    for allowed in (0, 604800):
+        ensure_grace_seconds(allowed)
 
 
 def test_a_token_lives_until_the_moment_it_expires() -> None:

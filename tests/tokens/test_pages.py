@@ -1,4 +1,4 @@
-"""The dashboard over HTTP: who gets in, what a form may do, and what no answer may hold."""
+"""The dashboard over HTTP: access, forms, and what no response may contain."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.browser_sessions import local_path
+from letstalk.accounts.authentication import local_path
 from letstalk.config.settings import load_settings
 from letstalk.db.database import Database
 from tests.support.quick_apps import quick_app

@@ -1,4 +1,4 @@
-"""The dashboard's pages about tokens as each role finds them: what may not be done is neither offered nor done."""
+"""The dashboard's pages about tokens for each role: what a role may not do is neither offered nor done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from letstalk.tokens.service import NewToken
+from letstalk.tokens.models import NewToken
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.pages import TOKENS, Visitor, a_visitor, audited_in
 
@@ -117,7 +117,7 @@ def test_who_has_no_grants_is_told_whom_to_ask(app: Flask) -> None:
     token_of(app, "acme")
     idle = a_visitor(app, "idle", "developer", user_ids=())
     page = idle.get(TOKENS).text
-    assert "Nothing is granted to your account yet." in page
+    assert "No owner was granted to your account yet." in page
     assert "Of acme" not in page
     assert NEW not in page
     assert create(idle).status_code == 403

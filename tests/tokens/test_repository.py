@@ -1,4 +1,4 @@
-"""The token tables, on SQLite and on PostgreSQL: what they refuse, and that the migration makes them."""
+"""The tables of tokens on SQLite and PostgreSQL: their constraints and their migration."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
 from letstalk.tokens import repository as rows
-from letstalk.tokens import usage_repository as token_usage
+from letstalk.tokens import usage as token_usage
 from letstalk.tokens.models import Token
 from letstalk.tokens.repository import TokenFilter
-from tests.support.token_parts import NOON
+from tests.support.token_setup import NOON
 
 OURS = {"tokens", "token_usage", "audit_events"}
 

@@ -1,4 +1,4 @@
-"""What a token without `admin` may do to tokens: a member, a stranger, and one that is bounded."""
+"""What a token without `admin` may do with tokens: of its own owner, of another owner, and with limits."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import pytest
 
 from letstalk.core.actors import Actor
 from letstalk.core.errors import InsufficientScope, NotFound
-from letstalk.tokens.service import IssuedToken, NewToken, TokenChanges
-from tests.support.token_parts import ADDRESS, OWNER, Parts, make_sqlite_parts
+from letstalk.tokens.models import IssuedToken, NewToken, TokenChanges
+from tests.support.token_setup import ADDRESS, OWNER, TokenSetup, make_sqlite_setup
 
 MANAGER = ("read", "write", "tokens:read", "tokens:write")
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Iterator[Parts]:
-    made = make_sqlite_parts(tmp_path)
+def setup(tmp_path: Path) -> Iterator[TokenSetup]:
+    made = make_sqlite_setup(tmp_path)
     yield made
     made.db.close()
 
 
-def actor_of(parts: Parts, issued: IssuedToken) -> Actor:
-    return parts.service.authenticate(issued.secret, ADDRESS)
+def actor_of(setup: TokenSetup, issued: IssuedToken) -> Actor:
+    return setup.service.authenticate(issued.secret, ADDRESS)
 
 
 @pytest.fixture
-def manager(parts: Parts) -> Actor:
+def manager(setup: TokenSetup) -> Actor:
     """Manages acme's tokens, and is bounded in every way that there is."""
     wanted: dict[str, Any] = {"allowed_ips": (ADDRESS,), "expires_in_seconds": 3600, "rate_limit": "10 per minute"}
-    return actor_of(parts, parts.issue(*MANAGER, user_id="acme", **wanted))
+    return actor_of(setup, setup.issue(*MANAGER, user_id="acme", **wanted))
 
 
 def within(**fields: Any) -> NewToken:
@@ -40,15 +40,15 @@ def within(**fields: Any) -> NewToken:
     return NewToken(**(bounds | fields))
 
 
-def test_the_user_id_of_a_token_made_by_a_token_is_its_own(parts: Parts, manager: Actor) -> None:
-    assert parts.service.create_token(manager, within()).record.user_id == "acme"
-    assert parts.service.create_token(manager, within(user_id="acme")).record.user_id == "acme"
+def test_the_user_id_of_a_token_made_by_a_token_is_its_own(setup: TokenSetup, manager: Actor) -> None:
+    assert setup.service.create_token(manager, within()).record.user_id == "acme"
+    assert setup.service.create_token(manager, within(user_id="acme")).record.user_id == "acme"
 
 
-def test_an_admin_token_makes_the_default_user_s_tokens_and_anyone_s(parts: Parts) -> None:
-    admin = actor_of(parts, parts.issue("admin", user_id="acme", expires_in_seconds=60))
-    assert parts.service.create_token(admin, NewToken()).record.user_id == "default_user"
-    wide = parts.service.create_token(admin, NewToken(user_id="other", scopes=("admin",))).record
+def test_an_admin_token_makes_the_default_user_s_tokens_and_anyone_s(setup: TokenSetup) -> None:
+    admin = actor_of(setup, setup.issue("admin", user_id="acme", expires_in_seconds=60))
+    assert setup.service.create_token(admin, NewToken()).record.user_id == "default_user"
+    wide = setup.service.create_token(admin, NewToken(user_id="other", scopes=("admin",))).record
     assert (wide.user_id, wide.scopes, wide.expires_at) == ("other", ("admin",), None)
 
 
@@ -67,33 +67,33 @@ def test_an_admin_token_makes_the_default_user_s_tokens_and_anyone_s(parts: Part
         {"rate_limit": "10 per second"},
     ],
 )
-def test_a_bounded_token_can_make_nothing_wider(parts: Parts, manager: Actor, wider: dict[str, Any]) -> None:
+def test_a_bounded_token_can_make_nothing_wider(setup: TokenSetup, manager: Actor, wider: dict[str, Any]) -> None:
     with pytest.raises(InsufficientScope):
-        parts.service.create_token(manager, within(**wider))
-    assert len(parts.events("token.created")) == 1
+        setup.service.create_token(manager, within(**wider))
+    assert len(setup.events("token.created")) == 1
 
 
-def test_a_bounded_token_can_make_a_narrower_one(parts: Parts, manager: Actor) -> None:
+def test_a_bounded_token_can_make_a_narrower_one(setup: TokenSetup, manager: Actor) -> None:
     narrower = within(scopes=("read",), expires_in_seconds=60, rate_limit="10 per day; 11 per second")
-    assert parts.service.create_token(manager, narrower).record.scopes == ("read",)
+    assert setup.service.create_token(manager, narrower).record.scopes == ("read",)
 
 
-def test_the_default_rate_is_what_no_rate_means(parts: Parts) -> None:
-    plain = actor_of(parts, parts.issue(*MANAGER))
-    parts.service.create_token(plain, NewToken(rate_limit="600 per minute"))
+def test_the_default_rate_is_what_no_rate_means(setup: TokenSetup) -> None:
+    plain = actor_of(setup, setup.issue(*MANAGER))
+    setup.service.create_token(plain, NewToken(rate_limit="600 per minute"))
     with pytest.raises(InsufficientScope):
-        parts.service.create_token(plain, NewToken(rate_limit="601 per minute"))
+        setup.service.create_token(plain, NewToken(rate_limit="601 per minute"))
 
 
 @pytest.mark.parametrize("default_rate", [None, "off"])
 def test_with_the_default_rate_off_no_rate_is_no_bound(tmp_path: Path, default_rate: str | None) -> None:
-    parts = make_sqlite_parts(tmp_path, default_rate=default_rate)
-    plain = actor_of(parts, parts.issue(*MANAGER))
-    parts.service.create_token(plain, NewToken(rate_limit="100000 per second"))
-    bounded = actor_of(parts, parts.issue(*MANAGER, rate_limit="5 per minute"))
+    setup = make_sqlite_setup(tmp_path, default_rate=default_rate)
+    plain = actor_of(setup, setup.issue(*MANAGER))
+    setup.service.create_token(plain, NewToken(rate_limit="100000 per second"))
+    bounded = actor_of(setup, setup.issue(*MANAGER, rate_limit="5 per minute"))
     with pytest.raises(InsufficientScope):
-        parts.service.create_token(bounded, NewToken())
-    parts.db.close()
+        setup.service.create_token(bounded, NewToken())
+    setup.db.close()
 
 
 @pytest.mark.parametrize(
@@ -102,36 +102,36 @@ def test_with_the_default_rate_off_no_rate_is_no_bound(tmp_path: Path, default_r
     ids=["another owner's", "its own owner's, with more scopes"],
 )
 def test_what_a_token_may_not_manage_does_not_exist_for_it(
-    parts: Parts, manager: Actor, hidden: dict[str, Any]
+    setup: TokenSetup, manager: Actor, hidden: dict[str, Any]
 ) -> None:
     wanted = {"user_id": "acme", "scopes": ("read",)} | hidden
-    target = parts.service.create_token(OWNER, NewToken(**wanted)).record.token_id
+    target = setup.service.create_token(OWNER, NewToken(**wanted)).record.token_id
     calls: list[Callable[[], object]] = [
-        lambda: parts.service.get_token(manager, target),
-        lambda: parts.service.update_token(manager, target, TokenChanges(name="mine")),
-        lambda: parts.service.rotate_token(manager, target),
-        lambda: parts.service.revoke_token(manager, target),
+        lambda: setup.service.get_token(manager, target),
+        lambda: setup.service.update_token(manager, target, TokenChanges(name="mine")),
+        lambda: setup.service.rotate_token(manager, target),
+        lambda: setup.service.revoke_token(manager, target),
     ]
     for call in calls:
         with pytest.raises(NotFound):
             call()
-    page = parts.service.list_tokens(manager, include_revoked=True)
+    page = setup.service.list_tokens(manager, include_revoked=True)
     assert [token.token_id for token in page.tokens] == [manager.token_id]
-    untouched = parts.service.get_token(OWNER, target)
+    untouched = setup.service.get_token(OWNER, target)
     assert (untouched.name, untouched.revoked_at, untouched.successor_id) == (None, None, None)
 
 
-def test_another_owner_s_list_is_empty(parts: Parts, manager: Actor) -> None:
-    parts.issue(user_id="other")
-    assert parts.service.list_tokens(manager, user_id="other").tokens == ()
-    assert len(parts.service.list_tokens(manager, user_id="acme").tokens) == 1
+def test_another_owner_s_list_is_empty(setup: TokenSetup, manager: Actor) -> None:
+    setup.issue(user_id="other")
+    assert setup.service.list_tokens(manager, user_id="other").tokens == ()
+    assert len(setup.service.list_tokens(manager, user_id="acme").tokens) == 1
 
 
-def test_hidden_tokens_take_no_place_in_a_page(parts: Parts, manager: Actor) -> None:
+def test_hidden_tokens_take_no_place_in_a_page(setup: TokenSetup, manager: Actor) -> None:
     for _ in range(3):
-        parts.issue("admin", user_id="acme")
-        parts.issue("read", user_id="acme")
-    page = parts.service.list_tokens(manager, limit=4)
+        setup.issue("admin", user_id="acme")
+        setup.issue("read", user_id="acme")
+    page = setup.service.list_tokens(manager, limit=4)
     assert len(page.tokens) == 4
     assert page.next_cursor is None
 
@@ -150,33 +150,35 @@ def test_hidden_tokens_take_no_place_in_a_page(parts: Parts, manager: Actor) -> 
     ],
 )
 @pytest.mark.parametrize("is_bounded", [True, False])
-def test_a_change_can_name_nothing_wider(parts: Parts, manager: Actor, changes: TokenChanges, is_bounded: bool) -> None:
+def test_a_change_can_name_nothing_wider(
+    setup: TokenSetup, manager: Actor, changes: TokenChanges, is_bounded: bool
+) -> None:
     wanted = within() if is_bounded else NewToken(user_id="acme")
-    target = parts.service.create_token(manager if is_bounded else OWNER, wanted).record
+    target = setup.service.create_token(manager if is_bounded else OWNER, wanted).record
     with pytest.raises(InsufficientScope):
-        parts.service.update_token(manager, target.token_id, changes)
-    assert parts.service.get_token(OWNER, target.token_id) == target
+        setup.service.update_token(manager, target.token_id, changes)
+    assert setup.service.get_token(OWNER, target.token_id) == target
 
 
-def test_a_token_cannot_lengthen_its_own_life(parts: Parts, manager: Actor) -> None:
+def test_a_token_cannot_lengthen_its_own_life(setup: TokenSetup, manager: Actor) -> None:
     assert manager.token_id is not None
-    parts.clocks.move(60)
+    setup.clocks.move(60)
     with pytest.raises(InsufficientScope):
-        parts.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3600))
-    parts.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3540))
+        setup.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3600))
+    setup.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3540))
 
 
-def test_a_bounded_token_may_rename_and_narrow_one_without_bounds(parts: Parts, manager: Actor) -> None:
-    target = parts.issue("read", "write", user_id="acme").record
+def test_a_bounded_token_may_rename_and_narrow_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
+    target = setup.issue("read", "write", user_id="acme").record
     narrower = TokenChanges(name="renamed", scopes=("read",), expires_in_seconds=60)
-    after = parts.service.update_token(manager, target.token_id, narrower)
+    after = setup.service.update_token(manager, target.token_id, narrower)
     assert (after.name, after.scopes, after.allowed_ips) == ("renamed", ("read",), ())
 
 
-def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(parts: Parts, manager: Actor) -> None:
-    target = parts.issue("read", user_id="acme").record
+def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
+    target = setup.issue("read", user_id="acme").record
     with pytest.raises(InsufficientScope):
-        parts.service.update_token(manager, target.token_id, TokenChanges(scopes=("read", "write")))
+        setup.service.update_token(manager, target.token_id, TokenChanges(scopes=("read", "write")))
     bounds = within()
     every_bound = TokenChanges(
         scopes=("read", "write"),
@@ -184,31 +186,31 @@ def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(parts: Parts, 
         allowed_ips=bounds.allowed_ips,
         rate_limit=bounds.rate_limit,
     )
-    assert parts.service.update_token(manager, target.token_id, every_bound).scopes == ("read", "write")
+    assert setup.service.update_token(manager, target.token_id, every_bound).scopes == ("read", "write")
 
 
-def test_a_bounded_token_cannot_rotate_one_without_bounds_into_its_own_hands(parts: Parts, manager: Actor) -> None:
-    target = parts.issue("read", user_id="acme").record
+def test_a_bounded_token_cannot_rotate_one_without_bounds_into_its_own_hands(setup: TokenSetup, manager: Actor) -> None:
+    target = setup.issue("read", user_id="acme").record
     with pytest.raises(InsufficientScope):
-        parts.service.rotate_token(manager, target.token_id)
-    assert parts.service.get_token(OWNER, target.token_id) == target
+        setup.service.rotate_token(manager, target.token_id)
+    assert setup.service.get_token(OWNER, target.token_id) == target
 
 
-def test_a_token_may_rotate_itself_and_what_it_made(parts: Parts, manager: Actor) -> None:
-    child = parts.service.create_token(manager, within()).record
-    parts.service.rotate_token(manager, child.token_id)
+def test_a_token_may_rotate_itself_and_what_it_made(setup: TokenSetup, manager: Actor) -> None:
+    child = setup.service.create_token(manager, within()).record
+    setup.service.rotate_token(manager, child.token_id)
     assert manager.token_id is not None
-    successor = parts.service.rotate_token(manager, manager.token_id)
-    assert actor_of(parts, successor).scopes == manager.scopes
+    successor = setup.service.rotate_token(manager, manager.token_id)
+    assert actor_of(setup, successor).scopes == manager.scopes
 
 
-def test_a_bounded_token_may_revoke_its_owner_s_tokens(parts: Parts, manager: Actor) -> None:
-    target = parts.issue("read", user_id="acme").record
-    assert parts.service.revoke_token(manager, target.token_id).revoked_at is not None
+def test_a_bounded_token_may_revoke_its_owner_s_tokens(setup: TokenSetup, manager: Actor) -> None:
+    target = setup.issue("read", user_id="acme").record
+    assert setup.service.revoke_token(manager, target.token_id).revoked_at is not None
 
 
-def test_every_token_can_see_itself(parts: Parts) -> None:
-    issued = parts.issue("otp:send", user_id="acme")
-    assert parts.service.get_current_token(actor_of(parts, issued)).token_id == issued.record.token_id
+def test_every_token_can_see_itself(setup: TokenSetup) -> None:
+    issued = setup.issue("otp:send", user_id="acme")
+    assert setup.service.get_current_token(actor_of(setup, issued)).token_id == issued.record.token_id
     with pytest.raises(NotFound):
-        parts.service.get_current_token(OWNER)
+        setup.service.get_current_token(OWNER)

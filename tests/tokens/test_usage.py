@@ -1,4 +1,4 @@
-"""Counting requests: nothing is lost, nothing is written per request."""
+"""Counting requests: no request is lost, and no request causes a write of its own."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from letstalk.tokens.usage import DailyRequests
-from tests.support.token_parts import NOON, OWNER, Parts, make_parts, make_sqlite_parts
+from tests.support.token_setup import NOON, OWNER, TokenSetup, make_setup, make_sqlite_setup
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def parts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parts]:
+def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenSetup]:
     is_sqlite = request.param == "sqlite"
-    made = make_sqlite_parts(tmp_path) if is_sqlite else make_parts(request.getfixturevalue("postgresql_url"))
+    made = make_sqlite_setup(tmp_path) if is_sqlite else make_setup(request.getfixturevalue("postgresql_url"))
     yield made
     made.usage.stop()
     made.db.close()
 
 
-def test_a_count_shows_in_the_token_and_in_its_list_at_once(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
-    parts.usage.count(token_id)
-    parts.clocks.move(3)
-    parts.usage.count(token_id)
-    for token in (parts.service.get_token(OWNER, token_id), parts.service.list_tokens(OWNER).tokens[0]):
+def test_a_count_shows_in_the_token_and_in_its_list_at_once(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
+    setup.usage.count(token_id)
+    setup.clocks.move(3)
+    setup.usage.count(token_id)
+    for token in (setup.service.get_token(OWNER, token_id), setup.service.list_tokens(OWNER).tokens[0]):
         assert (token.requests_total, token.last_used) == (2, NOON + timedelta(seconds=3))
 
 
-def test_counting_touches_no_database(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
+def test_counting_touches_no_database(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
     statements: list[str] = []
 
-    @event.listens_for(parts.db.engine, "before_cursor_execute")
+    @event.listens_for(setup.db.engine, "before_cursor_execute")
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         statements.append(statement)
 
     for _ in range(100):
-        parts.usage.count(token_id)
+        setup.usage.count(token_id)
     assert statements == []
-    assert parts.usage.flush()
+    assert setup.usage.flush()
     assert len([statement for statement in statements if statement.split()[0] in ("UPDATE", "INSERT")]) == 2
 
 
-def test_days_are_utc_days_and_the_quiet_ones_are_zero(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
-    parts.usage.count(token_id, datetime(2026, 11, 18, 23, 59, 59, tzinfo=UTC))
-    parts.usage.count(token_id)
-    parts.usage.count(token_id)
-    days = parts.usage.daily_requests(token_id)
+def test_days_are_utc_days_and_the_quiet_ones_are_zero(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
+    setup.usage.count(token_id, datetime(2026, 11, 18, 23, 59, 59, tzinfo=UTC))
+    setup.usage.count(token_id)
+    setup.usage.count(token_id)
+    days = setup.usage.daily_requests(token_id)
     assert len(days) == 14
     assert days[0].day == (NOON - timedelta(days=13)).date()
     assert days[-3:] == (
@@ -62,78 +62,78 @@ def test_days_are_utc_days_and_the_quiet_ones_are_zero(parts: Parts) -> None:
         DailyRequests(datetime(2026, 11, 19, tzinfo=UTC).date(), 0),
         DailyRequests(NOON.date(), 2),
     )
-    assert parts.usage.erase_before(NOON.date()) == 1
-    assert [day.requests for day in parts.usage.daily_requests(token_id, days=3)] == [0, 0, 2]
-    assert parts.service.get_token(OWNER, token_id).requests_total == 3
+    assert setup.usage.erase_before(NOON.date()) == 1
+    assert [day.requests for day in setup.usage.daily_requests(token_id, days=3)] == [0, 0, 2]
+    assert setup.service.get_token(OWNER, token_id).requests_total == 3
 
 
-def test_a_flush_that_fails_loses_nothing(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
+def test_a_flush_that_fails_loses_nothing(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
     is_down = True
 
-    @event.listens_for(parts.db.engine, "before_cursor_execute")
+    @event.listens_for(setup.db.engine, "before_cursor_execute")
     def fail(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if is_down and "token_usage" in statement:
             raise OperationalError(statement, None, Exception("the disk is full"))
 
-    parts.usage.count(token_id)
-    assert not parts.usage.flush()
-    parts.usage.count(token_id, NOON - timedelta(seconds=1))
-    assert not parts.usage.flush()
+    setup.usage.count(token_id)
+    assert not setup.usage.flush()
+    setup.usage.count(token_id, NOON - timedelta(seconds=1))
+    assert not setup.usage.flush()
     is_down = False
-    assert parts.usage.flush()
-    token = parts.service.get_token(OWNER, token_id)
+    assert setup.usage.flush()
+    token = setup.service.get_token(OWNER, token_id)
     assert (token.requests_total, token.last_used) == (2, NOON)
-    assert parts.usage.daily_requests(token_id, days=1)[0].requests == 2
+    assert setup.usage.daily_requests(token_id, days=1)[0].requests == 2
 
 
-def test_the_thread_writes_within_a_moment_and_outlives_failures(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
+def test_the_thread_writes_within_a_moment_and_outlives_failures(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
     failures: list[str] = []
 
-    @event.listens_for(parts.db.engine, "before_cursor_execute")
+    @event.listens_for(setup.db.engine, "before_cursor_execute")
     def fail_twice(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         if "token_usage" in statement and len(failures) < 2:
             failures.append(statement)
             raise RuntimeError("not even a database error" if len(failures) == 1 else "again")
 
-    parts.usage.start()
-    parts.usage.start()
+    setup.usage.start()
+    setup.usage.start()
     assert [thread.name for thread in threading.enumerate()].count("usage") == 1
     deadline = time.monotonic() + 30
     while len(failures) < 2 and time.monotonic() < deadline:
-        parts.usage.count(token_id)
+        setup.usage.count(token_id)
         time.sleep(0.01)
     assert len(failures) == 2
-    parts.usage.count(token_id)
-    parts.usage.stop()
+    setup.usage.count(token_id)
+    setup.usage.stop()
     assert [thread.name for thread in threading.enumerate()].count("usage") == 0
 
 
-def test_what_waits_is_written_at_the_stop(parts: Parts) -> None:
-    token_id = parts.issue().record.token_id
-    parts.usage.count(token_id)
-    parts.audit.record_refusal("invalid_token")
-    parts.usage.stop()
-    parts.usage.stop()
-    assert parts.another_instance().get_token(OWNER, token_id).requests_total == 1
-    assert len(parts.events("refused")) == 1
+def test_what_waits_is_written_at_the_stop(setup: TokenSetup) -> None:
+    token_id = setup.issue().record.token_id
+    setup.usage.count(token_id)
+    setup.audit.record_refusal("invalid_token")
+    setup.usage.stop()
+    setup.usage.stop()
+    assert setup.another_instance().get_token(OWNER, token_id).requests_total == 1
+    assert len(setup.events("refused")) == 1
 
 
-def test_counts_from_many_threads_all_arrive(parts: Parts) -> None:
-    token_ids = [parts.issue().record.token_id for _ in range(3)]
-    parts.usage.start()
+def test_counts_from_many_threads_all_arrive(setup: TokenSetup) -> None:
+    token_ids = [setup.issue().record.token_id for _ in range(3)]
+    setup.usage.start()
 
     def use() -> None:
         for number in range(300):
-            parts.usage.count(token_ids[number % 3])
+            setup.usage.count(token_ids[number % 3])
             if number % 100 == 0:
-                parts.usage.flush()
+                setup.usage.flush()
 
     threads = [threading.Thread(target=use) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    parts.usage.stop()
-    assert [parts.service.get_token(OWNER, token_id).requests_total for token_id in token_ids] == [600] * 3
+    setup.usage.stop()
+    assert [setup.service.get_token(OWNER, token_id).requests_total for token_id in token_ids] == [600] * 3

@@ -12,9 +12,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from letstalk.db.database import Database
-from letstalk.verifications.attempts import spend_attempt
 from letstalk.verifications.models import VerificationStatus
-from letstalk.verifications.repository import end_verification, lock_verification, spend_replay
+from letstalk.verifications.repository import end_verification, lock_verification, spend_attempt, spend_replay
 from tests.support.world import PHONE, World, at_once, outcome_of, refusal_of, wrong_code
 
 MOST_SECONDS = 10.0

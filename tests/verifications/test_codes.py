@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.verifications.codes import MAX_CODE_LENGTH, MIN_CODE_LENGTH, digest_code, generate_code, is_code
+from letstalk.verifications.codes import digest_code, generate_code, is_code
+from letstalk.verifications.models import MAX_CODE_LENGTH, MIN_CODE_LENGTH
 
 KEY = bytes(range(32))
 codes = st.from_regex(r"[0-9]{4,10}", fullmatch=True)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from letstalk.db.crypto import LostKey, Vault, generate_key
 from letstalk.db.database import Database
-from letstalk.verifications.digest_keys import DigestKeys
+from letstalk.verifications.codes import DigestKeys
 from tests.support.world import StandingClock, World, at_once
 
 KEY = generate_key()

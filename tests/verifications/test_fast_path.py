@@ -166,7 +166,7 @@ def test_an_idempotency_key_brings_the_first_answer_back_whichever_way(app: Flas
 
 def test_an_error_of_ours_is_a_500_that_says_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     token = bearer(app)
-    monkeypatch.setattr("letstalk.verifications.fast_path.answer_check", lambda *_: 1 / 0)
+    monkeypatch.setattr("letstalk.verifications.fast_path.check", lambda *_: 1 / 0)
     answer = post(app, "/calls/verify", {"phone": PHONE, "code": "123456"}, **token)
     assert (answer.status_code, content_of(answer)["code"]) == (500, "internal_error")
     assert "division" not in answer.text

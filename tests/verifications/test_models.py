@@ -14,12 +14,12 @@ from letstalk.verifications.models import (
     MAX_REPLAYS,
     Verification,
     VerificationStatus,
-    check_phone_rates,
-    check_replay,
-    check_resend,
-    check_wrong_codes,
-    refuse_cancel_unless_pending,
-    refuse_unless_pending,
+    ensure_cancelable,
+    ensure_few_wrong_codes,
+    ensure_pending,
+    ensure_phone_rates,
+    ensure_replay_allowed,
+    ensure_resend_allowed,
 )
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -64,9 +64,9 @@ def refused_for(action: Callable[[], object]) -> int:
 def test_a_code_is_alive_until_the_moment_it_expires() -> None:
     assert PENDING.status_at(after(299.999)) is VerificationStatus.PENDING
     assert PENDING.status_at(after(300)) is VerificationStatus.EXPIRED
-    refuse_unless_pending(PENDING, after(299.999))
+    ensure_pending(PENDING, after(299.999))
     with pytest.raises(Gone) as caught:
-        refuse_unless_pending(PENDING, after(300))
+        ensure_pending(PENDING, after(300))
     assert caught.value.code == "code_expired"
 
 
@@ -81,10 +81,10 @@ def test_what_is_left_of_its_life_is_told_in_whole_seconds_and_never_less_than_n
 def test_each_way_of_being_over_has_its_own_code(status: VerificationStatus, code: str) -> None:
     over = replace(PENDING, status=status)
     with pytest.raises(Gone) as caught:
-        refuse_unless_pending(over, NOON)
+        ensure_pending(over, NOON)
     assert caught.value.code == code
     with pytest.raises(Conflict) as not_pending:
-        refuse_cancel_unless_pending(over, NOON)
+        ensure_cancelable(over, NOON)
     assert not_pending.value.code == "not_pending"
 
 
@@ -97,17 +97,17 @@ def test_an_approved_code_stays_used_when_its_time_has_run_out() -> None:
 
 
 def test_an_expired_verification_cannot_be_canceled() -> None:
-    refuse_cancel_unless_pending(PENDING, after(299))
+    ensure_cancelable(PENDING, after(299))
     with pytest.raises(Conflict):
-        refuse_cancel_unless_pending(PENDING, after(300))
+        ensure_cancelable(PENDING, after(300))
 
 
 def test_the_tenth_wrong_code_within_an_hour_closes_the_phone_until_the_first_is_an_hour_old() -> None:
     judged = [after(-60 * minutes) for minutes in range(10)]
-    check_wrong_codes(judged[:9], NOON)
-    assert refused_for(lambda: check_wrong_codes(judged, NOON)) == 3600 - 540
-    assert refused_for(lambda: check_wrong_codes(judged, after(3600 - 541))) == 1
-    check_wrong_codes(judged, after(3600 - 540))
+    ensure_few_wrong_codes(judged[:9], NOON)
+    assert refused_for(lambda: ensure_few_wrong_codes(judged, NOON)) == 3600 - 540
+    assert refused_for(lambda: ensure_few_wrong_codes(judged, after(3600 - 541))) == 1
+    ensure_few_wrong_codes(judged, after(3600 - 540))
 
 
 @given(st.lists(st.integers(0, 7200), max_size=10))
@@ -115,30 +115,30 @@ def test_wrong_codes_count_for_an_hour(ages: list[int]) -> None:
     judged = [after(-age) for age in sorted(ages)]
     is_closed = sum(age < 3600 for age in ages) >= 10
     if not is_closed:
-        check_wrong_codes(judged, NOON)
+        ensure_few_wrong_codes(judged, NOON)
         return
-    wait = refused_for(lambda: check_wrong_codes(judged, NOON))
+    wait = refused_for(lambda: ensure_few_wrong_codes(judged, NOON))
     assert wait >= 1
-    check_wrong_codes(judged, after(wait))
+    ensure_few_wrong_codes(judged, after(wait))
 
 
 def test_a_new_code_can_be_had_30_seconds_after_the_last() -> None:
-    check_resend(None, NOON)
-    assert refused_for(lambda: check_resend(NOON, NOON)) == 30
-    assert refused_for(lambda: check_resend(NOON, after(29.999))) == 1
-    check_resend(NOON, after(30))
+    ensure_resend_allowed(None, NOON)
+    assert refused_for(lambda: ensure_resend_allowed(NOON, NOON)) == 30
+    assert refused_for(lambda: ensure_resend_allowed(NOON, after(29.999))) == 1
+    ensure_resend_allowed(NOON, after(30))
 
 
 def test_a_replay_waits_20_seconds_and_for_the_reading() -> None:
-    assert refused_for(lambda: check_replay(PENDING, is_reading_awaited=False, now=after(1))) == 19
-    assert refused_for(lambda: check_replay(PENDING, is_reading_awaited=True, now=after(20))) >= 1
-    check_replay(PENDING, is_reading_awaited=False, now=after(20))
+    assert refused_for(lambda: ensure_replay_allowed(PENDING, is_reading_awaited=False, now=after(1))) == 19
+    assert refused_for(lambda: ensure_replay_allowed(PENDING, is_reading_awaited=True, now=after(20))) >= 1
+    ensure_replay_allowed(PENDING, is_reading_awaited=False, now=after(20))
 
 
 def test_replays_run_out_and_that_is_told_before_any_cool_down() -> None:
-    check_replay(replace(PENDING, replays_used=MAX_REPLAYS - 1), is_reading_awaited=False, now=after(20))
+    ensure_replay_allowed(replace(PENDING, replays_used=MAX_REPLAYS - 1), is_reading_awaited=False, now=after(20))
     with pytest.raises(Conflict) as caught:
-        check_replay(replace(PENDING, replays_used=MAX_REPLAYS), is_reading_awaited=True, now=NOON)
+        ensure_replay_allowed(replace(PENDING, replays_used=MAX_REPLAYS), is_reading_awaited=True, now=NOON)
     assert caught.value.code == "replays_exhausted"
 
 
@@ -156,14 +156,14 @@ def test_a_call_is_accepted_exactly_when_every_rate_has_room(ages: list[int], ra
     accepted = [after(-age) for age in sorted(ages)]
     is_full = any(sum(age < rate.window_seconds for age in ages) >= rate.amount for rate in rates)
     if is_full:
-        assert refused_for(lambda: check_phone_rates(tuple(rates), accepted, NOON)) >= 1
+        assert refused_for(lambda: ensure_phone_rates(tuple(rates), accepted, NOON)) >= 1
     else:
-        check_phone_rates(tuple(rates), accepted, NOON)
+        ensure_phone_rates(tuple(rates), accepted, NOON)
 
 
 def test_the_phone_limit_says_when_there_is_room_again() -> None:
     rates = (Rate(2, 600),)
     accepted = [after(-10), after(-100), after(-500)]
-    wait = refused_for(lambda: check_phone_rates(rates, accepted, NOON))
+    wait = refused_for(lambda: ensure_phone_rates(rates, accepted, NOON))
     assert wait == 500
-    check_phone_rates(rates, accepted, after(wait))
+    ensure_phone_rates(rates, accepted, after(wait))

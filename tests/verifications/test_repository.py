@@ -13,16 +13,18 @@ import pytest
 from sqlalchemy import Connection, text, update
 from sqlalchemy.exc import IntegrityError
 
-from letstalk.calls.repository import insert_call
+from letstalk.calls.lifecycle import place_call
+from letstalk.calls.models import NewCall
 from letstalk.db.database import Database
 from letstalk.verifications import repository as rows
-from letstalk.verifications.attempts import (
-    find_awaited_code,
-    find_newest_awaited_code,
-    spend_attempt,
-    spend_attempt_and_approve,
+from letstalk.verifications.models import (
+    MAX_ATTEMPTS,
+    PendingCheck,
+    Verification,
+    VerificationRef,
+    VerificationStatus,
 )
-from letstalk.verifications.models import MAX_ATTEMPTS, Verification, VerificationStatus
+from letstalk.verifications.repository import spend_attempt, spend_attempt_and_approve
 from tests.support.world import at_once
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -137,7 +139,7 @@ def test_five_attempts_can_be_spent_however_many_try_at_once(db: Database) -> No
     insert(db, verification)
 
     def guess(connection: Connection) -> bool:
-        held = find_awaited_code(connection, "acme", verification.verification_id, NOON)
+        held = pending_by_id(connection, "acme", verification.verification_id, NOON)
         if held is not None:
             time.sleep(0.002)  # as to judge it
             spend_attempt(connection, held.verification_id)
@@ -150,10 +152,10 @@ def test_no_attempt_can_be_spent_on_what_is_over_or_has_expired(db: Database) ->
     canceled, pending = over(), a_verification()
     insert(db, canceled, pending)
     with db.write() as connection:
-        assert not find_awaited_code(connection, "acme", canceled.verification_id, NOON)
-        assert not find_awaited_code(connection, "acme", pending.verification_id, pending.expires_at)
-        assert not find_awaited_code(connection, "acme", "none", NOON)
-        assert find_awaited_code(connection, "acme", pending.verification_id, NOON)
+        assert not pending_by_id(connection, "acme", canceled.verification_id, NOON)
+        assert not pending_by_id(connection, "acme", pending.verification_id, pending.expires_at)
+        assert not pending_by_id(connection, "acme", "none", NOON)
+        assert pending_by_id(connection, "acme", pending.verification_id, NOON)
         spend_attempt(connection, canceled.verification_id)
     assert [found.attempts_used for found in all_of(db, canceled, pending)] == [0, 0]
 
@@ -163,7 +165,7 @@ def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Databas
     insert(db, verification)
 
     def guess(connection: Connection) -> bool:
-        held = find_newest_awaited_code(connection, "acme", PHONE, NOON)
+        held = pending_by_phone(connection, "acme", PHONE, NOON)
         if held is not None:
             time.sleep(0.002)
             spend_attempt_and_approve(connection, held.verification_id, NOON)
@@ -244,7 +246,7 @@ def test_what_has_expired_is_found_in_portions(db: Database) -> None:
         ("verifications", "status = 'pending' AND expires_at <= '2026-11-20 12:00:00'"),
         ("wrong_codes", "user_id = 'acme' AND phone = '+256700123456' ORDER BY judged_at DESC LIMIT 10"),
         ("calls", "phone = '+256700123456' AND created_at > '2026-11-20 12:00:00'"),
-        ("calls", "verification_id = 'one' ORDER BY created_at"),
+        ("calls", "subject_id = 'one' ORDER BY created_at"),
         ("calls", "status = 'queued' ORDER BY turn, created_at LIMIT 50"),
         ("calls", "provider_call_id = 'one'"),
         ("webhook_events", "applied_at IS NULL AND received_at <= '2026-11-20 12:00:00'"),
@@ -265,7 +267,7 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
             rows.insert_wrong_code(connection, owner, phone, NOON)
         queue_call(connection, others[0])
-        held = find_newest_awaited_code(connection, "acme", PHONE, NOON)
+        held = pending_by_phone(connection, "acme", PHONE, NOON)
         assert held is not None
         assert (held.verification_id, held.phone, held.created_at) == (
             newest.verification_id,
@@ -278,30 +280,39 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         for seconds in (2, 1):
             rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(seconds=seconds))
         queue_call(connection, newest)
-        again = find_awaited_code(connection, "acme", newest.verification_id, NOON)
+        again = pending_by_id(connection, "acme", newest.verification_id, NOON)
         assert again is not None
         assert (again.attempts_used, again.last_wrong_code_at) == (1, NOON + timedelta(seconds=2))
         assert again.has_unfinished_calls is True
-        assert find_awaited_code(connection, "globex", newest.verification_id, NOON) is None
+        assert pending_by_id(connection, "globex", newest.verification_id, NOON) is None
     assert [found.attempts_used for found in all_of(db, older, *others)] == [0, 0, 0]
 
 
 def test_only_the_newest_of_a_phone_is_awaited(db: Database) -> None:
     insert(db, a_verification(), over(created_at=NOON + timedelta(seconds=1)))
     with db.write() as connection:
-        assert find_newest_awaited_code(connection, "acme", PHONE, NOON) is None
+        assert pending_by_phone(connection, "acme", PHONE, NOON) is None
 
 
 def queue_call(connection: Connection, verification: Verification) -> None:
-    insert_call(
-        connection,
-        call_id=str(uuid4()),
-        verification_id=verification.verification_id,
+    new = NewCall(
+        subject_id=verification.verification_id,
         user_id=verification.user_id,
         phone=verification.phone,
-        turn=0,
-        now=NOON,
+        script_sealed="sealed",
+        locale=None,
+        speak_before=verification.expires_at,
     )
+    place_call(connection, new, 0, NOON)
+
+
+def pending_by_id(connection: Connection, user_id: str, verification_id: str, now: datetime) -> PendingCheck | None:
+    ref = VerificationRef(None, verification_id)
+    return rows.get_pending(connection, user_id, ref, now, for_update=True)
+
+
+def pending_by_phone(connection: Connection, user_id: str, phone: str, now: datetime) -> PendingCheck | None:
+    return rows.get_pending(connection, user_id, VerificationRef(phone, None), now, for_update=True)
 
 
 def all_of(db: Database, *verifications: Verification) -> list[Verification]:

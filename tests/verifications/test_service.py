@@ -305,7 +305,7 @@ def test_a_list_can_be_of_one_status_and_knows_what_expired_before_a_sweep_does(
         assert {status: listed(world, status=status) for status in VerificationStatus} == {
             status: expected.get(status, []) for status in VerificationStatus
         }
-        world.sweeps.sweep_slowly()
+        world.sweep_slowly()
 
 
 def test_pages_follow_each_other_without_a_gap_also_when_all_were_made_at_one_moment(world: World) -> None:

@@ -185,7 +185,7 @@ class VerificationMachine(RuleBasedStateMachine):
 
     @rule()
     def what_is_over_is_swept(self) -> None:
-        self.world.sweeps.sweep_slowly()
+        self.world.sweep_slowly()
 
     @invariant()
     def everything_is_as_the_contract_has_it(self) -> None:

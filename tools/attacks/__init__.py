@@ -1,10 +1,10 @@
-"""The attacker: plays known attacks against a running service, and says what it saw.
+"""Known attacks against a running service.
 
-    python -m tools.attacks --base http://127.0.0.1:5000 --token lt_… (of an `admin`; it makes and revokes its own)
+    python -m tools.attacks --base http://127.0.0.1:5000 --token lt_…
 
-It goes to loopback only and calls numbers that are kept for fiction, which belong to nobody. One family of attacks a
-module, in the order of `FAMILIES`; each attack says what was promised, tries to break it a bounded number of times, and
-writes down what it saw. It knows the service from outside only: nothing of `letstalk` is imported here.
+The token is an admin token. The attacks make tokens of their own and revoke them. They connect to loopback only, and
+call numbers that are reserved for fiction. Each module is one family of attacks. Each attack states a promise, tries
+to break it a limited number of times, and records what it saw. Nothing of `letstalk` is imported here.
 """
 
 from __future__ import annotations

@@ -10,13 +10,13 @@ import time
 
 from tools.attacks import FAMILIES
 from tools.attacks.targets import Target
-from tools.attacks.trials import Result, Verdict, play
+from tools.attacks.trials import Result, Verdict, run_attack
 
 WIDTHS = (10, 52, 5, 40, 56)
 
 
 def main() -> int:
-    """0 when every promise held, 1 when one was broken or an attack came to grief."""
+    """0 if every promise held, 1 if one was broken or an attack failed."""
     options = _options()
     try:
         target = Target(
@@ -32,12 +32,12 @@ def main() -> int:
     deadline = time.monotonic() + options.seconds
     with target:
         if target.admin.get("/api/tokens", limit=1).status_code != 200:
-            sys.exit("--token wants a live token with the scope admin")
+            sys.exit("--token must be a live token with the scope admin")
         results = []
         _print_row("family", "attack", "tries", "promised", "seen", "verdict")
         for family in options.only or FAMILIES:
             for chosen in FAMILIES[family]:
-                results.append(play(family, chosen, target, deadline))
+                results.append(run_attack(family, chosen, target, deadline))
                 _print(results[-1])
     counts = {verdict: sum(result.verdict is verdict for result in results) for verdict in Verdict}
     sys.stdout.write("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "\n")
@@ -46,16 +46,18 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m tools.attacks", description="Attack a Let's Talk that runs on this machine."
+        "python -m tools.attacks", description="Attack a service that runs on this machine."
     )
-    parser.add_argument("--base", required=True, help="where it listens: http://127.0.0.1:PORT")
+    parser.add_argument("--base", required=True, help="its address: http://127.0.0.1:PORT")
     parser.add_argument("--others", nargs="+", default=[], metavar="BASE", help="more servers of the same service")
     parser.add_argument("--token", required=True, help="a token with the scope admin")
-    parser.add_argument("--password", help="the dashboard's; without it some pages are not attacked")
-    parser.add_argument("--webhook-seed", help="base64 of the Ed25519 key of a played Telnyx, to replay its webhooks")
+    parser.add_argument("--password", help="of the dashboard; without it some attacks on pages are skipped")
+    parser.add_argument(
+        "--webhook-seed", help="base64 of the Ed25519 key of a stand-in for Telnyx, for attacks with signed webhooks"
+    )
     parser.add_argument("--only", nargs="+", choices=list(FAMILIES), metavar="FAMILY", help=", ".join(FAMILIES))
-    parser.add_argument("--seconds", type=float, default=600, help="begin no attack after that long (%(default)s)")
-    parser.add_argument("--thorough", action="store_true", help="more tries, and those that wait for cool-downs")
+    parser.add_argument("--seconds", type=float, default=600, help="begin no attack after this time (%(default)s)")
+    parser.add_argument("--thorough", action="store_true", help="more tries, and those that wait for time limits")
     return parser.parse_args()
 
 

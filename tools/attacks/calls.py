@@ -1,4 +1,4 @@
-"""Money: calls to numbers that earn, more calls than are allowed, two where one was paid for."""
+"""Costs: calls to expensive numbers, more calls than are allowed, and repeated calls."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tools.attacks.codes import spelled
 from tools.attacks.targets import Target, at_once
 from tools.attacks.trials import Attack, Trial, attack, code_of
 
-# Premium-rate and shared-cost numbers, and what is dialled but is no subscriber. None is called where the rules hold.
+# Premium-rate, shared-cost and service numbers. None is called if the rules hold.
 COSTLY = ("+19005550199", "+449098765432", "+448441234567", "+448712345678", "+3531580123456", "+33899123456",
           "+4990012345678", "+979123456789", "+80812345678", "+61190012345", "+393899123456789")  # fmt: skip
 NO_PHONES = ("911", "+1911", "+44999", "+44112", "112", "*#06#", "+1202555010\u0661\u0661", "+1 202 555 0100 x5",
@@ -19,9 +19,9 @@ NO_PHONES = ("911", "+1911", "+44999", "+44112", "112", "*#06#", "+1202555010\u0
 PER_PHONE = 10  # accepted calls in ten minutes over all owners, unless RATE_LIMIT_PHONE_ALL says otherwise
 
 
-@attack("403 or 400; nothing is dialled")
+@attack("403 or 400; nothing is dialed")
 def call_costly(target: Target, trial: Trial) -> None:
-    """Have premium, shared-cost, emergency and malformed numbers called"""
+    """Call premium, shared-cost, emergency and malformed numbers"""
     caller = target.owner("a")
     for phone in COSTLY:
         for written in (phone, f"{phone[:3]} {phone[3:]}", phone.replace("+", "\uff0b")):
@@ -32,7 +32,7 @@ def call_costly(target: Target, trial: Trial) -> None:
 
 @attack("1 is accepted, the rest 429 resend_too_soon")
 def call_at_once(target: Target, trial: Trial) -> None:
-    """Have one phone called many times at once, in many spellings"""
+    """Call one phone many times at once, in many notations"""
     caller, phone = target.owner("a"), target.phone()
     spellings = [phone, *spelled(phone)]
     tasks = [partial(caller.post, "/calls/otp", {"phone": spellings[number % 8]}) for number in range(16)]
@@ -47,7 +47,7 @@ def call_at_once(target: Target, trial: Trial) -> None:
 
 @attack(f"at most {PER_PHONE} in 10 minutes, then 429 phone_limit")
 def call_by_many(target: Target, trial: Trial) -> None:
-    """Have one phone called by many owners"""
+    """Call one phone as many owners"""
     phone = target.phone()
     callers = [target.issue(f"many-{number}", ["write"]) for number in range(PER_PHONE + 3)]
     answers = at_once([partial(caller.post, "/calls/otp", {"phone": phone}) for caller in callers])
@@ -59,7 +59,7 @@ def call_by_many(target: Target, trial: Trial) -> None:
 
 @attack("409, 410 or 429: a replay is a call too")
 def replay_much(target: Target, trial: Trial) -> None:
-    """Have a code spoken again and again, at once"""
+    """Request many replays at once"""
     caller, phone = target.owner("a"), target.phone()
     verification_id = caller.send(phone)
     aims = [{"phone": phone}, {"verification_id": verification_id}]
@@ -67,7 +67,7 @@ def replay_much(target: Target, trial: Trial) -> None:
         trial.see_answer(answer, 429)
 
 
-@attack("one call, and its first answer again")
+@attack("one call, and its first response again")
 def repeat(target: Target, trial: Trial) -> None:
     """Send twelve times at once with one Idempotency-Key"""
     caller, phone, key = target.owner("a"), target.phone(), secrets.token_hex(8)
@@ -78,9 +78,9 @@ def repeat(target: Target, trial: Trial) -> None:
     trial.see(f"{len(calls)} call", holds=len(calls) == 1)
 
 
-@attack("422 for another body; nothing across owners and paths; 400 for bytes that are no key")
+@attack("422 for another body; no effect on other owners and paths; 400 for an invalid key")
 def confuse(target: Target, trial: Trial) -> None:
-    """Use an Idempotency-Key with another body, path or owner, or made of odd bytes"""
+    """Use an Idempotency-Key with another body, path or owner, or one of invalid bytes"""
     caller, other, key = target.owner("a"), target.owner("b"), secrets.token_hex(8)
     phone, other_phone = target.phone(), target.phone()
     first = caller.post("/calls/otp", {"phone": phone}, Idempotency_Key=key)

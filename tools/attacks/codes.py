@@ -1,4 +1,4 @@
-"""Codes: guessed at once, over many verifications and owners, after new codes, and in odd shapes."""
+"""Guessed codes: in parallel, over many verifications and owners, after new codes, and malformed ones."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from functools import partial
 from typing import Any
 
-from tools.attacks.targets import Caller, Target, Unplayable, at_once
+from tools.attacks.targets import Caller, CannotRun, Target, at_once
 from tools.attacks.trials import Attack, Trial, attack, code_of
 
-ATTEMPTS = 5  # judged wrong codes a verification
-FAILURES = 10  # and an hour, per owner and phone
+ATTEMPTS = 5  # wrong codes per verification
+FAILURES = 10  # wrong codes per hour, owner and phone
 AFTER_COOL_DOWN_SECONDS = 31
 
 
 def guess(caller: Caller, aim: dict[str, str]) -> str:
-    """The code of the answer to a guess; `approved` for one that was right."""
+    """The error code of the response to a guess; `approved` if the guess was right."""
     answer = caller.post("/calls/verify", {**aim, "code": f"{secrets.randbelow(10**6):06}"})
     return "approved" if answer.status_code == 200 else code_of(answer) or str(answer.status_code)
 
@@ -27,7 +27,7 @@ def judged(answers: list[str]) -> int:
 
 @attack("5 are judged")
 def guess_at_once(target: Target, trial: Trial) -> None:
-    """Guess in parallel, by phone and by id, so that guesses share an attempt"""
+    """Guess in parallel, by phone and by id, so that several guesses count as one attempt"""
     caller, phone = target.owner("a"), target.phone()
     verification_id = caller.send(phone)
     aims = [{"phone": phone}, {"verification_id": verification_id}, {"phone": spelled(phone)[1]}]
@@ -50,9 +50,9 @@ def guess_widely(target: Target, trial: Trial) -> None:
         trial.see("others: " + ", ".join(sorted(set(others))), holds=judged(others) == 0)
 
 
-@attack("the attempts of one phone are shared by all its spellings")
+@attack("all notations of one phone share its attempts")
 def guess_by_spelling(target: Target, trial: Trial) -> None:
-    """Guess under other spellings of the same number"""
+    """Guess with other notations of the same number"""
     caller, phone = target.owner("a"), target.phone()
     caller.send(phone)
     answers = [guess(caller, {"phone": written}) for written in spelled(phone) for _ in range(2)]
@@ -61,7 +61,7 @@ def guess_by_spelling(target: Target, trial: Trial) -> None:
 
 @attack("400 invalid_request, and no attempt spent")
 def guess_oddly(target: Target, trial: Trial) -> None:
-    """Send codes that are no codes"""
+    """Send malformed codes"""
     caller, phone = target.owner("a"), target.phone()
     verification_id = caller.send(phone)
     odd: list[Any] = [
@@ -82,7 +82,7 @@ def guess_oddly(target: Target, trial: Trial) -> None:
 
 @attack("no new attempts")
 def start_over(target: Target, trial: Trial) -> None:
-    """Cancel, replay and ask again after five wrong codes"""
+    """Cancel, replay and request a new code after five wrong codes"""
     caller, phone = target.owner("a"), target.phone()
     verification_id = caller.send(phone)
     for _ in range(ATTEMPTS):
@@ -97,9 +97,9 @@ def start_over(target: Target, trial: Trial) -> None:
 
 @attack("429 too_many_failures after 10 in an hour")
 def outlast(target: Target, trial: Trial) -> None:
-    """Go on guessing with each new code (waits for cool-downs)"""
+    """Continue to guess with each new code (waits for time limits)"""
     if not target.thorough:
-        raise Unplayable("only with --thorough: it waits for over a minute")
+        raise CannotRun("only with --thorough: it waits for over a minute")
     caller, phone, answers = target.owner("a"), target.phone(), []
     for _ in range(3):
         sent = caller.post("/calls/otp", {"phone": phone})

@@ -1,4 +1,4 @@
-"""Headers that lie: about where a request comes from, which host it asks, and which page sent it."""
+"""False headers about the client, the host, and the page that sent the request."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ FORM_TYPES = (
 )
 
 
-@attack("401: without credentials nobody manages tokens, but a plain request on a laptop in development")
+@attack("401 without credentials, except for a direct request on the same machine in development")
 def manage_tokens(target: Target, trial: Trial) -> None:
-    """Manage tokens without credentials, as a tunnel, a web page or a rebound name would"""
+    """Manage tokens without credentials, as a tunnel, a web page or DNS rebinding would"""
     http = target.client()
     headers: list[dict[str, str]] = [{name: value} for name, value in FORWARDED.items()]
     headers += [{"x-forwarded-anything": "1"}, *({"Host": host} for host in HOSTS), *FOREIGN_PAGES]
@@ -52,7 +52,7 @@ def manage_tokens(target: Target, trial: Trial) -> None:
 
 @attack("no Access-Control header, ever")
 def ask_across(target: Target, trial: Trial) -> None:
-    """Ask from another origin, preflight included"""
+    """Send requests and preflights from another origin"""
     http, token = target.client(), target.owner("a").token
     for path in ("/api/tokens", "/api/tokens/current", "/calls", "/calls/otp", "/api/tokens/dashboard"):
         for method in ("OPTIONS", "GET", "POST"):
@@ -63,7 +63,7 @@ def ask_across(target: Target, trial: Trial) -> None:
             trial.see(", ".join(opened) or "none", holds=not opened)
 
 
-@attack("401 for whatever came through a proxy or under another name")
+@attack("401 for requests through a proxy or with another host name")
 def read_metrics(target: Target, trial: Trial) -> None:
     """Read /metrics without a token, from outside through a proxy on the same machine"""
     http = target.client()
@@ -75,9 +75,9 @@ def read_metrics(target: Target, trial: Trial) -> None:
         trial.see_answer(http.get("/metrics", headers={"Authorization": f"Bearer {token}"}), 401, 403, what="no admin:")
 
 
-@attack("no 5xx, and nothing of the header in an answer")
+@attack("no 5xx, and no response contains the header")
 def lie_about_host(target: Target, trial: Trial) -> None:
-    """Ask every page under a false Host"""
+    """Request every page with a false Host"""
     http, marks = target.client(), (EVIL, "evil", "2130706433", "x" * 300)
     for host in HOSTS:
         for path in ("/", "/sign-in", "/docs", "/openapi.json", "/api/tokens/dashboard", "/nothing", "/calls"):
@@ -93,9 +93,9 @@ def lie_about_host(target: Target, trial: Trial) -> None:
                 )
 
 
-@attack("never to another host")
+@attack("no redirect to another host")
 def wander(target: Target, trial: Trial) -> None:
-    """Be sent elsewhere by an odd path"""
+    """Get redirected by an unusual path"""
     paths = (
         f"//{EVIL}", f"//{EVIL}//calls", f"///{EVIL}/..", f"/%2f%2f{EVIL}", f"/\\{EVIL}", f"/.//{EVIL}",
         f"/%5c{EVIL}", f"/{EVIL}/%2e%2e", f"/%0d%0aLocation:%20http://{EVIL}", f"/?next=//{EVIL}",

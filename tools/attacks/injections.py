@@ -1,4 +1,4 @@
-"""Injection: SQL, SSML, markup, terminal escapes and bytes that break things, through every field."""
+"""Injection of SQL, SSML, markup, terminal escapes and invalid bytes, through every field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tools.attacks.trials import Attack, Trial, attack
 
 Found = TypeVar("Found")
 
-SLOW_SECONDS = 2.0  # a statement that sleeps would take longer than that
+SLOW_SECONDS = 2.0  # an injected statement that sleeps would take longer
 SQL = (
     "'", '"', "' OR '1'='1", "' OR 1=1 --", "'; DROP TABLE verifications; --", "\\'; SELECT pg_sleep(4); --",
     "' || (SELECT pg_sleep(4)) || '", "' UNION SELECT * FROM tokens --", "1) OR (1=1", "%", "_", "%' OR 'a' LIKE '%",
@@ -56,13 +56,13 @@ TEXTS = tuple(text for text in POISONS if isinstance(text, str) and not re.searc
 
 
 def some(target: Target, poisons: Sequence[Found], turn: int) -> Sequence[Found]:
-    """All of them when there is time, else every third, beginning elsewhere each turn."""
+    """All of them if there is time, else every third, starting with another one each time."""
     return poisons if target.thorough else poisons[turn % 3 :: 3]
 
 
 @attack("4xx, or taken as plain text; never 5xx, never slow")
 def inject_bodies(target: Target, trial: Trial) -> None:
-    """Put SQL, odd bytes and odd types into every field of every body"""
+    """Put SQL, invalid bytes and wrong types into every field of every body"""
     caller = target.issue("a", ["read", "write", "tokens:read", "tokens:write"], rate_limit="100000 per minute")
     other = target.issue("a", ["read"])
     phone = target.phone()
@@ -85,9 +85,9 @@ def inject_bodies(target: Target, trial: Trial) -> None:
             _watch(trial, caller, "PATCH", f"/api/tokens/{other.token_id}", json={field: poison}, what=field)
 
 
-@attack("4xx, or an answer without others' things; never 5xx, never slow")
+@attack("4xx, or a response without data of others; never 5xx, never slow")
 def inject_addresses(target: Target, trial: Trial) -> None:
-    """Put SQL and odd bytes into queries, paths and headers"""
+    """Put SQL and invalid bytes into queries, paths and headers"""
     caller, one = target.issue("c", ["read", "write", "tokens:read"]), target.owner("a")
     one.send(target.phone())
     queries = tuple(
@@ -124,9 +124,9 @@ def inject_speech(target: Target, trial: Trial) -> None:
         )
 
 
-@attack("kept as they are, found under their own name only")
+@attack("stored unchanged, found only under their exact name")
 def inject_names(target: Target, trial: Trial) -> None:
-    """Keep SQL, wildcards and markup in names and owners, and look for them"""
+    """Store SQL, wildcards and markup in names and owners, and search for them"""
     for text in (*SQL[:8], "%", "_", *MARKUP):
         user_id = f"{target.user_id('x')}-{text}"[:128]
         made = target.admin.post(
@@ -141,7 +141,7 @@ def inject_names(target: Target, trial: Trial) -> None:
 
 
 def _watch(trial: Trial, caller: Caller, method: str, path: str, *, what: str, **options: Any) -> httpx.Response:
-    """Ask, and note whether the answer came in time and was no 5xx (503 is described, and says when to come back)."""
+    """Send a request. The promise holds if the response came in time and was no 5xx (503 is documented)."""
     started = time.monotonic()
     answer = patiently(caller.http, method, path, **_as_sent(options))
     slow = time.monotonic() - started > SLOW_SECONDS
@@ -154,7 +154,7 @@ def _watch(trial: Trial, caller: Caller, method: str, path: str, *, what: str, *
 def _as_sent(options: dict[str, Any]) -> dict[str, Any]:
     if "json" not in options:
         return options
-    # Lone surrogates go as escapes, which is how JSON can carry them.
+    # JSON can carry lone surrogates only as escapes.
     content = json.dumps(options.pop("json")).encode("ascii")
     headers = [*options.pop("headers", []), (b"Content-Type", b"application/json")]
     return {**options, "content": content, "headers": headers}

@@ -1,4 +1,4 @@
-"""Owners: one looks for, and reaches for, what belongs to another; what does not exist must look the same."""
+"""Access to data of another owner, which must look like data that does not exist."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tools.attacks.targets import Target
 from tools.attacks.trials import Attack, Trial, attack, outline
 
 
-@attack("404, and the verification is as before")
+@attack("404, and the verification is unchanged")
 def reach_across(target: Target, trial: Trial) -> None:
-    """See, check, replay and cancel another owner's verification"""
+    """Read, check, replay and cancel another owner's verification"""
     one, other = target.owner("a"), target.owner("b")
     phone = target.phone()
     verification_id = one.send(phone)
@@ -34,7 +34,7 @@ def reach_across(target: Target, trial: Trial) -> None:
 
 @attack("the same status, text and headers")
 def enumerate_others(target: Target, trial: Trial) -> None:
-    """Tell another owner's phones, verifications and tokens from what does not exist"""
+    """Distinguish another owner's phones, verifications and tokens from missing ones"""
     one, other = target.owner("a"), target.issue("b", ["read", "write", "tokens:read", "tokens:write"])
     phone, unknown = target.phone(), target.phone()
     verification_id, no_id = one.send(phone), str(uuid.uuid4())
@@ -58,9 +58,9 @@ def enumerate_others(target: Target, trial: Trial) -> None:
         trial.see(f"{name}: {'alike' if alike else 'different'}", holds=alike)
 
 
-@attack("400, or a page of one's own things only")
+@attack("400, or a page with only one's own data")
 def bend_cursors(target: Target, trial: Trial) -> None:
-    """Read on from a cursor of another owner, or one of one's own making"""
+    """Continue from a cursor of another owner, or from a forged one"""
     one, other = target.owner("a"), target.owner("b")
     for _ in range(3):
         one.send(target.phone())

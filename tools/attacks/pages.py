@@ -1,4 +1,4 @@
-"""Pages: forms sent from elsewhere, sessions that were planted, redirects, frames, markup, the password."""
+"""Pages: cross-site forms, fixed and copied sessions, redirects, frames, markup, the password."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import httpx
 
 from tools.attacks.injections import MARKUP
-from tools.attacks.targets import Target, Unplayable, patiently
+from tools.attacks.targets import CannotRun, Target, patiently
 from tools.attacks.trials import Attack, Trial, attack
 
 DASHBOARD = "/api/tokens/dashboard"
@@ -22,9 +22,9 @@ FORMS = ("/dashboard/tokens", "/dashboard/tokens/%s/rotate", "/dashboard/tokens/
 MAX_SIGN_INS = 5
 
 
-@attack("403, and the token lives")
+@attack("403, and the token still works")
 def forge_forms(target: Target, trial: Trial) -> None:
-    """Send the dashboard's forms from another site, into a signed-in session"""
+    """Send the dashboard's forms from another site with a signed-in session"""
     signed_in, victim = _signed_in(target), target.issue("victim", ["read"])
     strangers = _csrf(target.client().get("/sign-in").text)
     fields = {"name": "forged", "user_id": target.user_id("victim"), "scopes": "admin", "password": "x"}
@@ -61,9 +61,9 @@ def forge_json(target: Target, trial: Trial) -> None:
         trial.see_answer(signed_in.get(path), 401, 405, what="no page's business:")
 
 
-@attack("a new session at sign-in; none after sign-out, for a copied cookie either")
+@attack("a new session at sign-in; none after sign-out, not even with a copied cookie")
 def fixate(target: Target, trial: Trial) -> None:
-    """Plant a session before the sign-in, and keep one after the sign-out"""
+    """Set a session before the sign-in, and keep one after the sign-out"""
     browser = target.client()
     planted = _cookie(browser, browser.get("/sign-in"))
     old_csrf = _csrf(browser.get("/sign-in").text)
@@ -84,9 +84,9 @@ def fixate(target: Target, trial: Trial) -> None:
     trial.see_answer(answer, 302, what="a copy after the sign-out:")
 
 
-@attack("never to another host")
+@attack("no redirect to another host")
 def redirect_out(target: Target, trial: Trial) -> None:
-    """Be sent to another site after signing in"""
+    """Get redirected to another site after the sign-in"""
     signed_in, anyone = _signed_in(target), target.client()
     for elsewhere in ELSEWHERE:
         for answer in (
@@ -103,9 +103,9 @@ def redirect_out(target: Target, trial: Trial) -> None:
         trial.see("kept in the form" if kept else "dropped", holds=not kept)
 
 
-@attack("no frame, no script from outside, no copy kept")
+@attack("no frame, no script from other sites, no cached copy")
 def frame(target: Target, trial: Trial) -> None:
-    """Frame pages, sniff their types, keep copies"""
+    """Frame pages, sniff their types, cache them"""
     signed_in = _signed_in(target)
     for path in (
         "/sign-in",
@@ -130,7 +130,7 @@ def frame(target: Target, trial: Trial) -> None:
 
 @attack("escaped wherever it is shown")
 def mark_up(target: Target, trial: Trial) -> None:
-    """Show markup from names, owners, searches and refused forms"""
+    """Inject markup by names, owners, searches and rejected forms"""
     signed_in, shown = _signed_in(target), []
     for text in MARKUP:
         made = target.admin.post("/api/tokens", {"user_id": text, "name": text, "scopes": ["read"], "expires_in": 300})
@@ -148,7 +148,7 @@ def mark_up(target: Target, trial: Trial) -> None:
         trial.see("escaped" if not (raw or computed) else str(raw or "computed"), holds=not raw and not computed)
 
 
-@attack("429 after a few, with Retry-After, even for the right one")
+@attack("429 after a few guesses, with Retry-After, even for the right one")
 def guess_password(target: Target, trial: Trial) -> None:
     """Guess the dashboard's password"""
     browser = target.client()
@@ -162,11 +162,11 @@ def guess_password(target: Target, trial: Trial) -> None:
 
 
 def _signed_in(target: Target) -> httpx.Client:
-    """A browser in which somebody is signed in; the same one each time, since tries to sign in are few."""
+    """A browser with a signed-in session; the same one each time, because sign-ins are limited."""
     if target.signed_in is None:
         browser = target.client()
         if _sign_in(target, browser).status_code != 302:
-            raise Unplayable("the sign-in failed: another password, or too many tries")
+            raise CannotRun("the sign-in failed: another password, or too many tries")
         target.signed_in = browser
     return target.signed_in
 
@@ -175,7 +175,7 @@ def _sign_in(
     target: Target, browser: httpx.Client, *, password: str | None = None, headers: dict[str, str] | None = None
 ) -> httpx.Response:
     if password is None and target.password is None:
-        raise Unplayable("needs --password, the dashboard's")
+        raise CannotRun("needs --password, the dashboard's")
     form = {"csrf_token": _csrf(patiently(browser, "GET", "/sign-in").text), "password": password or target.password}
     return browser.post("/sign-in", data=form, headers=headers)
 
@@ -186,7 +186,7 @@ def _csrf(page: str) -> str:
 
 
 def _signed_otherwise(cookie: str) -> str:
-    # At the signature's start: its last character also holds bits that no decoder looks at.
+    # The first character of the signature, because decoders ignore some bits of the last one.
     content, _, signature = cookie.rpartition(".")
     return f"{content}.{'A' if signature[:1] != 'A' else 'B'}{signature[1:]}"
 

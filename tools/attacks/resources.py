@@ -1,4 +1,4 @@
-"""Resources: bodies that grow, metrics that grow, answers that grow."""
+"""Resources: large bodies, growing metrics, long responses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tools.attacks.targets import Target, patiently
 from tools.attacks.trials import Attack, Trial, attack
 
 LIMIT_BYTES = 64 * 1024
-NEW_SERIES = 200  # a dozen for each new kind of answer; one for each request would be 4,000
+NEW_SERIES = 200  # a dozen for each new kind of response; one for each request would be 4,000
 
 
-@attack("a few new series, none with a path, a method or a name from outside")
+@attack("a few new series, none with a path, a method or a name from a request")
 def grow_metrics(target: Target, trial: Trial) -> None:
-    """Make metrics grow with odd paths, methods and codes"""
+    """Make metrics grow by unusual paths, methods and codes"""
     http, before = target.client(), _series(target)
     mark = secrets.token_hex(6)
     for number in range(300 if target.thorough else 60):
@@ -37,9 +37,9 @@ def grow_metrics(target: Target, trial: Trial) -> None:
     trial.see("nothing of ours", holds=not any(mark in name.lower() for name in after))
 
 
-@attack("a phone, a token or an owner is nowhere in them")
+@attack("they contain no phone, token or owner")
 def read_metrics(target: Target, trial: Trial) -> None:
-    """Look for people in the metrics"""
+    """Search the metrics for personal data"""
     caller, phone = target.owner("a"), target.phone()
     verification_id = caller.send(phone)
     caller.post("/calls/verify", {"phone": phone, "code": "000000"})
@@ -49,9 +49,9 @@ def read_metrics(target: Target, trial: Trial) -> None:
         trial.see(f"no {name}" if value not in text else name, holds=value not in text)
 
 
-@attack("413, 415 or 400, never unpacked, nested or believed; answers stay short")
+@attack("413, 415 or 400, never decompressed; responses stay short")
 def overfeed(target: Target, trial: Trial) -> None:
-    """Send large, packed, nested and many-fielded bodies"""
+    """Send large, compressed and nested bodies, and bodies with many fields"""
     caller = target.owner("a")
     bomb = b'{"phone": "' + b" " * 50_000_000 + b'"}'
     wide = json.dumps({f"field{number}" * 3: number for number in range(2000)}).encode()

@@ -1,4 +1,4 @@
-"""Rights: more of them than a token has, by making, changing and rotating tokens, or by lying about the address."""
+"""Rights that a token does not have, by making, changing and rotating tokens, or by a false address."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FORWARDING = (
 
 
 def bounded(target: Target) -> Caller:
-    """A token that may make tokens, and is limited in everything that a token can be limited in."""
+    """A token that may make tokens and has every limit that a token can have."""
     return target.issue(
         "bounded",
         ["otp:send", "tokens:read", "tokens:write"],
@@ -44,7 +44,7 @@ def bounded(target: Target) -> Caller:
 
 @attack("403")
 def make_wider(target: Target, trial: Trial) -> None:
-    """Make a token that is wider than one's own"""
+    """Make a token with more rights than one's own"""
     caller = bounded(target)
     for name, fields in WIDER.items():
         body = {**WITHIN, **fields} if fields else {}
@@ -56,7 +56,7 @@ def make_wider(target: Target, trial: Trial) -> None:
 
 @attack("403; other owners' tokens are 404")
 def change_wider(target: Target, trial: Trial) -> None:
-    """Widen one's own token, or somebody else's"""
+    """Give more rights to one's own token, or to another owner's"""
     caller, stranger = bounded(target), target.owner("a")
     for name, fields in WIDER.items():
         if fields:
@@ -69,9 +69,9 @@ def change_wider(target: Target, trial: Trial) -> None:
         trial.see_answer(answer, 404, what=f"{method} another owner's")
 
 
-@attack("403 or 404: nothing wider comes out of a rotation")
+@attack("403 or 404: a rotation gives no further rights")
 def rotate_wider(target: Target, trial: Trial) -> None:
-    """Rotate a wider token of the same owner into one's hands"""
+    """Obtain a token with more rights of the same owner by rotating it"""
     caller = bounded(target)
     narrow = ["otp:send"]
     siblings = {
@@ -83,14 +83,14 @@ def rotate_wider(target: Target, trial: Trial) -> None:
     }
     for name, sibling in siblings.items():
         trial.see_answer(caller.post(f"/api/tokens/{sibling.token_id}/rotate"), 403, 404, what=name)
-        # A name may be given to what has fewer bounds; that must hand nothing on.
+        # A token with fewer limits may be renamed, but this must give no further rights.
         patched = caller.ask("PATCH", f"/api/tokens/{sibling.token_id}", json={"scopes": ["otp:send", "tokens:read"]})
         trial.see_answer(patched, 403, 404, what=f"{name}, one more scope")
 
 
 @attack("403 insufficient_scope")
 def overstep(target: Target, trial: Trial) -> None:
-    """Call what the token has no scope for, under other methods too"""
+    """Call routes without the scope, with other methods too"""
     reader, writer = target.issue("a", ["read"]), target.issue("a", ["write"])
     phone, some_id = target.phone(), reader.token_id
     for path in ("/calls/otp", "/calls/verify", "/calls/replay", f"/calls/{some_id}/cancel"):
@@ -106,7 +106,7 @@ def overstep(target: Target, trial: Trial) -> None:
         trial.see_answer(reader.get("/api/tokens/current"), 200, what="after an override the token lives:")
 
 
-@attack("403 address_not_allowed, whatever the request says of itself")
+@attack("403 address_not_allowed, whatever the headers say")
 def spoof_address(target: Target, trial: Trial) -> None:
     """Use a token that is bound to another address (TRUSTED_PROXIES=0)"""
     allowed = ("203.0.113.7", "2001:db8::7")

@@ -1,4 +1,4 @@
-"""The service under attack: how to reach it, and callers with tokens made for the occasion."""
+"""The service under attack, and callers with tokens that are made for the attacks."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ import httpx
 Found = TypeVar("Found")
 
 TIMEOUT_SECONDS = 15.0
-PATIENCE_SECONDS = 60  # for a request limit that the service answers with
-# 555-0100 to 555-0199 is kept for fiction in each of these areas.
+MOST_WAIT_SECONDS = 60  # for a request limit
+# 555-0100 to 555-0199 is reserved for fiction in each of these areas.
 AREAS = (202, 206, 212, 213, 214, 305, 312, 404, 415, 503, 512, 602, 617, 702, 713, 718, 808, 907)
 _NUMBERS = [f"+1{area}55501{last:02}" for area in AREAS for last in range(100)]
 
 
-class Unplayable(Exception):
-    """What the attack needs is not there; the text says what."""
+class CannotRun(Exception):
+    """Something that the attack needs is missing. The text says what."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever holds a token. Requests wait when the service says that there were too many of them."""
+    """A client with a token. Its requests wait if the service says that there were too many."""
 
     http: httpx.Client
     user_id: str
@@ -48,15 +48,15 @@ class Caller:
         return patiently(self.http, method, path, **options)
 
     def send(self, phone: str, **fields: Any) -> str:
-        """The id of a new verification. Raises Unplayable when the service does not take the call."""
+        """The id of a new verification. Raises CannotRun if the service does not accept the call."""
         answer = self.post("/calls/otp", {"phone": phone, **fields})
         if answer.status_code != 202:
-            raise Unplayable(f"no call was accepted: {answer.status_code} {answer.text[:100]}")
+            raise CannotRun(f"no call was accepted: {answer.status_code} {answer.text[:100]}")
         return str(answer.json()["verification_id"])
 
 
 class _InTurn(httpx.BaseTransport):
-    """Sends each request to the next of several servers, as a balancer does that knows no sessions."""
+    """Sends each request to the next of several servers, as a load balancer without sticky sessions does."""
 
     def __init__(self, bases: Sequence[httpx.URL]) -> None:
         self._named = _host_of(bases[0])
@@ -65,7 +65,7 @@ class _InTurn(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         base = next(self._turns)
-        if request.headers.get("Host") == self._named:  # a false one is left as it is
+        if request.headers.get("Host") == self._named:  # a false one stays unchanged
             request.headers["Host"] = _host_of(base)
         request.url = request.url.copy_with(host=base.host, port=base.port)
         return self._wire.handle_request(request)
@@ -75,7 +75,7 @@ class _InTurn(httpx.BaseTransport):
 
 
 class Target:
-    """One service on loopback, and all that was made there. Use it in a `with`: what was made is revoked at the end."""
+    """One service on loopback. Use it in a `with` block, at the end of which all tokens that it made are revoked."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Target:
         self._clients: list[httpx.Client] = []
         self._made: list[str] = []
         self._owners: dict[str, Caller] = {}
-        self.signed_in: httpx.Client | None = None  # a browser with a session, once an attack has needed one
+        self.signed_in: httpx.Client | None = None  # a browser with a session; None until an attack needs it
         self.admin = Caller(self.client(Authorization=f"Bearer {admin_token}"), "admin", admin_token, "")
 
     def __enter__(self) -> Target:
@@ -115,7 +115,7 @@ class Target:
             client.close()
 
     def client(self, **headers: str) -> httpx.Client:
-        """A client that follows no redirect and trusts no proxy of the environment."""
+        """A client that follows no redirect and uses no proxy from the environment."""
         transport = _InTurn(self.bases) if len(self.bases) > 1 else None
         client = httpx.Client(
             base_url=self.base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, transport=transport
@@ -124,7 +124,7 @@ class Target:
         return client
 
     def metrics(self) -> str:
-        """What all servers count, one after the other."""
+        """The metrics of all servers, one after the other."""
         headers, texts = {"Authorization": f"Bearer {self.admin.token}"}, []
         for base in self.bases:
             with httpx.Client(base_url=base, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False) as http:
@@ -132,30 +132,30 @@ class Target:
         return "\n".join(texts)
 
     def phone(self) -> str:
-        """A number that this run has not used yet, of nobody."""
+        """A number for fiction that this run has not used yet."""
         return next(self._phones)
 
     def user_id(self, name: str) -> str:
         return f"attack-{self._run}-{name}"
 
     def issue(self, name: str, scopes: list[str], **fields: Any) -> Caller:
-        """Someone with a new token of the owner `name`. Raises Unplayable when the admin's token makes none."""
+        """A client with a new token of the owner `name`. Raises CannotRun if the admin's token cannot make one."""
         user_id = self.user_id(name)
         answer = self.admin.post("/api/tokens", {"user_id": user_id, "scopes": scopes, **fields})
         if answer.status_code != 201:
-            raise Unplayable(f"no token was made: {answer.status_code} {answer.text[:100]}")
+            raise CannotRun(f"no token was made: {answer.status_code} {answer.text[:100]}")
         made = answer.json()
         self._made.append(made["token_id"])
         return Caller(self.client(Authorization=f"Bearer {made['token']}"), user_id, made["token"], made["token_id"])
 
     def owner(self, name: str) -> Caller:
-        """An app of the owner `name`, which may read and write; the same one each time."""
+        """A client of the owner `name` that may read and write; the same one each time."""
         if name not in self._owners:
             self._owners[name] = self.issue(name, ["read", "write"], rate_limit="100000 per minute")
         return self._owners[name]
 
     def exchange(self, data: bytes, *, seconds: float = 2.0) -> bytes:
-        """Send `data` as it is. Returns what comes until the other side closes, or says nothing for `seconds`."""
+        """Send `data` unchanged. Returns what arrives until the server closes, or sends nothing for `seconds`."""
         received = b""
         with self.connection(seconds) as wire:
             try:
@@ -163,7 +163,7 @@ class Target:
                 while len(received) < 1_000_000 and (part := wire.recv(65536)):
                     received += part
             except OSError:
-                pass  # it closed, or has no more to say
+                pass  # it closed, or sends nothing more
         return received
 
     @contextmanager
@@ -172,7 +172,7 @@ class Target:
             yield wire
 
     def seconds_to_health(self, limit_seconds: float) -> float | None:
-        """How long a new client waits for `/health`; None when it gets no answer within the limit."""
+        """How long a new client waits for `/health`; None if it gets no response within the limit."""
         started = time.monotonic()
         try:
             with httpx.Client(trust_env=False, timeout=limit_seconds) as client:
@@ -183,16 +183,16 @@ class Target:
 
 
 def patiently(http: httpx.Client, method: str, path: str | httpx.URL, **options: Any) -> httpx.Response:
-    """The answer, after waiting where a request limit asks for it: limits are not what most attacks are about."""
+    """The response, after waiting for a request limit if there is one."""
     answer = http.request(method, path, **options)
     if answer.status_code == 429 and '"rate_limited"' in answer.text:
-        time.sleep(min(PATIENCE_SECONDS, int(answer.headers.get("Retry-After", "1"))))
+        time.sleep(min(MOST_WAIT_SECONDS, int(answer.headers.get("Retry-After", "1"))))
         answer = http.request(method, path, **options)
     return answer
 
 
 def at_once(tasks: Sequence[Callable[[], Found]]) -> list[Found]:
-    """What the tasks return, all played at the same time."""
+    """The results of the tasks, which run at the same time."""
     with ThreadPoolExecutor(len(tasks)) as pool:
         return [started.result() for started in [pool.submit(task) for task in tasks]]
 
@@ -220,5 +220,5 @@ def _is_loopback(host: str | None) -> bool:
 
 
 def _shuffled(items: list[str]) -> list[str]:
-    # Two runs within ten minutes should not meet at the same phones, whose limits would spoil the second.
+    # Random, so that two runs within ten minutes do not use the same phones and meet their limits.
     return secrets.SystemRandom().sample(items, len(items))

@@ -1,8 +1,8 @@
-"""Time: does an answer's delay tell what its text does not?
+"""Timing: whether the delay of a response reveals what its text does not.
 
-Each round asks every case once, in random order, so that whatever else the machine does falls on all alike. Of each
-round the difference to the first case counts; an alarm wants a median difference that is large enough to matter, and
-signs that chance does not explain, over several independent series that all point the same way.
+Each round sends one request for every case, in random order, so that other work on the machine affects all cases. The
+difference between each case and the first one is recorded. There is an alarm if the median difference is large enough
+to matter, if the sign test excludes chance, and if several independent series agree.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tools.attacks.targets import Target, Unplayable
+from tools.attacks.targets import CannotRun, Target
 from tools.attacks.tokens import WHO_AM_I, forge, parts_of
 from tools.attacks.trials import Attack, Trial, attack
 
 ROUNDS = 80
 THOROUGH_ROUNDS = 1500
 SERIES = 3
-LEAST_SECONDS = 0.00015  # a stranger's network hides far more
-LEAST_SHARE = 0.05  # of the whole answer's time
+LEAST_SECONDS = 0.00015  # a network hides far more
+LEAST_SHARE = 0.05  # of the whole response's time
 SIGMAS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request as bytes on the wire, built beforehand: what is measured is the service."""
+    """The bytes of a request, built before the measurement, so that only the service is measured."""
 
     method: str
     path: str
@@ -42,7 +42,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how much a case is slower than the first one (seconds, the median), and how sure that is."""
+    """By how much a case is slower than the first one (median, in seconds), and how certain that is."""
 
     seconds: float
     share: float
@@ -54,14 +54,14 @@ class Difference:
 
 
 def measure(target: Target, cases: dict[str, Callable[[], Ask]], rounds: int) -> dict[str, Difference]:
-    """The difference of each case but the first to the first one. Raises Unplayable when requests are limited."""
+    """The difference of each case but the first to the first one. Raises CannotRun if requests are limited."""
     order, taken = secrets.SystemRandom(), {name: list[float]() for name in cases}
     wire = http.client.HTTPConnection(target.host, target.port, timeout=10)
     try:
         for number in range(rounds + 5):
             for name in order.sample(list(cases), len(cases)):
                 seconds = _timed(wire, cases[name]())
-                if number >= 5:  # the first rounds warm up what can be warm
+                if number >= 5:  # the first rounds fill the caches
                     taken[name].append(seconds)
     finally:
         wire.close()
@@ -70,7 +70,7 @@ def measure(target: Target, cases: dict[str, Callable[[], Ask]], rounds: int) ->
 
 
 def compare(base: list[float], other: list[float]) -> Difference:
-    """Of two series that were measured in the same rounds: the median difference, and the sign test's z."""
+    """The median difference of two series that were measured in the same rounds, and the sign test's z."""
     differences = [theirs - ours for ours, theirs in zip(base, other, strict=True)]
     slower = sum(difference > 0 for difference in differences)
     count = len(differences)
@@ -102,7 +102,7 @@ def judge(target: Target, trial: Trial, cases: dict[str, Callable[[], Ask]]) -> 
 
 @attack("unknown, wrong, revoked and expired ones take the same time")
 def time_tokens(target: Target, trial: Trial) -> None:
-    """Tell dead tokens from unknown ones by time"""
+    """Distinguish revoked and expired tokens from unknown ones by time"""
     revoked, expired = target.issue("a", ["read"]), target.issue("a", ["read"], expires_in=1)
     live, other = target.owner("a"), target.owner("b")
     target.admin.ask("DELETE", f"/api/tokens/{revoked.token_id}")
@@ -125,9 +125,9 @@ def time_tokens(target: Target, trial: Trial) -> None:
     )
 
 
-@attack("another owner's phones and ids take the time of unknown ones")
+@attack("another owner's phones and ids take as long as unknown ones")
 def time_phones(target: Target, trial: Trial) -> None:
-    """Tell known phones and verifications from unknown ones by time"""
+    """Distinguish known phones and verifications from unknown ones by time"""
     one, other = target.owner("a"), target.owner("b")
     phone, unknown = target.phone(), target.phone()
     verification_id = one.send(phone)
@@ -155,7 +155,7 @@ def _timed(wire: http.client.HTTPConnection, ask: Ask) -> float:
     text = answer.read()
     elapsed = time.perf_counter() - started
     if answer.status == 429:
-        raise Unplayable(f"requests are limited: {text[:80].decode()}")
+        raise CannotRun(f"requests are limited: {text[:80].decode()}")
     return elapsed
 
 

@@ -1,4 +1,4 @@
-"""Tokens: guessed, mistyped, stitched together, dead, or carried where none belongs."""
+"""Tokens: guessed, changed, mixed, revoked, or sent in the wrong place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFUSED = (401, "invalid_token")
 
 
 def checksum(body: str) -> str:
-    """The last six characters of a token: CRC32 in base62, as anyone can work out from a few tokens."""
+    """The last six characters of a token: CRC32 in base62, which can be derived from a few tokens."""
     number, digits = zlib.crc32(body.encode()), ""
     for _ in range(6):
         number, rest = divmod(number, 62)
@@ -25,7 +25,7 @@ def checksum(body: str) -> str:
 
 
 def forge(lookup: str | None = None, secret: str | None = None) -> str:
-    """A token with a right checksum: of this lookup id, or of one that nobody has."""
+    """A token with a right checksum, with this lookup id or with a random one."""
     body = f"lt_{lookup or _text(12)}_{secret or _text(30)}"
     return body + checksum(body)
 
@@ -52,7 +52,7 @@ def guess(target: Target, trial: Trial) -> None:
 
 @attack("401 invalid_token")
 def mistype(target: Target, trial: Trial) -> None:
-    """Change a live token by a character, or mix two"""
+    """Change one character of a live token, or mix two tokens"""
     one, other, http = target.owner("a"), target.owner("b"), target.client()
     (lookup, secret), (other_lookup, other_secret) = parts_of(one.token), parts_of(other.token)
     tries = [
@@ -71,13 +71,13 @@ def mistype(target: Target, trial: Trial) -> None:
             trial.see(f"{answer.status_code} {code_of(answer)}", holds=(answer.status_code, code_of(answer)) == REFUSED)
 
 
-@attack("refused within a second, in the words of an unknown one")
+@attack("refused within a second, with the same response as an unknown one")
 def revive(target: Target, trial: Trial) -> None:
     """Use revoked, expired and rotated tokens"""
     revoked, rotated = target.issue("a", ["read"]), target.issue("a", ["read"])
     expired = target.issue("a", ["read"], expires_in=1)
     for caller in (revoked, rotated):
-        caller.get(WHO_AM_I)  # remembered as good, where tokens are remembered
+        caller.get(WHO_AM_I)  # so that a cache would hold it as valid
     target.admin.ask("DELETE", f"/api/tokens/{revoked.token_id}")
     target.admin.post(f"/api/tokens/{rotated.token_id}/rotate", {"grace_seconds": 0})
     time.sleep(1.1)
@@ -87,9 +87,9 @@ def revive(target: Target, trial: Trial) -> None:
         trial.see(f"{name}: {answer.status_code}", holds=outline(answer) == unknown)
 
 
-@attack("401: a token counts in the Authorization header only")
+@attack("401: a token is accepted in the Authorization header only")
 def misplace(target: Target, trial: Trial) -> None:
-    """Carry a live token in queries, cookies, bodies and other headers"""
+    """Send a live token in queries, cookies, bodies and other headers"""
     token, http = target.owner("a").token, target.client()
     for name in ("token", "access_token", "api_key", "authorization"):
         trial.see_answer(http.get(WHO_AM_I, params={name: token}), 401, what="query")

@@ -1,4 +1,4 @@
-"""One attack: its promise, its tries, and what came of them."""
+"""One attack: its promise, its tries, and its result."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from enum import StrEnum
 
 import httpx
 
-from tools.attacks.targets import Target, Unplayable
+from tools.attacks.targets import CannotRun, Target
 
-SHOWN = 4  # kinds of answers that a row of the table names
+SHOWN = 4  # kinds of responses that a row of the table names
 
 
 class Verdict(StrEnum):
     HELD = "held"
     FOUND = "FOUND"  # a promise was broken
-    BROKE = "BROKE"  # the attack itself came to grief, so nothing is known
-    SKIPPED = "skipped"  # what it needs is not there
+    BROKE = "BROKE"  # the attack itself failed, so nothing is known
+    SKIPPED = "skipped"  # something that it needs is missing
 
 
 @dataclass
 class Trial:
-    """What an attack writes down while it is played."""
+    """What an attack records while it runs."""
 
     tries: int = 0
     _kept: Counter[str] = field(default_factory=Counter)
     _broken: Counter[str] = field(default_factory=Counter)
 
     def see(self, what: str, *, holds: bool) -> None:
-        """Note one try: what was seen, in a few words, and whether the promise held."""
+        """Record one try: what was seen, in a few words, and whether the promise held."""
         self.tries += 1
         (self._kept if holds else self._broken)[what] += 1
 
     def see_answer(self, answer: httpx.Response, *wanted: int, what: str = "") -> None:
-        """Note an answer; the promise held if its status is one of `wanted`."""
+        """Record a response. The promise held if its status is one of `wanted`."""
         words = (what, str(answer.status_code), code_of(answer))
         self.see(" ".join(word for word in words if word), holds=answer.status_code in wanted)
 
@@ -46,7 +46,7 @@ class Trial:
 
     @property
     def seen(self) -> str:
-        """The kinds of things seen, those that broke the promise first."""
+        """What was seen, beginning with what broke the promise."""
         kinds = self._broken if self._broken else self._kept
         shown = [f"{count} times {what}" if count > 1 else what for what, count in kinds.most_common(SHOWN)]
         return "; ".join(shown) + (f"; {len(kinds) - SHOWN} kinds more" if len(kinds) > SHOWN else "")
@@ -70,7 +70,7 @@ class Result:
 
 
 def attack(promised: str) -> Callable[[Callable[[Target, Trial], None]], Attack]:
-    """Makes an Attack of a function, whose docstring is the attack's name."""
+    """A decorator that makes an Attack of a function. The function's docstring is the attack's name."""
 
     def make(play: Callable[[Target, Trial], None]) -> Attack:
         return Attack((play.__doc__ or play.__name__).strip().rstrip("."), promised, play)
@@ -78,8 +78,8 @@ def attack(promised: str) -> Callable[[Callable[[Target, Trial], None]], Attack]
     return make
 
 
-def play(family: str, chosen: Attack, target: Target, deadline: float) -> Result:
-    """Play one attack, unless `deadline` (of `time.monotonic`) has passed. Raises nothing."""
+def run_attack(family: str, chosen: Attack, target: Target, deadline: float) -> Result:
+    """Run one attack, unless `deadline` (of `time.monotonic`) has passed. Raises nothing."""
     trial = Trial()
 
     def result(verdict: Verdict, seen: str) -> Result:
@@ -89,16 +89,16 @@ def play(family: str, chosen: Attack, target: Target, deadline: float) -> Result
         return result(Verdict.SKIPPED, "the time was up")
     try:
         chosen.play(target, trial)
-    except Unplayable as reason:
+    except CannotRun as reason:
         return result(Verdict.SKIPPED, str(reason))
-    except Exception as error:  # whatever it is, the other attacks are to be played
+    except Exception as error:  # the other attacks must still run
         if not trial.is_broken:
             return result(Verdict.BROKE, f"{type(error).__name__}: {error}"[:200])
     return result(Verdict.FOUND if trial.is_broken else Verdict.HELD, trial.seen)
 
 
 def code_of(answer: httpx.Response) -> str:
-    """The error code of an answer, empty where it has none."""
+    """The error code of a response; empty if it has none."""
     try:
         body = answer.json()
     except ValueError:
@@ -107,7 +107,7 @@ def code_of(answer: httpx.Response) -> str:
 
 
 def outline(answer: httpx.Response) -> tuple[int, str, tuple[str, ...]]:
-    """All of an answer that could tell one case from another: status, text without its request's id, header names."""
+    """What could distinguish two responses: the status, the text without the request's id, the header names."""
     try:
         body = answer.json()
         if isinstance(body, dict):

@@ -1,4 +1,4 @@
-"""Webhooks: forged, stale, replayed, or speaking of somebody else's call."""
+"""Webhooks: forged, old, replayed, or about another call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tools.attacks.targets import Caller, Target, Unplayable, patiently
+from tools.attacks.targets import Caller, CannotRun, Target, patiently
 from tools.attacks.trials import Attack, Trial, attack, code_of
 
 PATH = "/api/webhooks/telnyx"
@@ -21,7 +21,7 @@ ORDER_OF_THE_CURVE = 2**252 + 27742317777372353535851937790883648493
 
 
 def event(event_type: str = "call.hangup", **payload: Any) -> bytes:
-    """The body of an event as Telnyx writes it, of a call that nobody knows unless `payload` names one."""
+    """The body of an event as Telnyx writes it, of an unknown call unless `payload` names one."""
     named = {"call_control_id": f"v3:{secrets.token_hex(8)}", "hangup_cause": "user_busy", **payload}
     data = {"event_type": event_type, "id": str(uuid.uuid4()), "occurred_at": "2026-11-20T10:00:00Z", "payload": named}
     return json.dumps({"data": data}).encode()
@@ -34,13 +34,13 @@ def signed(key: Ed25519PrivateKey, body: bytes, *, age_seconds: int = 0, moment:
 
 
 def tell(target: Target, body: bytes, headers: dict[str, str]) -> httpx.Response:
-    """The answer to one event. Forged ones count against their address, so this waits where it is told to."""
+    """The response to one event. Forged events are limited per address, so this waits if the service says so."""
     return patiently(target.admin.http, "POST", PATH, content=body, headers={"Authorization": "", **headers})
 
 
 @attack("403 invalid_signature")
 def forge(target: Target, trial: Trial) -> None:
-    """Send events unsigned, signed by a stranger, or with an odd signature"""
+    """Send events without a signature, with another key's, or with an invalid one"""
     caller, phone = target.owner("a"), target.phone()
     call_id = _call_of(caller, caller.send(phone))
     stranger = Ed25519PrivateKey.generate()
@@ -49,7 +49,7 @@ def forge(target: Target, trial: Trial) -> None:
         body = event(event_type, client_state=state, status="valid", digits="1")
         good = signed(stranger, body)
         zeros = base64.b64encode(bytes(64)).decode()
-        identity = base64.b64encode(b"\x01" + bytes(63)).decode()  # a point that makes lax checks hold for any text
+        identity = base64.b64encode(b"\x01" + bytes(63)).decode()  # a point with which lax checks accept any text
         tries = [
             {},
             good,
@@ -68,9 +68,9 @@ def forge(target: Target, trial: Trial) -> None:
         trial.see_answer(tell(target, body, signed(stranger, body)), 403, what="odd body")
 
 
-@attack("403 for what is changed or old; a copy changes nothing more")
+@attack("403 if changed or old; a copy has no effect")
 def replay(target: Target, trial: Trial) -> None:
-    """Send a real webhook again: as it was, later, changed, and with an odd signature"""
+    """Send a real webhook again: unchanged, later, changed, and with an invalid signature"""
     key = _telnyx(target)
     body = event("call.answered")
     good = signed(key, body)
@@ -96,9 +96,9 @@ def replay(target: Target, trial: Trial) -> None:
         trial.see_answer(tell(target, altered, headers), 403, what="changed")
 
 
-@attack("the call goes its own way")
+@attack("the call is not affected")
 def substitute(target: Target, trial: Trial) -> None:
-    """Send signed events whose client_state names another call, or is no state"""
+    """Send signed events whose client_state names another call or is invalid"""
     key, caller = _telnyx(target), target.owner("a")
     verification_id = caller.send(target.phone())
     call_id = _call_of(caller, verification_id)
@@ -117,7 +117,7 @@ def substitute(target: Target, trial: Trial) -> None:
 
 @attack("200, 400 or 403")
 def overfill(target: Target, trial: Trial) -> None:
-    """Send signed events with odd and overlong fields"""
+    """Send signed events with invalid and very long fields"""
     key = _telnyx(target)
     long, odd = "x" * 250, ["\0", "\ud800", "'; DROP TABLE calls; --", 10**400, -1, True, {"a": 1}, None, "\u202e"]
     for value in (long, long * 20, *odd):
@@ -134,7 +134,7 @@ def overfill(target: Target, trial: Trial) -> None:
 
 def _telnyx(target: Target) -> Ed25519PrivateKey:
     if target.webhook_seed is None:
-        raise Unplayable("needs --webhook-seed, the key of a played Telnyx")
+        raise CannotRun("needs --webhook-seed, the key of a stand-in for Telnyx")
     return Ed25519PrivateKey.from_private_bytes(target.webhook_seed)
 
 

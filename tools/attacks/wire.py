@@ -1,4 +1,4 @@
-"""The wire: requests that hide in others, that never end, that end too late, that are too large."""
+"""Raw HTTP: request smuggling, malformed requests, slow clients, and very large requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEALTHY_SECONDS = 2.0
 SLOW_SENDERS = 120
 UNREADING = 20
 
-# (headers, body): a request in which two readers may see two different ends. One answer, or none, may come of each.
+# (headers, body): requests whose end two parsers may see at different places. Each may get one response or none.
 HIDING: dict[str, tuple[bytes, bytes]] = {
     "length and chunks": (b"Content-Length: 5\r\n" + CHUNKED, b"0\r\n\r\n" + INNER),
     "chunks and length": (CHUNKED + b"\r\n" + LENGTH, b"0\r\n\r\n" + INNER),
@@ -47,14 +47,14 @@ HIDING: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@attack("one answer, the rest is not read as a request")
+@attack("one response, the rest is not read as a request")
 def hide(target: Target, trial: Trial) -> None:
-    """Hide a request in another one's body"""
+    """Hide a request in the body of another one"""
     for version in (b"1.1", b"1.0"):
         for name, (headers, body) in HIDING.items():
             start = b"POST /calls/otp HTTP/" + version + b"\r\nHost: x\r\nConnection: keep-alive\r\n"
             answers = _statuses(target.exchange(start + headers + b"\r\n\r\n" + body, seconds=0.5))
-            # Where the length is plainly zero, what follows is a second request by rights.
+            # If the length is clearly zero, what follows is a second request.
             allowed = 2 if name in ("a space before the colon", "no name", "a NUL") else 1
             hidden = len(answers) > allowed or (len(answers) > 1 and answers[1] == 200)
             trial.see(
@@ -63,9 +63,9 @@ def hide(target: Target, trial: Trial) -> None:
             trial.see("no 5xx" if 500 not in answers else f"{name}: 500", holds=500 not in answers)
 
 
-@attack("4xx or a closed connection, and the next is served")
+@attack("4xx or a closed connection, and the next request is served")
 def babble(target: Target, trial: Trial) -> None:
-    """Send what is no HTTP, too long lines, too many headers"""
+    """Send data that is not HTTP, very long lines, too many headers"""
     noise: dict[str, bytes] = {
         "noise": secrets.token_bytes(5000),
         "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + secrets.token_bytes(500),
@@ -99,9 +99,9 @@ def babble(target: Target, trial: Trial) -> None:
     trial.see("then healthy" if seconds is not None else "then no health", holds=seconds is not None)
 
 
-@attack("413 or 4xx, soon, and without reading it all")
+@attack("413 or 4xx, without reading all of it")
 def overload(target: Target, trial: Trial) -> None:
-    """Announce and send bodies that are far too large"""
+    """Announce and send very large bodies"""
     bearer = b"Authorization: Bearer " + target.owner("a").token.encode()
     start = b"POST /calls/otp HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + bearer + b"\r\n"
     for announced in (b"100000000000", b"9" * 30, b"1073741824"):
@@ -114,9 +114,9 @@ def overload(target: Target, trial: Trial) -> None:
     trial.see(f"{sent // 1_000_000} MB of endless chunks taken", holds=sent < 40_000_000)
 
 
-@attack(f"others are answered within {HEALTHY_SECONDS:.0f} s")
+@attack(f"others are served within {HEALTHY_SECONDS:.0f} s")
 def dawdle(target: Target, trial: Trial) -> None:
-    """Hold many connections with headers, bodies and chunks that never end, and answers never read"""
+    """Hold many connections with unfinished headers, bodies and chunks, and unread responses"""
     bearer = b"Authorization: Bearer " + target.owner("a").token.encode()
     beginnings = (
         b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow: ",
@@ -140,9 +140,9 @@ def dawdle(target: Target, trial: Trial) -> None:
             time.sleep(0.2)
 
 
-@attack(f"others are answered within {HEALTHY_SECONDS:.0f} s")
+@attack(f"others are served within {HEALTHY_SECONDS:.0f} s")
 def never_read(target: Target, trial: Trial) -> None:
-    """Ask for much, again and again, and read none of it"""
+    """Request much data repeatedly, and read none of it"""
     page = target.client().get("/docs").text
     largest = max(
         re.findall(r'(?:src|href)="(/[^"]+)"', page) or ["/openapi.json"], key=lambda path: _size(target, path)
@@ -151,7 +151,7 @@ def never_read(target: Target, trial: Trial) -> None:
         with ExitStack() as stack:
             for _ in range(UNREADING):
                 wire = stack.enter_context(target.connection())
-                with suppress(OSError):  # closed on us
+                with suppress(OSError):  # closed by the server
                     wire.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 150)
             time.sleep(0.5)
             for _ in range(3):
@@ -161,13 +161,13 @@ def never_read(target: Target, trial: Trial) -> None:
 
 
 def _asking(start: bytes) -> bytes:
-    """A whole request without a body, of its first line and perhaps a header."""
+    """A request without a body, from its first line and perhaps a header."""
     return start + b"\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def _drip(wires: list[socket.socket]) -> None:
     for wire in wires:
-        with suppress(OSError):  # given up on, as it should be some time
+        with suppress(OSError):  # closed by the server, as it should be at some time
             wire.send(b"a")
 
 
@@ -176,7 +176,7 @@ def _size(target: Target, path: str) -> int:
 
 
 def _statuses(received: bytes) -> list[int]:
-    """The status of each answer in what was received."""
+    """The status of each response in `received`."""
     return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})", received)]
 
 
@@ -189,7 +189,7 @@ def _sent_before_closing(target: Target, start: bytes, chunk: bytes, limit_bytes
                 wire.sendall(chunk)
                 sent += len(chunk)
         except OSError:
-            pass  # closed on us: that is what is hoped for
+            pass  # closed by the server, as it should be
     return sent
 
 

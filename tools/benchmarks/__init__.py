@@ -1,1 +1,1 @@
-"""How fast it is beside bare Flask and beside what one would otherwise use: `make bench`, report in README.md."""
+"""Benchmarks: the service compared with bare Flask and with similar products. `make bench` writes README.md."""

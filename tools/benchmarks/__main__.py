@@ -11,27 +11,29 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tools.benchmarks import channels, footprints, phone_paths, shared_stores, tails
-from tools.benchmarks.contestants import OURS, compare_with_goals
-from tools.benchmarks.contests import HELLO, Results, run_contests
-from tools.benchmarks.growth import CHECKS, SENDS, Histories, compare_growth
+from tools.benchmarks import contestants
+from tools.benchmarks.call_delays import measure_call_delays
+from tools.benchmarks.channels import measure_channels
+from tools.benchmarks.contestants import OWN, SENDS, VERIFIES, VERIFY_POSTGRESQL
+from tools.benchmarks.contests import Contest, Results, run_contests
+from tools.benchmarks.figures import Section
 from tools.benchmarks.machines import LOAD_CORE
+from tools.benchmarks.memory_and_start import measure_memory_and_start
 from tools.benchmarks.peers import contestants as peers
+from tools.benchmarks.peers.installs import describe_peers
 from tools.benchmarks.plans import FULL, SHORT, Plan
 from tools.benchmarks.reports import write_report
-from tools.benchmarks.sections import Section
-from tools.benchmarks.servers import Opening, new_folder
+from tools.benchmarks.servers import new_folder
 
 REPORT = Path(__file__).parent / "README.md"
-PARTS: dict[str, Callable[[Plan], Section]] = {
-    "evenness": tails.measure_tail,
-    "phone": phone_paths.measure_phone_paths,
-    "channels": channels.measure_channels,
-    "footprint": footprints.measure_footprint,
+MEASUREMENTS: dict[str, Callable[[Plan], Section]] = {
+    "calls": measure_call_delays,
+    "channels": measure_channels,
+    "start": measure_memory_and_start,
 }
-GROUPS = ("growth", "stores", "peers")
-NOT_IN_SHORT = ("peers", "verify-wrong", "verify-alone")
-LIFE_SECONDS = 20.0
+GROUPS = ("growth", "postgresql", "peers")
+NOT_IN_SHORT = ("peers",)
+REAL_CALL_SECONDS = 20.0
 
 
 def main() -> int:
@@ -40,32 +42,35 @@ def main() -> int:
     plan = replace(
         plan,
         rounds=given.rounds or plan.rounds,
-        pace_seconds=given.seconds or plan.pace_seconds,
-        call_seconds=LIFE_SECONDS if given.real_time else plan.call_seconds,
+        contestant_seconds=given.seconds or plan.contestant_seconds,
+        call_seconds=REAL_CALL_SECONDS if given.real_time else plan.call_seconds,
     )
+    names = _names(given, plan)
     os.sched_setaffinity(0, {LOAD_CORE})
     started = time.monotonic()
     with ExitStack() as stack:
-        openings = _open(_names(given, plan), plan, stack)
-        results = run_contests(openings, plan, _say) if openings else Results()
+        contests = _make_contests(names, plan, stack)
+        results = run_contests(contests, plan, _say) if contests else Results()
     sections = _compare(results, plan)
-    for name in _names(given, plan):
-        if name in PARTS:
+    for name in names:
+        if name in MEASUREMENTS:
             _say(f"{name} …")
-            sections.append(PARTS[name](plan))
-    report = write_report(plan, results, list(openings), sections)
+            sections.append(MEASUREMENTS[name](plan))
+    versions = [describe_peers()] if "peers" in names and peers.were_measured(results) else []
+    report = write_report(plan, results, sections, versions, time.monotonic() - started)
     _say("\n" + report)
     if given.mode == "full" and not given.only:
         REPORT.write_text(report, encoding="utf-8")
-    _say(f"{time.monotonic() - started:.0f} s")
     return 0
 
 
 def _read_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tools/benchmarks/run.py", description="How fast it is, beside bare Flask")
+    parser = argparse.ArgumentParser(
+        prog="tools/benchmarks/run.py", description="Measure the service beside bare Flask and similar products."
+    )
     parser.add_argument("mode", nargs="?", choices=("full", "short"), default="full")
-    everything = ", ".join((*OURS, *GROUPS, *PARTS))
-    parser.add_argument("--only", help=f"separated by commas; the report is then printed only: {everything}")
+    everything = ", ".join((*OWN, *GROUPS, *MEASUREMENTS))
+    parser.add_argument("--only", help=f"separated by commas; the report is printed, not written: {everything}")
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float, help="how long each contestant is measured in a round")
     parser.add_argument("--real-time", action="store_true", help="channels: calls of 20 s, which takes seven minutes")
@@ -73,38 +78,39 @@ def _read_arguments() -> argparse.Namespace:
 
 
 def _names(given: argparse.Namespace, plan: Plan) -> list[str]:
+    known = [*OWN, *GROUPS, *MEASUREMENTS]
     if given.only:
-        return [name for name in given.only.split(",") if name != HELLO]
-    left_out = NOT_IN_SHORT if plan.is_short else ()
-    return [name for name in (*OURS, *GROUPS, *PARTS) if name not in left_out]
+        wanted = given.only.split(",")
+        if unknown := [name for name in wanted if name not in known]:
+            sys.exit(f"--only: {', '.join(unknown)} is none of {', '.join(known)}")
+        return [name for name in known if name in wanted]
+    return [name for name in known if not (plan.is_short and name in NOT_IN_SHORT)]
 
 
-def _open(names: list[str], plan: Plan, stack: ExitStack) -> dict[str, Opening]:
-    """Every contestant, in the order in which they are measured."""
-    openings = {name: OURS[name] for name in names if name in OURS}
+def _make_contests(names: list[str], plan: Plan, stack: ExitStack) -> list[Contest]:
+    """The contests in the order in which they are run."""
+    contests: list[Contest] = [{name: OWN[name]} for name in OWN if name in names]
     if "growth" in names:
         folder = stack.enter_context(new_folder())
-        openings |= Histories(folder, plan, stack).openings()
-    if "stores" in names:
-        if shared_stores.are_at_hand():
-            openings |= shared_stores.openings(plan)
+        contests += contestants.GrownInstallations(folder, plan, stack).contests()
+    if "postgresql" in names:
+        if contestants.has_postgresql_and_redis():
+            contests.append({VERIFY_POSTGRESQL: contestants.verify_on_postgresql})
         else:
-            _say("PostgreSQL or Redis is not on this machine: left out")
+            _say("PostgreSQL or Redis is not installed: left out")
     if "peers" in names:
-        openings |= peers.openings(_say)
-    return openings
+        contests += [{name: open_one} for name, open_one in peers.open_peers(_say).items()]
+    return contests
 
 
 def _compare(results: Results, plan: Plan) -> list[Section]:
-    """What the contests say about the goals, of those that took part."""
+    """The goals that the contests decide, of the contestants that were measured."""
     measured = set(results.by_name)
-    sections = [compare_with_goals(results)]
-    if {*SENDS, *CHECKS} <= measured:
-        sections.append(compare_growth(results, plan))
-    if shared_stores.NAMES[2] in measured:
-        sections.append(shared_stores.compare_stores(results))
-    if measured & {*peers.BETTER_AUTH, *peers.DJANGO}:
-        sections.append(peers.compare_peers(results))
+    sections = [contestants.compare_with_reference(results), peers.compare_peers(results)]
+    if {*SENDS, *VERIFIES} <= measured:
+        sections.append(contestants.compare_growth(results, plan))
+    if VERIFY_POSTGRESQL in measured:
+        sections.append(contestants.compare_postgresql(results))
     return sections
 
 

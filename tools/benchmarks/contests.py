@@ -1,159 +1,164 @@
-"""Contests: each contestant has the server's core for itself, in short turns between those of bare Flask."""
+"""Contests: contestants take short turns on the server's core, each with the core for itself.
+
+A machine that others share is fast in one second and slow in the next. Short turns make it so for all contestants.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from tools.benchmarks import machines
 from tools.benchmarks.figures import Spread, divide, percentile
-from tools.benchmarks.loads import run_closed
+from tools.benchmarks.loads import run_load
 from tools.benchmarks.plans import Plan
-from tools.benchmarks.servers import Contender, Opening, bare_flask, going_on, new_folder, paused
+from tools.benchmarks.servers import Contestant, OpenContestant, bare_flask, continued, new_folder, paused
 
-HELLO = "hello"
+REFERENCE = "bare Flask"
 LOAD = "load"  # this process
-MOST_TIMES_HELLO = 1.3  # more than any contestant of ours is asked
+MOST_TIMES_REFERENCE = 1.0  # twice what the fastest contestant reaches, because the machine's speed changes
+
+# Contestants that take turns with each other and with bare Flask.
+Contest = Mapping[str, OpenContestant]
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One contestant in one round.
 
-    `ratio` is its share of what bare Flask did between its turns; `cpu_ratio` the same by processor time, which other
-    work on the machine disturbs less. `cores_used` is the processor time that its servers had a second: much under one
-    for each is a disturbed measurement, or a server that waits. `used_beside` is the same for the programs beside it,
-    and for the load itself under LOAD.
+    `share` is its requests per second divided by those of bare Flask in the same contest. `cpu_share` is the same per
+    second of processor time, which other work on the machine disturbs less. `cores_used` is the server's processor
+    time per second: much less than 1 means that the measurement was disturbed or that the server waits. `used_beside`
+    is the same for the programs that it needs, and for the load under LOAD.
     """
 
     per_second: float
-    ratio: float
-    cpu_ratio: float
+    share: float
+    cpu_share: float
     cores_used: float
     p50_ms: float
     p99_ms: float
-    peak_mib: float
     used_beside: dict[str, float]
 
 
 class Turns:
     """What was measured of a contestant in all its turns so far."""
 
-    def __init__(self, contender: Contender) -> None:
-        self._contender = contender
-        self._programs = {f"server {number}": program for number, program in enumerate(contender.servers)}
-        self._programs |= contender.beside
+    def __init__(self, contestant: Contestant) -> None:
+        self._contestant = contestant
+        self._programs = {"server": contestant.server, **contestant.beside}
         self._used_seconds = dict.fromkeys((*self._programs, LOAD), 0.0)
         self._lasted_seconds = 0.0
-        self._answering_seconds = 0.0
+        self._measured_seconds = 0.0
         self._latencies_seconds: list[float] = []
-        self._peak_mib = 0.0
 
     def take(self, settle_seconds: float, seconds: float) -> None:
-        """Let it run for so long, and be measured once it has settled."""
-        before = self._read_clocks()
-        with going_on(self._contender):
-            own_before, began = time.process_time(), time.perf_counter()
-            sample = run_closed(self._contender.ports, self._contender.talks(), settle_seconds, seconds)
+        """Let the server run, and measure it for `seconds` after it has settled."""
+        contestant = self._contestant
+        with continued(contestant):
+            contestant.before_turn()
+            before = self._read_clocks()
+            began = time.perf_counter()
+            sample = run_load([contestant.port], contestant.make_exchanges(), settle_seconds, seconds)
             self._lasted_seconds += time.perf_counter() - began
-            self._used_seconds[LOAD] += time.process_time() - own_before
-        for name, used_seconds in self._read_clocks().items():
-            self._used_seconds[name] += used_seconds - before[name]
-        self._peak_mib = sum(machines.peak_memory_mib(program.pid) for program in self._contender.servers)
-        self._answering_seconds += sample.seconds
+            for name, used_seconds in self._read_clocks().items():
+                self._used_seconds[name] += used_seconds - before[name]
+        self._measured_seconds += sample.seconds
         self._latencies_seconds += sample.latencies_seconds
 
     @property
     def per_second(self) -> float:
-        return divide(len(self._latencies_seconds), self._answering_seconds)
+        return divide(len(self._latencies_seconds), self._measured_seconds)
 
     @property
     def cores_used(self) -> float:
-        return sum(share for name, share in self._used().items() if name not in self._beside())
+        return divide(self._used_seconds["server"], self._lasted_seconds)
 
-    def compared_with(self, hello: Turns) -> Result:
+    def compared_with(self, reference: Turns) -> Result:
         per_cpu_second = divide(self.per_second, self.cores_used)
+        beside = (name for name in self._used_seconds if name != "server")
         return Result(
             per_second=self.per_second,
-            ratio=divide(self.per_second, hello.per_second),
-            cpu_ratio=divide(per_cpu_second, divide(hello.per_second, hello.cores_used)),
+            share=divide(self.per_second, reference.per_second),
+            cpu_share=divide(per_cpu_second, divide(reference.per_second, reference.cores_used)),
             cores_used=self.cores_used,
             p50_ms=percentile(self._latencies_seconds, 50) * 1000,
             p99_ms=percentile(self._latencies_seconds, 99) * 1000,
-            peak_mib=self._peak_mib,
-            used_beside={name: share for name, share in self._used().items() if name in self._beside()},
+            used_beside={name: divide(self._used_seconds[name], self._lasted_seconds) for name in beside},
         )
 
-    def _beside(self) -> set[str]:
-        return {*self._contender.beside, LOAD}
-
-    def _used(self) -> dict[str, float]:
-        return {name: divide(used, self._lasted_seconds) for name, used in self._used_seconds.items()}
-
     def _read_clocks(self) -> dict[str, float]:
-        return {name: machines.cpu_seconds(program.pid) for name, program in self._programs.items()}
+        clocks = {name: machines.cpu_seconds(program.pid) for name, program in self._programs.items()}
+        return {**clocks, LOAD: time.process_time()}
 
 
 @dataclass
 class Results:
-    """Every result of each contestant, bare Flask's under HELLO."""
+    """Every result of each contestant, with bare Flask's under REFERENCE."""
 
     by_name: dict[str, list[Result]] = field(default_factory=dict)
 
     def add(self, name: str, result: Result) -> None:
         self.by_name.setdefault(name, []).append(result)
 
-    def spread(self, name: str, of: Callable[[Result], float] = lambda result: result.ratio) -> Spread:
+    def spread(self, name: str, of: Callable[[Result], float] = lambda result: result.share) -> Spread:
         return Spread.of([of(result) for result in self.by_name[name]])
 
     def ratio_between(
-        self, name: str, other: str, of: Callable[[Result], float] = lambda result: result.ratio
+        self, name: str, other: str, of: Callable[[Result], float] = lambda result: result.share
     ) -> Spread:
-        """How much of `other`'s share `name` reached, round by round."""
+        """The result of `name` divided by that of `other`, round by round."""
         pairs = zip(self.by_name[name], self.by_name[other], strict=True)
         return Spread.of([divide(of(one), of(base)) for one, base in pairs])
 
 
-def run_contests(openings: Mapping[str, Opening], plan: Plan, say: Callable[[str], None]) -> Results:
-    """`plan.rounds` times each contestant in turn, in a new folder each time."""
+def run_contests(contests: Sequence[Contest], plan: Plan, say: Callable[[str], None]) -> Results:
+    """Run every contest `plan.rounds` times, each contestant in a new folder each time."""
     results = Results()
-    with new_folder() as top, bare_flask(top) as hello:
-        per_second = run_closed(hello.ports, hello.talks(), plan.warm_up_seconds, plan.hello_seconds).per_second
+    with new_folder() as top, bare_flask(top) as reference:
+        exchanges = reference.make_exchanges()
+        fastest = run_load([reference.port], exchanges, plan.warm_up_seconds, plan.reference_seconds).per_second
         for number in range(plan.rounds):
-            for name, opening in openings.items():
-                most = int(MOST_TIMES_HELLO * max(per_second, 1000) * plan.asking_seconds)
-                with new_folder() as folder, opening(folder, most) as contender:
-                    ours, theirs = take_turns(contender, hello, plan)
-                result = ours.compared_with(theirs)
-                results.add(name, result)
-                results.add(HELLO, theirs.compared_with(theirs))
-                per_second = theirs.per_second
-                beside = f"{HELLO} {per_second:.0f}/s, cores {theirs.cores_used:.0%}"
-                say(f"round {number + 1}  {name:24} {show(result)}  {beside}")
+            for contest in contests:
+                most = int(MOST_TIMES_REFERENCE * max(fastest, 1000) * plan.request_seconds)
+                with ExitStack() as stack:
+                    contestants = {
+                        name: stack.enter_context(open_one(stack.enter_context(new_folder()), most))
+                        for name, open_one in contest.items()
+                    }
+                    measured = take_turns({REFERENCE: reference, **contestants}, plan)
+                fastest = max(fastest, measured[REFERENCE].per_second)
+                for name, turns in measured.items():
+                    result = turns.compared_with(measured[REFERENCE])
+                    results.add(name, result)
+                    say(f"round {number + 1}  {name:28} {show(result)}")
     return results
 
 
-def take_turns(contender: Contender, hello: Contender, plan: Plan) -> tuple[Turns, Turns]:
-    """Measure both, in short turns on the same core. Whoever has not its turn is stopped, and goes on where it was.
-
-    A machine that others share is fast in one second and slow in the next: it is so for both.
-    """
-    ours, theirs = Turns(contender), Turns(hello)
-    count = min(plan.turns, contender.most_turns)
-    pace_seconds = min(plan.pace_seconds, contender.most_seconds)
-    with paused(contender), paused(hello):
-        theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
+def take_turns(contestants: Mapping[str, Contestant], plan: Plan) -> dict[str, Turns]:
+    """Measure bare Flask and the others in short turns. The servers whose turn it is not are stopped (SIGSTOP)."""
+    measured = {name: Turns(contestant) for name, contestant in contestants.items()}
+    others = [name for name in contestants if name != REFERENCE]
+    count = min(plan.turns, *(contestants[name].most_turns for name in others))
+    reference_seconds = plan.reference_seconds / (count + 1)
+    with ExitStack() as stack:
+        for contestant in contestants.values():
+            stack.enter_context(paused(contestant))
+        measured[REFERENCE].take(plan.settle_seconds, reference_seconds)
         for number in range(count):
-            first_seconds = 0.0 if number else max(plan.warm_up_seconds, contender.warm_up_seconds)
-            ours.take(max(first_seconds, plan.settle_seconds), pace_seconds / count)
-            theirs.take(plan.settle_seconds, plan.hello_seconds / (count + 1))
-    return ours, theirs
+            # In alternating order, so that none is always the first after bare Flask.
+            for name in others if number % 2 == 0 else reversed(others):
+                first_seconds = 0.0 if number else max(plan.warm_up_seconds, contestants[name].warm_up_seconds)
+                measured[name].take(max(first_seconds, plan.settle_seconds), plan.contestant_seconds / count)
+            measured[REFERENCE].take(plan.settle_seconds, reference_seconds)
+    return measured
 
 
 def show(result: Result) -> str:
     beside = "".join(f", {name} {used:.0%}" for name, used in result.used_beside.items())
     return (
-        f"{result.ratio:5.2f} (by cpu {result.cpu_ratio:.2f})  {result.per_second:6.0f}/s  p50 {result.p50_ms:6.2f} ms"
-        f"  p99 {result.p99_ms:6.2f} ms  cores {result.cores_used:.0%}{beside}  {result.peak_mib:4.0f} MiB"
+        f"{result.share:5.2f} (by cpu {result.cpu_share:.2f})  {result.per_second:6.0f}/s  p50 {result.p50_ms:6.2f} ms"
+        f"  p99 {result.p99_ms:6.2f} ms  cores {result.cores_used:.0%}{beside}"
     )

@@ -1,64 +1,44 @@
-"""An installation of ours to measure: its settings, its database, what is stored in it before the server starts."""
+"""An installation of the service to measure: its settings, its token, and the rows that are stored before it starts."""
 
 from __future__ import annotations
 
-import json
-import uuid
-from collections.abc import Callable, Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
-from sqlalchemy import insert, update
+from cryptography.fernet import Fernet
 
-from letstalk.calls.models import CallStatus, Spoken
-from letstalk.calls.repository import calls
-from letstalk.config.settings import load_settings
-from letstalk.core.clock import utc_now
-from letstalk.core.ids import new_id
-from letstalk.db.crypto import Vault, generate_key
-from letstalk.db.database import Database
-from letstalk.verifications.codes import digest_code
-from letstalk.verifications.models import MAX_TTL_SECONDS, VerificationStatus
-from letstalk.verifications.repository import verifications
-from letstalk.wiring import create_app
-from tests.support.apps import issue_token, services_of
+from tests.support.surroundings import environment_for_programs
+from tools.benchmarks.rows import Rows
 
+ROOT = Path(__file__).parents[2]
 USER_ID = "acme"
-# Raised, not switched off: every request is still counted against them.
+# Raised, not switched off: every request is still counted against the limits.
 OUT_OF_REACH = "100000000 per minute"
-ROWS_AT_ONCE = 2_000
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A verification that awaits its code, and the code."""
-
-    verification_id: str
-    phone: str
-    code: str
+COMMAND_SECONDS = 120.0
 
 
 @dataclass
 class Installation:
-    """Build one, prepare what it should hold, then start servers with `environment`. Everything is switched on."""
+    """A database with one token. Servers are started with `environment` in `tree`, a checkout of the project."""
 
     folder: Path
-    settings: dict[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    tree: Path = ROOT
     environment: dict[str, str] = field(init=False)
     token: str = field(init=False)
+    rows: Rows = field(init=False)
 
     def __post_init__(self) -> None:
+        encryption_key = Fernet.generate_key().decode("ascii")
         self.environment = {
             "FLASK_ENV": "production",
             "SECRET_KEY": "a secret key for this measurement only",
             "DASHBOARD_PASSWORD": "correct horse battery staple",
-            "ENCRYPTION_KEYS": generate_key(),
+            "ENCRYPTION_KEYS": encryption_key,
             "DATABASE_URL": f"sqlite:///{self.folder}/letstalk.db",
             "SQLITE_SYNCHRONOUS": "NORMAL",
             "TELEPHONY_PROVIDER": "simulator",
@@ -67,109 +47,41 @@ class Installation:
             "RATE_LIMIT_TOKEN": OUT_OF_REACH,
             "RATE_LIMIT_ADDRESS": OUT_OF_REACH,
             "HOST": "127.0.0.1",
+            "MALLOC_ARENA_MAX": "2",  # as the files in deploy/ set it
             **self.settings,
         }
-        # With the settings of the server, so that what it stores is what the server would have stored.
-        read = {"PUBLIC_URL": "http://127.0.0.1:1", **self.environment}
-        self._app: Flask = create_app(load_settings(read, None, root=self.folder))
-        self.db: Database = self._app.extensions["letstalk_db"]
-        self.vault = Vault((self.environment["ENCRYPTION_KEYS"],))
-        self.token = issue_token(self._app, user_id=USER_ID)
+        self.token = self._run("tokens", "create", "--user-id", USER_ID).split()[-1]
+        self.rows = Rows(self.environment["DATABASE_URL"], encryption_key, USER_ID)
 
     @property
     def authorization(self) -> str:
-        """The header's line."""
+        """The line of the request's header."""
         return f"Authorization: Bearer {self.token}\r\n"
 
-    def await_codes(self, phones: Iterator[str], count: int) -> list[Prepared]:
-        """Store `count` verifications whose calls have read their codes to somebody."""
-        return self._store(phones, count, _read_call)
-
-    def queue_calls(self, phones: Iterator[str], count: int) -> list[Prepared]:
-        """Store `count` verifications whose calls wait to be placed."""
-        return self._store(phones, count, _waiting_call)
-
-    def end_everything(self) -> None:
-        """Leave nothing pending or waiting, for the next measurement on the same database."""
-        with self.db.write() as connection:
-            over = {"status": VerificationStatus.CANCELED.value, "speech_sealed": None}
-            pending = verifications.c.status == VerificationStatus.PENDING.value
-            connection.execute(update(verifications).where(pending).values(over))
-            ended = {"status": CallStatus.CANCELED.value, "ended_at": utc_now(), "holds_channel": False}
-            connection.execute(update(calls).where(calls.c.ended_at.is_(None)).values(ended))
-
-    def close(self) -> None:
-        self.db.close()
-
-    def _store(self, phones: Iterator[str], count: int, call_of: Callable[[Row], Row]) -> list[Prepared]:
-        key_id, key = services_of(self._app).keys.current()
-        now = utc_now()
-        made: list[Prepared] = []
-        while len(made) < count:
-            some = list(islice(phones, min(ROWS_AT_ONCE, count - len(made))))
-            prepared = [Prepared(new_id(now), phone, _code(len(made) + n)) for n, phone in enumerate(some)]
-            rows = [self._verification(one, key_id, key, now) for one in prepared]
-            queued = [call_of({**_call(row), "turn": len(made) + n}) for n, row in enumerate(rows)]
-            with self.db.write() as connection:
-                connection.execute(insert(verifications), rows)
-                connection.execute(insert(calls), queued)
-            made += prepared
-        return made
-
-    def _verification(self, one: Prepared, key_id: str, key: bytes, now: datetime) -> Row:
-        return {
-            "verification_id": one.verification_id,
-            "user_id": USER_ID,
-            "phone": one.phone,
-            "status": VerificationStatus.PENDING.value,
-            "created_at": now,
-            "expires_at": now + timedelta(seconds=MAX_TTL_SECONDS),
-            "last_spoken_for_at": now,
-            "attempts_used": 0,
-            "replays_used": 0,
-            "code_digest": digest_code(key, one.verification_id, one.code),
-            "digest_key_id": key_id,
-            "speech_sealed": self.vault.encrypt(json.dumps({"code": one.code, "message": None}).encode()),
-        }
+    def _run(self, *arguments: str) -> str:
+        """The output of a `flask` command, which also creates the tables."""
+        environment = environment_for_programs({"PUBLIC_URL": "http://127.0.0.1:1", **self.environment})
+        command = [sys.executable, "-m", "flask", *arguments]
+        done = subprocess.run(
+            command, cwd=self.tree, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS
+        )
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
+        return done.stdout
 
 
-def _code(number: int) -> str:
-    return f"{number * 7919 % 10**6:06d}"
-
-
-def _call(verification: Row) -> Row:
-    shared = {name: verification[name] for name in ("verification_id", "user_id", "phone", "created_at")}
-    counts = ("dial_round", "dial_attempts", "repeats", "command_seq", "command_attempts")
-    return {
-        **shared,
-        **dict.fromkeys(counts, 0),
-        "call_id": new_id(verification["created_at"]),
-        "not_before": verification["created_at"],
-        "holds_channel": False,
-        "is_uncertain": False,
-    }
-
-
-def _waiting_call(call: Row) -> Row:
-    return {**call, "status": CallStatus.QUEUED.value, "spoken": Spoken.NOTHING.value}
-
-
-def _read_call(call: Row) -> Row:
-    moment = call["created_at"]
-    return {
-        **call,
-        "status": CallStatus.COMPLETED.value,
-        "started_at": moment,
-        "answered_at": moment,
-        "ended_at": moment,
-        "spoken": Spoken.CODE.value,
-        "provider_call_id": str(uuid.uuid4()),
-        "duration_seconds": 0.02,
-    }
+@contextmanager
+def installed(folder: Path, settings: Mapping[str, str] | None = None, *, tree: Path = ROOT) -> Iterator[Installation]:
+    """A new installation in `folder`; its connections are closed at the end of the block."""
+    installation = Installation(folder, settings or {}, tree)
+    try:
+        yield installation
+    finally:
+        installation.rows.close()
 
 
 def phones(prefix: str) -> Iterator[str]:
-    """Numbers that can be called, no two alike, none of those that the simulator treats in a special way.
+    """Valid numbers, all different, none of those that the simulator treats in a special way.
 
     `prefix` is 70, 75, 77 or 78.
     """

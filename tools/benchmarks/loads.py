@@ -1,6 +1,6 @@
-"""The load: kept-alive connections driven by one thread on one core, as cheap as Python can be.
+"""The load: kept-alive connections driven by one thread on one core, as cheaply as Python can.
 
-Who speaks over a connection is a generator: it yields the bytes of a request and is sent the answer.
+Each connection is used by one exchange: a generator that yields the bytes of a request and is sent the response.
 """
 
 from __future__ import annotations
@@ -10,33 +10,32 @@ import re
 import select
 import socket
 import time
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
 CONNECTIONS = 16
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     body: bytes
 
 
-class WrongAnswer(Exception):
-    """A server answered what this load does not expect, or not at all."""
+class UnexpectedResponse(Exception):
+    """A server sent a response that this load does not expect, or none at all."""
 
 
-Talk = Generator[bytes, Answer, None]
+Exchange = Generator[bytes, Response, None]
 
 
 @dataclass(slots=True)
 class Sample:
-    """Answers within `seconds`, and how long each took."""
+    """The responses received within `seconds`, and how long each took."""
 
     seconds: float
     latencies_seconds: list[float]
@@ -46,41 +45,41 @@ class Sample:
         return len(self.latencies_seconds) / self.seconds
 
 
-class Line:
-    """A connection."""
+class ClientConnection:
+    """A connection and the exchange that uses it."""
 
-    __slots__ = ("connection", "received", "started", "talk")
+    __slots__ = ("connection", "exchange", "received", "started")
 
-    def __init__(self, connection: socket.socket, talk: Talk) -> None:
+    def __init__(self, connection: socket.socket, exchange: Exchange) -> None:
         self.connection = connection
-        self.talk = talk
+        self.exchange = exchange
         self.started = 0.0
         self.received = b""
 
-    def say(self, request: bytes, since: float | None = None) -> None:
-        self.started = time.perf_counter() if since is None else since
+    def send(self, request: bytes) -> None:
+        self.started = time.perf_counter()
         self.connection.sendall(request)
 
-    def hear(self) -> Answer | None:
-        """The answer, once all of it is here."""
+    def receive(self) -> Response | None:
+        """The response; None until all of it has arrived."""
         piece = self.connection.recv(65536)
         if not piece:
-            raise WrongAnswer("the server closed a connection that it should have kept")
+            raise UnexpectedResponse("the server closed a connection that it should have kept open")
         received = self.received + piece if self.received else piece
-        answer = parse_answer(received)
-        self.received = b"" if answer is not None else received
-        return answer
+        response = parse_response(received)
+        self.received = b"" if response is not None else received
+        return response
 
 
-def parse_answer(received: bytes) -> Answer | None:
-    """The one HTTP/1.1 answer in `received`; None while a part of it is missing."""
+def parse_response(received: bytes) -> Response | None:
+    """The one HTTP/1.1 response in `received`; None while a part of it is missing."""
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         return None
     length = _LENGTH.search(head)
-    # Without a length it comes in chunks, of which the last one is empty.
+    # Without a length the body comes in chunks, of which the last one is empty.
     is_whole = body.endswith(b"0\r\n\r\n") if length is None else len(body) >= int(length[1])
-    return Answer(int(head[9:12]), body) if is_whole else None
+    return Response(int(head[9:12]), body) if is_whole else None
 
 
 def request(method: str, path: str, body: bytes = b"", headers: str = "") -> bytes:
@@ -91,99 +90,78 @@ def request(method: str, path: str, body: bytes = b"", headers: str = "") -> byt
     return text.encode() + b"\r\n" + body
 
 
-def expect(status: int, answer: Answer) -> Answer:
-    if answer.status != status:
-        raise WrongAnswer(f"{answer.status} instead of {status}: {answer.body[:300]!r}")
-    return answer
+def expect(status: int, response: Response) -> Response:
+    """The response. Raises UnexpectedResponse if it has another status."""
+    if response.status != status:
+        raise UnexpectedResponse(f"{response.status} instead of {status}: {response.body[:300]!r}")
+    return response
 
 
-def ask_each(requests: Iterable[bytes], status: int) -> Talk:
-    """Asks one after the other; each answer must have `status`. Several may take their requests from one iterator."""
+def send_each(requests: Iterable[bytes], status: int) -> Exchange:
+    """Sends one request after the other and expects `status` each time. Exchanges may share one iterator."""
     for one in requests:
         expect(status, (yield one))
 
 
-def run_closed(ports: Sequence[int], talks: Sequence[Talk], warm_up_seconds: float, seconds: float) -> Sample:
-    """Each talk has a connection, to the ports in turn, and asks again as soon as it was answered.
+def share_requests(requests: Iterator[bytes], status: int) -> list[Exchange]:
+    """An exchange for each connection; together they send all `requests`."""
+    return [send_each(requests, status) for _ in range(CONNECTIONS)]
 
-    Raises WrongAnswer. Ends before its time where the first talk has nothing more to say.
+
+def run_load(ports: Sequence[int], exchanges: Sequence[Exchange], warm_up_seconds: float, seconds: float) -> Sample:
+    """Give each exchange a connection, to the ports in turn, which sends its next request after each response.
+
+    Raises UnexpectedResponse. Ends early if an exchange has no further request.
     """
-    with _connected(ports, talks) as (poll, lines):
-        for line in lines.values():
-            line.say(next(line.talk))
-        _drive(poll, lines, warm_up_seconds)
+    with _connected(ports, exchanges) as (poll, connections):
+        for connection in connections.values():
+            connection.send(next(connection.exchange))
+        _drive(poll, connections, warm_up_seconds)
         started = time.perf_counter()
-        latencies = _drive(poll, lines, seconds)
+        latencies = _drive(poll, connections, seconds)
         return Sample(time.perf_counter() - started, latencies)
 
 
-def run_open(
-    port: int, requests: Iterator[bytes], status: int, per_second: float, warm_up_seconds: float, seconds: float
-) -> Sample:
-    """A request is due every 1/`per_second`, whether or not earlier ones were answered; its time counts from then.
-
-    What is due while every connection waits for its answer waits for a connection; what is not answered in the end
-    is missing from the sample. Raises WrongAnswer.
-    """
-    now = time.perf_counter
-    with _connected([port], [ask_each(requests, status) for _ in range(CONNECTIONS)]) as (poll, lines):
-        idle = deque(lines.values())
-        begun = due = now()
-        latencies: list[float] = []
-        asked = 0
-        while now() - begun < warm_up_seconds + seconds:
-            # Awake all the time: to sleep would be to come late.
-            while idle and due <= now():
-                line = idle.popleft()
-                line.say(next(requests), due)
-                asked += 1
-                due = begun + asked / per_second
-            for number, _ in poll.poll(0):
-                line = lines[number]
-                answer = line.hear()
-                if answer is not None:
-                    expect(status, answer)
-                    if line.started - begun >= warm_up_seconds:
-                        latencies.append(now() - line.started)
-                    idle.append(line)
-        return Sample(seconds, latencies)
-
-
-def _drive(poll: select.epoll, lines: dict[int, Line], seconds: float) -> list[float]:
+def _drive(poll: select.epoll, connections: dict[int, ClientConnection], seconds: float) -> list[float]:
     latencies: list[float] = []
     now = time.perf_counter
-    last_heard = now()
-    until = last_heard + seconds
+    last_received = now()
+    until = last_received + seconds
     while now() < until:
         for number, _ in poll.poll(0.05):
-            line = lines[number]
-            answer = line.hear()
-            if answer is None:
+            connection = connections[number]
+            response = connection.receive()
+            if response is None:
                 continue
-            last_heard = now()
-            latencies.append(last_heard - line.started)
+            last_received = now()
+            latencies.append(last_received - connection.started)
             try:
-                line.say(line.talk.send(answer))
+                connection.send(connection.exchange.send(response))
             except StopIteration:
                 return latencies
-        if now() - last_heard > PATIENCE_SECONDS:
-            raise WrongAnswer(f"no answer for {PATIENCE_SECONDS:g} s")
+        if now() - last_received > TIMEOUT_SECONDS:
+            raise UnexpectedResponse(f"no response for {TIMEOUT_SECONDS:g} s")
     return latencies
 
 
 @contextmanager
-def _connected(ports: Sequence[int], talks: Sequence[Talk]) -> Iterator[tuple[select.epoll, dict[int, Line]]]:
-    """A line for each talk by its file number. No garbage is collected meanwhile: it would count as the server's."""
+def _connected(
+    ports: Sequence[int], exchanges: Sequence[Exchange]
+) -> Iterator[tuple[select.epoll, dict[int, ClientConnection]]]:
+    """A connection for each exchange, by its file number.
+
+    Garbage collection is off meanwhile, because a pause of the load would be measured as a pause of the server.
+    """
     with ExitStack() as stack, select.epoll() as poll:
-        lines = {}
-        for number, talk in enumerate(talks):
+        connections = {}
+        for number, exchange in enumerate(exchanges):
             address = ("127.0.0.1", ports[number % len(ports)])
-            connection = stack.enter_context(socket.create_connection(address, timeout=PATIENCE_SECONDS))
+            connection = stack.enter_context(socket.create_connection(address, timeout=TIMEOUT_SECONDS))
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             poll.register(connection, select.EPOLLIN)
-            lines[connection.fileno()] = Line(connection, talk)
+            connections[connection.fileno()] = ClientConnection(connection, exchange)
         gc.disable()
         try:
-            yield poll, lines
+            yield poll, connections
         finally:
             gc.enable()

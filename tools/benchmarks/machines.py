@@ -1,4 +1,4 @@
-"""The machine: which core does what, what a program has used of it, and how to name it in a report."""
+"""The machine: its cores, what a program has used of it, and its description in a report."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 
 _ALL = sorted(os.sched_getaffinity(0))
 SERVER_CORE = _ALL[0]
-LOAD_CORE = _ALL[-1]  # of everything but the server; the same one on a machine that has no other
+LOAD_CORE = _ALL[-1]  # for everything but the server; the same core if there is only one
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PACKAGES = ("flask", "waitress", "sqlalchemy", "pydantic", "telnyx", "psycopg", "redis")
 
 
 @contextmanager
-def on_cores(*wanted: int) -> Iterator[None]:
-    """This thread, and whatever it starts within the block, runs on these cores only."""
+def on_core(wanted: int) -> Iterator[None]:
+    """This thread, and the programs that it starts within the block, run on this core only."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, wanted)
+    os.sched_setaffinity(0, {wanted})
     try:
         yield
     finally:
@@ -29,7 +29,7 @@ def on_cores(*wanted: int) -> Iterator[None]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """What a program and all that it has started, and that still lives, have used of all cores."""
+    """The processor time of a program and of its descendants that are still running."""
     ticks = 0
     for member in _family(pid):
         try:
@@ -41,7 +41,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def peak_memory_mib(pid: int) -> float:
-    """The most that a program and those that it has started have held, each counted at its own peak."""
+    """The sum of the peaks of a program and of its descendants."""
     kib = 0
     for member in _family(pid):
         for line in Path(f"/proc/{member}/status").read_text().splitlines():
@@ -64,7 +64,7 @@ def _family(pid: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/<pid>/stat from the state on: what stands before may hold spaces."""
+    """The fields of /proc/<pid>/stat from the state on. The name before it may contain spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 

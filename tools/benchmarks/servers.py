@@ -1,53 +1,55 @@
-"""Servers that stand to be measured, each alone on the server's core."""
+"""The servers that are measured, each alone on the server's core."""
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
-from tools.benchmarks.installations import Installation
-from tools.benchmarks.loads import CONNECTIONS, Talk, expect, request
-from tools.benchmarks.machines import SERVER_CORE, on_cores
+from tools.benchmarks.installations import ROOT, Installation
+from tools.benchmarks.loads import CONNECTIONS, Exchange, expect, request
+from tools.benchmarks.machines import SERVER_CORE, on_core
 from tools.reliability.programs import Program, free_port
 
-ROOT = Path(__file__).parents[2]
 LOG_CHARACTERS = 6_000
 
 
+def _do_nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
-class Contender:
-    """What stands to be measured: where it listens, who talks to it, and whose processor time counts.
+class Contestant:
+    """A server that can be measured: its port, who sends requests to it, and whose processor time counts.
 
     `beside` are programs that it needs and that run on the load's core. `warm_up_seconds` is for those that need more
-    than the plan gives to reach their speed, `most_turns` for those that a pause leads to answer otherwise, and
-    `most_seconds` for those that refuse more than they can do later.
+    time than the plan gives. `most_turns` is for those that can be asked only once. `before_turn` is called before
+    each turn while the server runs and nobody sends a request.
     """
 
-    ports: Sequence[int]
-    talks: Callable[[], list[Talk]]
-    servers: Sequence[Program]
+    port: int
+    make_exchanges: Callable[[], list[Exchange]]
+    server: Program
     beside: dict[str, Program] = field(default_factory=dict)
     warm_up_seconds: float = 0.0
     most_turns: int = sys.maxsize
-    most_seconds: float = math.inf
+    before_turn: Callable[[], None] = _do_nothing
 
 
-# Gets a new folder, and the most requests that will be asked.
-Opening = Callable[[Path, int], AbstractContextManager[Contender]]
+# Is given an empty folder and the most requests that will be sent.
+OpenContestant = Callable[[Path, int], AbstractContextManager[Contestant]]
 
 
 @contextmanager
 def new_folder() -> Iterator[Path]:
-    """An empty folder, gone with all that is in it at the end of the block."""
+    """An empty folder, deleted at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="letstalk-bench-") as folder:
         yield Path(folder)
 
@@ -59,23 +61,23 @@ def serving(
     port: int,
     folder: Path,
     environment: Mapping[str, str] | None = None,
-    core: int = SERVER_CORE,
+    tree: Path = ROOT,
 ) -> Iterator[Program]:
-    """`command`, on one core, from when it answers at `port` to the end of the block."""
-    program = Program(name, command, folder / f"{name}.log", lambda: _answers(port), environment or {}, ROOT)
-    with on_cores(core):
+    """`command`, run in `tree` on the server's core, from its first response at `port` to the end of the block."""
+    program = Program(name, command, folder / f"{name}.log", lambda: _responds(port), environment or {}, tree)
+    with on_core(SERVER_CORE):
         program.launch()
     try:
         program.wait_until_ready()
         yield program
     except Exception as error:
-        error.add_note(f"{name} wrote last: {program.log()[-LOG_CHARACTERS:]}")
+        error.add_note(f"the last lines of {name}: {program.log()[-LOG_CHARACTERS:]}")
         raise
     finally:
         program.stop()
 
 
-def _answers(port: int) -> bool:
+def _responds(port: int) -> bool:
     try:
         return httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).status_code < 500
     except httpx.TransportError:
@@ -83,56 +85,48 @@ def _answers(port: int) -> bool:
 
 
 @contextmanager
-def bare_flask(folder: Path, _requests: int = 0) -> Iterator[Contender]:
-    """What everything is measured against."""
+def serving_installation(installation: Installation) -> Iterator[tuple[int, Program]]:
+    """The port and the program of one `python app.py`."""
     port = free_port()
-    with serving("hello", [sys.executable, "-m", "tools.benchmarks.hello", str(port)], port, folder) as program:
-        yield Contender([port], greet_forever, [program])
+    environment = {**installation.environment, "PORT": str(port), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
+    command = [sys.executable, "app.py"]
+    with serving("letstalk", command, port, installation.folder, environment, installation.tree) as program:
+        yield port, program
 
 
-def greet_forever() -> list[Talk]:
-    def talk() -> Talk:
+@contextmanager
+def bare_flask(folder: Path) -> Iterator[Contestant]:
+    """The server that all others are compared with."""
+    port = free_port()
+    command = [sys.executable, "-m", "tools.benchmarks.bare_flask", str(port)]
+    with serving("bare-flask", command, port, folder) as program:
+        yield Contestant(port, _get_forever, program)
+
+
+def _get_forever() -> list[Exchange]:
+    def exchange() -> Exchange:
         one = request("GET", "/")
         while True:
             expect(200, (yield one))
 
-    return [talk() for _ in range(CONNECTIONS)]
+    return [exchange() for _ in range(CONNECTIONS)]
 
 
-def paused(contender: Contender) -> AbstractContextManager[None]:
-    """Its servers are stopped where they stand, and go on at the end of the block, or they could not end."""
-    return _told(contender, signal.SIGSTOP, signal.SIGCONT)
+def paused(contestant: Contestant) -> AbstractContextManager[None]:
+    """The server is stopped (SIGSTOP), and continues at the end of the block, because otherwise it could not exit."""
+    return _signaled(contestant, signal.SIGSTOP, signal.SIGCONT)
 
 
-def going_on(contender: Contender) -> AbstractContextManager[None]:
-    """The paused servers go on until the end of the block."""
-    return _told(contender, signal.SIGCONT, signal.SIGSTOP)
+def continued(contestant: Contestant) -> AbstractContextManager[None]:
+    """The paused server runs until the end of the block."""
+    return _signaled(contestant, signal.SIGCONT, signal.SIGSTOP)
 
 
 @contextmanager
-def _told(contender: Contender, at_first: signal.Signals, at_last: signal.Signals) -> Iterator[None]:
-    _tell(contender, at_first)
+def _signaled(contestant: Contestant, at_first: signal.Signals, at_last: signal.Signals) -> Iterator[None]:
+    group = contestant.server.pid  # the program and those that it has started
+    os.killpg(group, at_first)
     try:
         yield
     finally:
-        _tell(contender, at_last)
-
-
-def _tell(contender: Contender, what: signal.Signals) -> None:
-    for program in contender.servers:
-        os.killpg(program.pid, what)  # those that it has started too
-
-
-@contextmanager
-def serving_ours(installation: Installation, *cores: int) -> Iterator[tuple[list[int], list[Program]]]:
-    """The ports and programs of one `python app.py` on each of `cores`, by default one on the server's."""
-    ports, programs = [], []
-    with ExitStack() as stack:
-        for core in cores or (SERVER_CORE,):
-            port = free_port()
-            environment = {**installation.environment, "PORT": str(port), "PUBLIC_URL": f"http://127.0.0.1:{port}"}
-            command = [sys.executable, "app.py"]
-            name = f"letstalk-{port}"
-            programs.append(stack.enter_context(serving(name, command, port, installation.folder, environment, core)))
-            ports.append(port)
-        yield ports, programs
+        os.killpg(group, at_last)

@@ -1,7 +1,7 @@
-"""Whether the service keeps its promises while things break: `python -m tools.reliability chaos|soak|faults --help`.
+"""Whether the service keeps its promises while parts of it fail: `python -m tools.reliability --help`.
 
-What runs is real: PostgreSQL, Redis, three servers, two workers, and a Telnyx played over HTTP, each a process of its
-own that can be killed. What is believed is what Telnyx's stand-in saw, what the database holds and what the clients
-were told; a run that finds these three at odds ends with status 1. The promises, and the figures that runs gave, stand
-in docs/reliability.md.
+The programs are real: PostgreSQL, Redis, servers, workers, and a stand-in for Telnyx over HTTP. Each is a process that
+can be killed. After a run, three records are compared: what the stand-in saw, what the database holds, and what the
+clients were told. If they differ, the command exits with status 1. docs/reliability.md has the promises and the last
+results.
 """

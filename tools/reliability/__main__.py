@@ -6,30 +6,31 @@ import argparse
 import sys
 from pathlib import Path
 
-from tools.reliability.assaults import attack_all
 from tools.reliability.chaos import Outcome, Plan, run_load
-from tools.reliability.descriptions import CASES, check_descriptions
 from tools.reliability.faults import run_faults
 from tools.reliability.reports import print_promises, say, write_json
+from tools.reliability.scaled_out_checks import CASES, run_attacks, run_schemathesis
 from tools.reliability.soaks import soak
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.reliability", description="The service while things break")
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.reliability", description="Check the service while parts of it fail."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    chaos = commands.add_parser("chaos", help="load, and something killed at random again and again")
+    chaos = commands.add_parser("chaos", help="load, and programs killed at random")
     chaos.add_argument("--minutes", type=float, default=10.0)
     chaos.add_argument("--kill-every", type=float, default=5.0, metavar="SECONDS")
-    quiet = commands.add_parser("soak", help="the same load, and nothing killed: memory and logs")
+    quiet = commands.add_parser("soak", help="the same load without kills: memory and logs")
     quiet.add_argument("--minutes", type=float, default=30.0)
     for command in (chaos, quiet):
         command.add_argument("--sends-per-second", type=float, default=3.0)
-    faults = commands.add_parser("faults", help="each fault by itself: what was promised, what was measured")
+    faults = commands.add_parser("faults", help="each fault by itself")
     faults.add_argument("names", nargs="*", help="only these")
-    described = commands.add_parser("schemathesis", help="requests made from the description, over all servers")
-    described.add_argument("--cases", type=int, default=CASES, help="of each operation (%(default)s)")
-    attacked = commands.add_parser("attacks", help="`python -m tools.attacks`, over all servers")
-    attacked.add_argument("--thorough", action="store_true", help="more tries, and those that wait for cool-downs")
+    described = commands.add_parser("schemathesis", help="requests from the OpenAPI description, to all servers")
+    described.add_argument("--cases", type=int, default=CASES, help="for each operation (%(default)s)")
+    attacked = commands.add_parser("attacks", help="`python -m tools.attacks`, to all servers")
+    attacked.add_argument("--thorough", action="store_true", help="more tries, and those that wait for time limits")
     for command in (chaos, quiet, faults, described, attacked):
         command.add_argument("--json", type=Path, help="where to write all figures")
         command.add_argument("--logs", type=Path, help="a folder for the logs of all programs")
@@ -48,10 +49,10 @@ def _run(given: argparse.Namespace) -> Outcome:
         outcome = soak(Plan(given.minutes * 60, sends_per_second=given.sends_per_second), given.logs)
     elif given.command == "schemathesis":
         title = "Schemathesis over three servers and two workers"
-        outcome = check_descriptions(given.cases, given.logs)
+        outcome = run_schemathesis(given.cases, given.logs)
     elif given.command == "attacks":
         title = "Attacks on three servers and two workers"
-        outcome = attack_all(given.thorough, given.logs)
+        outcome = run_attacks(given.thorough, given.logs)
     else:
         title = "Faults"
         outcome = run_faults(given.names, given.logs)

@@ -1,4 +1,4 @@
-"""Ten minutes of load with something killed every five seconds, and what is left of the promises afterwards."""
+"""Load while programs are killed at random, and whether the promises were kept."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tools.reliability.clients import Client, Record
-from tools.reliability.ears import Ears
 from tools.reliability.fleets import Fleet, keep_logs, running_fleet
+from tools.reliability.heard_codes import HeardCodes
 from tools.reliability.journeys import Kind
 from tools.reliability.kills import Killer
 from tools.reliability.loads import Load
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much load for how long, and how often something is killed (0: never)."""
+    """How much load, for how long, and how often a program is killed (0: never)."""
 
     seconds: float
     kill_every_seconds: float = 0.0
@@ -54,7 +54,7 @@ class Plan:
 
 
 def run_load(plan: Plan, logs: Path | None = None, meanwhile: Callable[[Fleet], None] | None = None) -> Outcome:
-    """Run the set-up under `plan`, let it drain, and judge. `meanwhile` is called twice a second under load."""
+    """Run `plan`, wait until all calls have ended, and judge. `meanwhile` is called twice a second under load."""
     telnyx = {"speed": plan.telnyx_speed, "retry_speed": plan.retry_speed}
     with (
         tempfile.TemporaryDirectory(prefix="letstalk-reliability-") as name,
@@ -63,13 +63,13 @@ def run_load(plan: Plan, logs: Path | None = None, meanwhile: Callable[[Fleet], 
         ) as fleet,
     ):
         Path(name).chmod(0o755)
-        record, ears = Record(), Ears(fleet.telnyx)
+        record, heard_codes = Record(), HeardCodes(fleet.telnyx)
         owners = [f"owner-{number}" for number in range(OWNERS)]
         clients = {owner: Client(fleet.bases, fleet.issue_token(owner), record) for owner in owners}
-        load = Load(clients, ears, per_second=plan.sends_per_second, kinds=plan.kinds)
+        load = Load(clients, heard_codes, per_second=plan.sends_per_second, kinds=plan.kinds)
         killer = Killer(fleet, every_seconds=plan.kill_every_seconds)
         probes = Probes(fleet, record)
-        ears.start()
+        heard_codes.start()
         load.start()
         probes.start()
         started = time.monotonic()
@@ -84,7 +84,7 @@ def run_load(plan: Plan, logs: Path | None = None, meanwhile: Callable[[Fleet], 
         say(f"  no more load after {time.monotonic() - started:.0f} s; draining")
         load.stop()
         drained = drain(fleet)
-        ears.stop()
+        heard_codes.stop()
         for client in clients.values():
             client.close()
         promises = judge(Evidence(fleet, record, load.asked))
@@ -114,8 +114,8 @@ def _wait(seconds: float, fleet: Fleet, load: Load, killer: Killer, meanwhile: C
 
 
 def drain(fleet: Fleet, seconds: float = DRAIN_SECONDS) -> Promise:
-    """Wait until nothing is live, queued or waiting."""
-    promise = Promise("The set-up comes to rest")
+    """Wait until no call is open or live and no event waits."""
+    promise = Promise("All calls end")
     started = time.monotonic()
     open_calls = "SELECT count(*) AS n FROM calls WHERE ended_at IS NULL OR holds_channel"
     waiting = "SELECT count(*) AS n FROM webhook_events WHERE applied_at IS NULL"
@@ -134,7 +134,7 @@ def drain(fleet: Fleet, seconds: float = DRAIN_SECONDS) -> Promise:
 
 
 def _everything_came_back(killer: Killer) -> Promise:
-    promise = Promise("What was killed comes back", breaches=list(killer.failures))
+    promise = Promise("Killed programs recover", breaches=list(killer.failures))
     promise.measured = ", ".join(
         f"{kind}: {killer.kills[kind]} kills, ready after {statistics.median(seconds):.1f} s (most: {max(seconds):.1f})"
         for kind, seconds in sorted(killer.ready_seconds.items())
@@ -163,5 +163,5 @@ def _facts(plan: Plan, killer: Killer, record: Record, fleet: Fleet) -> dict[str
 
 
 def error_lines(fleet: Fleet) -> dict[str, int]:
-    """How many lines of level `error`, and tracebacks, each of our programs logged."""
+    """How many lines of level `error`, and tracebacks, each of the service's programs logged."""
     return {program.name: count_error_lines(program.log()) for program in fleet.ours}

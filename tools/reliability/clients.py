@@ -1,4 +1,4 @@
-"""A good client: it repeats what it got no answer to, with the same Idempotency-Key, and asks another server next."""
+"""A client that retries as it should: at the next server, with the same Idempotency-Key, until it gets a response."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DESCRIBED_503 = ("not_ready", "queue_full")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came at last. `was_uncertain` when an earlier try may have been carried out without our hearing of it."""
+    """The last response. `was_uncertain` if an earlier try may have been carried out although its response was lost."""
 
     status: int
     body: dict[str, Any]
@@ -33,17 +33,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Broken:
-    """A try that ended without an answer: which server, between which moments (since the epoch), and how."""
+    """A try without a response: at which server, between which moments (seconds since the epoch), and the error.
+
+    `was_connected` says whether the connection had been made, so that the server may have accepted the request.
+    """
 
     server: int
     since: float
     until: float
     error: str
+    was_connected: bool = True
 
 
 @dataclass
 class Record:
-    """Every answer of every client, counted, and whatever no client should ever see."""
+    """Of all clients: the number of each response, the tries without one, and responses that are not documented."""
 
     answers: Counter[tuple[str, int, str]] = field(default_factory=Counter)
     broken: list[Broken] = field(default_factory=list)
@@ -66,7 +70,7 @@ class Record:
 
 
 class Client:
-    """Asks any of several servers, as one owner. Threads may share it."""
+    """Sends requests to several servers as one owner. Threads may share it."""
 
     def __init__(self, bases: list[str], token: str, record: Record) -> None:
         self._bases = bases
@@ -82,9 +86,9 @@ class Client:
     def ask(
         self, method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None, server: int = -1
     ) -> Answer | None:
-        """The answer to a request, tried until one comes that is not "later"; None after `RETRY_SECONDS`.
+        """The first response that does not say "try again later"; None after `RETRY_SECONDS`.
 
-        `server` is the one to ask first, by its number; -1 for any.
+        `server` is the number of the first server to try; -1 for any.
         """
         deadline = time.monotonic() + RETRY_SECONDS
         number = random.randrange(len(self._bases)) if server < 0 else server
@@ -95,7 +99,7 @@ class Client:
                 was_uncertain = True
                 pause_seconds = 0.1
             elif answer.status == 503 or answer.code == "idempotency_in_flight":
-                # What a database was doing when it went away is known to nobody: it may have been done.
+                # When a database goes down, nobody knows whether its last transaction was committed.
                 was_uncertain = was_uncertain or answer.code == "not_ready"
                 pause_seconds = 0.5
             else:
@@ -107,14 +111,16 @@ class Client:
     def try_once(
         self, number: int, method: str, path: str, body: dict[str, Any] | None = None, *, key: str | None = None
     ) -> Answer | None:
-        """One try at one server; None when the connection broke."""
+        """The response of one try at one server; None if there was none."""
         started = time.time()
         headers = {} if key is None else {"Idempotency-Key": key}
         what = f"{method} {path}" if path in KNOWN_PATHS else f"{method} {path[: path.index('/', 1)]}/…"
         try:
             answer = self._http.request(method, self._bases[number] + path, json=body, headers=headers)
         except httpx.TransportError as error:
-            self._record.note_broken(Broken(number, started, time.time(), f"{what}: {type(error).__name__}"))
+            was_connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+            words = f"{what}: {type(error).__name__}"
+            self._record.note_broken(Broken(number, started, time.time(), words, was_connected))
             return None
         parsed = _parsed(answer)
         self._record.note_answer(what, answer, parsed)

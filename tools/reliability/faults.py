@@ -25,21 +25,21 @@ FAULTS: dict[str, Fault] = {
 
 
 def run_fault(name: str, folder: Path) -> Promise:
-    """What became of the promise. `folder` keeps the logs."""
+    """Cause the fault and return its promise. `folder` keeps the logs."""
     sentence, run = FAULTS[name]
     promise = Promise(f"{name}: {sentence}")
     try:
         run(folder, promise)
-    except Exception as error:  # a row that can't be measured is a breach, and the next row still counts
+    except Exception as error:  # a fault that cannot be measured is a breach, and the next one is still run
         promise.breaches.append(f"it could not be measured: {error!r}"[:500])
     return promise
 
 
 def run_faults(names: list[str], logs: Path | None) -> Outcome:
-    """A promise for each fault in `names`, or for all. Raises SystemExit for a name that is none."""
+    """The promises of the faults in `names`, or of all. Raises SystemExit for an unknown name."""
     unknown = set(names) - set(FAULTS)
     if unknown:
-        raise SystemExit(f"No fault is called {', '.join(sorted(unknown))}. There are: {', '.join(FAULTS)}.")
+        raise SystemExit(f"Unknown faults: {', '.join(sorted(unknown))}. Known faults: {', '.join(FAULTS)}.")
     promises = []
     for name in names or list(FAULTS):
         started = time.monotonic()

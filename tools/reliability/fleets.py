@@ -1,8 +1,9 @@
-"""The scaled-out set-up: servers and workers on one PostgreSQL and one Redis, in front of a Telnyx that is played."""
+"""The scaled-out set-up: servers and workers on one PostgreSQL and one Redis, and a stand-in for Telnyx."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,12 +15,12 @@ from typing import Any
 
 import httpx
 import psycopg
+from cryptography.fernet import Fernet
 
-from letstalk.db.crypto import generate_key
 from tests.support.fake_telnyx import StandaloneTelnyx
 from tests.support.surroundings import environment_for_programs
 from tools.reliability.programs import Program, free_port
-from tools.reliability.stores import QUICK, running_postgresql, running_redis
+from tools.reliability.stores import NO_FSYNC, running_postgresql, running_redis
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery staple"
@@ -27,7 +28,7 @@ PASSWORD = "correct horse battery staple"
 
 @dataclass
 class Fleet:
-    """All the programs of one run. Servers answer at `bases`, in the same order."""
+    """All programs of one run. `bases` are the addresses of the servers, in the same order."""
 
     folder: Path
     postgresql: Program
@@ -37,7 +38,7 @@ class Fleet:
     bases: list[str]
     telnyx: StandaloneTelnyx
     environment: dict[str, str]
-    database: str  # what psycopg connects to
+    database: str  # for psycopg
     channels: int
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -50,12 +51,12 @@ class Fleet:
         return [*self.ours, self.postgresql, self.redis]
 
     def query(self, statement: str) -> list[dict[str, Any]]:
-        """Rows of the database, each with its columns' names."""
+        """Rows of the database, by column name."""
         with psycopg.connect(self.database, row_factory=psycopg.rows.dict_row) as connection:
             return connection.execute(statement.encode()).fetchall()
 
     def issue_token(self, user_id: str, **fields: Any) -> str:
-        """The text of a new token of `user_id`, made through the first server."""
+        """The text of a new token of `user_id`, made by the first server."""
         body = {"user_id": user_id, **fields}
         headers = {"Authorization": f"Bearer {self.admin_token()}"}
         answer = httpx.post(f"{self.bases[0]}/api/tokens", json=body, headers=headers, timeout=20)
@@ -63,16 +64,14 @@ class Fleet:
         return str(answer.json()["token"])
 
     def admin_token(self) -> str:
-        """The same one each time, made as an operator does."""
+        """The text of an admin token, the same one each time, made on the command line."""
         if "admin" not in self.tokens:
             command = [sys.executable, "-m", "flask", "tokens", "create", "--user-id", "admin", "--scopes", "admin"]
             self.tokens["admin"] = self.run(command).strip()
         return self.tokens["admin"]
 
     def run(self, command: list[str]) -> str:
-        """What a command prints that is run with the service's settings."""
-        import subprocess
-
+        """The output of a command that is run with the service's settings."""
         environment = environment_for_programs(self.environment)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
         if done.returncode:
@@ -91,12 +90,12 @@ def running_fleet(
     telnyx: dict[str, Any] | None = None,
     **settings: str,
 ) -> Iterator[Fleet]:
-    """The whole set-up, ready for work; everything ended on leaving. `telnyx` are the stand-in's options.
+    """The whole set-up, ready for work, until the end of the block. `telnyx` are the stand-in's options.
 
     `first_web_processes` is the first server's WEB_PROCESSES.
     """
     with ExitStack() as stack:
-        postgresql, database = stack.enter_context(running_postgresql(folder, *QUICK))
+        postgresql, database = stack.enter_context(running_postgresql(folder, *NO_FSYNC))
         redis_program, redis_port = stack.enter_context(running_redis(folder))
         stand_in = stack.enter_context(StandaloneTelnyx(**{"speed": 3.0, "retry_speed": 1.0, **(telnyx or {})}))
         ports = [free_port() for _ in range(servers)]
@@ -105,7 +104,7 @@ def running_fleet(
             "FLASK_ENV": "production",
             "SECRET_KEY": "a secret key for this run only, nothing else",
             "DASHBOARD_PASSWORD": PASSWORD,
-            "ENCRYPTION_KEYS": generate_key(),
+            "ENCRYPTION_KEYS": Fernet.generate_key().decode("ascii"),
             "DATABASE_URL": database,
             "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0",
             "MAX_CONCURRENT_CALLS": str(channels),
@@ -146,7 +145,7 @@ def _stop_all(programs: list[Program]) -> None:
 
 @contextmanager
 def temporary_fleet(telnyx: dict[str, Any], **settings: str) -> Iterator[Fleet]:
-    """Three servers and two workers, in a folder that goes when they go."""
+    """Three servers and two workers, in a folder that is deleted at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="letstalk-reliability-") as name:
         Path(name).chmod(0o755)
         with running_fleet(Path(name), servers=3, workers=2, channels=20, telnyx=telnyx, **settings) as fleet:
@@ -155,7 +154,7 @@ def temporary_fleet(telnyx: dict[str, Any], **settings: str) -> Iterator[Fleet]:
 
 def _server(folder: Path, number: int, port: int, environment: dict[str, str], processes: str) -> Program:
     base = f"http://127.0.0.1:{port}"
-    # Each has its own PUBLIC_URL: there is no balancer here, so a webhook whose server is down comes again later.
+    # Each has its own PUBLIC_URL, because there is no load balancer: a webhook to a server that is down comes again.
     return Program(
         f"server {number + 1}",
         [sys.executable, "app.py"],
@@ -181,7 +180,7 @@ def _worker(folder: Path, number: int, bases: list[str], environment: dict[str, 
 
 
 def _has_reported(database: str, pid: int) -> bool:
-    """Whether the worker of that process id has been at work."""
+    """Whether the worker with that process id has written its heartbeat."""
     try:
         with psycopg.connect(database, connect_timeout=2) as connection:
             row = connection.execute("SELECT 1 FROM workers WHERE worker_id LIKE %s", [f"%-{pid}-%"]).fetchone()

@@ -1,4 +1,4 @@
-"""Kills without warning: a server, a worker, PostgreSQL, Redis, in turn and at random."""
+"""SIGKILL to a server, a worker, PostgreSQL or Redis, at random."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOWN_SECONDS = (1.0, 3.0)
 
 
 class Killer:
-    """Kills one program every `every_seconds` and starts it again 1 to 3 s later. Each kind is hit equally often."""
+    """Kills one program every `every_seconds` and starts it again 1 to 3 s later. Each kind is killed equally often."""
 
     def __init__(self, fleet: Fleet, *, every_seconds: float) -> None:
         self._fleet = fleet
@@ -30,7 +30,7 @@ class Killer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Kill no more, and wait until everything is up again."""
+        """Stop killing, and wait until everything runs again."""
         self._stopped.set()
         self._thread.join()
         for restart in self._restarts:

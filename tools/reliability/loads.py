@@ -1,4 +1,4 @@
-"""How many people begin their journeys, and when."""
+"""The load: when journeys begin, and how many run at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from tools.reliability.clients import Client
-from tools.reliability.ears import Ears
+from tools.reliability.heard_codes import HeardCodes
 from tools.reliability.journeys import Asked, Journey, Kind
 
 WEIGHTS = {
@@ -31,14 +31,14 @@ class Load:
     def __init__(
         self,
         clients: dict[str, Client],
-        ears: Ears,
+        heard_codes: HeardCodes,
         *,
         per_second: float,
         kinds: tuple[Kind, ...] = tuple(Kind),
         at_most: int = 80,
     ) -> None:
         self._clients = clients
-        self._ears = ears
+        self._heard_codes = heard_codes
         self._per_second = per_second
         self._kinds = kinds
         self._weights = [WEIGHTS[kind] for kind in kinds]
@@ -53,7 +53,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Start no more journeys, and wait for those under way."""
+        """Start no more journeys, and wait for those that have begun."""
         self._stopped.set()
         self._thread.join()
         self._pool.shutdown(wait=True)
@@ -66,10 +66,10 @@ class Load:
     def _go(self) -> None:
         kind = random.choices(self._kinds, self._weights)[0]
         owner = random.choice(list(self._clients))
-        journey = Journey(self._clients[owner], self._ears, self.asked, owner, self._phone(kind), kind)
+        journey = Journey(self._clients[owner], self._heard_codes, self.asked, owner, self._phone(kind), kind)
         try:
             journey.go()
-        except Exception as error:  # a journey that stumbles is a finding, not the end of the run
+        except Exception as error:  # record it and go on
             journey.current.problems.append(f"the journey itself failed: {error!r}")
         finally:
             self._free.release()
@@ -78,5 +78,5 @@ class Load:
         number = next(self._numbers)
         if kind is Kind.UNANSWERED:
             return f"+25677{number % 1000:03}{random.choice(ENDINGS)}"
-        # Not one of the endings that mean something to the stand-in.
+        # None of the endings that the stand-in treats in a special way.
         return f"+25670{number // 9000 % 1000:03}{number % 9000:04}"

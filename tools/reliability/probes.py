@@ -1,4 +1,4 @@
-"""Two clients with a question each: does a revoked token still open a door, and does a token's limit hold?"""
+"""Two further clients: whether a revoked token is refused, and whether the limit of a token holds."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Probes:
         self._greedy = Client(fleet.bases, fleet.issue_token("greedy", rate_limit=f"{LIMIT} per minute"), record)
         self._stopped = threading.Event()
         self._threads = [
-            threading.Thread(target=run, name=run.__name__, daemon=True) for run in (self._revoke, self._hurry)
+            threading.Thread(target=run, name=run.__name__, daemon=True) for run in (self._revoke, self._exceed_limit)
         ]
-        self._revocations = Promise(f"A revoked token opens nothing {REVOKED_FOR_SECONDS:g} s later, on any server")
+        self._revocations = Promise(f"A revoked token is refused {REVOKED_FOR_SECONDS:g} s later, on any server")
         self._checks = self._revoked = 0
         self._allowed = self._limited = 0
         self._started = time.monotonic()
@@ -44,18 +44,18 @@ class Probes:
             client.close()
 
     def promises(self, redis_losses: int) -> list[Promise]:
-        """What was seen. `redis_losses`: how often Redis went away, and its counts with it."""
-        self._revocations.measured = f"{self._revoked} tokens, {self._checks} checks, none let in"
+        """The promises. `redis_losses` is how often Redis was killed and lost its counts."""
+        self._revocations.measured = f"{self._revoked} tokens, {self._checks} checks"
         servers = len(self._fleet.servers)
-        # A window is counted anew when Redis loses it, and by each server for itself while Redis is away.
+        # If Redis loses a window, counting starts again. While Redis is down, each server counts for itself.
         most = LIMIT * (self._minutes + 1 + redis_losses * (1 + servers))
-        limit = Promise("A token's limit holds over all servers, but for what Redis loses")
+        limit = Promise("A token's limit holds over all servers, except for what Redis loses")
         limit.measured = (
-            f"{self._allowed} of {self._allowed + self._limited} requests let through in {self._minutes:.1f} min at "
+            f"{self._allowed} of {self._allowed + self._limited} requests allowed in {self._minutes:.1f} min at "
             f"{LIMIT} a minute, {redis_losses} times without Redis"
         )
         if self._allowed > most:
-            limit.breaches.append(f"{self._allowed} were let through, at most {most:.0f} should be")
+            limit.breaches.append(f"{self._allowed} were allowed, at most {most:.0f} should be")
         return [self._revocations, limit]
 
     def _revoke(self) -> None:
@@ -77,10 +77,10 @@ class Probes:
                 answer = doomed.try_once(number, "GET", "/api/tokens/current")
                 self._checks += answer is not None
                 if answer is not None and answer.status not in (401, 503):
-                    self._revocations.breaches.append(f"server {number + 1} answered {answer.status}")
+                    self._revocations.breaches.append(f"server {number + 1} responded {answer.status}")
             doomed.close()
 
-    def _hurry(self) -> None:
+    def _exceed_limit(self) -> None:
         number = 0
         while not self._stopped.wait(ASK_EVERY_SECONDS):
             number += 1

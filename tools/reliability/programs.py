@@ -1,4 +1,4 @@
-"""Programs that are started, killed without warning, and started again, each with a log file of its own."""
+"""Programs that are started, killed, stopped and started again, each with its own log file."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ _ERROR_LINE = re.compile(r'"level": ?"(?:error|critical)"|Traceback \(most recen
 
 
 class DidNotStartError(RuntimeError):
-    """The program ended, or said nothing, before it was ready."""
+    """The program ended, or was not ready in time."""
 
 
 @dataclass
 class Program:
-    """One program. `is_ready` says when it does its work; `user` is whom it runs as, None for us."""
+    """One program. `is_ready` says whether it works; `user` is the user that it runs as, None for the current one.
+
+    `outages` and `stops` are seconds since the epoch. A stop is a SIGTERM, an outage lasts until the program is ready.
+    """
 
     name: str
     command: Sequence[str]
@@ -39,7 +42,8 @@ class Program:
     folder: Path | None = None
     user: str | None = None
     down_since: float | None = None
-    outages: list[tuple[float, float]] = field(default_factory=list)  # (from, to), seconds since the epoch
+    outages: list[tuple[float, float]] = field(default_factory=list)  # (from, to)
+    stops: list[tuple[float, float]] = field(default_factory=list)  # (from, to)
     unplanned_ends: int = 0
     _process: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +73,7 @@ class Program:
             )
 
     def wait_until_ready(self, seconds: float = START_SECONDS, giving_up: threading.Event | None = None) -> None:
-        """Launch it again, as systemd would, whenever it ends before it is ready. Raises DidNotStartError."""
+        """Start it again, as systemd would, if it ends before it is ready. Raises DidNotStartError."""
         deadline = time.monotonic() + seconds
         while not self.is_ready():
             if giving_up is not None and giving_up.is_set():
@@ -90,7 +94,7 @@ class Program:
         self.wait_until_ready(seconds)
 
     def kill(self) -> None:
-        """As a power cut does: SIGKILL, to whatever it has started too."""
+        """SIGKILL, to it and to all programs that it has started."""
         self.down_since = self.down_since or time.time()
         if self._process is not None:
             for pid in (self._process.pid, *_descendants(self._process.pid)):
@@ -98,8 +102,9 @@ class Program:
             self._process.wait(STOP_SECONDS)
 
     def stop(self, how: signal.Signals = signal.SIGTERM, seconds: float = STOP_SECONDS) -> float:
-        """As an operator does. Returns how many seconds it took; after `seconds` it is killed."""
+        """Ask it to stop. Returns how many seconds it took; after `seconds` it is killed."""
         self.down_since = self.down_since or time.time()
+        asked_at = time.time()
         started = time.monotonic()
         if self.is_running and self._process is not None:
             self._process.send_signal(how)
@@ -107,10 +112,11 @@ class Program:
                 self._process.wait(seconds)
             except subprocess.TimeoutExpired:
                 self.kill()
+        self.stops.append((asked_at, time.time()))
         return time.monotonic() - started
 
     def was_down(self, since: float, until: float) -> bool:
-        """Whether it was down at any moment between the two, in seconds since the epoch."""
+        """Whether it was down at any moment between the two (seconds since the epoch)."""
         if self.down_since is not None and self.down_since <= until:
             return True
         return any(begin <= until and since <= end for begin, end in self.outages)
@@ -140,7 +146,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def _descendants(pid: int) -> list[int]:
-    """PostgreSQL's backends leave the group of their parent, so the group alone does not name them."""
+    """Found by their parents, because PostgreSQL's backends are not in the process group of the server."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -154,7 +160,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def free_port() -> int:
-    """A port below those that the kernel gives to outgoing connections: nobody takes it while its server is down."""
+    """A port that the kernel gives to no outgoing connection, so that it stays free while its server is down."""
     for _ in range(200):
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""Stops that are asked for: how long they take, and that nothing is lost by them."""
+"""SIGTERM: how long the stop takes, and that nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import httpx
 import psycopg
 
 from tools.reliability.clients import Client, Record
-from tools.reliability.ears import Ears
 from tools.reliability.fleets import Fleet, running_fleet
+from tools.reliability.heard_codes import HeardCodes
 from tools.reliability.journeys import QUICK
 from tools.reliability.loads import Load
 from tools.reliability.programs import Program
@@ -24,12 +24,12 @@ OWNERS = 3
 
 
 def rolling_restart(folder: Path, promise: Promise) -> None:
-    """Each program in turn, under load: SIGTERM, and started again."""
+    """Each program in turn gets SIGTERM and is started again, under load."""
     with running_fleet(folder, servers=2, workers=2, channels=8, telnyx={"speed": 10}) as fleet:
-        record, ears = Record(), Ears(fleet.telnyx)
+        record, heard_codes = Record(), HeardCodes(fleet.telnyx)
         clients = {f"owner-{n}": Client(fleet.bases, fleet.issue_token(f"owner-{n}"), record) for n in range(OWNERS)}
-        load = Load(clients, ears, per_second=4, kinds=QUICK, at_most=30)
-        ears.start()
+        load = Load(clients, heard_codes, per_second=4, kinds=QUICK, at_most=30)
+        heard_codes.start()
         load.start()
         stop_seconds: dict[str, float] = {}
         for program in fleet.ours:
@@ -40,7 +40,7 @@ def rolling_restart(folder: Path, promise: Promise) -> None:
         _check_counters(fleet, record, promise)
         fleet.telnyx.wait_until(lambda state: state["live"] == 0, 60)
         _wait_until_all_over(fleet)
-        ears.stop()
+        heard_codes.stop()
         for client in clients.values():
             client.close()
         for kept in judge(Evidence(fleet, record, load.asked)):
@@ -50,8 +50,9 @@ def rolling_restart(folder: Path, promise: Promise) -> None:
                 promise.breaches.append(f"{name} took {seconds:.1f} s to stop")
         took = sorted(stop_seconds.values())
         promise.measured = (
-            f"{len(load.asked)} journeys; stops took {took[0]:.1f} to {took[-1]:.1f} s; each of "
-            f"{sum(record.answers.values())} requests that was taken up was answered, and counted once"
+            f"{len(load.asked)} journeys; stops took {took[0]:.1f} to {took[-1]:.1f} s; "
+            f"{sum(record.answers.values())} responses, each request counted once, "
+            f"{len(record.broken)} tries without a response"
         )
 
 
@@ -64,21 +65,22 @@ def _wait_until_all_over(fleet: Fleet, seconds: float = 60) -> None:
 
 
 def _check_counters(fleet: Fleet, record: Record, promise: Promise) -> None:
-    """What the database counts, once the last half second is written, is what was answered: more would mean that a
-    request was taken up and its answer cut off, fewer that a counter died with its process.
+    """As many requests are counted in the database as got a response.
+
+    More would mean that an accepted request got no response, fewer that counts were lost with their process.
     """
     answered = sum(record.answers.values())
     deadline = time.monotonic() + 10
     statement = "SELECT coalesce(sum(requests_total), 0) AS n FROM tokens WHERE user_id LIKE 'owner-%'"
     while (counted := int(fleet.query(statement)[0]["n"])) != answered:
         if time.monotonic() > deadline:
-            promise.breaches.append(f"{answered} requests were answered, {counted} counted")
+            promise.breaches.append(f"{answered} requests got a response, {counted} were counted")
             return
         time.sleep(0.2)
 
 
-def stop_under_way(folder: Path, promise: Promise) -> None:
-    """SIGTERM while a request waits for a lock: answered when the lock goes soon, abandoned in time when it stays."""
+def stop_during_request(folder: Path, promise: Promise) -> None:
+    """SIGTERM while a request waits for a lock: it gets its response if the lock is released soon."""
     with running_fleet(folder, servers=1, workers=1, channels=4, telnyx={"speed": 20}) as fleet:
         server, base = fleet.servers[0], fleet.bases[0]
         headers = {"Authorization": f"Bearer {fleet.issue_token('acme')}"}
@@ -97,7 +99,7 @@ def stop_under_way(folder: Path, promise: Promise) -> None:
                 releasing.cancel()
                 asking.join()
             server.start()
-            found.append(f"a lock held for {held_seconds:.0f} s: {answers[0]}, out in {took_seconds:.1f} s")
+            found.append(f"a lock held for {held_seconds:.0f} s: {answers[0]}, stopped in {took_seconds:.1f} s")
             if took_seconds > STOP_LIMIT_SECONDS or (held_seconds < 5) != (answers == ["202"]):
                 promise.breaches.append(found[-1])
         promise.measured = "; ".join(found)
@@ -112,16 +114,16 @@ def _ask(base: str, headers: dict[str, str], phone: str, answers: list[str]) -> 
 
 
 def supervisor_stop(folder: Path, promise: Promise) -> None:
-    """WEB_PROCESSES: the supervisor sees its processes off, and one that is killed is replaced."""
+    """WEB_PROCESSES: the supervisor stops its processes before it exits."""
     with running_fleet(folder, servers=1, workers=0, channels=4, telnyx={"speed": 20}, WEB_PROCESSES="2") as fleet:
         server = fleet.servers[0]
         took_seconds = server.stop()
         if took_seconds > STOP_LIMIT_SECONDS:
             promise.breaches.append(f"the supervisor took {took_seconds:.1f} s")
         left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _is_of(path, server)]
-        promise.breaches += [f"process {path.parent.name} was left behind" for path in left]
+        promise.breaches += [f"process {path.parent.name} is left" for path in left]
         server.start()
-        promise.measured = f"the supervisor of two server processes was out in {took_seconds:.1f} s, nobody left behind"
+        promise.measured = f"the supervisor of two server processes stopped in {took_seconds:.1f} s, no process left"
 
 
 def _is_of(cmdline: Path, server: Program) -> bool:
@@ -135,12 +137,12 @@ def _is_of(cmdline: Path, server: Program) -> bool:
 
 FAULTS: dict[str, tuple[str, Callable[[Path, Promise], None]]] = {
     "rolling-restart": (
-        "A rolling restart: each program leaves within 10 s, nothing is lost, counters are exact",
+        "SIGTERM to each program in turn under load: stopped within 10 s, nothing lost, counters exact",
         rolling_restart,
     ),
     "stop-under-way": (
-        "SIGTERM during a request: it is answered; one that hangs does not hold the stop beyond 10 s",
-        stop_under_way,
+        "SIGTERM during a request: it gets its response; a request that hangs does not delay the stop beyond 10 s",
+        stop_during_request,
     ),
-    "supervisor-stop": ("SIGTERM to a supervisor: all out within 10 s", supervisor_stop),
+    "supervisor-stop": ("SIGTERM to a supervisor of two processes: all stopped within 10 s", supervisor_stop),
 }

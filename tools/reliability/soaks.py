@@ -1,4 +1,4 @@
-"""The same load with nothing broken: memory that stays where it is, and logs without an error."""
+"""The same load without faults: memory that does not grow, and logs without errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ WINDOW_SHARE = 0.15  # of all samples: what "after the warm-up" and "at the end"
 GROWTH_ALLOWED = 0.05
 
 
-class Scales:
-    """Weighs each process every ten seconds."""
+class MemorySamples:
+    """The resident memory of each process, every ten seconds."""
 
     def __init__(self) -> None:
         self.kib: defaultdict[str, list[int]] = defaultdict(list)
@@ -44,11 +44,11 @@ def growth(samples: list[int]) -> tuple[float, float, float]:
 
 
 def soak(plan: Plan, logs: Path | None = None) -> Outcome:
-    scales = Scales()
-    outcome = run_load(plan, logs, meanwhile=scales)
-    memory = Promise(f"Memory of each process is flat within {GROWTH_ALLOWED:.0%}")
+    memory_samples = MemorySamples()
+    outcome = run_load(plan, logs, meanwhile=memory_samples)
+    memory = Promise(f"The memory of each process grows by {GROWTH_ALLOWED:.0%} at most")
     measured = []
-    for name, samples in scales.kib.items():
+    for name, samples in memory_samples.kib.items():
         before, after, grown = growth(samples)
         measured.append(f"{name}: {before:.1f} → {after:.1f} MiB ({grown:+.1%})")
         if grown > GROWTH_ALLOWED and name != "Redis":
@@ -59,5 +59,5 @@ def soak(plan: Plan, logs: Path | None = None) -> Outcome:
     errors.breaches = [f"{name}: {count} lines" for name, count in lines.items() if count]
     errors.measured = f"{sum(lines.values())} lines of level error"
     outcome.promises += [memory, errors]
-    outcome.facts["resident_kib"] = dict(scales.kib)
+    outcome.facts["resident_kib"] = dict(memory_samples.kib)
     return outcome

@@ -1,4 +1,4 @@
-"""A database that is away, a Redis that is away, a disk that is full: what still works, and what it costs."""
+"""PostgreSQL down, Redis down, a full disk: what still works."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 import httpx
 
 from tests.flows.installations import installed
+from tools.reliability.callees import Callees
 from tools.reliability.fleets import Fleet, running_fleet
-from tools.reliability.people import Crowd
 from tools.reliability.verdicts import Promise
 
-AWAY_SECONDS = 3.0
+DOWN_SECONDS = 3.0
 CHANNELS = 4
 FULL_BEYOND_BYTES = 200_000
 ASKED = (
@@ -28,8 +28,8 @@ ASKED = (
 
 
 @contextmanager
-def _set_up(folder: Path, promise: Promise, **settings: str) -> Iterator[tuple[Fleet, Crowd, list[httpx.Client]]]:
-    """Two servers and a worker, and a client of each server, both of one owner."""
+def _set_up(folder: Path, promise: Promise, **settings: str) -> Iterator[tuple[Fleet, Callees, list[httpx.Client]]]:
+    """Two servers and a worker, and a client for each server, both of one owner."""
     with ExitStack() as stack:
         fleet = stack.enter_context(
             running_fleet(folder, servers=2, workers=1, channels=CHANNELS, telnyx={"speed": 20}, **settings)
@@ -38,14 +38,14 @@ def _set_up(folder: Path, promise: Promise, **settings: str) -> Iterator[tuple[F
         clients = [
             stack.enter_context(httpx.Client(base_url=base, headers=headers, timeout=20)) for base in fleet.bases
         ]
-        yield fleet, Crowd(fleet.telnyx, promise, CHANNELS), clients
+        yield fleet, Callees(fleet.telnyx, promise, CHANNELS), clients
 
 
 def database_away(folder: Path, promise: Promise) -> None:
-    with _set_up(folder, promise) as (fleet, crowd, clients):
-        people = crowd.ask(clients, 8)
+    with _set_up(folder, promise) as (fleet, callees, clients):
+        people = callees.ask(clients, 8)
         fleet.postgresql.kill()
-        seen, slowest_seconds = _ask_everything(clients, AWAY_SECONDS)
+        seen, slowest_seconds = _send_repeatedly(clients, DOWN_SECONDS)
         described = {(503, "not_ready")}
         promise.breaches += [f"{count} of {answer}" for answer, count in seen.items() if answer not in described]
         for client in clients:
@@ -59,17 +59,17 @@ def database_away(folder: Path, promise: Promise) -> None:
                 promise.breaches.append("the service did not come back within 20 s")
                 return
         back_seconds = time.monotonic() - back
-        crowd.listen_and_type(people)
-        crowd.come_to_rest()
-        _check_programs_live(fleet, promise)
+        callees.listen_and_type(people)
+        callees.wait_until_ended()
+        _check_programs_run(fleet, promise)
         promise.measured = (
-            f"{sum(seen.values())} requests in {AWAY_SECONDS:g} s, each a 503 `not_ready` within "
-            f"{slowest_seconds:.2f} s; served again {back_seconds:.2f} s after it was back; {crowd.waits()}"
+            f"{sum(seen.values())} requests in {DOWN_SECONDS:g} s, each 503 `not_ready` within "
+            f"{slowest_seconds:.2f} s; served again {back_seconds:.2f} s after it was back; {callees.waits()}"
         )
 
 
-def _ask_everything(clients: list[httpx.Client], seconds: float) -> tuple[Counter[tuple[int, str]], float]:
-    """Every kind of request at every server again and again. Answers by status and code; the slowest, in seconds."""
+def _send_repeatedly(clients: list[httpx.Client], seconds: float) -> tuple[Counter[tuple[int, str]], float]:
+    """Send each kind of request to each server, again and again. Returns the responses and the slowest in seconds."""
     seen: Counter[tuple[int, str]] = Counter()
     slowest_seconds = 0.0
     deadline = time.monotonic() + seconds
@@ -85,22 +85,22 @@ def _ask_everything(clients: list[httpx.Client], seconds: float) -> tuple[Counte
     return seen, slowest_seconds
 
 
-def _check_programs_live(fleet: Fleet, promise: Promise) -> None:
+def _check_programs_run(fleet: Fleet, promise: Promise) -> None:
     promise.breaches += [f"{program.name} has ended" for program in fleet.ours if not program.is_running]
 
 
 def redis_away(folder: Path, promise: Promise) -> None:
-    with _set_up(folder, promise) as (fleet, crowd, clients):
+    with _set_up(folder, promise) as (fleet, callees, clients):
         limited = fleet.issue_token("limited", rate_limit="10 per minute")
         fleet.redis.kill()
-        people = crowd.ask(clients, 8)
+        people = callees.ask(clients, 8)
         for person, other in zip(people, reversed(clients * 4), strict=True):
             again = other.post("/calls/otp", json={"phone": person.phone})
             if again.status_code != 429:
-                promise.breaches.append(f"a second send within 30 s was answered {again.status_code}")
-        crowd.listen_and_type(people)
-        crowd.come_to_rest()
-        waits = crowd.waits()
+                promise.breaches.append(f"the response to a second send within 30 s was {again.status_code}")
+        callees.listen_and_type(people)
+        callees.wait_until_ended()
+        waits = callees.waits()
         allowed = []
         for base in fleet.bases:
             headers = {"Authorization": f"Bearer {limited}"}
@@ -108,7 +108,7 @@ def redis_away(folder: Path, promise: Promise) -> None:
                 sum(httpx.get(f"{base}/calls", headers=headers, timeout=20).status_code == 200 for _ in range(15))
             )
         if allowed != [10] * len(allowed):
-            promise.breaches.append(f"of 15 requests at a limit of 10 the servers let through {allowed}")
+            promise.breaches.append(f"of 15 requests at a limit of 10 the servers allowed {allowed}")
         ready = clients[0].get("/health/ready")
         if ready.status_code != 503 or "queue" not in ready.json()["error"]:
             promise.breaches.append(f"/health/ready is {ready.status_code}: {ready.text[:100]}")
@@ -119,23 +119,23 @@ def redis_away(folder: Path, promise: Promise) -> None:
                 promise.breaches.append("not ready within 20 s")
                 break
             time.sleep(0.05)
-        later = Crowd(fleet.telnyx, promise, CHANNELS, people=list(crowd.people))
+        later = Callees(fleet.telnyx, promise, CHANNELS, people=list(callees.people))
         later.listen_and_type(later.ask(clients, 4))
-        _check_programs_live(fleet, promise)
+        _check_programs_run(fleet, promise)
         promise.measured = (
-            f"without Redis: {waits}; a limit of 10 let {' and '.join(map(str, allowed))} through, one count a server; "
+            f"without Redis: {waits}; a limit of 10 allowed {' and '.join(map(str, allowed))}, one count per server; "
             f"a second send to a phone within 30 s, at the other server: 429; ready again and four more calls heard "
             f"{time.monotonic() - back:.1f} s after it was back"
         )
 
 
 def disk_full(folder: Path, promise: Promise) -> None:
-    """No file of the server may grow any more, which is what the operating system's file size limit does too."""
+    """No file of the server can grow, because of the operating system's limit on file size."""
     with installed(folder, telnyx={"speed": 20}, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
-        crowd = Crowd(service.telnyx, promise, CHANNELS)
+        callees = Callees(service.telnyx, promise, CHANNELS)
         http = service.owner().http
         pid = service.server.pid
-        before = crowd.ask([http], 4)
+        before = callees.ask([http], 4)
         largest = max(path.stat().st_size for path in folder.glob("letstalk.db*"))
         _limit_files(pid, largest + FULL_BEYOND_BYTES)
         started = time.monotonic()
@@ -159,10 +159,10 @@ def disk_full(folder: Path, promise: Promise) -> None:
         ]
         if not seen[503, "not_ready"]:
             promise.breaches.append("the disk never filled")
-        crowd.listen_and_type(before)
-        after = crowd.ask([http], 2)
-        crowd.listen_and_type(after)
-        crowd.come_to_rest()
+        callees.listen_and_type(before)
+        after = callees.ask([http], 2)
+        callees.listen_and_type(after)
+        callees.wait_until_ended()
         for each in accepted:
             call = _ended_call(http, each["verification_id"])
             if call is None:
@@ -170,9 +170,9 @@ def disk_full(folder: Path, promise: Promise) -> None:
         if service.server.pid != pid or not _is_alive(pid):
             promise.breaches.append("the server ended")
         promise.measured = (
-            f"{len(accepted)} sends accepted while there was room, {seen[503, 'not_ready']} answered 503 `not_ready` "
-            f"when there was none (/health/ready: {ready.status_code}); with room again all accepted ones were called, "
-            f"and new ones served at once; {crowd.waits()}"
+            f"{len(accepted)} sends accepted while there was room, {seen[503, 'not_ready']} got 503 `not_ready` "
+            f"when there was none (/health/ready: {ready.status_code}); with room again all accepted calls were "
+            f"placed, and new requests were served; {callees.waits()}"
         )
 
 
@@ -196,11 +196,11 @@ def _is_alive(pid: int) -> bool:
 
 FAULTS: dict[str, tuple[str, Callable[[Path, Promise], None]]] = {
     "database-away": (
-        "PostgreSQL killed and away: 503 with Retry-After, nothing accepted is lost, served again once it is back",
+        "PostgreSQL is killed and down: 503 with Retry-After, nothing accepted is lost, served again when it is back",
         database_away,
     ),
     "redis-away": (
-        "Redis killed and away: calls go on, request limits count in each server, phone limits hold",
+        "Redis is killed and down: calls continue, request limits count in each server, phone limits hold",
         redis_away,
     ),
     "disk-full": ("A full disk (SQLite): 503 with Retry-After, no crash, nothing accepted is lost", disk_full),

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis as programs of a run, which it can kill and whose processor time it can read."""
+"""PostgreSQL and Redis as programs that a run can kill and measure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from tests.support.fixtures.processes import private_folder, run_once
 from tests.support.services import postgres_binaries, redis_binary
 from tools.reliability.programs import Program, free_port
 
-# Commits reach the operating system before they are answered, which is what a killed process can't undo; that a power
-# cut can't either is fsync's business.
-QUICK = ("fsync=off",)
+# Killing a process does not lose what it has given to the operating system. Only a power cut needs fsync.
+NO_FSYNC = ("fsync=off",)
 
 
 @contextmanager
 def running_postgresql(folder: Path, *options: str) -> Iterator[tuple[Program, str]]:
-    """A new server, its log in `folder`, and the DATABASE_URL of an empty database. Killed on leaving."""
+    """A new server with its log in `folder`, and the DATABASE_URL of an empty database. Killed at the end."""
     binaries = postgres_binaries()
     if binaries is None:
         raise SystemExit("This needs PostgreSQL: initdb and postgres.")
@@ -60,7 +59,7 @@ def _server_user() -> str | None:
 
 @contextmanager
 def running_redis(folder: Path) -> Iterator[tuple[Program, int]]:
-    """A new server that keeps nothing on disk, and its port on loopback."""
+    """A new server that stores nothing on disk, and its port on loopback. Killed at the end."""
     binary = redis_binary()
     if binary is None:
         raise SystemExit("This needs Redis: redis-server.")

@@ -1,4 +1,4 @@
-"""Whether the promises were kept, read from three sides: Telnyx's stand-in, the database, and what clients heard."""
+"""Whether the promises were kept, by comparing Telnyx's stand-in, the database, and what the clients were told."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ TERMINAL = frozenset({"completed", "no_answer", "busy", "rejected", "machine", "
 BY_CAUSE = {"user_busy": "busy", "timeout": "no_answer", "call_rejected": "rejected", "not_found": "failed"}
 LISTENING = frozenset(Kind) - {Kind.UNANSWERED, Kind.CANCEL, Kind.ABANDON}
 RESEND_SECONDS = 30
+SENDING_SECONDS = 0.2  # a busy client may need as long from the start of a request until its bytes are sent
 SHOWN = 8
 
 
 @dataclass
 class Promise:
-    """One promise: how many things it was held against, and each that broke it."""
+    """One promise: what was measured, and each observation that breaks it."""
 
     sentence: str
     measured: str = ""
@@ -43,7 +44,7 @@ class Promise:
 
 
 class Evidence:
-    """Everything that a run left behind, read once it has drained."""
+    """What a run has left, read after all calls have ended."""
 
     def __init__(self, fleet: Fleet, record: Record, asked: list[Asked]) -> None:
         self.fleet = fleet
@@ -55,7 +56,7 @@ class Evidence:
         now: datetime = fleet.query("SELECT now() AS now")[0]["now"]
         self.verifications = {row["verification_id"]: row for row in fleet.query("SELECT * FROM verifications")}
         for row in self.verifications.values():
-            # The sweep notes it within a minute; an answer says it at once.
+            # The sweep writes it within a minute; responses say it at once.
             if row["status"] == "pending" and row["expires_at"] <= now:
                 row["status"] = "expired"
         self.calls = {row["call_id"]: row for row in fleet.query("SELECT * FROM calls ORDER BY created_at")}
@@ -78,6 +79,7 @@ def judge(evidence: Evidence) -> list[Promise]:
         no_channel_leaks(evidence),
         answers_are_described(evidence),
         connections_break_only_with_their_server(evidence),
+        no_accepted_request_is_reset(evidence),
         phone_limits_hold(evidence),
         Promise("Telnyx understood every command", breaches=evidence.state["violations"]),
         Promise("Clients saw what the contract says", breaches=evidence.problems),
@@ -163,14 +165,14 @@ def ends_follow_from_events(evidence: Evidence) -> Promise:
 def _allowed_ends(placed: dict[str, Any]) -> frozenset[str]:
     heard_code = any(re.search(r"\d", re.sub(r"<[^>]*>", "", payload)) for payload in placed["heard"])
     if placed["hangup_cause"] in BY_CAUSE:
-        # A person who gives up at the moment in which we hang up is either.
+        # If the person gives up at the moment in which we hang up, it may be either.
         return frozenset({BY_CAUSE[placed["hangup_cause"]], "canceled"})
     if placed["phone"] in ("machine", "fax"):
         return frozenset({"machine", "canceled"})
-    # Canceled, superseded or approved before we knew that it was being read.
+    # It may be canceled, superseded or approved before we know that the code is being spoken.
     if heard_code:
         return frozenset({"completed", "canceled"})
-    # Whoever was only asked to press 1 did not; that comes of a detection's event that was six seconds late.
+    # The person was only asked to press 1, because the detection's event was six seconds late.
     return frozenset({"canceled", "rejected", "no_answer"} if placed["heard"] else {"canceled", "rejected"})
 
 
@@ -192,7 +194,7 @@ def verifications_end_as_told(evidence: Evidence) -> Promise:
 
 
 def a_code_is_approved_once(evidence: Evidence) -> Promise:
-    promise = Promise("Exactly one approval a code")
+    promise = Promise("Exactly one approval per code")
     heard = [asked for asked in evidence.asked if asked.approvals]
     for asked in evidence.asked:
         approved = evidence.verifications.get(asked.verification_id, {}).get("status") == "approved"
@@ -204,14 +206,14 @@ def a_code_is_approved_once(evidence: Evidence) -> Promise:
             promise.breaches.append(f"{asked.verification_id} is approved, and no client was told")
     lost = sum(asked.may_be_approved_unheard and not asked.approvals for asked in evidence.asked)
     promise.measured = (
-        f"{len(heard)} approved once; {lost} more whose answer was lost, told `code_used` when asked again"
+        f"{len(heard)} approved once; {lost} more whose response was lost got `code_used` when tried again"
     )
     return promise
 
 
 def channels_are_not_exceeded(evidence: Evidence) -> Promise:
     state, channels = evidence.state, evidence.fleet.channels
-    promise = Promise(f"At most {channels} live calls, and one a phone")
+    promise = Promise(f"At most {channels} live calls, and one per phone")
     if state["max_live"] > channels:
         promise.breaches.append(f"{state['max_live']} were live at once")
     if state["max_live_per_phone"] > 1:
@@ -232,10 +234,10 @@ def no_channel_leaks(evidence: Evidence) -> Promise:
 
 
 def answers_are_described(evidence: Evidence) -> Promise:
-    promise = Promise("No 5xx but the described 503s", breaches=list(evidence.record.undescribed))
+    promise = Promise("No 5xx except the documented 503s", breaches=list(evidence.record.undescribed))
     later = Counter(code for (_, status, code), n in evidence.record.answers.items() if status == 503 for _ in range(n))
     total = sum(evidence.record.answers.values())
-    promise.measured = f"{total} answers, of them 503: {dict(later) or 'none'}"
+    promise.measured = f"{total} responses, of them 503: {dict(later) or 'none'}"
     return promise
 
 
@@ -249,9 +251,27 @@ def connections_break_only_with_their_server(evidence: Evidence) -> Promise:
     return promise
 
 
+def no_accepted_request_is_reset(evidence: Evidence) -> Promise:
+    """A request that was sent before SIGTERM gets its response.
+
+    One that is sent later may meet a server that accepts nothing more, as when it closes an idle connection.
+    """
+    promise = Promise("No accepted request is reset by SIGTERM")
+    stops = {number: server.stops for number, server in enumerate(evidence.fleet.servers)}
+    for broken in evidence.record.broken:
+        server = evidence.fleet.servers[broken.server]
+        for asked_at, ended_at in stops[broken.server]:
+            was_before = broken.since < asked_at - SENDING_SECONDS and asked_at <= broken.until <= ended_at + 0.5
+            if broken.was_connected and was_before:
+                seconds = asked_at - broken.since
+                promise.breaches.append(f"{server.name}: {broken.error}, sent {seconds:.2f} s before SIGTERM")
+    promise.measured = f"{sum(map(len, stops.values()))} stops"
+    return promise
+
+
 def phone_limits_hold(evidence: Evidence) -> Promise:
-    """5 accepted calls in 10 minutes and a cool-down of 30 s, per owner and phone."""
-    promise = Promise("Phone limits and cool-downs hold")
+    """5 accepted calls in 10 minutes and 30 s between two sends, per owner and phone."""
+    promise = Promise("Phone limits and minimum waits hold")
     calls: defaultdict[tuple[str, str], list[datetime]] = defaultdict(list)
     for call in evidence.calls.values():
         calls[call["user_id"], call["phone"]].append(call["created_at"])

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from letstalk.config.settings import Settings
+from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
-from letstalk.telephony.provider import CallGone, CallProvider, DialCommand, HangUpCommand, ReceiveEvent, SpeakCommand
+from letstalk.telephony.provider import (
+    CallGone,
+    CallProvider,
+    DialCommand,
+    HangUpCommand,
+    ReceiveEvent,
+    SpeakCommand,
+    Telephony,
+)
 from letstalk.telephony.simulator import scenarios
 from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
 from letstalk.telephony.simulator.timers import Timers
@@ -280,3 +291,18 @@ def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
     memory[key] = value
     if len(memory) > _REMEMBERED:
         memory.popitem(last=False)
+
+
+def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:  # noqa: ARG001  # it signs nothing
+    # The speech contains the code, so it is only shown on the developer's own terminal.
+    is_own_terminal = settings.is_development and is_loopback(settings.host)
+    provider = SimulatorProvider(
+        speed=settings.simulator_speed, clock=clock, phone_speaker=print_speech if is_own_terminal else None
+    )
+    return Telephony(provider, webhooks=None)
+
+
+def print_speech(phone: str, text: str) -> None:
+    """Print what the called phone hears, including the code."""
+    sys.stdout.write(f"\n  ☎  {phone} hears:\n     “{text}”\n\n")
+    sys.stdout.flush()

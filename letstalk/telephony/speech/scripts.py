@@ -16,14 +16,13 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from letstalk.core.errors import InvalidRequest
-from letstalk.telephony.speech.languages import choose_language, supported_locales
-from letstalk.telephony.speech.languages.base import BRAND, Language
+from letstalk.telephony.speech.languages import BRAND, Language, choose_language, supported_locales
 
 __all__ = [
     "Speech",
-    "check_message",
-    "check_speech",
     "choose_language",
+    "ensure_message",
+    "ensure_speakable",
     "render_code",
     "render_offer",
     "supported_locales",
@@ -114,8 +113,8 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
     return Speech(ssml.around(_paused(code)), language.tag, text.around(shown))
 
 
-def check_speech(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None) -> None:
-    """Raise what `render_code` would raise for the same arguments."""
+def ensure_speakable(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None) -> None:
+    """Raises what `render_code` would raise for the same arguments."""
     if message is None:
         _frames(choose_language(locale, region), brand)  # every frame leaves room for the longest code
     else:
@@ -132,8 +131,8 @@ def render_offer(*, brand: str, locale: str | None, region: str | None) -> Speec
     return Speech(_escape(text), language.tag, text)
 
 
-def check_message(message: str) -> None:
-    """Raise InvalidRequest (field `message`) for a message that cannot be spoken with a code."""
+def ensure_message(message: str) -> None:
+    """Raises InvalidRequest (field `message`) for a message that cannot be spoken with a code."""
     if not 1 <= len(message) <= MAX_MESSAGE_LENGTH:
         problem = f"A message has 1 to {MAX_MESSAGE_LENGTH} characters."
     elif _UNSPEAKABLE.search(message):
@@ -148,7 +147,7 @@ def check_message(message: str) -> None:
 
 
 def _render_message(message: str, paused: str, shown: str, language: Language) -> Speech:
-    check_message(message)
+    ensure_message(message)
     pieces = message.split(CODE) if CODE in message else [message, ""]
     ssml: list[str] = []
     text: list[str] = []

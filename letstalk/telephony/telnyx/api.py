@@ -12,8 +12,8 @@ from letstalk.http.guards import signature_checked
 from letstalk.http.openapi import documents_errors
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ResponseModel, with_example
+from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
 from letstalk.telephony.telnyx.provider import WEBHOOK_PATH
-from letstalk.telephony.webhooks import ReceiveWebhook, WebhookRequest
 
 EXAMPLE_EVENT = {
     "data": {

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock, utc_now
 from letstalk.observability.logs import get_logger
 from letstalk.telephony.provider import (
@@ -21,10 +22,11 @@ from letstalk.telephony.provider import (
     ProviderBusy,
     ProviderError,
     SpeakCommand,
+    Telephony,
 )
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, error_from_response, vendor_codes
-from letstalk.telephony.telnyx.states import CallState, ClientStates
 from letstalk.telephony.telnyx.voices import voice_for
+from letstalk.telephony.telnyx.webhooks import CallState, ClientStates, TelnyxWebhookReader
 
 if TYPE_CHECKING:
     import telnyx
@@ -197,3 +199,26 @@ def display_name(brand_name: str) -> str:
     """`brand_name` in the characters that Telnyx accepts: unaccented letters, digits, spaces, `-_~!.+`; at most 128."""
     plain = unicodedata.normalize("NFKD", brand_name)
     return _NOT_IN_A_DISPLAY_NAME.sub("", plain).strip()[:128]
+
+
+def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:
+    """Raises ValueError for a setting that Telnyx requires and that is not set."""
+    api_key = None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value()
+    provider = TelnyxProvider(
+        api_key=_required(api_key, "TELNYX_API_KEY"),
+        connection_id=_required(settings.telnyx_connection_id, "TELNYX_CONNECTION_ID"),
+        from_number=_required(settings.telnyx_from_number, "TELNYX_FROM_NUMBER"),
+        public_url=_required(settings.public_url, "PUBLIC_URL"),
+        brand_name=settings.brand_name,
+        state_key=state_key,
+        base_url=settings.telnyx_base_url,
+        clock=clock,
+    )
+    public_key = _required(settings.telnyx_public_key, "TELNYX_PUBLIC_KEY")
+    return Telephony(provider, TelnyxWebhookReader(public_key=public_key, state_key=state_key))
+
+
+def _required(value: str | None, name: str) -> str:
+    if not value:
+        raise ValueError(f"the provider telnyx requires {name}")
+    return value

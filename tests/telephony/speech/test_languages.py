@@ -10,12 +10,11 @@ import pytest
 
 import letstalk
 from letstalk.core.errors import InvalidRequest
-from letstalk.telephony.speech.languages import LANGUAGES, choose_language, supported_locales
-from letstalk.telephony.speech.languages.base import Language
+from letstalk.telephony.speech.languages import LANGUAGES, Language, choose_language, supported_locales
 
 PACKAGE = Path(letstalk.__file__).parent
 ITALIAN = """
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="it-IT", regions=countries("IT SM VA"), greeting="Buongiorno, {brand}.",
@@ -26,7 +25,7 @@ LANGUAGE = Language(
 
 
 def test_every_file_of_the_package_is_a_language() -> None:
-    files = {path.stem for path in (PACKAGE / "telephony" / "speech" / "languages").glob("*.py")} - {"__init__", "base"}
+    files = {path.stem for path in (PACKAGE / "telephony" / "speech" / "languages").glob("*.py")} - {"__init__"}
 
     assert files == {language.primary for language in LANGUAGES}
     assert files >= {"en", "fr", "es", "pt", "de", "ar", "hi", "sw"}

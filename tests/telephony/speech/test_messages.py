@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from letstalk.core.errors import InvalidRequest
 from letstalk.telephony.speech import scripts as speech_module
-from letstalk.telephony.speech.scripts import MAX_MESSAGE_LENGTH, MAX_SSML_LENGTH, Speech, check_message, render_code
+from letstalk.telephony.speech.scripts import MAX_MESSAGE_LENGTH, MAX_SSML_LENGTH, Speech, ensure_message, render_code
 
 CODES = st.text("0123456789", min_size=6, max_size=10)
 PLAIN = st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="<>\ufffe\uffff")
@@ -46,7 +46,7 @@ def refusal_of(message: str) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         speak(message)
     with pytest.raises(InvalidRequest):
-        check_message(message)
+        ensure_message(message)
     assert [detail.field for detail in caught.value.details] == ["message"]
     assert caught.value.code == "invalid_request"
     return caught.value

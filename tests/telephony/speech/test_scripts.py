@@ -15,7 +15,7 @@ from letstalk.telephony.speech.scripts import (
     MAX_BRAND_LENGTH,
     MAX_SSML_LENGTH,
     Speech,
-    check_speech,
+    ensure_speakable,
     render_code,
     render_offer,
     supported_locales,
@@ -68,7 +68,7 @@ def test_what_is_refused_before_a_call_is_what_could_not_be_rendered(
             return repr(error)
         return None
 
-    assert refusal_of(check_speech) == refusal_of(render_code)
+    assert refusal_of(ensure_speakable) == refusal_of(render_code)
 
 
 @given(brand=BRANDS, locale=LOCALES)

@@ -1,4 +1,4 @@
-"""What one would otherwise use, each set up as its documentation says and given the best of the choices it leaves.
+"""Similar products, each set up as its documentation says and with the fastest options that it has.
 
-otpgateway is left out: it is written in Go and in neither npm nor PyPI.
+otpgateway is left out, because it is written in Go and in neither npm nor PyPI.
 """

@@ -13,11 +13,11 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "letstalk-benchmarks"
-INSTALL_SECONDS = 1_800  # npm compiles SQLite's driver where it can't download it
+INSTALL_SECONDS = 1_800  # npm compiles SQLite's driver if it cannot download it
 
 
 class NotInstalled(Exception):
-    """A peer can't be had on this machine; the text says why."""
+    """A peer cannot be installed on this machine. The text says why."""
 
 
 def install_better_auth() -> Path:
@@ -33,7 +33,7 @@ def install_better_auth() -> Path:
 
 
 def install_python_peers() -> Path:
-    """The `bin` of a virtual environment with django-phone-verify, gunicorn and granian. Raises NotInstalled."""
+    """The `bin` of a virtual environment with django-phone-verify and gunicorn. Raises NotInstalled."""
     folder = CACHE / "python"
 
     def install() -> None:
@@ -46,7 +46,7 @@ def install_python_peers() -> Path:
 
 
 def describe_peers() -> str:
-    """Their versions, in a line."""
+    """Their versions in one line."""
     packages = json.loads((CACHE / "better_auth" / "package.json").read_text(encoding="utf-8"))["dependencies"]
     wanted = (CACHE / "python" / "requirements.txt").read_text(encoding="utf-8").split()
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
@@ -54,15 +54,15 @@ def describe_peers() -> str:
     return ", ".join([f"Node {node.lstrip('v')}", *versions, *(line.replace("==", " ") for line in wanted)])
 
 
-def _install(folder: Path, wishes: Path, install: Callable[[], None]) -> None:
-    """Once for each content of `wishes`, of which a copy stays in `folder`."""
+def _install(folder: Path, requirements: Path, install: Callable[[], None]) -> None:
+    """Install again whenever `requirements` has changed. A copy of it stays in `folder`."""
     done = folder / "installed"
-    kept = folder / wishes.name
-    if done.exists() and kept.exists() and filecmp.cmp(wishes, kept, shallow=False):
+    kept = folder / requirements.name
+    if done.exists() and kept.exists() and filecmp.cmp(requirements, kept, shallow=False):
         return
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copyfile(wishes, kept)
+    shutil.copyfile(requirements, kept)
     install()
     done.touch()
 

@@ -5,7 +5,7 @@ officially, and people in Somalia and Eritrea speak other languages at home. The
 depends on whether the brand is masculine or feminine.
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="ar-AE",

@@ -4,7 +4,7 @@ No sentence ends with the brand, because a voice reads a number before a full st
 54th"). The phrase "noch einmal" is not used before the code, because it contains the word for "one".
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="de-DE",

@@ -4,7 +4,7 @@ That is intended for Canada (three people in four speak it best) and for Uganda 
 `hear_again` does not start with "To hear it again", because "to" directly after the code would sound like a two.
 """
 
-from letstalk.telephony.speech.languages.base import Language
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="en-US",

@@ -3,7 +3,7 @@
 American Spanish is understood in all of them, and so is "presione", although people in Spain would say "pulse".
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="es-US",

@@ -4,7 +4,7 @@ Belgium gets French because its larger language, Dutch, is not supported yet. Ca
 five use French. Mauritius uses English in writing but French in speech.
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 EUROPE = countries("FR MC BE LU")
 TERRITORIES = countries("BL GF GP MF MQ NC PF PM RE WF YT")

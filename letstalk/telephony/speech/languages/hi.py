@@ -3,7 +3,7 @@
 An app for the south of India sends a locale. The word दोबारा ("again") is not used, because it starts with "two".
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="hi-IN",

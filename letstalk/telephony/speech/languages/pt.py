@@ -3,7 +3,7 @@
 The words are common to Brazil and Portugal. Macau gets English, because few people there speak Portuguese.
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="pt-BR",

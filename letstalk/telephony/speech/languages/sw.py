@@ -3,7 +3,7 @@
 It is also an official language of Uganda, but schools and banks there use English.
 """
 
-from letstalk.telephony.speech.languages.base import Language, countries
+from letstalk.telephony.speech.languages import Language, countries
 
 LANGUAGE = Language(
     tag="sw-KE",

@@ -1,0 +1,263 @@
+"""Rows that the benchmark stores by itself, because there are too many to make by requests.
+
+All that the benchmark knows of the database is in this module: tables, columns, states, and how secrets are stored.
+Columns that a table does not have are left out, so that older versions of the service can be compared too.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import random
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from cryptography.fernet import Fernet
+from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
+
+from letstalk.core.ids import new_id
+
+LIFETIME_SECONDS = 600  # the most that the API allows as `expires_in`
+ROWS_AT_ONCE = 5_000
+CACHE_KIB = 512 * 1024
+
+OWNERS = 1_000
+OWN_SHARE = 0.2  # of the history belongs to the owner who sends the requests
+VERIFICATIONS_PER_PHONE = 4
+EVENTS = ("initiated", "answered", "human", "completed")
+CALL_SECONDS = 0.02  # at the simulator's speed here; the service estimates the length of its queue from it
+# Older than the limits consider, younger than the retention period.
+YOUNGEST_DAYS, OLDEST_DAYS = 2.0, 80.0
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A pending verification and its code."""
+
+    verification_id: str
+    phone: str
+    code: str
+
+
+class Rows:
+    """Makes, reads and ends rows of one installation. `owner` is the `user_id` of the pending verifications."""
+
+    def __init__(self, database_url: str, encryption_key: str, owner: str) -> None:
+        url = make_url(database_url)
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        options = {"timeout": 30} if self.is_sqlite else {}
+        driver = "sqlite" if self.is_sqlite else "postgresql+psycopg"
+        self.engine: Engine = create_engine(url.set(drivername=driver), connect_args=options)
+        self._fernet = Fernet(encryption_key)
+        self._owner = owner
+        self._columns: dict[str, frozenset[str]] = {}
+        self._turn = 0
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def store_pending(self, phones: Iterator[str], count: int) -> list[Prepared]:
+        """Store `count` verifications whose calls have spoken their codes."""
+        return self._store(phones, count, _completed)
+
+    def store_waiting(self, phones: Iterator[str], count: int) -> list[Prepared]:
+        """Store `count` verifications whose calls wait for a channel."""
+        return self._store(phones, count, _queued)
+
+    def store_history(self, phones: Iterator[str], verifications: int, tokens: int) -> None:
+        """Store ended `verifications` of the past days, each with a call and its events, and others' `tokens`."""
+        chance = random.Random(4)  # noqa: S311  # the same history each time
+        now = datetime.now(UTC)
+        others = (self._token(number, now) for number in range(tokens))
+        while some := list(islice(others, ROWS_AT_ONCE)):
+            self._insert("tokens", some)
+        history = self._history(phones, now, chance)
+        for stored in range(0, verifications, ROWS_AT_ONCE):
+            some = list(islice(history, min(ROWS_AT_ONCE, verifications - stored)))
+            calls = [_completed(_call_of(one)) for one in some]
+            self._insert("verifications", some)
+            self._insert("calls", calls)
+            self._insert("call_events", [event for call in calls for event in _events_of(call)])
+
+    def read_code(self, verification_id: str) -> str:
+        """The code of a pending verification, decrypted as the worker that speaks it does."""
+        statement = text("SELECT speech_sealed FROM verifications WHERE verification_id = :verification_id")
+        with self.engine.connect() as connection:
+            sealed = connection.execute(statement, {"verification_id": verification_id}).scalar_one()
+        return str(json.loads(self._fernet.decrypt(sealed))["code"])
+
+    def cancel_waiting(self) -> None:
+        """Cancel all verifications that are pending and all calls that wait. Servers may be running."""
+        with self.engine.begin() as connection:
+            self._cancel(connection, "status = 'queued'")
+
+    def end_everything(self) -> None:
+        """Leave nothing pending, waiting or live. No server may be running."""
+        with self.engine.begin() as connection:
+            self._cancel(connection, "ended_at IS NULL")
+
+    def _cancel(self, connection: Connection, which_calls: str) -> None:
+        # Literals, because SQLite uses a partial index only for a condition without parameters.
+        connection.execute(
+            text("UPDATE verifications SET status = 'canceled', speech_sealed = NULL WHERE status = 'pending'")
+        )
+        erased = ", script_sealed = NULL" if "script_sealed" in self._columns_of("calls") else ""
+        statement = f"UPDATE calls SET status = 'canceled', ended_at = :now, holds_channel = FALSE{erased}"  # noqa: S608
+        connection.execute(text(f"{statement} WHERE {which_calls}"), {"now": self._adapt(datetime.now(UTC))})
+
+    def _store(self, phones: Iterator[str], count: int, state_of: Callable[[Row], Row]) -> list[Prepared]:
+        key_id, key = self._digest_key()
+        now = datetime.now(UTC)
+        made: list[Prepared] = []
+        while len(made) < count:
+            some = list(islice(phones, min(ROWS_AT_ONCE, count - len(made))))
+            prepared = [Prepared(new_id(now), phone, _code(len(made) + n)) for n, phone in enumerate(some)]
+            verifications = [self._pending(one, key_id, key, now) for one in prepared]
+            calls = [state_of(_call_of(row) | {"turn": self._turn + n}) for n, row in enumerate(verifications)]
+            self._turn += len(some)
+            self._insert("verifications", verifications)
+            self._insert("calls", calls)
+            made += prepared
+        return made
+
+    def _pending(self, one: Prepared, key_id: str, key: bytes, now: datetime) -> Row:
+        return {
+            "verification_id": one.verification_id,
+            "user_id": self._owner,
+            "phone": one.phone,
+            "status": "pending",
+            "created_at": now,
+            "expires_at": now + timedelta(seconds=LIFETIME_SECONDS),
+            "last_spoken_for_at": now,
+            "attempts_used": 0,
+            "replays_used": 0,
+            "code_digest": hmac.digest(key, f"{one.verification_id}:{one.code}".encode(), "sha256").hex(),
+            "digest_key_id": key_id,
+            "speech_sealed": self._seal(json.dumps({"code": one.code, "message": None}).encode()),
+        }
+
+    def _history(self, phones: Iterator[str], now: datetime, chance: random.Random) -> Iterator[Row]:
+        for phone in phones:
+            owner = self._owner if chance.random() < OWN_SHARE else f"owner-{chance.randrange(OWNERS)}"
+            for _ in range(VERIFICATIONS_PER_PHONE):
+                begun = now - timedelta(days=chance.uniform(YOUNGEST_DAYS, OLDEST_DAYS))
+                is_approved = chance.random() < 0.8
+                yield {
+                    "verification_id": new_id(begun),
+                    "user_id": owner,
+                    "phone": phone,
+                    "status": "approved" if is_approved else "expired",
+                    "created_at": begun,
+                    "expires_at": begun + timedelta(minutes=5),
+                    "last_spoken_for_at": begun,
+                    "attempts_used": int(is_approved),
+                    "replays_used": 0,
+                    "code_digest": f"{chance.getrandbits(256):064x}",
+                    "digest_key_id": "an older key",
+                    "approved_at": begun + timedelta(seconds=20) if is_approved else None,
+                }
+
+    def _token(self, number: int, now: datetime) -> Row:
+        return {
+            "token_id": str(uuid.uuid4()),
+            "lookup_id": secrets.token_hex(6),
+            "secret_hash_encrypted": self._seal(secrets.token_bytes(32)),
+            "user_id": f"owner-{number % OWNERS}",
+            "name": f"token {number}",
+            "scopes": json.dumps(["read", "write"]),
+            "allowed_ips": "[]",
+            "created_at": now - timedelta(days=OLDEST_DAYS),
+        }
+
+    def _digest_key(self) -> tuple[str, bytes]:
+        """The id and the bytes of the key of the code digests, which is made if the service has not made it yet."""
+        newest = text("SELECT key_id, key_encrypted FROM digest_keys ORDER BY created_at DESC LIMIT 1")
+        with self.engine.connect() as connection:
+            found = connection.execute(newest).one_or_none()
+        if found is None:
+            sealed = self._seal(secrets.token_bytes(32))
+            key = {"key_id": str(uuid.uuid4()), "key_encrypted": sealed, "created_at": datetime.now(UTC)}
+            self._insert("digest_keys", [key])
+            return self._digest_key()
+        return found.key_id, self._fernet.decrypt(found.key_encrypted)
+
+    def _seal(self, value: bytes) -> str:
+        return self._fernet.encrypt(value).decode("ascii")
+
+    def _insert(self, table: str, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        names = [name for name in rows[0] if name in self._columns_of(table)]
+        places = ", ".join(f":{name}" for name in names)
+        statement = text(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({places})")  # noqa: S608
+        with self.engine.begin() as connection:
+            if self.is_sqlite:
+                # A large cache, because the rows are stored in no order and touch all pages of the indexes.
+                connection.exec_driver_sql(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute(statement, [{name: self._adapt(row[name]) for name in names} for row in rows])
+
+    def _columns_of(self, table: str) -> frozenset[str]:
+        if table not in self._columns:
+            self._columns[table] = frozenset(column["name"] for column in inspect(self.engine).get_columns(table))
+        return self._columns[table]
+
+    def _adapt(self, value: Any) -> Any:
+        """A moment as the service writes it: text in UTC on SQLite."""
+        if self.is_sqlite and isinstance(value, datetime):
+            return value.isoformat(" ", "microseconds").removesuffix("+00:00")
+        return value
+
+
+def _code(number: int) -> str:
+    return f"{number * 7919 % 10**6:06d}"
+
+
+def _call_of(verification: Row) -> Row:
+    begun = verification["created_at"]
+    shared = {name: verification[name] for name in ("verification_id", "user_id", "phone", "created_at")}
+    counts = ("turn", "dial_round", "dial_attempts", "repeats", "command_seq", "command_attempts")
+    return {
+        **shared,
+        **dict.fromkeys(counts, 0),
+        "subject_id": verification["verification_id"],
+        "script_sealed": verification.get("speech_sealed"),
+        "speak_before": verification["expires_at"],
+        "call_id": new_id(begun),
+        "not_before": begun,
+        "holds_channel": False,
+        "is_uncertain": False,
+    }
+
+
+def _queued(call: Row) -> Row:
+    return call | {"status": "queued", "spoken": "nothing"}
+
+
+def _completed(call: Row) -> Row:
+    begun = call["created_at"]
+    return call | {
+        "script_sealed": None,
+        "status": "completed",
+        "reason": "The code was read.",
+        "spoken": "code",
+        "dial_round": 1,
+        "dial_attempts": 1,
+        "command_seq": 1,
+        "started_at": begun,
+        "first_dial_at": begun,
+        "answered_at": begun,
+        "ended_at": begun + timedelta(seconds=CALL_SECONDS),
+        "duration_seconds": CALL_SECONDS,
+        "provider_call_id": str(uuid.uuid4()),
+    }
+
+
+def _events_of(call: Row) -> Iterator[Row]:
+    for seconds, type_ in enumerate(EVENTS):
+        yield {"call_id": call["call_id"], "at": call["created_at"] + timedelta(seconds=seconds), "type": type_}
