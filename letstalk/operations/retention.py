@@ -6,22 +6,25 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection
+from sqlalchemy import Column, Connection, delete, exists, select
 
 from letstalk.accounts.access_tokens import signing_keys
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.models import AccountState
 from letstalk.accounts.one_time_links import one_time_links
+from letstalk.accounts.repository import accounts
 from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.audit.service import AuditTrail
+from letstalk.calls.repository import calls, delete_calls_about
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total
-from letstalk.operations import retention_repository
 from letstalk.sso.repository import spent_jwts, sso_attempts
 from letstalk.tokens.usage import UsageCounter
+from letstalk.verifications.repository import PENDING, verifications
 
 log = get_logger(__name__)
 
@@ -61,9 +64,7 @@ class RetentionService:
         """Delete what is too old, some 10,000 verifications at most. Returns how many verifications were deleted."""
         now = self._clock()
         before = now - timedelta(days=self._days)
-        forgotten = delete_in_batches(
-            self._db, lambda connection: retention_repository.delete_old_verifications(connection, before, BATCH)
-        )
+        forgotten = delete_in_batches(self._db, lambda connection: delete_old_verifications(connection, before, BATCH))
         self._forget_sign_ins(now)
         audited_before = now - timedelta(days=self._audit_days)
         audited = self._audit.erase_before(audited_before)
@@ -80,7 +81,7 @@ class RetentionService:
         counts: Counter[str] = Counter()
 
         def delete_batch(connection: Connection) -> int:
-            found = retention_repository.delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
+            found = delete_unverified_accounts(connection, now - UNVERIFIED_KEPT_FOR, BATCH)
             counts["unverified_accounts"] += found
             for what, age, days in USED_UP:
                 before = now - timedelta(days=self._days if days is None else days)
@@ -94,3 +95,45 @@ class RetentionService:
             forgotten_total.labels(what).inc(count)
         if counts.total():
             log.info("sign_in_data_forgotten", **counts)
+
+
+def delete_old_verifications(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete verifications made before that time with their calls, up to `limit` calls. Returns how many were deleted.
+
+    A verification that is pending, or has a call that holds a channel, is kept until it is over.
+    """
+    # Found by when their calls ended, for which there is an index. A verification always has a call.
+    ended = select(calls.c.subject_id).where(calls.c.ended_at < before).order_by(calls.c.ended_at).limit(limit)
+    live = exists().where(calls.c.subject_id == verifications.c.verification_id, calls.c.holds_channel)
+    statement = (
+        select(verifications.c.verification_id)
+        .where(
+            verifications.c.verification_id.in_(ended),
+            verifications.c.created_at < before,
+            verifications.c.status != PENDING,
+            ~live,
+        )
+        # Locked before their calls, as everywhere. Those that another worker is deleting are left to it.
+        .with_for_update(skip_locked=True)
+    )
+    old = list(connection.execute(statement).scalars())
+    delete_verifications(connection, old)
+    return len(old)
+
+
+def delete_verifications(connection: Connection, verification_ids: list[str]) -> None:
+    """Delete these verifications, which this transaction has locked, with their calls."""
+    delete_calls_about(connection, verification_ids)
+    connection.execute(delete(verifications).where(verifications.c.verification_id.in_(verification_ids)))
+
+
+def delete_unverified_accounts(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete up to `limit` accounts registered before that time whose address was never confirmed."""
+    old = (
+        select(accounts.c.account_id)
+        .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)
+        .order_by(accounts.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return connection.execute(delete(accounts).where(accounts.c.account_id.in_(old))).rowcount
