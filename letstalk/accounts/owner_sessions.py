@@ -7,18 +7,7 @@ import hmac
 import secrets
 from datetime import timedelta
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    LargeBinary,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import CheckConstraint, Column, LargeBinary, Table, and_, bindparam, delete, insert, select, update
 
 from letstalk.accounts.models import hash_secret
 from letstalk.core.clock import Clock

@@ -17,12 +17,7 @@ from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import current_actor, signed_in_person
 
-METHODS = {
-    "password": "Password",
-    "sso": "Single sign-on",
-    "jwt": "Signed token",
-    "invitation": "Invitation",
-}
+METHODS = {"password": "Password", "sso": "Single sign-on", "jwt": "Signed token", "invitation": "Invitation"}
 
 # The first match counts: each browser also names the browsers before it.
 _PROGRAMS = (

@@ -282,10 +282,6 @@ class InvitationService:
         after = replace(before, role=check_role(wanted.role), user_ids=check_grants(wanted.user_ids))
         repository.update_account(connection, after)
         self._audit.record(
-            connection,
-            actor,
-            "account.invited_again",
-            account_id=before.account_id,
-            detail=differences(before, after),
+            connection, actor, "account.invited_again", account_id=before.account_id, detail=differences(before, after)
         )
         return after

@@ -27,17 +27,12 @@ from letstalk.accounts.repository import ROLES
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
-from letstalk.core.errors import (
-    NoPendingVerification,
-    NotAuthenticated,
-    PhoneRequired,
-    SecondFactorRequired,
-)
+from letstalk.core.errors import NoPendingVerification, NotAuthenticated, PhoneRequired, SecondFactorRequired
 from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
-from letstalk.observability.logs import mask_phone
+from letstalk.observability.redaction import mask_phone
 from letstalk.verifications.models import NewVerification, VerificationRef
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
@@ -104,20 +99,13 @@ CODE_LENGTH = 6
 CHALLENGE_BYTES = 32
 # An owner that no token and no person can have.
 SIGN_IN_SERVICE = Actor(
-    kind=ActorKind.SERVICE,
-    user_id=SECOND_FACTOR_USER_ID,
-    scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY}),
+    kind=ActorKind.SERVICE, user_id=SECOND_FACTOR_USER_ID, scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY})
 )
 
 
 class SecondFactorService:
     def __init__(
-        self,
-        db: Database,
-        sends: SendService,
-        verifications: VerificationService,
-        audit: AuditTrail,
-        clock: Clock,
+        self, db: Database, sends: SendService, verifications: VerificationService, audit: AuditTrail, clock: Clock
     ) -> None:
         self._db = db
         self._sends = sends

@@ -73,12 +73,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
     )
     passwords = AccountPasswords(db, hashing, audit, clock)
     service = AccountService(
-        db,
-        passwords,
-        audit,
-        clock,
-        default_region=options.default_region,
-        needs_admin=not options.owner_may_sign_in,
+        db, passwords, audit, clock, default_region=options.default_region, needs_admin=not options.owner_may_sign_in
     )
     access_tokens = AccessTokenService(db, given.vault, clock, ttl_seconds=options.access_token_seconds)
     sessions = AccountSessionService(db, access_tokens, audit, clock, refresh_ttl_seconds=options.refresh_token_seconds)

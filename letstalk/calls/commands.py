@@ -70,11 +70,7 @@ class CommandService:
             self.run(leased)
 
     def take_new(
-        self,
-        call: Call,
-        provider_call_id: str | None,
-        decided: dict[str, Any],
-        now: datetime,
+        self, call: Call, provider_call_id: str | None, decided: dict[str, Any], now: datetime
     ) -> LeasedCommand | None:
         """Lease for this thread the command in `decided`, the values about to be written to the row of `call`.
 

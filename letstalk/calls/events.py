@@ -189,12 +189,7 @@ class EventService:
         return _Outcome(call.call_id, call.subject_id, call, reaction, leased)
 
     def _change(
-        self,
-        connection: Connection,
-        call: Call,
-        reaction: Reaction,
-        now: datetime,
-        at_hand: str | None,
+        self, connection: Connection, call: Call, reaction: Reaction, now: datetime, at_hand: str | None
     ) -> LeasedCommand | None:
         """Write the reaction to the call's row.
 

@@ -89,9 +89,7 @@ _CLAIMABLE = Statement(
 )
 # The provider's response to its dial is not known.
 _IS_BEING_DIALED = and_(
-    calls.c.call_id == bindparam("id"),
-    calls.c.status == CallStatus.DIALING.value,
-    calls.c.provider_call_id.is_(None),
+    calls.c.call_id == bindparam("id"), calls.c.status == CallStatus.DIALING.value, calls.c.provider_call_id.is_(None)
 )
 _LEASE_DIAL = Statement(
     update(calls)

@@ -173,8 +173,7 @@ class Settings(BaseModel):
         description="origins such as https://app.example.com, separated by commas, never * (http on loopback only)",
     )
     jwt_issuers: Annotated[tuple[JwtIssuer, ...], BeforeValidator(read_jwt_issuers)] = Field(
-        (),
-        description="a JSON list of objects with issuer, audience, algorithms, and either jwks_url or public_key",
+        (), description="a JSON list of objects with issuer, audience, algorithms, and either jwks_url or public_key"
     )
 
     database_url: SecretStr = Field(description="sqlite:///path/to/file.db or postgresql://user:password@host/name")
@@ -249,13 +248,7 @@ class Settings(BaseModel):
         if self.oidc_issuer is not None and (self.oidc_client_id is None or self.public_url is None):
             raise ValueError("OIDC_CLIENT_ID, PUBLIC_URL must be set when OIDC_ISSUER is")
         if self.telephony_provider == "telnyx":
-            wanted = (
-                "telnyx_api_key",
-                "telnyx_connection_id",
-                "telnyx_from_number",
-                "telnyx_public_key",
-                "public_url",
-            )
+            wanted = ("telnyx_api_key", "telnyx_connection_id", "telnyx_from_number", "telnyx_public_key", "public_url")
             missing = [name.upper() for name in wanted if getattr(self, name) is None]
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
@@ -292,10 +285,7 @@ SECRET_NAMES = (
 
 
 def load_settings(
-    env: Mapping[str, str] | None = None,
-    env_file: Path | None = None,
-    *,
-    root: Path = PROJECT_ROOT,
+    env: Mapping[str, str] | None = None, env_file: Path | None = None, *, root: Path = PROJECT_ROOT
 ) -> Settings:
     """The settings in `env` and `env_file`; `env` wins. Relative paths start at `root`.
 

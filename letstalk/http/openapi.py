@@ -227,12 +227,7 @@ class _Operation:
     """One operation of the document, being completed in place."""
 
     def __init__(
-        self,
-        method: str,
-        path: str,
-        described: dict[str, Any],
-        view: Callable[..., Any],
-        schemas: dict[str, Any],
+        self, method: str, path: str, described: dict[str, Any], view: Callable[..., Any], schemas: dict[str, Any]
     ) -> None:
         self._method = method
         self._path = path

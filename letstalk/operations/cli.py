@@ -15,11 +15,12 @@ import click
 from letstalk.core.errors import LetsTalkError
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
+from letstalk.db.crypto import LostKey
 from letstalk.db.database import Database
 from letstalk.observability.metrics import MetricsServer
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
-from letstalk.operations.key_rotation import KeyRotation, LostKey
+from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.worker.background_work import BackgroundWork
 

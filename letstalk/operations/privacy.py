@@ -19,7 +19,8 @@ from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.http.idempotency import idempotency_keys
-from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.observability.logs import get_logger
+from letstalk.observability.redaction import mask_phone
 from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.verifications.models import Verification

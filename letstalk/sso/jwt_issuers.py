@@ -43,10 +43,7 @@ class JwtIssuers:
     """Checks the tokens of the issuers. It may use the network: do not call it within a database transaction."""
 
     def __init__(
-        self,
-        issuers: Iterable[JwtIssuerOptions],
-        clock: Clock,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, issuers: Iterable[JwtIssuerOptions], clock: Clock, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """Raises ValueError for a duplicate issuer, or for a key or algorithms that cannot be used."""
         self._clock = clock

@@ -107,11 +107,7 @@ class OpenIdProvider:
             "iss": {"essential": True, "value": self._options.issuer},
             "aud": {"essential": True, "value": self._options.client_id},
         }
-        parameters = {
-            "nonce": nonce,
-            "client_id": self._options.client_id,
-            "access_token": tokens.get("access_token"),
-        }
+        parameters = {"nonce": nonce, "client_id": self._options.client_id, "access_token": tokens.get("access_token")}
         try:
             claims = CodeIDToken(signed.claims, signed.header, options, parameters)
             claims.validate(now=int(self._clock().timestamp()), leeway=LEEWAY_SECONDS)

@@ -144,11 +144,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         cursor = request.args.get("cursor") or None
         actor = current_actor()
         page = service.list_tokens(
-            actor,
-            include_revoked=include_revoked,
-            search=search or None,
-            limit=TOKENS_PER_PAGE,
-            cursor=cursor,
+            actor, include_revoked=include_revoked, search=search or None, limit=TOKENS_PER_PAGE, cursor=cursor
         )
         kept: dict[str, Any] = {"q": search or None, "revoked": "1" if include_revoked else None}
         return render_template(

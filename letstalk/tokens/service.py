@@ -188,12 +188,7 @@ class TokenService:
             self._delegation.ensure_may_issue(actor, old)
             secret = generate_token()
             new = replace(
-                old,
-                token_id=str(uuid4()),
-                lookup_id=secret.lookup_id,
-                created_at=now,
-                last_used=None,
-                requests_total=0,
+                old, token_id=str(uuid4()), lookup_id=secret.lookup_id, created_at=now, last_used=None, requests_total=0
             )
             ending = _earlier_end(old, now + timedelta(seconds=grace_seconds))
             self._insert(connection, new, secret)

@@ -59,12 +59,7 @@ class UsageCounter:
     """
 
     def __init__(
-        self,
-        db: Database,
-        *,
-        clock: Clock,
-        audit: AuditTrail,
-        interval_seconds: float = FLUSH_INTERVAL_SECONDS,
+        self, db: Database, *, clock: Clock, audit: AuditTrail, interval_seconds: float = FLUSH_INTERVAL_SECONDS
     ) -> None:
         self._db = db
         self._clock = clock

@@ -120,10 +120,7 @@ _BY_ID = Statement(
 )
 _LOCKED = Statement(_SELECT.where(verifications.c.verification_id == bindparam("verification_id")).with_for_update())
 _NEWEST = Statement(
-    _SELECT.where(
-        verifications.c.user_id == bindparam("user_id"),
-        verifications.c.phone == bindparam("phone"),
-    )
+    _SELECT.where(verifications.c.user_id == bindparam("user_id"), verifications.c.phone == bindparam("phone"))
     .order_by(verifications.c.created_at.desc())
     .limit(literal_column("1"))
 )
@@ -350,8 +347,7 @@ def list_verifications(
     if after is not None:
         created_at, verification_id = after
         earlier = or_(
-            table.created_at < created_at,
-            and_(table.created_at == created_at, table.verification_id < verification_id),
+            table.created_at < created_at, and_(table.created_at == created_at, table.verification_id < verification_id)
         )
         statement = statement.where(earlier)
     statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)

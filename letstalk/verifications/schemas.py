@@ -140,8 +140,7 @@ class VerifyRequest(TargetRequest):
     """Which verification, and what the person typed."""
 
     model_config = with_examples(
-        by_phone={"phone": "+256 700 123456", "code": "048213"},
-        by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
+        by_phone={"phone": "+256 700 123456", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
     )
 
     code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])

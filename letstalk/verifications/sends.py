@@ -25,8 +25,9 @@ from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
-from letstalk.observability.logs import get_logger, mask_phone
+from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
+from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
 from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository
@@ -106,11 +107,7 @@ class SendService:
                 return CallAccepted(**first, is_first_response=False)
             self._db.lock(connection, "phone", phone.e164)
             state = repository.load_send_state(
-                connection,
-                actor.user_id,
-                phone.e164,
-                since=now - self._longest_window,
-                at_most=self._fewest_to_look_at,
+                connection, actor.user_id, phone.e164, since=now - self._longest_window, at_most=self._fewest_to_look_at
             )
             if state.last_wrong_code_at is not None:
                 ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone.e164), now)

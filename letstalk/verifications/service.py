@@ -177,11 +177,7 @@ class VerificationService:
             _note_end(pending.verification_id, VerificationStatus.APPROVED)
         else:
             code_checks_total.labels("wrong").inc()
-            log.info(
-                "wrong_code",
-                verification_id=pending.verification_id,
-                attempts_remaining=error.attempts_remaining,
-            )
+            log.info("wrong_code", verification_id=pending.verification_id, attempts_remaining=error.attempts_remaining)
 
     def _lock_pending(self, connection: Connection, actor: Actor, ref: VerificationRef, now: datetime) -> PendingCheck:
         """The verification that may be guessed at, locked. Raises the reason when none may be."""

@@ -153,8 +153,7 @@ class TestChanges:
         assert "second_factor" not in as_it_is(ada)
 
     @pytest.mark.parametrize(
-        ("field", "value"),
-        [("email", "nobody"), ("role", "king"), ("user_ids", "x" * 129), ("phone", "12")],
+        ("field", "value"), [("email", "nobody"), ("role", "king"), ("user_ids", "x" * 129), ("phone", "12")]
     )
     def test_what_is_wrong_is_said_beside_its_field(self, admin: Visitor, ada: Visitor, field: str, value: str) -> None:
         answer = admin.post(page_of(ada), **{**as_it_is(ada), "user_ids": "kept", field: value})

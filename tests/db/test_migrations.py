@@ -178,9 +178,7 @@ def test_a_migration_that_fails_leaves_nothing_behind(empty_db: Database) -> Non
         assert not migrations.is_current(connection)
 
 
-def test_waiting_and_live_calls_go_on_after_a_migration_down_and_up(
-    empty_db: Database,
-) -> None:
+def test_waiting_and_live_calls_go_on_after_a_migration_down_and_up(empty_db: Database) -> None:
     """Down to the revision before and up again, with a waiting, a live and a finished call."""
     migrations.upgrade(empty_db)
     world = World(empty_db, channels=2)

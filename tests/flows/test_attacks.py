@@ -63,8 +63,7 @@ def test_the_attacks_find_nothing(tmp_path: Path, families: list[str], skipped: 
 
 
 @pytest.mark.parametrize(
-    "family",
-    [pytest.param(family, marks=[pytest.mark.timing] if family == "timing" else []) for family in FAMILIES],
+    "family", [pytest.param(family, marks=[pytest.mark.timing] if family == "timing" else []) for family in FAMILIES]
 )
 def test_each_family_finds_what_is_wrong_with_a_weak_service(family: str, weak_target: Target) -> None:
     deadline = time.monotonic() + 60

@@ -90,8 +90,7 @@ def test_a_host_that_is_not_loopback_is_refused(host: str, client: FlaskClient) 
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Real-IP"],
+    "name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Real-IP"]
 )
 @pytest.mark.parametrize("value", ["127.0.0.1", ""])
 def test_what_came_through_a_tunnel_is_refused(name: str, value: str, client: FlaskClient) -> None:

@@ -55,9 +55,7 @@ def test_the_address_is_the_one_that_the_outermost_trusted_proxy_saw(
 def test_no_other_header_names_the_address(name: str, tmp_path: Path) -> None:
     app, token = app_behind(1, tmp_path)
     answer = app.test_client().get(
-        "/calls",
-        headers={"Authorization": f"Bearer {token}", name: CLIENT},
-        environ_overrides={"REMOTE_ADDR": PROXY},
+        "/calls", headers={"Authorization": f"Bearer {token}", name: CLIENT}, environ_overrides={"REMOTE_ADDR": PROXY}
     )
     assert answer.status_code == 403
 

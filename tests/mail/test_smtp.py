@@ -67,11 +67,7 @@ def test_a_mail_arrives_as_it_was_written() -> None:
 def test_over_starttls_a_password_and_a_mail_are_encrypted(certificate: Path) -> None:
     with mail_server(certificate=certificate, requires_password=True) as server:
         transport = transport_to(
-            server,
-            security=SmtpSecurity.STARTTLS,
-            tls=trusting(certificate),
-            username=USERNAME,
-            password=PASSWORD,
+            server, security=SmtpSecurity.STARTTLS, tls=trusting(certificate), username=USERNAME, password=PASSWORD
         )
         transport.send(MAIL, "an-id")
     assert server.encrypted == [True]
@@ -105,10 +101,7 @@ def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
-    [
-        (f"550 5.1.1 <{TO}>: no such mailbox", MailRefused),
-        (f"451 4.7.1 <{TO}>: greylisted, come back", MailDelayed),
-    ],
+    [(f"550 5.1.1 <{TO}>: no such mailbox", MailRefused), (f"451 4.7.1 <{TO}>: greylisted, come back", MailDelayed)],
 )
 def test_a_recipient_is_refused_for_good_or_for_now(answer: str, kind: type[Exception]) -> None:
     with mail_server(recipient_responses=[answer]) as server:

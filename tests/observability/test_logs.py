@@ -18,7 +18,8 @@ from structlog.contextvars import clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from letstalk.db.crypto import Vault, generate_key
-from letstalk.observability.logs import StandardLogHandler, bound_contextvars, configure_logs, get_logger, mask_phone
+from letstalk.observability.logs import StandardLogHandler, bound_contextvars, configure_logs, get_logger
+from letstalk.observability.redaction import mask_phone
 from letstalk.observability.request_log import RequestLog
 from letstalk.tokens.models import generate_token
 from tests.support.apps import ROOT, ServerProcess

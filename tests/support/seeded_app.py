@@ -268,7 +268,4 @@ class LivedIn:
         """The headers with which Telnyx would send `body`."""
         timestamp = str(int((self.clock() + timedelta(seconds=1)).timestamp()))
         signature = self._key.sign(timestamp.encode() + b"|" + body)
-        return {
-            "telnyx-timestamp": timestamp,
-            "telnyx-signature-ed25519": base64.b64encode(signature).decode(),
-        }
+        return {"telnyx-timestamp": timestamp, "telnyx-signature-ed25519": base64.b64encode(signature).decode()}

@@ -140,9 +140,7 @@ class TroubledProvider(SimulatorProvider):
     def __init__(self, agenda: Agenda, receive: Callable[[CallEvent], None], clock: StandingClock) -> None:
         self.heard: list[tuple[str, str]] = []
         super().__init__(
-            clock=clock,
-            phone_speaker=lambda phone, text: self.heard.append((phone, text)),
-            timers=TurnedTimers(agenda),
+            clock=clock, phone_speaker=lambda phone, text: self.heard.append((phone, text)), timers=TurnedTimers(agenda)
         )
         self.connect_events(receive)
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)

@@ -99,10 +99,7 @@ class TurnedLine(Line):
         self._clock = StandingClock()
         self._agenda = Agenda(self._clock)
         provider = SimulatorProvider(
-            speed=speed,
-            clock=self._clock,
-            least_wait_seconds=least_wait_seconds,
-            timers=TurnedTimers(self._agenda),
+            speed=speed, clock=self._clock, least_wait_seconds=least_wait_seconds, timers=TurnedTimers(self._agenda)
         )
         super().__init__(provider)
         provider.connect_events(self.events.append)

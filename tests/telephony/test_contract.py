@@ -40,8 +40,7 @@ def test_a_machine_is_named_one(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phone", "cause"),
-    [(BUSY, HangupCause.BUSY), (REJECTED, HangupCause.REJECTED), (NO_ANSWER, HangupCause.NO_ANSWER)],
+    ("phone", "cause"), [(BUSY, HangupCause.BUSY), (REJECTED, HangupCause.REJECTED), (NO_ANSWER, HangupCause.NO_ANSWER)]
 )
 def test_a_call_that_nobody_takes_ends_with_its_cause(line: Line, phone: str, cause: HangupCause) -> None:
     call_id, provider_call_id = line.dial(phone, ring_seconds=10)

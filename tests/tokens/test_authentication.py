@@ -89,9 +89,7 @@ def test_every_refusal_takes_one_read_and_caches_nothing(setup: TokenSetup, stat
         assert [statement.split()[0] for statement in statements if not statement.startswith("BEGIN")] == ["SELECT"]
 
 
-def test_refusals_of_a_whole_secret_name_the_token_for_the_audit_trail_and_others_do_not(
-    setup: TokenSetup,
-) -> None:
+def test_refusals_of_a_whole_secret_name_the_token_for_the_audit_trail_and_others_do_not(setup: TokenSetup) -> None:
     issued = setup.issue()
     assert refused(setup, forged(issued)).token_id is None
     setup.service.revoke_token(OWNER, issued.record.token_id)

@@ -12,14 +12,7 @@ import pytest
 
 from letstalk.core.errors import Conflict, InvalidRequest, InvalidToken, LetsTalkError, NotFound
 from letstalk.tokens.models import IssuedToken, NewToken, TokenChanges, parse_token
-from tests.support.token_setup import (
-    ADDRESS,
-    NOON,
-    OWNER,
-    TokenSetup,
-    make_setup,
-    make_sqlite_setup,
-)
+from tests.support.token_setup import ADDRESS, NOON, OWNER, TokenSetup, make_setup, make_sqlite_setup
 
 DAY = 86400
 

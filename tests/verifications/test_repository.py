@@ -17,13 +17,7 @@ from letstalk.calls.lifecycle import place_call
 from letstalk.calls.models import NewCall
 from letstalk.db.database import Database
 from letstalk.verifications import repository as rows
-from letstalk.verifications.models import (
-    MAX_ATTEMPTS,
-    PendingCheck,
-    Verification,
-    VerificationRef,
-    VerificationStatus,
-)
+from letstalk.verifications.models import MAX_ATTEMPTS, PendingCheck, Verification, VerificationRef, VerificationStatus
 from letstalk.verifications.repository import spend_attempt, spend_attempt_and_approve
 from tests.support.world import at_once
 
@@ -269,11 +263,7 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         queue_call(connection, others[0])
         held = pending_by_phone(connection, "acme", PHONE, NOON)
         assert held is not None
-        assert (held.verification_id, held.phone, held.created_at) == (
-            newest.verification_id,
-            PHONE,
-            newest.created_at,
-        )
+        assert (held.verification_id, held.phone, held.created_at) == (newest.verification_id, PHONE, newest.created_at)
         assert (held.code_digest, held.digest_key_id) == (newest.code_digest, newest.digest_key_id)
         assert (held.attempts_used, held.last_wrong_code_at, held.has_unfinished_calls) == (0, None, False)
         spend_attempt(connection, held.verification_id)

@@ -374,10 +374,7 @@ def test_of_parallel_right_codes_and_many_wrong_ones_at_most_one_is_accepted(wor
     guesses = [wrong_code(code), code] * 10
     counted = Counter(at_once([checking(world, accepted.verification_id, guess) for guess in guesses]))
     status = world.verification(accepted.verification_id).status
-    assert (counted["ok"], status) in (
-        (1, VerificationStatus.APPROVED),
-        (0, VerificationStatus.ATTEMPTS_EXCEEDED),
-    )
+    assert (counted["ok"], status) in ((1, VerificationStatus.APPROVED), (0, VerificationStatus.ATTEMPTS_EXCEEDED))
     assert counted["invalid_code"] <= 5
 
 

@@ -89,5 +89,5 @@ FAULTS: dict[str, tuple[str, Callable[[Path, Promise], None]]] = {
     "clock-jumps": (
         "The clock jumps by an hour: codes expire early rather than late, no call is placed twice, channels are freed",
         jumps,
-    ),
+    )
 }

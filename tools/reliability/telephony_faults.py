@@ -114,10 +114,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path, Promise], None]]] = {
         "Webhooks that come three times: applied once",
         partial(webhooks, {"repeat": 3, "shuffle_seconds": 0.5}),
     ),
-    "webhooks-some-lost": (
-        "Some webhooks never come: every code is heard, every channel is freed",
-        one_event_is_lost,
-    ),
+    "webhooks-some-lost": ("Some webhooks never come: every code is heard, every channel is freed", one_event_is_lost),
     "webhooks-none": (
         "No webhook comes: nothing is said, the calls end `unknown`, every channel is freed",
         no_event_ever_comes,

@@ -265,12 +265,7 @@ class FakeTelnyx:
 
 def _ids(call: Call) -> dict[str, str]:
     identity = call.call_control_id
-    return {
-        "record_type": "call",
-        "call_control_id": identity,
-        "call_leg_id": identity,
-        "call_session_id": identity,
-    }
+    return {"record_type": "call", "call_control_id": identity, "call_leg_id": identity, "call_session_id": identity}
 
 
 class _Server(ThreadingHTTPServer):
