@@ -1,4 +1,4 @@
-"""Every command of `flask` that is ours, given the services that it works with."""
+"""All our commands of `flask`, with the services that they use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from letstalk.tokens.cli import make_commands as make_token_commands
 
 
 def _part(name: str) -> Any:
-    """A part of the whole application, by its name in `Flask.extensions`.
+    """A part of the application, by its name in `Flask.extensions`.
 
-    Under `flask` the application is built when a command first asks for a part. Raises ClickException, a line on
-    standard error, where the settings do not allow that.
+    Under `flask` the application is built when a command first needs a part. Raises ClickException, a line on standard
+    error, if the settings are wrong.
     """
     extensions = current_app.extensions
     build = extensions.get("letstalk_build")

@@ -1,4 +1,4 @@
-"""All services of one application, built once by the factory."""
+"""All services of one application, built by `wiring`."""
 
 from __future__ import annotations
 

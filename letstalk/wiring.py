@@ -1,4 +1,4 @@
-"""The composition root: builds everything from the settings. The only module that may import every layer."""
+"""Builds the application from the settings. Only this module and those beside it import every feature."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import importlib
 import os
 import socket
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import click
 from flask import Flask
@@ -26,7 +26,7 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from letstalk.core.clock import Clock, utc_now
-from letstalk.core.rates import parse_rates
+from letstalk.core.rates import Rate, parse_rates
 from letstalk.db import migrations
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
@@ -62,10 +62,10 @@ SLOW_SWEEP_SECONDS = 60.0
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
-    """The application, its database migrated, nothing running in the background yet.
+    """The application, with a migrated database, and nothing running in the background yet.
 
-    Without `settings` they are read from the environment and `.env`. Raises SettingsError where they are wrong, and
-    where they name a database that can't be used now.
+    Without `settings`, reads them from the environment and `.env`. Raises SettingsError if they are wrong, or if the
+    database can't be used now.
     """
     try:
         return _build_app(load_settings() if settings is None else settings, clock)
@@ -75,10 +75,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
 
 def create_command_app() -> Flask:
-    """The commands of `flask`, in an application that has nothing else.
+    """An application with nothing but the commands of `flask`.
 
-    The whole application is built when a command first asks for a part of it: `flask keys generate` must work before
-    there are settings. Where that fails, the command ends with one line.
+    The whole application is built when a command first needs a part of it: `flask keys generate` must work before there
+    are settings. If that fails, the command ends with one line.
     """
     app = Flask("letstalk", root_path=str(PROJECT_ROOT))
     app.extensions["letstalk_build"] = _build_for_command
@@ -108,8 +108,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     app.session_interface = SessionCookies()
     configure(app, settings, SESSION_LIFETIME)
     services = _bind_services(app, settings, clock)
-    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
-    limiter = make_limiter(app, redis_url)
+    limiter = make_limiter(app, _redis_url(settings))
     limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
     bind_web(app, services, limits, settings)
     _add_commands(app)
@@ -117,13 +116,11 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
 
 
 def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
-    is_simulated = settings.telephony_provider == "simulator"
-    speed = settings.simulator_speed if is_simulated else 1.0
+    """Build the services, and register what the worker does with them."""
     db = Database(settings.database_url.get_secret_value(), sqlite_synchronous=settings.sqlite_synchronous)
     migrations.upgrade(db)
     vault = Vault(tuple(key.get_secret_value() for key in settings.encryption_keys))
-    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
-    worker = Worker(threads=settings.worker_threads, shared=_connect_queue(redis_url))
+    worker = Worker(threads=settings.worker_threads, shared=_connect_queue(_redis_url(settings)))
     key_rotation = KeyRotation(db, vault)
     lost = key_rotation.check_keys()
     if lost is not None:
@@ -133,24 +130,12 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     usage = UsageCounter(db, clock=clock, audit=audit)
     telephony = build_telephony(settings, clock=clock, state_key=keys.derive("client_state"))
     provider = telephony.provider
-    call_policy = CallPolicy(
-        channels=settings.max_concurrent_calls, detect_machines=settings.answering_machine == "hang_up", speed=speed
-    )
-    send_policy = SendPolicy(
-        brand_name=settings.brand_name,
-        default_region=settings.default_region,
-        allowed_countries=settings.allowed_countries,
-        blocked_countries=settings.blocked_countries,
-        owner_rates=_rates(settings.rate_limit_phone),
-        phone_rates=_rates(settings.rate_limit_phone_all),
-        channels=settings.max_concurrent_calls,
-        simulator_speed=speed,
-    )
+    call_policy = _call_policy(settings)
     retention = RetentionService(
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
     )
     commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
-    sends = SendService(db, vault, keys, worker, clock, send_policy)
+    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings))
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
     dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
     mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
@@ -185,19 +170,10 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     provider.connect_events(services.events.receive_event)
     _register_handlers(worker, services)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    _register_sweeps(worker, services, Heartbeat(db, worker_id, clock))
-    worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", partial(delete_expired_keys, db, clock))
+    _register_sweeps(worker, services, Heartbeat(db, worker_id, clock), partial(delete_expired_keys, db, clock))
     app.extensions |= {
         "letstalk": services,
-        "letstalk_server": ServerOptions(
-            host=settings.host,
-            port=settings.port,
-            threads=settings.web_threads,
-            processes=settings.web_processes,
-            is_development=settings.is_development,
-            is_simulated=is_simulated,
-            dashboard_password=settings.dashboard_password.get_secret_value(),
-        ),
+        "letstalk_server": _server_options(settings),
         "letstalk_db": db,
         "letstalk_worker_metrics": settings.worker_metrics,
         "letstalk_background_work": BackgroundWork(db=db, worker=worker, provider=provider, usage=usage),
@@ -205,10 +181,55 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     return services
 
 
+def _is_simulated(settings: Settings) -> bool:
+    return settings.telephony_provider == "simulator"
+
+
+def _speed(settings: Settings) -> float:
+    return settings.simulator_speed if _is_simulated(settings) else 1.0
+
+
+def _call_policy(settings: Settings) -> CallPolicy:
+    return CallPolicy(
+        channels=settings.max_concurrent_calls,
+        detect_machines=settings.answering_machine == "hang_up",
+        speed=_speed(settings),
+    )
+
+
+def _send_policy(settings: Settings) -> SendPolicy:
+    return SendPolicy(
+        brand_name=settings.brand_name,
+        default_region=settings.default_region,
+        allowed_countries=settings.allowed_countries,
+        blocked_countries=settings.blocked_countries,
+        owner_rates=_rates(settings.rate_limit_phone),
+        phone_rates=_rates(settings.rate_limit_phone_all),
+        channels=settings.max_concurrent_calls,
+        simulator_speed=_speed(settings),
+    )
+
+
+def _server_options(settings: Settings) -> ServerOptions:
+    return ServerOptions(
+        host=settings.host,
+        port=settings.port,
+        threads=settings.web_threads,
+        processes=settings.web_processes,
+        is_development=settings.is_development,
+        is_simulated=_is_simulated(settings),
+        dashboard_password=settings.dashboard_password.get_secret_value(),
+    )
+
+
+def _redis_url(settings: Settings) -> str | None:
+    return None if settings.redis_url is None else settings.redis_url.get_secret_value()
+
+
 def _connect_queue(redis_url: str | None) -> SharedQueue | None:
     if redis_url is None:
         return None
-    # Imported only here: without Redis its client would take memory and time for nothing.
+    # Imported only here: the client takes memory and time, which is needless without Redis.
     queue: SharedQueue = importlib.import_module("letstalk.worker.redis_queue").RedisQueue(redis_url)
     return queue
 
@@ -228,13 +249,16 @@ def _register_handlers(worker: Worker, services: Services) -> None:
     worker.handle(DELIVER_MAIL, services.accounts.mails.deliver, priority=-1)
 
 
-def _register_sweeps(worker: Worker, services: Services, heartbeat: Heartbeat) -> None:
+def _register_sweeps(
+    worker: Worker, services: Services, heartbeat: Heartbeat, delete_keys: Callable[[], object]
+) -> None:
     worker.every(BEAT_SECONDS, "heartbeat", heartbeat.beat)
     worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
     worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
+    worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
 
 
@@ -243,5 +267,5 @@ def _add_commands(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-def _rates(words: str | None) -> tuple[Any, ...]:
+def _rates(words: str | None) -> tuple[Rate, ...]:
     return () if words is None or words == "off" else parse_rates(words)

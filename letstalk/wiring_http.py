@@ -1,4 +1,4 @@
-"""The part of the composition root that puts services and pages on the web."""
+"""Builds the HTTP side of the application: configuration, blueprints and middleware."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
 
 def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> None:
-    """What Flask and its extensions are told."""
+    """Configure Flask and its extensions."""
     public_host = urlsplit(settings.public_url).hostname if settings.public_url else None
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
@@ -61,7 +61,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     csrf.init_app(app)
     accounts, single_sign_on, owner_sessions = services.accounts, services.single_sign_on, services.owner_sessions
     browser_sessions = BrowserSessions(accounts.sessions, owner_sessions)
-    # Without its context processor, which would load the user, and so ask the database, for each page of an error too.
+    # Without its context processor, which would query the database even for the page of an error.
     browser_sessions.login_manager.init_app(app, add_context_processor=False)
     guards.init_app(app)
     for api in (
