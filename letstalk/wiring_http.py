@@ -54,8 +54,8 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
 
 def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: Settings) -> None:
     """Register every route and wrap the application in its middleware."""
-    authenticator = BearerAuthenticator(services.tokens, services.usage, services.accounts.access_tokens)
-    guards = Guards(authenticator)
+    tokens = services.tokens.authenticator
+    guards = Guards(BearerAuthenticator(tokens, services.accounts.access_tokens), services.usage.count)
     init_limits(app, limits)
     init_errors(app, services.audit.record_refusal)
     csrf.init_app(app)
@@ -79,9 +79,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.extensions["letstalk_openapi"] = write_document(app)
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
-        wsgi_app = FastPath(
-            app, guards, authenticator, FastPathLimits(app, limits), services.sends, services.verifications
-        )
+        wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)
     app.wsgi_app = _wrap(wsgi_app, settings)  # type: ignore[method-assign]  # Flask's own way
 
 

@@ -1,6 +1,7 @@
 """Which files of ours one accepted `POST /calls/verify` runs: `python -m tools.traced_check` prints them.
 
-A real application answers in this process, on a database of its own, with the simulator and nothing in the background.
+A real application responds in this process, on a database of its own. The simulator has placed the call and read the code,
+and the call is over: a person types the code after hearing it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +31,7 @@ from letstalk.wiring import create_app
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = f"{ROOT}/letstalk/"
 USER_ID = "acme"
+PHONES = ("+12025550143", "+12025550144")
 
 
 def trace(app: Flask, environ: dict[str, Any]) -> tuple[str, set[str]]:
@@ -89,25 +92,45 @@ def files_of_a_check(folder: Path) -> set[str]:
         "ENCRYPTION_KEYS": key,
         "DATABASE_URL": f"sqlite:///{folder}/letstalk.db",
         "TELEPHONY_PROVIDER": "simulator",
+        "SIMULATOR_SPEED": "100",
     }
     app = create_app(load_settings(environment, None, root=folder))
     services = app.extensions["letstalk"]
     owner = trusted_actor(ActorKind.OWNER, "127.0.0.1")
     token = services.tokens.create_token(owner, NewToken(user_id=USER_ID, scopes=("read", "write"))).secret
     actor = Actor(kind=ActorKind.TOKEN, user_id=USER_ID, scopes=ALL_SCOPES)
+    background = app.extensions["letstalk_background_work"]
+    background.start()
+    try:
+        codes = [_let_hear(app, actor, phone, Vault((key,))) for phone in PHONES]
+    finally:
+        background.begin_stop()
     files: set[str] = set()
-    # The first one also does what a process does once: it looks up the token and reads the keys of the digests.
-    for phone in ("+12025550143", "+12025550144"):
-        accepted = services.sends.start(actor, NewVerification(phone, None, None, 6, 300))
-        with app.extensions["letstalk_db"].read() as connection:
-            verification = repository.find_verification(connection, USER_ID, accepted.verification_id)
-        if verification is None or verification.speech_sealed is None:
-            raise RuntimeError("the verification was not stored")
-        code = Script.from_json(Vault((key,)).decrypt(verification.speech_sealed)).code
+    # The first check also does what a process does once: it looks up the token and reads the keys of the digests.
+    for phone, code in zip(PHONES, codes, strict=True):
         status, files = trace(app, make_environ({"phone": phone, "code": code}, token))
         if not status.startswith("200"):
             raise RuntimeError(f"the check was rejected: {status}")
+    background.stop()
     return files
+
+
+def _let_hear(app: Flask, actor: Actor, phone: str, vault: Vault) -> str:
+    """Have a code read to `phone`, and return it once the call is over. Raises RuntimeError after a minute."""
+    services, db = app.extensions["letstalk"], app.extensions["letstalk_db"]
+    accepted = services.sends.start(actor, NewVerification(phone, None, None, 6, 300))
+    with db.read() as connection:
+        verification = repository.find_verification(connection, USER_ID, accepted.verification_id)
+    if verification is None or verification.speech_sealed is None:
+        raise RuntimeError("the verification was not stored")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if all(
+            item.call.is_over for item in services.verifications.get_verification(actor, accepted.verification_id).calls
+        ):
+            return Script.from_json(vault.decrypt(verification.speech_sealed)).code
+        time.sleep(0.05)
+    raise RuntimeError("the call did not end")
 
 
 def main() -> None:

@@ -13,9 +13,8 @@ from letstalk.accounts.models import Account, Device
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.http.guards import remote_address
+from letstalk.tokens.authentication import TokenAuthenticator
 from letstalk.tokens.models import PREFIX
-from letstalk.tokens.service import TokenService
-from letstalk.tokens.usage import UsageCounter
 
 API_TOKEN_START = f"{PREFIX}_"
 DOTS_OF_A_JWT = 2  # RFC 7515, section 3.1: header, payload and signature
@@ -28,23 +27,16 @@ def current_device() -> Device:
 
 
 class BearerAuthenticator:
-    """The `Authenticator` of the guards and of the fast path, which describe its methods."""
+    """The `Authenticator` of the guards: of API tokens, and of the access tokens of people."""
 
-    def __init__(self, tokens: TokenService, usage: UsageCounter, access_tokens: AccessTokenService) -> None:
+    def __init__(self, tokens: TokenAuthenticator, access_tokens: AccessTokenService) -> None:
         self._tokens = tokens
-        self._usage = usage
         self._access_tokens = access_tokens
 
     def authenticate(self, presented: str, address: str) -> Actor:
         if presented.startswith(API_TOKEN_START) or presented.count(".") != DOTS_OF_A_JWT:
             return self._tokens.authenticate(presented, address)
         return self._access_tokens.authenticate(presented, address)
-
-    def recall(self, presented: str, address: str) -> Actor | None:
-        return self._tokens.recall(presented, address)
-
-    def count_request(self, token_id: str) -> None:
-        self._usage.count(token_id)
 
 
 @dataclass(frozen=True, slots=True)

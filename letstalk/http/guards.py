@@ -41,12 +41,6 @@ class Authenticator(Protocol):
     def authenticate(self, presented: str, address: str) -> Actor:
         """The actor whose token this is. Raises InvalidToken and AddressNotAllowed."""
 
-    def recall(self, presented: str, address: str) -> Actor | None:
-        """The same without a database read, for an API token that was used a moment ago; None for others."""
-
-    def count_request(self, token_id: str) -> None:
-        """Add one to the requests of an API token."""
-
 
 class GuardKind(StrEnum):
     PUBLIC = "public"  # anyone
@@ -126,8 +120,10 @@ def remote_address() -> str:
 class Guards:
     """Checks the guard of each view before the view runs."""
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, count_request: Callable[[str], None]) -> None:
+        """`count_request` adds one to the requests of the API token with that id."""
         self._authenticator = authenticator
+        self._count_request = count_request
 
     def init_app(self, app: Flask) -> None:
         app.before_request(self.check)
@@ -168,7 +164,7 @@ class Guards:
         Raises TooManyRequests, Forbidden, InsufficientScope.
         """
         if actor.token_id is not None:
-            self._authenticator.count_request(actor.token_id)
+            self._count_request(actor.token_id)
             check = limits.check_address_and_token if count_address else limits.check_token
             check(environ, actor.token_id, actor.rate_limit)
         elif actor.account_id is not None:

@@ -13,7 +13,8 @@ from pydantic_core import CoreSchema
 # What a view may return. Not Flask's own type, which flask-openapi3 can't resolve at run time.
 JsonResponse = dict[str, Any] | tuple[dict[str, Any], int]
 
-PATTERN_MESSAGES: dict[str, str] = {}
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
+PATTERN_MESSAGES: dict[str, str] = {NO_CONTROL_CHARACTERS: "must not contain control characters"}
 """What a value that does not match a pattern must be, by the pattern: schemas add their own."""
 
 
@@ -57,7 +58,7 @@ class _NoControlCharacters:
 
     @staticmethod
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(schema), "pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"}
+        return {**handler(schema), "pattern": NO_CONTROL_CHARACTERS}
 
 
 PlainText = Annotated[str, AfterValidator(_reject_control_characters), _NoControlCharacters]

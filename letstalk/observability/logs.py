@@ -65,22 +65,18 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     render: list[Processor] = (
         [structlog.processors.JSONRenderer(serializer=_dump_json)] if as_json else [_console_renderer(), _encode]
     )
-    finish: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.format_exc_info,
-        _redact,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        *render,
-    ]
+    collect: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, _redact]
+    # Level and logger are words of ours, which need no redaction.
     identify: list[Processor] = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name]
-    _processors[:] = [*identify, *finish]
+    finish: list[Processor] = [structlog.processors.TimeStamper(fmt="iso", utc=True), *render]
+    _processors[:] = [*collect, *identify, *finish]
     structlog.configure(
         processors=_processors,
         logger_factory=structlog.BytesLoggerFactory(log_stream),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
-    _configure_standard_logging([*identify, ProcessorFormatter.remove_processors_meta, *finish, _decode])
+    _configure_standard_logging([*identify, ProcessorFormatter.remove_processors_meta, *collect, *finish, _decode])
     # A test runner or a debugger may have installed its own hook: that one is kept.
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _log_dead_thread
@@ -130,7 +126,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     try:
         return redact_fields(event)
     except Exception:  # the `repr` of a value can raise anything
-        return {"event": LINE_LOST, "level": event.get("level"), "logger": event.get("logger")}
+        return {"event": LINE_LOST} | {name: event[name] for name in ("level", "logger") if name in event}
 
 
 def _dump_json(fields: EventDict, **_options: Any) -> bytes:

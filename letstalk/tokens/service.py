@@ -57,14 +57,7 @@ class TokenService:
         self._usage = usage
         self._audit = audit
         self._delegation = DelegationRule(default_rate)
-        self._authenticator = TokenAuthenticator(db, vault=vault, clock=clock, monotonic=monotonic)
-
-    def authenticate(self, presented: str, address: str) -> Actor:
-        """See `TokenAuthenticator`. Raises InvalidToken or AddressNotAllowed."""
-        return self._authenticator.authenticate(presented, address)
-
-    def recall(self, presented: str, address: str) -> Actor | None:
-        return self._authenticator.recall(presented, address)
+        self.authenticator = TokenAuthenticator(db, vault=vault, clock=clock, monotonic=monotonic)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
         """A new token. Its default `user_id` is the actor's own, or "default_user" for an admin token.
@@ -159,7 +152,7 @@ class TokenService:
             if changed:
                 tokens.update_token(connection, new)
                 self._audit.record(connection, actor, "token.updated", token_id=token_id, detail=changed)
-        self._authenticator.forget(token_id)
+        self.authenticator.forget(token_id)
         return new
 
     def rotate_token(self, actor: Actor, token_id: str, grace_seconds: int = DEFAULT_GRACE_SECONDS) -> IssuedToken:
@@ -185,7 +178,7 @@ class TokenService:
             tokens.update_token(connection, replace(old, expires_at=ending, successor_id=new.token_id))
             detail = {"successor_id": new.token_id, "grace_seconds": grace_seconds, "works_until": iso_utc(ending)}
             self._audit.record(connection, actor, "token.rotated", token_id=token_id, detail=detail)
-        self._authenticator.forget(token_id)
+        self.authenticator.forget(token_id)
         return IssuedToken(new, secret.token)
 
     def revoke_token(self, actor: Actor, token_id: str) -> Token:
@@ -203,7 +196,7 @@ class TokenService:
                 ended += _end_grace(connection, token_id, now)
                 detail = {"grace_ended": ended[1:]} if ended[1:] else None
                 self._audit.record(connection, actor, "token.revoked", token_id=token_id, detail=detail)
-        self._authenticator.forget(*ended)
+        self.authenticator.forget(*ended)
         return token
 
     @contextmanager

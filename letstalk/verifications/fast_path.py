@@ -18,11 +18,12 @@ from werkzeug.exceptions import ClientDisconnected
 
 from letstalk.core.actors import Actor
 from letstalk.http.errors import invalid_request_from
-from letstalk.http.guards import Authenticator, Guard, Guards, guard_of
+from letstalk.http.guards import Guard, Guards, guard_of
 from letstalk.http.idempotency import read_idempotency_key
 from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, parse_object, to_body
 from letstalk.http.rate_limits import Environ, FastPathLimits, address_of
 from letstalk.observability.request_log import ROUTE
+from letstalk.tokens.authentication import TokenAuthenticator
 from letstalk.tokens.models import PREFIX
 from letstalk.verifications.api import Reply, check, send
 from letstalk.verifications.schemas import SendRequest, VerifyRequest
@@ -54,7 +55,7 @@ class FastPath:
         self,
         app: Flask,
         guards: Guards,
-        authenticator: Authenticator,
+        authenticator: TokenAuthenticator,
         limits: FastPathLimits,
         sends: SendService,
         verifications: VerificationService,

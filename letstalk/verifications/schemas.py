@@ -10,6 +10,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.calls.models import CallStatus
 from letstalk.http.schemas import (
+    NO_CONTROL_CHARACTERS,
     WHOLE,
     ApiModel,
     PageQuery,
@@ -41,8 +42,9 @@ EXAMPLE_PHONE = "+256700123456"
 
 E164 = Annotated[str, Field(json_schema_extra={"pattern": r"^\+[0-9]{3,15}$", "examples": [EXAMPLE_PHONE]})]
 Phone = Annotated[
-    PlainText,
+    str,
     Field(
+        pattern=NO_CONTROL_CHARACTERS,
         min_length=1,
         max_length=MAX_PHONE_CHARACTERS,
         description="International form, written leniently; national form only where DEFAULT_REGION is set.",
@@ -50,7 +52,14 @@ Phone = Annotated[
     ),
 ]
 VerificationId = Annotated[
-    PlainText, Field(min_length=1, max_length=64, json_schema_extra={"format": "uuid"}, examples=[EXAMPLE_ID])
+    str,
+    Field(
+        pattern=NO_CONTROL_CHARACTERS,
+        min_length=1,
+        max_length=64,
+        json_schema_extra={"format": "uuid"},
+        examples=[EXAMPLE_ID],
+    ),
 ]
 
 

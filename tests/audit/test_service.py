@@ -52,7 +52,7 @@ def test_a_token_s_life_is_on_record(setup: TokenSetup) -> None:
 
 def test_a_token_that_acts_is_named(setup: TokenSetup) -> None:
     issued = setup.issue("read", "write", "tokens:write", user_id="acme")
-    actor = setup.service.authenticate(issued.secret, ADDRESS)
+    actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.service.create_token(actor, NewToken(scopes=("read",)))
     made = next(one for one in setup.events("token.created") if one.actor_kind == "token")
     assert (made.actor_user_id, made.actor_token_id, made.address) == ("acme", issued.record.token_id, ADDRESS)

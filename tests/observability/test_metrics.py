@@ -138,7 +138,7 @@ def test_a_call_that_ended_silently_and_a_repeated_event_are_counted(world: Worl
 def test_lost_keys_are_counted_and_cost_a_call_no_more_than_its_end(world: World, grown: Growth) -> None:
     token = TokenSetup(world.db, world.vault).issue().secret
     with pytest.raises(InvalidToken):
-        TokenSetup(world.db, Vault((generate_key(),))).service.authenticate(token, ADDRESS)
+        TokenSetup(world.db, Vault((generate_key(),))).service.authenticator.authenticate(token, ADDRESS)
     assert grown("letstalk_lost_keys_total", what="token") == 1
 
     call_id = world.send().call_id

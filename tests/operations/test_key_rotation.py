@@ -49,7 +49,7 @@ class Instance:
 
     def is_good(self, token: str) -> bool:
         try:
-            self.parts.service.authenticate(token, ADDRESS)
+            self.parts.service.authenticator.authenticate(token, ADDRESS)
         except InvalidToken:
             return False
         return True

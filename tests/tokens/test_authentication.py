@@ -48,13 +48,13 @@ def forged(issued: IssuedToken) -> str:
 
 def refused(setup: TokenSetup, presented: str) -> InvalidToken:
     with pytest.raises(InvalidToken) as caught:
-        setup.service.authenticate(presented, ADDRESS)
+        setup.service.authenticator.authenticate(presented, ADDRESS)
     return caught.value
 
 
 def test_a_good_token_says_who_is_asking(setup: TokenSetup) -> None:
     issued = setup.issue("read", user_id="acme", rate_limit="5 per minute")
-    actor = setup.service.authenticate(issued.secret, ADDRESS)
+    actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     assert (actor.kind, actor.user_id, actor.token_id) == (ActorKind.TOKEN, "acme", issued.record.token_id)
     assert (actor.scopes, actor.rate_limit, actor.address) == (frozenset({Scope.CALLS_READ}), "5 per minute", ADDRESS)
 
@@ -99,13 +99,13 @@ def test_refusals_of_a_whole_secret_name_the_token_for_the_audit_trail_and_other
 
 def test_a_good_token_is_remembered_for_half_a_second(setup: TokenSetup, statements: list[str]) -> None:
     secret = setup.issue().secret
-    setup.service.authenticate(secret, ADDRESS)
+    setup.service.authenticator.authenticate(secret, ADDRESS)
     statements.clear()
     setup.clocks.move(0.49)
-    setup.service.authenticate(secret, ADDRESS)
+    setup.service.authenticator.authenticate(secret, ADDRESS)
     assert statements == []
     setup.clocks.move(0.01)
-    setup.service.authenticate(secret, ADDRESS)
+    setup.service.authenticator.authenticate(secret, ADDRESS)
     assert statements
 
 
@@ -113,26 +113,26 @@ def test_a_revocation_holds_here_at_once_and_elsewhere_within_half_a_second(setu
     issued = setup.issue()
     elsewhere = setup.another_instance()
     for service in (setup.service, elsewhere):
-        service.authenticate(issued.secret, ADDRESS)
+        service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.service.revoke_token(OWNER, issued.record.token_id)
     refused(setup, issued.secret)
     setup.clocks.move(0.5)
     with pytest.raises(InvalidToken):
-        elsewhere.authenticate(issued.secret, ADDRESS)
+        elsewhere.authenticator.authenticate(issued.secret, ADDRESS)
 
 
 def test_a_change_holds_at_once(setup: TokenSetup) -> None:
     issued = setup.issue("read", "write")
-    setup.service.authenticate(issued.secret, ADDRESS)
+    setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.service.update_token(OWNER, issued.record.token_id, TokenChanges(scopes=("read",), rate_limit="1 per day"))
-    actor = setup.service.authenticate(issued.secret, ADDRESS)
+    actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     assert (actor.scopes, actor.rate_limit) == (frozenset({Scope.CALLS_READ}), "1 per day")
 
 
 def test_a_remembered_token_expires_on_time(setup: TokenSetup) -> None:
     issued = setup.issue(expires_in_seconds=10)
     setup.clocks.move(9.9)
-    setup.service.authenticate(issued.secret, ADDRESS)
+    setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.clocks.move(0.1)
     refused(setup, issued.secret)
 
@@ -140,44 +140,44 @@ def test_a_remembered_token_expires_on_time(setup: TokenSetup) -> None:
 def test_the_address_is_checked_every_time_and_only_for_good_tokens(setup: TokenSetup) -> None:
     issued = setup.issue(allowed_ips=("203.0.113.0/24",))
     for _ in range(2):
-        setup.service.authenticate(issued.secret, ADDRESS)
-        setup.service.authenticate(issued.secret, f"::ffff:{ADDRESS}")
+        setup.service.authenticator.authenticate(issued.secret, ADDRESS)
+        setup.service.authenticator.authenticate(issued.secret, f"::ffff:{ADDRESS}")
         with pytest.raises(AddressNotAllowed) as caught:
-            setup.service.authenticate(issued.secret, "198.51.100.1")
+            setup.service.authenticator.authenticate(issued.secret, "198.51.100.1")
         assert caught.value.token_id == issued.record.token_id
     with pytest.raises(InvalidToken):
-        setup.service.authenticate(forged(issued), "198.51.100.1")
+        setup.service.authenticator.authenticate(forged(issued), "198.51.100.1")
     setup.service.revoke_token(OWNER, issued.record.token_id)
     with pytest.raises(InvalidToken):
-        setup.service.authenticate(issued.secret, "198.51.100.1")
+        setup.service.authenticator.authenticate(issued.secret, "198.51.100.1")
 
 
 def test_a_remembered_token_still_says_from_where_it_was_presented(setup: TokenSetup, statements: list[str]) -> None:
     secret = setup.issue().secret
-    setup.service.authenticate(secret, ADDRESS)
+    setup.service.authenticator.authenticate(secret, ADDRESS)
     statements.clear()
     addresses = ["198.51.100.1", "198.51.100.1", ADDRESS, "198.51.100.2"]
-    assert [setup.service.authenticate(secret, address).address for address in addresses] == addresses
+    assert [setup.service.authenticator.authenticate(secret, address).address for address in addresses] == addresses
     assert statements == []
 
 
 def test_nothing_that_was_presented_is_remembered_as_it_was_nor_as_it_is_at_rest(setup: TokenSetup) -> None:
     first = setup.issue()
     for service in (setup.service, setup.another_instance()):
-        service.authenticate(first.secret, ADDRESS)
+        service.authenticator.authenticate(first.secret, ADDRESS)
     _, _, secret_hash = _key_of(first)
-    (here,), (elsewhere,) = setup.service._authenticator._cache._entries, service._authenticator._cache._entries
+    (here,), (elsewhere,) = setup.service.authenticator._cache._entries, service._authenticator._cache._entries
     assert here != elsewhere, "the same token has another key in each process"
     assert {first.secret.encode(), secret_hash}.isdisjoint((here, elsewhere))
     with pytest.raises(InvalidToken):
-        setup.service.authenticate("\udcff" + first.secret[1:], ADDRESS)
+        setup.service.authenticator.authenticate("\udcff" + first.secret[1:], ADDRESS)
 
 
 def test_a_lost_key_refuses_and_does_not_fall_over(setup: TokenSetup) -> None:
     issued = setup.issue()
     setup.vault = Vault((generate_key(),))
     with pytest.raises(InvalidToken):
-        setup.another_instance().authenticate(issued.secret, ADDRESS)
+        setup.another_instance().authenticator.authenticate(issued.secret, ADDRESS)
 
 
 def test_what_was_read_before_a_revocation_is_not_remembered_after_it(setup: TokenSetup) -> None:
@@ -190,7 +190,9 @@ def test_what_was_read_before_a_revocation_is_not_remembered_after_it(setup: Tok
             ready.set()
             assert revoked.wait(30)
 
-    slow = threading.Thread(target=lambda: setup.service.authenticate(issued.secret, ADDRESS), name="slow")
+    slow = threading.Thread(
+        target=lambda: setup.service.authenticator.authenticate(issued.secret, ADDRESS), name="slow"
+    )
     slow.start()
     assert ready.wait(30)
     setup.service.revoke_token(OWNER, issued.record.token_id)
@@ -201,7 +203,7 @@ def test_what_was_read_before_a_revocation_is_not_remembered_after_it(setup: Tok
 
 def test_the_cache_is_bounded(setup: TokenSetup) -> None:
     cache = TokenCache(ttl_seconds=0.5, monotonic=setup.clocks.monotonic, max_size=3)
-    entry = setup.service._authenticator._verify(*_key_of(setup.issue()))
+    entry = setup.service.authenticator._verify(*_key_of(setup.issue()))
     generation, _ = cache.begin_read()
     for number in range(10):
         cache.put(bytes([number]), entry, generation)
@@ -220,7 +222,7 @@ def _key_of(issued: IssuedToken) -> tuple[bytes, str, bytes]:
 def test_a_copy_of_the_database_can_neither_use_nor_check_a_token(setup: TokenSetup, tmp_path: Path) -> None:
     issued = setup.issue(name="shop")
     rotated = setup.service.rotate_token(OWNER, issued.record.token_id)
-    setup.service.authenticate(issued.secret, ADDRESS)
+    setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.audit.record_refusal("invalid_token", token_id=issued.record.token_id)
     setup.audit.flush()
     with sqlite3.connect(tmp_path / "letstalk.db") as connection:
@@ -252,7 +254,7 @@ def test_refusals_take_alike_long(setup: TokenSetup) -> None:
             text = make()
             started = time.perf_counter()
             with pytest.raises(InvalidToken):
-                setup.service.authenticate(text, ADDRESS)
+                setup.service.authenticator.authenticate(text, ADDRESS)
             taken[kind].append(time.perf_counter() - started)
     medians = {kind: statistics.median(times) for kind, times in taken.items()}
     assert max(medians.values()) / min(medians.values()) < 1.3, medians

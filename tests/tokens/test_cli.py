@@ -51,7 +51,7 @@ def test_create_prints_the_token_alone(app: Flask) -> None:
     assert result.exit_code == 0
     assert TOKEN.fullmatch(result.stdout)
     assert result.stdout.strip() not in result.stderr
-    actor = service_of(app).authenticate(result.stdout.strip(), "127.0.0.1")
+    actor = service_of(app).authenticator.authenticate(result.stdout.strip(), "127.0.0.1")
     assert actor.user_id == "acme"
 
 
@@ -110,7 +110,7 @@ def test_revoke_ends_a_token_and_can_be_repeated(app: Flask) -> None:
         result = run(app, "revoke", token_id)
         assert (result.exit_code, result.stdout) == (0, "")
     with pytest.raises(InvalidToken):
-        service_of(app).authenticate(secret, "127.0.0.1")
+        service_of(app).authenticator.authenticate(secret, "127.0.0.1")
     assert token_id not in run(app, "list").stdout
     assert "revoked" in run(app, "list", "--include-revoked").stdout
 
@@ -119,6 +119,6 @@ def test_rotate_prints_the_new_token_alone(app: Flask) -> None:
     secret = run(app, "create").stdout.strip()
     result = run(app, "rotate", only_token(app).token_id, "--grace-seconds", "0")
     assert TOKEN.fullmatch(result.stdout)
-    service_of(app).authenticate(result.stdout.strip(), "127.0.0.1")
+    service_of(app).authenticator.authenticate(result.stdout.strip(), "127.0.0.1")
     with pytest.raises(InvalidToken):
-        service_of(app).authenticate(secret, "127.0.0.1")
+        service_of(app).authenticator.authenticate(secret, "127.0.0.1")

@@ -38,7 +38,7 @@ def listed(setup: TokenSetup, **wanted: object) -> list[str]:
 
 def works(setup: TokenSetup, issued: IssuedToken) -> bool:
     try:
-        setup.another_instance().authenticate(issued.secret, ADDRESS)
+        setup.another_instance().authenticator.authenticate(issued.secret, ADDRESS)
     except InvalidToken:
         return False
     return True
@@ -222,10 +222,10 @@ def test_a_grace_never_makes_a_life_longer(setup: TokenSetup) -> None:
 
 def test_without_a_grace_the_old_token_is_dead_at_once(setup: TokenSetup) -> None:
     old = setup.issue()
-    setup.service.authenticate(old.secret, ADDRESS)
+    setup.service.authenticator.authenticate(old.secret, ADDRESS)
     setup.service.rotate_token(OWNER, old.record.token_id, 0)
     with pytest.raises(InvalidToken):
-        setup.service.authenticate(old.secret, ADDRESS)
+        setup.service.authenticator.authenticate(old.secret, ADDRESS)
 
 
 @pytest.mark.parametrize("grace_seconds", [-1, 604801])
@@ -295,11 +295,11 @@ def test_revoking_a_successor_ends_the_grace_of_all_before_it(any_setup: TokenSe
     third = any_setup.service.rotate_token(OWNER, second.record.token_id, 1000)
     bystander = any_setup.issue()
     for issued in (first, second, third):
-        any_setup.service.authenticate(issued.secret, ADDRESS)
+        any_setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     any_setup.service.revoke_token(OWNER, third.record.token_id)
     for issued in (first, second, third):
         with pytest.raises(InvalidToken):
-            any_setup.service.authenticate(issued.secret, ADDRESS)
+            any_setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     assert works(any_setup, bystander)
     with pytest.raises(Conflict):
         any_setup.service.update_token(OWNER, first.record.token_id, TokenChanges(expires_in_seconds=600))

@@ -24,7 +24,7 @@ def setup(tmp_path: Path) -> Iterator[TokenSetup]:
 
 
 def actor_of(setup: TokenSetup, issued: IssuedToken) -> Actor:
-    return setup.service.authenticate(issued.secret, ADDRESS)
+    return setup.service.authenticator.authenticate(issued.secret, ADDRESS)
 
 
 @pytest.fixture
