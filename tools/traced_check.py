@@ -1,7 +1,7 @@
 """Which files of ours one accepted `POST /calls/verify` runs: `python -m tools.traced_check` prints them.
 
-A real application responds in this process, on a database of its own. The simulator has placed the call and read the code,
-and the call is over: a person types the code after hearing it.
+A real application responds in this process, on a database of its own. The simulator has
+placed the call and read the code, and the call is over: a person types the code after hearing it.
 """
 
 from __future__ import annotations

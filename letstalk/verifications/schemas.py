@@ -11,6 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from letstalk.calls.models import CallStatus
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
+    PATTERN_MESSAGES,
     WHOLE,
     ApiModel,
     PageQuery,
@@ -36,6 +37,7 @@ from letstalk.verifications.models import (
 )
 
 CODE_PATTERN = r"^[0-9]{4,10}$"
+PATTERN_MESSAGES[CODE_PATTERN] = "must be 4 to 10 digits, as text"
 EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
 EXAMPLE_PHONE = "+256700123456"

@@ -166,7 +166,7 @@ def test_nothing_that_was_presented_is_remembered_as_it_was_nor_as_it_is_at_rest
     for service in (setup.service, setup.another_instance()):
         service.authenticator.authenticate(first.secret, ADDRESS)
     _, _, secret_hash = _key_of(first)
-    (here,), (elsewhere,) = setup.service.authenticator._cache._entries, service._authenticator._cache._entries
+    (here,), (elsewhere,) = setup.service.authenticator._cache._entries, service.authenticator._cache._entries
     assert here != elsewhere, "the same token has another key in each process"
     assert {first.secret.encode(), secret_hash}.isdisjoint((here, elsewhere))
     with pytest.raises(InvalidToken):
