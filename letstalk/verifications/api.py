@@ -14,14 +14,7 @@ from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
 from letstalk.http.openapi import documents_errors, idempotent
-from letstalk.verifications.models import (
-    CallAccepted,
-    CallHistory,
-    NewVerification,
-    Verification,
-    VerificationHistory,
-    VerificationStatus,
-)
+from letstalk.verifications.models import CallAccepted, CallHistory, VerificationHistory
 from letstalk.verifications.schemas import (
     CallPath,
     ListQuery,
@@ -32,6 +25,9 @@ from letstalk.verifications.schemas import (
     VerificationResponse,
     VerifyRequest,
     VerifyResponse,
+    render_accepted,
+    render_approval,
+    render_summary,
 )
 
 if TYPE_CHECKING:
@@ -88,9 +84,9 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> AP
     def list_verifications(query: ListQuery) -> Response:
         """Newest first, your own `user_id`'s only."""
         page = verifications.list_verifications(
-            current_actor(), phone=query.phone, status=query.status, limit=query.limit, cursor=query.cursor
+            current_actor(), limit=query.limit, cursor=query.cursor, **query.to_filter()
         )
-        summaries = [_render_summary(verification, status) for verification, status in page.verifications]
+        summaries = [render_summary(verification, status) for verification, status in page.verifications]
         return jsonify(verifications=summaries, next_cursor=page.next_cursor)
 
     @blueprint.get(
@@ -134,14 +130,7 @@ OVER = (
 
 def send(service: SendService, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
     """The response to `POST /calls/otp`. Raises what `SendService.start` raises."""
-    wanted = NewVerification(
-        phone=body.phone,
-        message=body.message,
-        locale=body.locale,
-        code_length=body.code_length,
-        ttl_seconds=body.expires_in,
-    )
-    accepted = service.start(actor, wanted, idempotency)
+    accepted = service.start(actor, body.to_new_verification(), idempotency)
     return _accepted(accepted, f"{accepted.phone} is being called.")
 
 
@@ -149,16 +138,7 @@ def check(service: VerificationService, actor: Actor, body: VerifyRequest) -> Re
     """The response to `POST /calls/verify`. Raises what `VerificationService.check_code` raises."""
     ref = service.make_ref(phone=body.phone, verification_id=body.verification_id)
     approval = service.check_code(actor, ref, body.code)
-    return Reply(
-        HTTPStatus.OK,
-        {
-            "verified": True,
-            "status": VerificationStatus.APPROVED.value,
-            "verification_id": approval.verification_id,
-            "phone": approval.phone,
-            "approved_at": iso_utc(approval.approved_at),
-        },
-    )
+    return Reply(HTTPStatus.OK, render_approval(approval))
 
 
 def _idempotency_key() -> IdempotencyKey | None:
@@ -166,18 +146,7 @@ def _idempotency_key() -> IdempotencyKey | None:
 
 
 def _accepted(accepted: CallAccepted, message: str) -> Reply:
-    content = {
-        "verification_id": accepted.verification_id,
-        "call_id": accepted.call_id,
-        "status": VerificationStatus.PENDING.value,
-        "call_status": accepted.call_status,
-        "phone": accepted.phone,
-        "expires_at": accepted.expires_at,
-        "expires_in": accepted.expires_in,
-        "attempts_remaining": accepted.attempts_remaining,
-        "replays_remaining": accepted.replays_remaining,
-        "message": message,
-    }
+    content = render_accepted(accepted, message)
     return Reply(HTTPStatus.ACCEPTED, content, () if accepted.is_first_response else (IS_REPLAYED,))
 
 
@@ -188,22 +157,8 @@ def _respond(reply: Reply) -> Response:
     return response
 
 
-def _render_summary(verification: Verification, status: VerificationStatus) -> dict[str, Any]:
-    return {
-        "verification_id": verification.verification_id,
-        "phone": verification.phone,
-        "status": status.value,
-        "created_at": iso_utc(verification.created_at),
-        "expires_at": iso_utc(verification.expires_at),
-        "approved_at": None if verification.approved_at is None else iso_utc(verification.approved_at),
-        "attempts_remaining": verification.attempts_remaining,
-        "replays_remaining": verification.replays_remaining,
-        "locale": verification.locale,
-    }
-
-
 def _render_history(history: VerificationHistory) -> Response:
-    summary = _render_summary(history.verification, history.status)
+    summary = render_summary(history.verification, history.status)
     return jsonify({**summary, "calls": [_render_call(item) for item in history.calls]})
 
 

@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypedDict
 
 from letstalk.calls.models import Call
+from letstalk.core.clock import iso_utc
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
 from letstalk.core.rates import Rate
 
@@ -64,6 +66,37 @@ class Verification:
     digest_key_id: str
     speech_sealed: str | None  # the encrypted `Script` of its calls; erased when it is over
     approved_at: datetime | None
+
+    @classmethod
+    def start(
+        cls,
+        verification_id: str,
+        owner_id: str,
+        wanted: NewVerification,
+        *,
+        phone: str,
+        code_digest: str,
+        digest_key_id: str,
+        speech_sealed: str,
+        now: datetime,
+    ) -> Verification:
+        """A pending verification with no attempt used. `phone` is in E.164."""
+        return cls(
+            verification_id=verification_id,
+            user_id=owner_id,
+            phone=phone,
+            status=VerificationStatus.PENDING,
+            created_at=now,
+            expires_at=now + timedelta(seconds=wanted.ttl_seconds),
+            last_spoken_for_at=now,
+            attempts_used=0,
+            replays_used=0,
+            locale=wanted.locale,
+            code_digest=code_digest,
+            digest_key_id=digest_key_id,
+            speech_sealed=speech_sealed,
+            approved_at=None,
+        )
 
     @property
     def attempts_remaining(self) -> int:
@@ -154,12 +187,35 @@ class CallAccepted:
     replays_remaining: int
     is_first_response: bool = True
 
+    @classmethod
+    def of(
+        cls, verification: Verification, call_id: str, call_status: str, now: datetime, replays_spent: int = 0
+    ) -> CallAccepted:
+        return cls(
+            verification_id=verification.verification_id,
+            call_id=call_id,
+            call_status=call_status,
+            phone=verification.phone,
+            expires_at=iso_utc(verification.expires_at),
+            expires_in=verification.expires_in_seconds(now),
+            attempts_remaining=verification.attempts_remaining,
+            replays_remaining=verification.replays_remaining - replays_spent,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    verification_id: str
-    phone: str
+    """A verification that the right code has approved. `pending` is what it was before."""
+
+    pending: PendingCheck
     approved_at: datetime
+
+
+class VerificationFilter(TypedDict, total=False):
+    """Which verifications are listed. None, as a missing key, means all; `phone` is in E.164."""
+
+    phone: str | None
+    status: VerificationStatus | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ from letstalk.verifications.models import (
     PendingCheck,
     SendState,
     Verification,
+    VerificationFilter,
     VerificationRef,
     VerificationStatus,
 )
@@ -325,9 +326,8 @@ def load_send_state(connection: Connection, user_id: str, phone: str, *, since: 
 def list_verifications(
     connection: Connection,
     user_id: str,
+    wanted: VerificationFilter,
     *,
-    phone: str | None,
-    status: VerificationStatus | None,
     after: tuple[datetime, str] | None,
     limit: int,
     now: datetime,
@@ -335,7 +335,8 @@ def list_verifications(
     """Newest first. `after` is the timestamp and id of the last one on the page before."""
     table = verifications.c
     statement = _SELECT.where(table.user_id == user_id)
-    if phone is not None:
+    status = wanted.get("status")
+    if (phone := wanted.get("phone")) is not None:
         statement = statement.where(table.phone == phone)
     if status is VerificationStatus.PENDING:
         statement = statement.where(IS_PENDING, table.expires_at > now)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.calls.models import CallStatus
+from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
     PATTERN_MESSAGES,
@@ -33,6 +34,11 @@ from letstalk.verifications.models import (
     MAX_TTL_SECONDS,
     MIN_CODE_LENGTH,
     MIN_TTL_SECONDS,
+    Approval,
+    CallAccepted,
+    NewVerification,
+    Verification,
+    VerificationFilter,
     VerificationStatus,
 )
 
@@ -127,6 +133,15 @@ class SendRequest(ApiModel):
         int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description="Seconds that the code is valid."), WHOLE
     ] = DEFAULT_TTL_SECONDS
 
+    def to_new_verification(self) -> NewVerification:
+        return NewVerification(
+            phone=self.phone,
+            message=self.message,
+            locale=self.locale,
+            code_length=self.code_length,
+            ttl_seconds=self.expires_in,
+        )
+
 
 def _given(field: str) -> dict[str, Any]:
     return {"required": [field], "properties": {field: {"type": "string"}}}
@@ -176,8 +191,11 @@ class ListQuery(PageQuery):
         None, min_length=1, max_length=MAX_PHONE_CHARACTERS, description="Only this phone's."
     )
     status: Annotated[VerificationStatus | SkipJsonSchema[None], BeforeValidator(_status)] = Field(
-        None, description="Only those that stand so."
+        None, description="Only verifications with this status."
     )
+
+    def to_filter(self) -> VerificationFilter:
+        return {"phone": self.phone, "status": self.status}
 
 
 class SendResponse(ResponseModel):
@@ -277,3 +295,45 @@ class VerificationListResponse(ResponseModel):
 
     verifications: list[VerificationSummary]
     next_cursor: str | None
+
+
+def render_accepted(accepted: CallAccepted, message: str) -> dict[str, Any]:
+    """The content of a `SendResponse`."""
+    return {
+        "verification_id": accepted.verification_id,
+        "call_id": accepted.call_id,
+        "status": VerificationStatus.PENDING.value,
+        "call_status": accepted.call_status,
+        "phone": accepted.phone,
+        "expires_at": accepted.expires_at,
+        "expires_in": accepted.expires_in,
+        "attempts_remaining": accepted.attempts_remaining,
+        "replays_remaining": accepted.replays_remaining,
+        "message": message,
+    }
+
+
+def render_approval(approval: Approval) -> dict[str, Any]:
+    """The content of a `VerifyResponse`."""
+    return {
+        "verified": True,
+        "status": VerificationStatus.APPROVED.value,
+        "verification_id": approval.pending.verification_id,
+        "phone": approval.pending.phone,
+        "approved_at": iso_utc(approval.approved_at),
+    }
+
+
+def render_summary(verification: Verification, status: VerificationStatus) -> dict[str, Any]:
+    """The content of a `VerificationSummary`."""
+    return {
+        "verification_id": verification.verification_id,
+        "phone": verification.phone,
+        "status": status.value,
+        "created_at": iso_utc(verification.created_at),
+        "expires_at": iso_utc(verification.expires_at),
+        "approved_at": None if verification.approved_at is None else iso_utc(verification.approved_at),
+        "attempts_remaining": verification.attempts_remaining,
+        "replays_remaining": verification.replays_remaining,
+        "locale": verification.locale,
+    }

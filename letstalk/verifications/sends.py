@@ -18,7 +18,7 @@ from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Top
 from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
 from letstalk.core.actors import Actor
-from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.clock import Clock
 from letstalk.core.errors import Unavailable
 from letstalk.core.ids import new_id
 from letstalk.core.rates import Rate
@@ -120,7 +120,7 @@ class SendService:
             verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
             repository.insert_verification(connection, verification)
             call_id = _place_call(connection, verification, turn, now)
-            accepted = _accepted(verification, call_id, CallStatus.QUEUED, now)
+            accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
             after_commit(connection, lambda: self._follow_up(accepted, to_hang_up))
@@ -165,7 +165,7 @@ class SendService:
                 self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
                 call_id, call_status = _place_call(connection, verification, turn, now), CallStatus.QUEUED
             repository.spend_replay(connection, verification.verification_id, now)
-            accepted = _accepted(verification, call_id, call_status, now, replays_spent=1)
+            accepted = CallAccepted.of(verification, call_id, call_status, now, replays_spent=1)
             if idempotency is not None:
                 store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
         where = "new_call" if live is None else "same_call"
@@ -209,21 +209,15 @@ class SendService:
         self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime
     ) -> Verification:
         verification_id = new_id(now)
-        return Verification(
-            verification_id=verification_id,
-            user_id=actor.user_id,
+        return Verification.start(
+            verification_id,
+            actor.user_id,
+            wanted,
             phone=phone.e164,
-            status=VerificationStatus.PENDING,
-            created_at=now,
-            expires_at=now + timedelta(seconds=wanted.ttl_seconds),
-            last_spoken_for_at=now,
-            attempts_used=0,
-            replays_used=0,
-            locale=wanted.locale,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
             speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
-            approved_at=None,
+            now=now,
         )
 
 
@@ -246,21 +240,6 @@ def _is_reading_awaited(call: Call | None) -> bool:
 
 def _can_speak_again(call: Call) -> bool:
     return not call.is_over and call.spoken is Spoken.CODE and not call.is_ending
-
-
-def _accepted(
-    verification: Verification, call_id: str, call_status: CallStatus, now: datetime, replays_spent: int = 0
-) -> CallAccepted:
-    return CallAccepted(
-        verification_id=verification.verification_id,
-        call_id=call_id,
-        call_status=call_status.value,
-        phone=verification.phone,
-        expires_at=iso_utc(verification.expires_at),
-        expires_in=verification.expires_in_seconds(now),
-        attempts_remaining=verification.attempts_remaining,
-        replays_remaining=verification.replays_remaining - replays_spent,
-    )
 
 
 def _stored(accepted: CallAccepted) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Unpack
 
 from sqlalchemy import Connection
 
@@ -28,6 +29,7 @@ from letstalk.verifications.models import (
     CallHistory,
     PendingCheck,
     Verification,
+    VerificationFilter,
     VerificationHistory,
     VerificationPage,
     VerificationRef,
@@ -94,7 +96,7 @@ class VerificationService:
         # Raised only here: inside the transaction it would roll back the spent attempt.
         if error is not None:
             raise error
-        return Approval(pending.verification_id, pending.phone, now)
+        return Approval(pending, now)
 
     def get_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """Raises NotFound, also for a verification of another owner."""
@@ -104,15 +106,17 @@ class VerificationService:
             return self._history(connection, verification, now)
 
     def list_verifications(
-        self, actor: Actor, *, phone: str | None, status: VerificationStatus | None, limit: int, cursor: str | None
+        self, actor: Actor, *, limit: int, cursor: str | None, **wanted: Unpack[VerificationFilter]
     ) -> VerificationPage:
         """The actor's verifications, newest first. Raises InvalidPhone, and InvalidRequest for an invalid cursor."""
-        e164 = None if phone is None else parse_phone(phone, self._default_region).e164
+        phone = wanted.get("phone")
+        if phone is not None:
+            wanted["phone"] = parse_phone(phone, self._default_region).e164
         after = None if cursor is None else decode_cursor(cursor)
         now = self._clock()
         with self._db.read() as connection:
             found = repository.list_verifications(
-                connection, actor.user_id, phone=e164, status=status, after=after, limit=limit + 1, now=now
+                connection, actor.user_id, wanted, after=after, limit=limit + 1, now=now
             )
         page = found[:limit]
         more = len(found) > limit

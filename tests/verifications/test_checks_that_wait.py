@@ -61,7 +61,11 @@ def await_who_waits(db: Database) -> str:
 def test_it_spends_its_attempt_erases_the_code_and_is_accepted_once(world: World) -> None:
     verification_id, code = hear_a_code(world)
     approval = world.check(verification_id, code)
-    assert (approval.verification_id, approval.phone, approval.approved_at) == (verification_id, PHONE, world.clock())
+    assert (approval.pending.verification_id, approval.pending.phone, approval.approved_at) == (
+        verification_id,
+        PHONE,
+        world.clock(),
+    )
     approved = world.verification(verification_id)
     assert (approved.status, approved.attempts_used) == (VerificationStatus.APPROVED, 1)
     assert (approved.speech_sealed, approved.approved_at) == (None, world.clock())

@@ -48,7 +48,7 @@ def test_the_phone_hears_the_very_code_that_is_accepted(world: World) -> None:
     accepted = world.send()
     world.pass_time(15)
     [code] = world.heard()
-    assert world.check(accepted.verification_id, code).verification_id == accepted.verification_id
+    assert world.check(accepted.verification_id, code).pending.verification_id == accepted.verification_id
 
 
 def test_neither_code_nor_message_stands_in_the_database_in_plain(world: World) -> None:

@@ -32,7 +32,7 @@ def test_the_right_code_is_accepted_once(world: World) -> None:
     code = world.code_of(accepted.verification_id)
     world.clock.move(7)
     approval = world.check(accepted.verification_id, code)
-    assert (approval.verification_id, approval.phone) == (accepted.verification_id, PHONE)
+    assert (approval.pending.verification_id, approval.pending.phone) == (accepted.verification_id, PHONE)
     assert approval.approved_at == world.clock()
     refusal_of(lambda: world.check(accepted.verification_id, code), "code_used")
     refusal_of(lambda: world.check_phone(PHONE, code), "code_used")
@@ -48,13 +48,13 @@ def test_an_approval_erases_the_code(world: World) -> None:
 def test_a_phone_is_as_good_as_an_id(world: World) -> None:
     accepted = world.send()
     code = world.code_of(accepted.verification_id)
-    assert world.check_phone("+256 700-123-456", code).verification_id == accepted.verification_id
+    assert world.check_phone("+256 700-123-456", code).pending.verification_id == accepted.verification_id
 
 
 def test_a_phone_with_a_zero_behind_its_country_code_is_the_number_without(world: World) -> None:
     accepted = world.send()
     code = world.code_of(accepted.verification_id)
-    assert world.check_phone("+2560700123456", code).phone == PHONE
+    assert world.check_phone("+2560700123456", code).pending.phone == PHONE
     refusal_of(lambda: world.check_phone("+2560700123456", code), "code_used")
 
 
@@ -118,7 +118,9 @@ def test_by_phone_the_newest_verification_decides(world: World) -> None:
     world.send()
     world.clock.move(30)
     newer = world.send()
-    assert world.check_phone(PHONE, world.code_of(newer.verification_id)).verification_id == newer.verification_id
+    assert (
+        world.check_phone(PHONE, world.code_of(newer.verification_id)).pending.verification_id == newer.verification_id
+    )
 
 
 def test_a_verification_is_found_by_phone_for_24_hours(world: World) -> None:
