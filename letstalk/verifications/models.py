@@ -66,6 +66,7 @@ class Verification:
     digest_key_id: str
     speech_sealed: str | None  # the encrypted `Script` of its calls; erased when it is over
     approved_at: datetime | None
+    reference: str | None = None  # of the app, such as an order number
 
     @classmethod
     def start(
@@ -96,6 +97,7 @@ class Verification:
             digest_key_id=digest_key_id,
             speech_sealed=speech_sealed,
             approved_at=None,
+            reference=wanted.reference,
         )
 
     @property
@@ -138,6 +140,7 @@ class PendingCheck:
     replays_used: int
     code_digest: str
     digest_key_id: str
+    reference: str | None
     last_wrong_code_at: datetime | None
     has_unfinished_calls: bool
 
@@ -168,6 +171,7 @@ class NewVerification:
     locale: str | None
     code_length: int
     ttl_seconds: int
+    reference: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,7 @@ class CallAccepted:
     expires_in: int
     attempts_remaining: int
     replays_remaining: int
+    reference: str | None = None
     is_first_response: bool = True
 
     @classmethod
@@ -200,6 +205,7 @@ class CallAccepted:
             expires_in=verification.expires_in_seconds(now),
             attempts_remaining=verification.attempts_remaining,
             replays_remaining=verification.replays_remaining - replays_spent,
+            reference=verification.reference,
         )
 
 
@@ -216,6 +222,7 @@ class VerificationFilter(TypedDict, total=False):
 
     phone: str | None
     status: VerificationStatus | None
+    reference: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ verifications = Table(
     Column("digest_key_id", String(36), nullable=False),
     Column("speech_sealed", Text, info=sealed_as("waiting codes")),
     Column("approved_at", UtcDateTime),
+    Column("reference", String(64)),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),
@@ -90,6 +91,13 @@ partial_index(
 )
 Index("ix_verifications_user_id_phone", verifications.c.user_id, verifications.c.phone, verifications.c.created_at)
 Index("ix_verifications_user_id_created_at", verifications.c.user_id, verifications.c.created_at)
+partial_index(
+    "ix_verifications_reference",
+    "reference IS NOT NULL",
+    verifications.c.user_id,
+    verifications.c.reference,
+    verifications.c.created_at,
+)
 partial_index("ix_verifications_expiring", "status = 'pending'", verifications.c.expires_at)
 
 wrong_codes = Table(
@@ -256,6 +264,7 @@ class _PendingQuery:
         verifications.c.replays_used,
         verifications.c.code_digest,
         verifications.c.digest_key_id,
+        verifications.c.reference,
     )
     _of_others = (
         select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
@@ -338,6 +347,8 @@ def list_verifications(
     status = wanted.get("status")
     if (phone := wanted.get("phone")) is not None:
         statement = statement.where(table.phone == phone)
+    if (reference := wanted.get("reference")) is not None:
+        statement = statement.where(table.reference == reference)
     if status is VerificationStatus.PENDING:
         statement = statement.where(IS_PENDING, table.expires_at > now)
     elif status is VerificationStatus.EXPIRED:

@@ -81,6 +81,7 @@ _SUMMARY: dict[str, Any] = {
     "attempts_remaining": 4,
     "replays_remaining": 3,
     "locale": None,
+    "reference": "order-4711",
 }
 _CALL: dict[str, Any] = {
     "call_id": EXAMPLE_CALL_ID,
@@ -132,6 +133,13 @@ class SendRequest(ApiModel):
     expires_in: Annotated[
         int, Field(ge=MIN_TTL_SECONDS, le=MAX_TTL_SECONDS, description="Seconds that the code is valid."), WHOLE
     ] = DEFAULT_TTL_SECONDS
+    reference: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Your own id for this verification, such as an order number. It is in every response.",
+        examples=["order-4711"],
+    )
 
     def to_new_verification(self) -> NewVerification:
         return NewVerification(
@@ -140,6 +148,7 @@ class SendRequest(ApiModel):
             locale=self.locale,
             code_length=self.code_length,
             ttl_seconds=self.expires_in,
+            reference=self.reference,
         )
 
 
@@ -193,9 +202,12 @@ class ListQuery(PageQuery):
     status: Annotated[VerificationStatus | SkipJsonSchema[None], BeforeValidator(_status)] = Field(
         None, description="Only verifications with this status."
     )
+    reference: PlainText | SkipJsonSchema[None] = Field(
+        None, min_length=1, max_length=64, description="Only verifications with this reference."
+    )
 
     def to_filter(self) -> VerificationFilter:
-        return {"phone": self.phone, "status": self.status}
+        return {"phone": self.phone, "status": self.status, "reference": self.reference}
 
 
 class SendResponse(ResponseModel):
@@ -212,6 +224,7 @@ class SendResponse(ResponseModel):
             "expires_in": 300,
             "attempts_remaining": 5,
             "replays_remaining": 3,
+            "reference": "order-4711",
             "message": f"{EXAMPLE_PHONE} is being called.",
         }
     )
@@ -225,6 +238,7 @@ class SendResponse(ResponseModel):
     expires_in: int = Field(ge=0, le=MAX_TTL_SECONDS, description="Seconds that are left of it.")
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
+    reference: str | None
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
@@ -238,6 +252,7 @@ class VerifyResponse(ResponseModel):
             "verification_id": EXAMPLE_ID,
             "phone": EXAMPLE_PHONE,
             "approved_at": "2026-11-20T10:00:41.000Z",
+            "reference": "order-4711",
         }
     )
 
@@ -246,6 +261,7 @@ class VerifyResponse(ResponseModel):
     verification_id: Uuid
     phone: E164
     approved_at: Timestamp
+    reference: str | None
 
 
 class CallEventResponse(ResponseModel):
@@ -278,6 +294,7 @@ class VerificationSummary(ResponseModel):
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
     locale: str | None
+    reference: str | None
 
 
 class VerificationResponse(VerificationSummary):
@@ -309,6 +326,7 @@ def render_accepted(accepted: CallAccepted, message: str) -> dict[str, Any]:
         "expires_in": accepted.expires_in,
         "attempts_remaining": accepted.attempts_remaining,
         "replays_remaining": accepted.replays_remaining,
+        "reference": accepted.reference,
         "message": message,
     }
 
@@ -321,6 +339,7 @@ def render_approval(approval: Approval) -> dict[str, Any]:
         "verification_id": approval.pending.verification_id,
         "phone": approval.pending.phone,
         "approved_at": iso_utc(approval.approved_at),
+        "reference": approval.pending.reference,
     }
 
 
@@ -336,4 +355,5 @@ def render_summary(verification: Verification, status: VerificationStatus) -> di
         "attempts_remaining": verification.attempts_remaining,
         "replays_remaining": verification.replays_remaining,
         "locale": verification.locale,
+        "reference": verification.reference,
     }
