@@ -15,8 +15,8 @@ from letstalk.config.settings import SETTING_NAMES, SettingsError, load_settings
 from tests.support.apps import ROOT, ServerProcess
 from tests.support.surroundings import leave_the_caller_behind
 
-STARTED_BY_TESTS = ("tests", "reliability")
-COPIED = ("letstalk", "templates", "static", "tests", "reliability", "app.py", "pyproject.toml", ".env.example")
+STARTED_BY_TESTS = ("tests", "tools")
+COPIED = ("letstalk", "templates", "static", "tests", "tools", "app.py", "pyproject.toml", ".env.example")
 RUBBISH = ("__pycache__", "node_modules", ".*_cache")
 POISON = {
     **dict.fromkeys(SETTING_NAMES, "poison"),

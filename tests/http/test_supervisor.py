@@ -25,7 +25,12 @@ PATIENCE_SECONDS = 30.0
 
 @pytest.fixture
 def server(tmp_path: Path, postgresql_url: str, redis_url: str) -> Iterator[ServerProcess]:
-    settings = {"DATABASE_URL": postgresql_url, "REDIS_URL": redis_url, "WEB_PROCESSES": str(PROCESSES)}
+    settings = {
+        "DATABASE_URL": postgresql_url,
+        "REDIS_URL": redis_url,
+        "WEB_PROCESSES": str(PROCESSES),
+        "WEB_THREADS": str(REQUESTS),  # enough, should one process accept them all
+    }
     with ServerProcess(tmp_path, **settings) as running:
         yield running
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from tests.support.surroundings import environment_for_programs
 from tools.benchmarks.contests import Results
 from tools.benchmarks.figures import Goal, Section
 from tools.benchmarks.installations import phones
@@ -75,7 +75,7 @@ def _prepare(command: list[str], codes: list[tuple[str, str]], folder: Path, **e
     path = folder / "codes.json"
     path.write_text(json.dumps(codes), encoding="utf-8")
     done = subprocess.run(
-        [*command, str(path)], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [*command, str(path)], env=environment_for_programs(environment), capture_output=True, text=True, check=True
     )
     return done.stdout.split()
 
