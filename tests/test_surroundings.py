@@ -1,4 +1,4 @@
-"""The tests see nothing of the project's `.env`, of `instance/` or of the environment of whoever starts them."""
+"""The tests see nothing of the project's `.env`, of `instance/` or of the environment of the person who starts them."""
 
 from __future__ import annotations
 

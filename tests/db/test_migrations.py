@@ -1,4 +1,4 @@
-"""The migrations make what the code expects, forwards and backwards, whoever starts first."""
+"""The migrations make what the code expects, forwards and backwards, in any order of starts."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ class Installation:
             app.extensions["letstalk_background_work"].close()
 
     def user_of(self, token: str) -> Owner:
-        """Whoever holds `token`."""
+        """A client that holds `token`."""
         http = self.server.client(token)
         self._clients.append(http)
         return Owner(http, token)
@@ -171,7 +171,7 @@ class Installation:
 
     @cached_property
     def stranger(self) -> httpx.Client:
-        """Whoever holds no token."""
+        """A client without a token."""
         http = httpx.Client(base_url=self.server.base, timeout=30)
         self._clients.append(http)
         return http

@@ -20,7 +20,7 @@ from tests.support.fake_telnyx import StandaloneTelnyx
 
 @dataclass
 class Served:
-    """`owner` is an app that uses it. Whoever moves `clock` spares a test the waiting."""
+    """`owner` is an app that uses it. A test that moves `clock` does not have to wait."""
 
     owner: Owner
     telnyx: StandaloneTelnyx

@@ -25,7 +25,7 @@ CHANNELS = 3
 
 @dataclass
 class Pair:
-    """`owner(n, token)` is whoever holds `token`, speaking with server number n."""
+    """`owner(n, token)` is a client that holds `token` and talks to server number n."""
 
     servers: list[ServerProcess]
     telnyx: StandaloneTelnyx

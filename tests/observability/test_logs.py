@@ -1,4 +1,4 @@
-"""What a log line says, and what it never says, whoever wrote it."""
+"""What a log line contains, and what none ever contains."""
 
 from __future__ import annotations
 

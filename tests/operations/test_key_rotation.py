@@ -270,15 +270,15 @@ def test_with_a_key_gone_for_good_the_documented_statements_let_it_start_anew(db
     approved = lost.world.send(phone_number(1)).verification_id
     lost.approve(approved)
     lost.world.send()
-    anew = Instance(db, (NEW,))
-    assert anew.rotation().check_keys() is not None
+    restarted = Instance(db, (NEW,))
+    assert restarted.rotation().check_keys() is not None
 
     [statements] = read(ROOT / "docs" / "operations.md").section("A lost key").blocks("sql")
     with db.write() as connection:
         for statement in statements.split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
-    assert anew.rotation().check_keys() is None
-    assert anew.is_good(anew.new_token())
-    anew.approve(anew.world.send(phone_number(2)).verification_id)
-    assert anew.world.verification(approved).status is VerificationStatus.APPROVED
+    assert restarted.rotation().check_keys() is None
+    assert restarted.is_good(restarted.new_token())
+    restarted.approve(restarted.world.send(phone_number(2)).verification_id)
+    assert restarted.world.verification(approved).status is VerificationStatus.APPROVED

@@ -110,7 +110,7 @@ def test_nobody_waits_while_the_provider_takes_its_time(db: Database, provider: 
     deadline = time.monotonic() + 30
     while not provider.asked["/token"] and time.monotonic() < deadline:
         time.sleep(0.01)
-    # Whoever had to wait here would wait until it has given the provider up.
+    # A request that had to wait here would wait until the provider is given up.
     with world.db.write() as connection:
         world.db.lock(connection, "identities")
     assert finishing.is_alive()

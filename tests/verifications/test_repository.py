@@ -1,4 +1,4 @@
-"""The tables of verifications: what they refuse, whoever writes."""
+"""The tables of verifications: what they refuse from every writer."""
 
 from __future__ import annotations
 

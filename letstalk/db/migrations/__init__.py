@@ -1,4 +1,4 @@
-"""Bringing the database to the shape that this code expects: numbered, linear, applied once, whoever starts first."""
+"""Bringing the database to the shape that this code expects: numbered, linear, applied once by the first to start."""
 
 from __future__ import annotations
 
