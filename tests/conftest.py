@@ -32,7 +32,7 @@ settings.register_profile("letstalk", deadline=None, suppress_health_check=[Heal
 settings.load_profile("letstalk")
 
 # Tests that start programs and mostly wait for them. Those that share one service come first.
-WAITING = ("tests/flows/", "tests/benchmarks/", "tests/browser/", "tests/cli/", "tests/test_")
+WAITING = ("tests/flows/", "tests/benchmarks/", "tests/browser/", "tests/operations/test_", "tests/test_")
 SHARED = {"service", "quiet_service"}
 
 

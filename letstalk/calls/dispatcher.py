@@ -68,8 +68,8 @@ class DispatchService:
         if not is_channel_free:
             with self._db.read() as connection:
                 is_full = queue.count_live(connection) >= self._policy.channels
-                is_any = not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
-            if not is_any:
+                has_claimable = not is_full and bool(queue.list_claimable(connection, self._clock(), 1))
+            if not has_claimable:
                 return
         lease, others = self._claim()
         for call_id in others:
@@ -221,7 +221,7 @@ class DispatchService:
         return now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
 
     def _note_placed_late(self, call_id: str, provider_call_id: str) -> None:
-        """The same for a call to which something has happened since it was dialed."""
+        """Like `_note_placed`, for a call whose row changed while it was dialed."""
         with self._db.write() as connection:
             now = self._clock()
             call = repository.lock_call(connection, call_id)
@@ -262,10 +262,10 @@ class DispatchService:
                 "not_before": now + timedelta(seconds=pause_seconds),
                 "is_uncertain": False,
             }
-            if error.disproved:
+            if error.not_placed:
                 values["first_dial_at"] = None
             repository.update_call(connection, call.call_id, **values)
-        calls_put_back_total.labels("limit" if error.disproved else "error").inc()
+        calls_put_back_total.labels("limit" if error.not_placed else "error").inc()
         log.info("call_put_back", call_id=call.call_id, reason=error.reason, pause_seconds=round(pause_seconds, 1))
         self._wakeups.wake(Topic.PUT_BACK, call.call_id, delay_seconds=pause_seconds)
 

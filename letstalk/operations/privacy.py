@@ -105,6 +105,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "attempts_used": verification.attempts_used,
         "replays_used": verification.replays_used,
         "locale": verification.locale,
+        "reference": verification.reference,
         "calls": [_call(connection, call) for call in found],
     }
 

@@ -41,11 +41,11 @@ class CallRefused(ProviderError):
 
 
 class ProviderBusy(ProviderError):
-    """`disproved` is true if the provider said that it placed no call (a limit), and false after a failure (a 5xx)."""
+    """`not_placed` is true if the provider said that it placed no call (a limit), and false after a failure (a 5xx)."""
 
-    def __init__(self, reason: str, *, disproved: bool = True, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, reason: str, *, not_placed: bool = True, retry_after_seconds: float | None = None) -> None:
         super().__init__(reason)
-        self.disproved = disproved
+        self.not_placed = not_placed
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -44,7 +44,7 @@ log = get_logger(__name__)
 
 
 def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
-    """Give a pending verification its last status and erase its code. Returns False when it was over already."""
+    """Set the final status of a pending verification and erase its code. Returns False if it had already ended."""
     is_ended = repository.end_verification(connection, verification_id, status)
     if is_ended:
         after_commit(connection, lambda: _note_end(verification_id, status))
@@ -160,7 +160,7 @@ class VerificationService:
         delete_in_batches(self._db, partial(repository.delete_old_wrong_codes, before=before))
 
     def _end_expired(self, now: datetime) -> None:
-        """All of them, in batches, so that no code is kept for longer than a minute."""
+        """Ends all of them, so that no code is kept more than a minute after it expires."""
         while True:
             with self._db.read() as connection:
                 expired = repository.find_expired(connection, now)
@@ -184,7 +184,7 @@ class VerificationService:
             log.info("wrong_code", verification_id=pending.verification_id, attempts_remaining=error.attempts_remaining)
 
     def _lock_pending(self, connection: Connection, actor: Actor, ref: VerificationRef, now: datetime) -> PendingCheck:
-        """The verification that may be guessed at, locked. Raises the reason when none may be."""
+        """Lock and return the verification whose code can be checked. Otherwise raise the error that says why."""
         # By phone: a verification that is pending is always younger than LOOKUP_WINDOW.
         pending = repository.get_pending(connection, actor.user_id, ref, now, for_update=True)
         if pending is not None:
@@ -204,7 +204,7 @@ class VerificationService:
         return pending
 
     def _ensure_few_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
-        # Counted only while our lock makes other guesses wait: of parallel ones, the tenth must be the last.
+        # Counted while the lock is held: otherwise parallel requests could exceed ten wrong codes.
         ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone), now)
 
     def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> list[str]:
@@ -224,7 +224,7 @@ class VerificationService:
         attempts_remaining = MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
             end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
-            to_hang_up = withdraw_calls(connection, pending.verification_id, "Too many wrong codes came.", now)
+            to_hang_up = withdraw_calls(connection, pending.verification_id, "Too many wrong codes were entered.", now)
         return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining), to_hang_up
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:

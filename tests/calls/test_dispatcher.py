@@ -32,7 +32,7 @@ from tests.support.world import (
 )
 
 CHANNEL_LIMIT = ProviderBusy("All channels are in use.")
-SERVER_ERROR = ProviderBusy("It has a problem of its own.", disproved=False)
+SERVER_ERROR = ProviderBusy("It has a problem of its own.", not_placed=False)
 TIME_OUT = OutcomeUnknown("No answer within 5 s.")
 
 

@@ -370,7 +370,7 @@ def kept_events(world: World) -> int:
 
 
 def test_a_phone_that_rings_for_a_call_given_up_is_hung_up_on(world: World) -> None:
-    world.provider.trouble("dial", loses_the_answer(ProviderBusy("Telnyx failed (500).", disproved=False)))
+    world.provider.trouble("dial", loses_the_answer(ProviderBusy("Telnyx failed (500).", not_placed=False)))
     accepted = world.send(NO_ANSWER)
     world.work()
     assert world.call(accepted.call_id).status is CallStatus.QUEUED

@@ -16,7 +16,7 @@ from letstalk.telephony.provider import ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, NOON, PHONE, PRESSES_1, World, fails, phone_number, refusal_of
 
-UNREACHABLE = ProviderBusy("It has a problem of its own.", disproved=False)
+UNREACHABLE = ProviderBusy("It has a problem of its own.", not_placed=False)
 
 
 @pytest.fixture

@@ -121,6 +121,7 @@ def use_calls(api: Api, clock: TurnableClock, code_of: Callable[[str], str]) -> 
     fourth = api.post("/calls/otp", {"phone": THIRD_PHONE}).get_json()["verification_id"]
     for _ in range(5):
         assert api.post("/calls/verify", {"verification_id": fourth, "code": "0000000000"}).status_code == 400
+    assert api.get("/calls", limit=1, reference="order-4711").status_code == 200
     for status in (None, "pending", "approved", "expired", "attempts_exceeded", "canceled", "superseded", "failed"):
         for phone in (None, PHONE):
             asked = {name: value for name, value in (("status", status), ("phone", phone)) if value is not None}

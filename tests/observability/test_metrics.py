@@ -98,7 +98,7 @@ def test_every_step_of_a_call_that_is_heard_and_approved_is_counted(world: World
 
 
 def test_what_goes_otherwise_is_counted_as_such(world: World, grown: Growth) -> None:
-    world.provider.trouble("dial", fails(ProviderBusy("no channel")), fails(ProviderBusy("5xx", disproved=False)))
+    world.provider.trouble("dial", fails(ProviderBusy("no channel")), fails(ProviderBusy("5xx", not_placed=False)))
     world.send(phone_number(1))
     world.pass_time(60)
     assert grown("letstalk_calls_put_back_total", because="limit") == 1

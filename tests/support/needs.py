@@ -21,7 +21,7 @@ FIXTURES = {
 PARAMETERS = {"postgresql"}
 MODULES = {
     "test_authentication_guide.py": "node",
-    "test_limit_windows.py": "redis",
+    "test_limits_and_redis.py": "redis",
     "test_readme.py": "node",
     "test_faults.py": "postgresql",
     "test_short_chaos.py": "postgresql",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
-# Below net.ipv4.ip_local_port_range. One of those may be taken, by any connection or by a program that asks for any port,
+# Below net.ipv4.ip_local_port_range. One of those may be taken, by a connection or by a program that asks for any port,
 # between the look and the start, or while a server that was killed is down.
 _PORTS = range(15_000, 32_000)
 _given: set[int] = set()

@@ -34,7 +34,7 @@ def test_a_full_account_is_busy_and_has_placed_nothing(body: object) -> None:
     error = error_for(403, body, retry_after="2")
 
     assert isinstance(error, ProviderBusy)
-    assert error.disproved
+    assert error.not_placed
     assert error.retry_after_seconds == 2
 
 
@@ -47,7 +47,7 @@ def test_429_has_placed_nothing_and_says_when_to_come_back() -> None:
     error = error_for(429, errors("10011"), retry_after="7")
 
     assert isinstance(error, ProviderBusy)
-    assert (error.disproved, error.retry_after_seconds) == (True, 7.0)
+    assert (error.not_placed, error.retry_after_seconds) == (True, 7.0)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
@@ -55,7 +55,7 @@ def test_a_5xx_may_have_placed_the_call_for_all_we_know(status: int) -> None:
     error = error_for(status, "<html>")
 
     assert isinstance(error, ProviderBusy)
-    assert not error.disproved
+    assert not error.not_placed
 
 
 @pytest.mark.parametrize("status", [302, 408, 409, 425])

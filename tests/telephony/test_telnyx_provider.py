@@ -125,22 +125,22 @@ def test_a_full_account_is_busy(telnyx: FakeTelnyx, telnyx_only_line: Line) -> N
     call_id, provider_call_id = telnyx_only_line.dial()
     error = raised_by(telnyx_only_line.dial)
     assert isinstance(error, ProviderBusy)
-    assert error.disproved
+    assert error.not_placed
 
     telnyx_only_line.hang_up(call_id, provider_call_id)
     telnyx_only_line.dial()
     assert telnyx.state()["max_live"] == 1
 
 
-@pytest.mark.parametrize(("kind", "disproved", "wait_seconds"), [("429", True, 1.0), ("500", False, None)])
+@pytest.mark.parametrize(("kind", "not_placed", "wait_seconds"), [("429", True, 1.0), ("500", False, None)])
 def test_a_busy_telnyx_is_asked_once(
-    telnyx: FakeTelnyx, telnyx_only_line: Line, kind: str, disproved: bool, wait_seconds: float | None
+    telnyx: FakeTelnyx, telnyx_only_line: Line, kind: str, not_placed: bool, wait_seconds: float | None
 ) -> None:
     telnyx.fail_next("dial", kind)
     error = raised_by(telnyx_only_line.dial)
 
     assert isinstance(error, ProviderBusy)
-    assert (error.disproved, error.retry_after_seconds) == (disproved, wait_seconds)
+    assert (error.not_placed, error.retry_after_seconds) == (not_placed, wait_seconds)
     assert len(telnyx.requests) == 1
     assert telnyx.calls == []
 
@@ -184,7 +184,7 @@ def test_where_nobody_listens_nothing_was_placed() -> None:
     provider.stop()
 
     assert isinstance(error, ProviderBusy)
-    assert error.disproved
+    assert error.not_placed
 
 
 def test_a_wrong_api_key_is_refused_without_being_named(telnyx: FakeTelnyx, capsys: pytest.CaptureFixture[str]) -> None:

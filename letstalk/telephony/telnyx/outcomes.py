@@ -120,7 +120,7 @@ def error_from_response(
     if status == 429:
         return ProviderBusy("Telnyx is limiting the rate of requests.", retry_after_seconds=wait_seconds)
     if status >= 500:
-        return ProviderBusy("Telnyx had an internal error.", disproved=False, retry_after_seconds=wait_seconds)
+        return ProviderBusy("Telnyx had an internal error.", not_placed=False, retry_after_seconds=wait_seconds)
     # 408 and 425 mean "not in time". 409 means that the same command is being executed. A repeat will show the outcome.
     if status < 400 or status in (408, 409, 425):
         return OutcomeUnknown("Telnyx did not say whether it executed the command.")
