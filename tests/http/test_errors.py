@@ -163,6 +163,18 @@ def test_what_is_no_code_is_refused_and_never_repeated(code: object, app: Flask)
         assert str(code) not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"phone": "+12025550142", "code": "secret"}, "code must be 4 to 10 digits, as text."),
+        ({"phone": "+1202\n5550142", "code": "048213"}, "phone must not contain control characters."),
+    ],
+)
+def test_a_pattern_is_explained_in_words(body: dict[str, str], sentence: str, app: Flask) -> None:
+    answer = Api(app.test_client(), issue_token(app)).post("/calls/verify", body)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, sentence)
+
+
 def test_null_is_as_good_as_left_out(app: Flask) -> None:
     body = {"phone": PHONE, "verification_id": None, "code": "123456"}
     answer = Api(app.test_client(), issue_token(app)).post("/calls/verify", body)
