@@ -165,9 +165,14 @@ def test_what_is_signed_but_no_event_of_ours_is_taken_or_refused_but_never_break
     }
 
 
+def test_every_webhook_of_a_burst_is_taken(service: Installation) -> None:
+    _seconds_for_95_percent_of_a_burst(service, 0)
+
+
+@pytest.mark.timing
 def test_nearly_all_webhooks_are_answered_within_100_milliseconds_in_a_burst(service: Installation) -> None:
-    # Twenty calls on ten channels, four times as fast as life, and three copies of everything. The tests that run
-    # beside this one may slow a burst down; six in a row would be our own doing.
+    # Twenty calls on ten channels, four times as fast as life, and three copies of everything. Another program may slow
+    # a burst down; six in a row would be our own doing.
     slowest = [_seconds_for_95_percent_of_a_burst(service, 0)]
     while slowest[-1] >= 0.1 and len(slowest) < 6:
         slowest.append(_seconds_for_95_percent_of_a_burst(service, len(slowest)))
