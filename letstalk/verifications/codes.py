@@ -9,7 +9,7 @@ import threading
 import uuid
 
 from letstalk.core.clock import Clock
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.verifications import repository
 from letstalk.verifications.models import DEFAULT_CODE_LENGTH
@@ -33,11 +33,6 @@ def digest_code(key: bytes, verification_id: str, code: str) -> str:
 
 def is_code(key: bytes, verification_id: str, code: str, digest: str) -> bool:
     return hmac.compare_digest(digest_code(key, verification_id, code), digest)
-
-
-def generate_encryption_key() -> str:
-    """A new key for ENCRYPTION_KEYS."""
-    return generate_key()
 
 
 class DigestKeys:
