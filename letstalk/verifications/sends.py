@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from letstalk.calls import queue
 from letstalk.calls import repository as calls
-from letstalk.calls.lifecycle import place_call, say_again, withdraw_calls
+from letstalk.calls.lifecycle import place_call, say_again
 from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
 from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
@@ -44,7 +44,7 @@ from letstalk.verifications.models import (
     ensure_replay_allowed,
     ensure_resend_allowed,
 )
-from letstalk.verifications.service import end_verification
+from letstalk.verifications.service import end_calls, end_verification
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
@@ -116,17 +116,18 @@ class SendService:
                 self._ensure_phone_rates(connection, actor.user_id, phone.e164, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             self._ensure_not_full(connection, turn, wanted.ttl_seconds)
-            to_hang_up = self._supersede(connection, actor, phone, now) if state.has_pending else []
+            if state.has_pending:
+                self._supersede(connection, actor, phone, now)
             verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
             repository.insert_verification(connection, verification)
             call_id = _place_call(connection, verification, turn, now)
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
-            after_commit(connection, lambda: self._follow_up(accepted, to_hang_up))
+            after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
 
-    def _follow_up(self, accepted: CallAccepted, to_hang_up: list[str]) -> None:
+    def _follow_up(self, accepted: CallAccepted) -> None:
         verifications_started_total.inc()
         log.info(
             "verification_started",
@@ -134,8 +135,6 @@ class SendService:
             call_id=accepted.call_id,
             phone=mask_phone(accepted.phone),
         )
-        for call_id in to_hang_up:
-            self._wakeups.wake(Topic.CARRY_OUT, call_id)
         self._wakeups.wake(Topic.DISPATCH)
 
     def replay(self, actor: Actor, ref: VerificationRef, idempotency: IdempotencyKey | None = None) -> CallAccepted:
@@ -196,14 +195,14 @@ class SendService:
                 retry_after_seconds=max(1, min(60, int(wait_seconds))),
             )
 
-    def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> list[str]:
+    def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> None:
         older = repository.find_newest(connection, actor.user_id, phone.e164)
         if older is None or older.status is not VerificationStatus.PENDING:
-            return []  # a check has just ended it
+            return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
         status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
         end_verification(connection, older.verification_id, status)
-        return withdraw_calls(connection, older.verification_id, "A newer code was requested.", now)
+        end_calls(connection, self._wakeups, older.verification_id, "A newer code was requested.", now)
 
     def _new_verification(
         self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime

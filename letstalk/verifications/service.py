@@ -56,6 +56,12 @@ def _note_end(verification_id: str, status: VerificationStatus) -> None:
     log.info("verification_ended", verification_id=verification_id, status=status.value)
 
 
+def end_calls(connection: Connection, wakeups: Wakeups, verification_id: str, reason: str, now: datetime) -> None:
+    """End the calls about a verification. After the commit, workers are woken to hang up those that are live."""
+    for call_id in withdraw_calls(connection, verification_id, reason, now):
+        after_commit(connection, partial(wakeups.wake, Topic.CARRY_OUT, call_id))
+
+
 class VerificationService:
     def __init__(
         self, db: Database, keys: DigestKeys, wakeups: Wakeups, clock: Clock, *, default_region: str | None = None
@@ -89,10 +95,10 @@ class VerificationService:
             key = self._keys.find(pending.digest_key_id)
             error: InvalidCode | None = None
             if is_code(key, pending.verification_id, code, pending.code_digest):
-                to_hang_up = self._approve(connection, actor, pending, now)
+                self._approve(connection, actor, pending, now)
             else:
-                error, to_hang_up = self._count_wrong_code(connection, actor, pending, now)
-            after_commit(connection, lambda: self._follow_up(pending, error, to_hang_up, now))
+                error = self._count_wrong_code(connection, actor, pending, now)
+            after_commit(connection, lambda: self._follow_up(pending, error, now))
         # Raised only here: inside the transaction it would roll back the spent attempt.
         if error is not None:
             raise error
@@ -131,12 +137,9 @@ class VerificationService:
             verification = repository.lock(connection, found.verification_id)
             ensure_cancelable(verification, now)
             end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
-            to_hang_up = withdraw_calls(connection, verification.verification_id, "The verification was canceled.", now)
+            end_calls(connection, self._wakeups, verification.verification_id, "The verification was canceled.", now)
             canceled = self._find(connection, actor, verification_id)
-            history = self._history(connection, canceled, now)
-        for call_id in to_hang_up:
-            self._wakeups.wake(Topic.CARRY_OUT, call_id)
-        return history
+            return self._history(connection, canceled, now)
 
     def call_failed(self, subject_id: str) -> None:
         """End a verification as failed if it is pending and all its calls have failed. See `CallListener`."""
@@ -170,11 +173,7 @@ class VerificationService:
             if not expired:
                 return
 
-    def _follow_up(
-        self, pending: PendingCheck, error: InvalidCode | None, to_hang_up: list[str], now: datetime
-    ) -> None:
-        for call_id in to_hang_up:
-            self._wakeups.wake(Topic.CARRY_OUT, call_id)
+    def _follow_up(self, pending: PendingCheck, error: InvalidCode | None, now: datetime) -> None:
         if error is None:
             code_checks_total.labels("right").inc()
             approval_seconds.observe((now - pending.created_at).total_seconds())
@@ -207,25 +206,23 @@ class VerificationService:
         # Counted while the lock is held: otherwise parallel requests could exceed ten wrong codes.
         ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone), now)
 
-    def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> list[str]:
+    def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> None:
         repository.spend_attempt_and_approve(connection, pending.verification_id, now)
         if pending.last_wrong_code_at is not None:
             repository.clear_wrong_codes(connection, actor.user_id, pending.phone)
-        if not pending.has_unfinished_calls:
-            return []
-        return withdraw_calls(connection, pending.verification_id, "The code was approved.", now)
+        if pending.has_unfinished_calls:
+            end_calls(connection, self._wakeups, pending.verification_id, "The code was approved.", now)
 
     def _count_wrong_code(
         self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime
-    ) -> tuple[InvalidCode, list[str]]:
-        to_hang_up = []
+    ) -> InvalidCode:
         repository.spend_attempt(connection, pending.verification_id)
         repository.insert_wrong_code(connection, actor.user_id, pending.phone, now)
         attempts_remaining = MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
             end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
-            to_hang_up = withdraw_calls(connection, pending.verification_id, "Too many wrong codes were entered.", now)
-        return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining), to_hang_up
+            end_calls(connection, self._wakeups, pending.verification_id, "Too many wrong codes were entered.", now)
+        return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining)
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
         known_id = canonical_id(verification_id)
