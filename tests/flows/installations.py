@@ -47,10 +47,6 @@ def heard_code(payload: str) -> str:
     return code_in(re.sub(r"<[^>]*>", "", payload))
 
 
-def holds_code(payload: str) -> bool:
-    return re.search(r"\d", re.sub(r"<[^>]*>", "", payload)) is not None
-
-
 @dataclass
 class Owner:
     """An app that has phones called with a token of its own. `answers` keeps every answer that it got."""

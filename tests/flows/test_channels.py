@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.flows.installations import Installation, Owner, heard_code, installed
+from tests.support.fake_telnyx import holds_code
 
 CHANNELS = 4
 
@@ -46,8 +47,10 @@ def check_each_was_heard_once(service: Installation, asked: list[Asked], seconds
     calls = [call for call in state["calls"] if call["to"] in phones]
     assert Counter(call["to"] for call in calls) == Counter(phones)
     assert state["max_live_per_phone"] == 1
-    assert [len(call["heard"]) for call in calls] == [1] * len(asked)
-    codes = {call["to"]: heard_code(call["heard"][0]) for call in calls}
+    # A person who picked up right before a kill may first be asked to press 1: who it is was told to a dead server.
+    heard = {call["to"]: [payload for payload in call["heard"] if holds_code(payload)] for call in calls}
+    assert [len(payloads) for payloads in heard.values()] == [1] * len(asked)
+    codes = {phone: heard_code(payloads[0]) for phone, payloads in heard.items()}
     for each in asked:
         assert each.owner.verify(each.phone, codes[each.phone]).status_code == 200
     assert (service.metric("letstalk_calls_live"), service.metric("letstalk_calls_waiting")) == (0, 0)

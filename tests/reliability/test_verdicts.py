@@ -19,6 +19,7 @@ from tools.reliability.verdicts import Evidence, Promise
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CODE = "<speak>1 2 3 4 5 6</speak>"
+OFFER = "<speak>To hear it, press one.</speak>"
 
 
 def a_call(**fields: Any) -> dict[str, Any]:
@@ -99,6 +100,11 @@ def reset_by_sigterm(found: Found) -> None:
     found.record.broken.append(Broken(0, 100.0, 101.0, "POST /calls/otp: ReadError"))
 
 
+def machine_that_heard(found: Found, payload: str, status: str) -> None:
+    found.placed["c"] = [placed(phone="machine", heard=[payload])]
+    found.calls["c"].update(status=status)
+
+
 BREACHES: list[tuple[str, Callable[[Found], object]]] = [
     ("No accepted call is lost", lambda found: found.calls.pop("c")),
     ("No accepted call is lost", lambda found: found.verifications.pop("v")),
@@ -112,6 +118,8 @@ BREACHES: list[tuple[str, Callable[[Found], object]]] = [
     ("No call is placed twice", lambda found: found.placed.update(stranger=[placed()])),
     ("Each call ends as Telnyx's events imply", lambda found: found.calls["c"].update(status="busy")),
     ("Each call ends as Telnyx's events imply", lambda found: found.waiting_events.append("e")),
+    ("Each call ends as Telnyx's events imply", lambda found: machine_that_heard(found, CODE, "machine")),
+    ("Each call ends as Telnyx's events imply", lambda found: machine_that_heard(found, OFFER, "completed")),
     (
         "Each verification ends in the state that its client was told",
         lambda found: found.verifications["v"].update(status="canceled"),
@@ -139,6 +147,12 @@ def test_a_breach_is_found(sentence: str, break_it: Callable[[Found], object]) -
     found = Found()
     break_it(found)
     assert sentence in broken(found)
+
+
+def test_a_machine_that_was_told_of_too_late_may_be_asked_to_press_a_key() -> None:
+    found = Found()
+    machine_that_heard(found, OFFER, "no_answer")
+    assert "Each call ends as Telnyx's events imply" not in broken(found)
 
 
 def test_a_connection_may_break_while_its_server_is_down() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+from tests.support.fake_telnyx import holds_code
 from tools.reliability.clients import Record
 from tools.reliability.fleets import Fleet
 from tools.reliability.journeys import Asked, Kind
@@ -163,12 +163,15 @@ def ends_follow_from_events(evidence: Evidence) -> Promise:
 
 
 def _allowed_ends(placed: dict[str, Any]) -> frozenset[str]:
-    heard_code = any(re.search(r"\d", re.sub(r"<[^>]*>", "", payload)) for payload in placed["heard"])
+    heard_code = any(holds_code(payload) for payload in placed["heard"])
     if placed["hangup_cause"] in BY_CAUSE:
         # If the person gives up at the moment in which we hang up, it may be either.
         return frozenset({BY_CAUSE[placed["hangup_cause"]], "canceled"})
     if placed["phone"] in ("machine", "fax"):
-        return frozenset({"machine", "canceled"})
+        if heard_code:
+            return frozenset()  # a machine must never be read a code
+        # If the detection's event was six seconds late, the machine was asked to press 1, which it did not do.
+        return frozenset({"machine", "canceled", "no_answer"} if placed["heard"] else {"machine", "canceled"})
     # It may be canceled, superseded or approved before we know that the code is being spoken.
     if heard_code:
         return frozenset({"completed", "canceled"})

@@ -28,8 +28,8 @@ receives what it missed after 1, 5, 15, 35 and 60 s). A call's time limit is at 
 invalid command gets a 422 and is recorded in `violations`.
 """
 
-from tests.support.fake_telnyx.phones import Phone
+from tests.support.fake_telnyx.phones import Phone, holds_code
 from tests.support.fake_telnyx.servers import API_KEY, FakeTelnyx
 from tests.support.fake_telnyx.standalone import StandaloneTelnyx
 
-__all__ = ["API_KEY", "FakeTelnyx", "Phone", "StandaloneTelnyx"]
+__all__ = ["API_KEY", "FakeTelnyx", "Phone", "StandaloneTelnyx", "holds_code"]

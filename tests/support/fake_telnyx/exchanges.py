@@ -108,7 +108,7 @@ class Exchange:
                 self._later(SPEECH_SECONDS, lambda: self._finish_speech(call, body, gather=gather))
             if call.phone is Phone.HANGS_UP_SOON and len(call.heard) == 1:
                 self._later(SPEECH_SECONDS / 2, lambda: self.end(call, "normal_clearing", source="callee"))
-            key = key_pressed(call.phone, len(call.heard)) if gather else ""
+            key = key_pressed(call.phone, len(call.heard), body["payload"]) if gather else ""
             if key:
                 self._later(SPEECH_SECONDS + KEY_SECONDS, lambda: self._press(call, body, key, state))
             elif gather:

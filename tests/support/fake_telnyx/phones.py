@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 
 RING_SECONDS = 1.5
@@ -11,7 +12,7 @@ KEY_SECONDS = 0.5
 
 
 class Phone(StrEnum):
-    PERSON = "person"  # answers, is detected as a person, listens
+    PERSON = "person"  # answers, is detected as a person, listens; presses 1 where the offer asks for it
     BUSINESS = "business"  # the same, detected as human_business
     BUSY = "busy"
     NO_ANSWER = "no_answer"
@@ -63,10 +64,17 @@ DETECTION: dict[Phone, list[tuple[float, str, str]]] = {
 PERSON_DETECTED = [(DETECTION_SECONDS, "call.machine.premium.detection.ended", "human_residence")]
 
 
-def key_pressed(phone: Phone, speeches_heard: int) -> str:
-    """The key that the phone presses after that many speeches. Empty for none."""
+def key_pressed(phone: Phone, speeches_heard: int, payload: str) -> str:
+    """The key that the phone presses after that many speeches, the last of which is `payload`. Empty for none."""
     if phone is Phone.PRESSES_5:
         return "5"
     if phone in (Phone.SILENT, Phone.KEEPS_PRESSING):
         return "1"
+    if phone in (Phone.PERSON, Phone.BUSINESS):
+        return "" if holds_code(payload) else "1"
     return "1" if phone in (Phone.PRESSES_1, Phone.NO_RESULT) and speeches_heard == 1 else ""
+
+
+def holds_code(payload: str) -> bool:
+    """Whether a code is read to the phone, rather than the offer to press 1."""
+    return re.search(r"\d", re.sub(r"<[^>]*>", "", payload)) is not None
