@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from functools import partial
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial, partialmethod
+from typing import Any
 from unittest.mock import patch
 
 from flask import Flask
-from flask_openapi3 import OpenAPI
+from flask_openapi3 import APIBlueprint, OpenAPI
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import make_url
 
 from letstalk import wiring_accounts, wiring_http
@@ -25,15 +28,18 @@ FAST = "scrypt:128:1:1"
 def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     """The application, its database migrated; its passwords cost next to nothing.
 
-    A new SQLite file is a copy of one that was migrated, and the API's description is made once: it follows from the
-    code alone.
+    A new SQLite file is a copy of one that was migrated. The API's description is made once, and each template is
+    compiled once: they follow from the code alone.
     """
     lay_out(settings.database_url.get_secret_value())
     with (
         patch.object(wiring_accounts, "AccountsOptions", partial(AccountsOptions, scrypt=FAST)),
         patch.object(wiring_http, "write_document", _described_once),
+        _without_descriptions() if _descriptions else nullcontext(),
     ):
-        return create_app(settings, clock=clock)
+        app = create_app(settings, clock=clock)
+    app.jinja_env.bytecode_cache = _TEMPLATES
+    return app
 
 
 def lay_out(database_url: str) -> None:
@@ -53,3 +59,25 @@ def _described_once(app: OpenAPI) -> bytes:
     if not _descriptions:
         _descriptions.append(write_document(app))
     return _descriptions[0]
+
+
+def _without_descriptions() -> AbstractContextManager[Any]:
+    """Describe no view, which is most of what making an application costs."""
+    return patch.object(APIBlueprint, "__init__", partialmethod(APIBlueprint.__init__, doc_ui=False))
+
+
+class _CompiledTemplates(BytecodeCache):
+    """The templates that any application of this process has compiled."""
+
+    def __init__(self) -> None:
+        self._compiled: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+_TEMPLATES = _CompiledTemplates()
