@@ -34,7 +34,6 @@ from letstalk.http.cookies import SessionCookies
 from letstalk.http.errors import raise_invalid_request
 from letstalk.http.idempotency import delete_expired_keys
 from letstalk.http.json_bodies import ApiRequest, App
-from letstalk.http.openapi import INFO, SECURITY_SCHEMES
 from letstalk.http.rate_limits import RequestLimits, make_limiter
 from letstalk.http.server import ServerOptions
 from letstalk.mail.outbox import DELIVER_MAIL
@@ -98,8 +97,6 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     app = App(
         "letstalk",
         root_path=str(PROJECT_ROOT),
-        info=INFO,
-        security_schemes=SECURITY_SCHEMES,
         doc_ui=False,
         validation_error_status=400,
         validation_error_callback=raise_invalid_request,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flask import Blueprint
-from flask_openapi3 import APIBlueprint
 
 from letstalk.accounts import api as accounts_api
 from letstalk.accounts import auth_api, pages, profile_pages, sign_in_pages
@@ -19,6 +18,7 @@ from letstalk.config.settings import Settings, SettingsError
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
+from letstalk.http.openapi import ApiRoutes
 from letstalk.mail.outbox import MailService
 from letstalk.mail.transports import build_transport
 from letstalk.sso import api as sso_api
@@ -98,7 +98,7 @@ def make_single_sign_on(
 
 def make_account_apis(
     accounts: Accounts, single_sign_on: sso_service.SingleSignOn, browser_sessions: BrowserSessions
-) -> list[APIBlueprint]:
+) -> list[ApiRoutes]:
     signing_in, *others = auth_api.make_blueprints(accounts)
     # The API's description lists them in this order.
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,19 +65,20 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     # Without its context processor, which would query the database even for the page of an error.
     browser_sessions.login_manager.init_app(app, add_context_processor=False)
     guards.init_app(app)
-    for api in (
+    apis = (
         verification_api.make_blueprint(services.sends, services.verifications),
         token_api.make_blueprint(services.tokens),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health),
         docs,
-    ):
-        app.register_api(api)
+    )
+    for api in apis:
+        app.register_api(api.make_blueprint(doc_ui=False))
     app.register_blueprint(token_pages.make_blueprint(services.tokens, services.usage))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
-    app.extensions["letstalk_openapi"] = write_document(app)
+    app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis))
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
         wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)

@@ -22,7 +22,8 @@ from letstalk.calls.models import Script
 from letstalk.config.settings import load_settings
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.scopes import ALL_SCOPES
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.tokens.models import NewToken
 from letstalk.verifications import repository
 from letstalk.verifications.models import NewVerification
@@ -84,7 +85,7 @@ def make_environ(content: dict[str, str], token: str) -> dict[str, Any]:
 
 def files_of_a_check(folder: Path) -> set[str]:
     """The files that one accepted check runs, on a new database in `folder`. Raises RuntimeError if it is rejected."""
-    key = generate_key()
+    key = make_encryption_key()
     environment = {
         "FLASK_ENV": "production",
         "DASHBOARD_PASSWORD": "correct horse battery staple",

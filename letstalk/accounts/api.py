@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from flask_openapi3 import APIBlueprint, Tag
-
 from letstalk.accounts import schemas
 from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import AccountChanges, check_role
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
-from letstalk.http.openapi import documents_errors
+from letstalk.http.openapi import ApiRoutes, documents_errors
 from letstalk.http.schemas import JsonResponse
 
 
-def make_blueprint(accounts: Accounts) -> APIBlueprint:
-    tag = Tag(name="People", description="Who may sign in, and with which role.")
-    api = APIBlueprint("accounts", __name__, abp_tags=[tag])
+def make_blueprint(accounts: Accounts) -> ApiRoutes:
+    api = ApiRoutes("accounts", "People", "Who may sign in, and with which role.")
 
     @api.get("/api/accounts", summary="List people", responses={200: schemas.AccountList})
     @require(Scope.ADMIN, browser=True)

@@ -6,7 +6,6 @@ A request that names an e-mail address gets the same response in the same time, 
 from __future__ import annotations
 
 from flask import request
-from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.accounts import schemas
 from letstalk.accounts.authentication import current_device
@@ -17,7 +16,7 @@ from letstalk.core.errors import InvalidToken
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, public, require, require_access_token, require_person
 from letstalk.http.local_requests import link_base
-from letstalk.http.openapi import documents_errors, needs_database
+from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 
@@ -25,19 +24,19 @@ from letstalk.http.schemas import JsonResponse
 CALL_REFUSALS = ("phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full")
 
 
-def make_blueprints(accounts: Accounts) -> list[APIBlueprint]:
+def make_blueprints(accounts: Accounts) -> list[ApiRoutes]:
     """One for each part of the API's description."""
     return [_make_signing_in(accounts), _make_registration(accounts), _make_invitations(accounts)]
 
 
-def _make_signing_in(accounts: Accounts) -> APIBlueprint:
-    auth = _new_blueprint("auth", "Signing in", "People, and their sessions.")
+def _make_signing_in(accounts: Accounts) -> ApiRoutes:
+    auth = ApiRoutes("auth", "Signing in", "People, and their sessions.")
     _add_sign_in(auth, accounts)
     _add_sessions(auth, accounts)
     return auth
 
 
-def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
+def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     sign_ins = accounts.sign_ins
 
     @auth.post("/api/auth/login", summary="Sign in", responses={200: schemas.SignedInResponse})
@@ -104,7 +103,7 @@ def _add_sign_in(auth: APIBlueprint, accounts: Accounts) -> None:
         return schemas.SignedInResponse.of(signed_in).model_dump()
 
 
-def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
+def _add_sessions(auth: ApiRoutes, accounts: Accounts) -> None:
     sessions = accounts.sessions
 
     def list_own_sessions(actor: Actor) -> schemas.SessionList:
@@ -150,8 +149,8 @@ def _add_sessions(auth: APIBlueprint, accounts: Accounts) -> None:
         return schemas.SessionsEnded(sessions_ended=1).model_dump()
 
 
-def _make_registration(accounts: Accounts) -> APIBlueprint:
-    auth = _new_blueprint("registrations", "Registering", "New people, and lost passwords.")
+def _make_registration(accounts: Accounts) -> ApiRoutes:
+    auth = ApiRoutes("registrations", "Registering", "New people, and lost passwords.")
 
     @auth.post(
         "/api/auth/register",
@@ -216,8 +215,8 @@ def _make_registration(accounts: Accounts) -> APIBlueprint:
     return auth
 
 
-def _make_invitations(accounts: Accounts) -> APIBlueprint:
-    auth = _new_blueprint("invitations", "Invitations", "New people, invited by an admin.")
+def _make_invitations(accounts: Accounts) -> ApiRoutes:
+    auth = ApiRoutes("invitations", "Invitations", "New people, invited by an admin.")
 
     @auth.post(
         "/api/auth/invite",
@@ -266,10 +265,6 @@ def _make_invitations(accounts: Accounts) -> APIBlueprint:
         return schemas.SignedInResponse.of(signed_in).model_dump(), 201
 
     return auth
-
-
-def _new_blueprint(name: str, tag: str, description: str) -> APIBlueprint:
-    return APIBlueprint(name, __name__, abp_tags=[Tag(name=tag, description=description)])
 
 
 def _sent() -> JsonResponse:

@@ -9,10 +9,7 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from sqlalchemy import Column, Connection, select, update
 
-from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.schema import metadata
-
-generate_key = make_encryption_key
 
 
 class LostKey(Exception):

@@ -7,14 +7,14 @@ from typing import Any
 
 import flask_openapi3_swagger
 from flask import Response, current_app, render_template, request, send_from_directory
-from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.http.guards import public
 from letstalk.http.headers import POLICY as CONTENT_POLICY
 from letstalk.http.json_bodies import MIMETYPE
+from letstalk.http.openapi import PAGE, ApiRoutes
 from letstalk.http.schemas import Query
 
-docs = APIBlueprint("docs", __name__, abp_tags=[Tag(name="Pages", description="For people, and for tools.")])
+docs = ApiRoutes("docs", "Pages", "For people, and for tools.")
 
 SWAGGER_FOLDER = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
@@ -24,29 +24,22 @@ POLICY = (
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-DOCUMENT: dict[str, Any] = {"type": "object", "required": ["openapi", "info", "paths"]}
+DOCUMENT: dict[str, Any] = {"schema": {"type": "object", "required": ["openapi", "info", "paths"]}}
+DESCRIPTION = {200: {"description": "OpenAPI 3.1.", "content": {MIMETYPE: DOCUMENT}}}
 
 
 class AssetPath(Query):
     name: str
 
 
-@docs.get(
-    "/openapi.json",
-    summary="This description",
-    responses={200: {"description": "OpenAPI 3.1.", "content": {"application/json": {"schema": DOCUMENT}}}},
-)
+@docs.get("/openapi.json", summary="This description", responses=DESCRIPTION)
 @public
 def get_description() -> Response:
     """The whole API, for tools that generate clients, tests and pages."""
-    return Response(current_app.extensions["letstalk_openapi"], mimetype=MIMETYPE)
+    return Response(current_app.extensions["letstalk_openapi"](), mimetype=MIMETYPE)
 
 
-@docs.get(
-    "/docs",
-    summary="This description as a page",
-    responses={200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}},
-)
+@docs.get("/docs", summary="This description as a page", responses={200: {"description": "A page.", "content": PAGE}})
 @public
 def browse_description() -> str:
     """Works without internet access."""

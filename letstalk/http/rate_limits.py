@@ -17,9 +17,6 @@ from flask import Flask, current_app, request
 from flask_limiter import Limiter, RateLimitExceeded
 from flask_limiter.util import get_remote_address
 from limits import RateLimitItem, parse_many
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisGone
-from redis.retry import Retry
 
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
@@ -49,22 +46,30 @@ def make_limiter(app: Flask, redis_url: str | None) -> Limiter:
 
     Each application has its own: tests build several in one process, and their counts must not mix.
     """
-    redis_options: dict[str, Any] = {
-        "socket_timeout": REDIS_TIMEOUT_SECONDS,
-        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
-        # Once more for a connection that was closed while it was idle. The client's default waits for seconds.
-        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisGone,)),
-    }
     limiter = Limiter(
         key_func=get_remote_address,
         storage_uri=redis_url or "memory://",
-        storage_options=redis_options if redis_url else {},
+        storage_options=_redis_options() if redis_url else {},
         strategy="fixed-window",
         key_prefix=LIMIT_KEY_PREFIX,
         in_memory_fallback_enabled=redis_url is not None,
     )
     limiter.init_app(app)
     return limiter
+
+
+def _redis_options() -> dict[str, Any]:
+    # Imported only with REDIS_URL: the client takes memory and time.
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as RedisGone
+    from redis.retry import Retry
+
+    return {
+        "socket_timeout": REDIS_TIMEOUT_SECONDS,
+        "socket_connect_timeout": REDIS_TIMEOUT_SECONDS,
+        # Once more for a connection that was closed while it was idle. The client's default waits for seconds.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(RedisGone,)),
+    }
 
 
 class TokenLimits(Protocol):

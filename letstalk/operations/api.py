@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Literal
 
 from flask import Response, jsonify
-from flask_openapi3 import APIBlueprint, Tag
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from letstalk.core.errors import Unavailable
 from letstalk.http.guards import metrics_reader, unlimited
-from letstalk.http.openapi import documents_errors
+from letstalk.http.openapi import ApiRoutes, documents_errors
 from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.operations.health import PARTS, HealthService
 
 
-def make_blueprint(health: HealthService) -> APIBlueprint:
-    blueprint = APIBlueprint("health", __name__, abp_tags=[Tag(name="Operations", description="For operators.")])
+def make_blueprint(health: HealthService) -> ApiRoutes:
+    blueprint = ApiRoutes("health", "Operations", "For operators.")
 
     @blueprint.get("/health", summary="Is the process alive?", responses={200: HealthResponse})
     @unlimited

@@ -7,7 +7,6 @@ import secrets
 from typing import cast
 
 from flask import Response, redirect, request
-from flask_openapi3 import APIBlueprint, Tag
 from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -19,7 +18,7 @@ from letstalk.accounts.sign_in_pages import sign_in_browser
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.guards import public
 from letstalk.http.headers import IS_PAGE
-from letstalk.http.openapi import documents_errors, needs_database
+from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ApiModel, JsonResponse, PlainText, Query, ResponseModel, with_example
 from letstalk.sso import service
@@ -72,16 +71,15 @@ _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REDIRECT = {"description": "The next address."}
 
 
-def make_blueprint(sso: service.SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> APIBlueprint:
-    tag = Tag(name="Single sign-on", description="Signing in with an account elsewhere.")
-    api = APIBlueprint("single_sign_on", __name__, abp_tags=[tag])
+def make_blueprint(sso: service.SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> ApiRoutes:
+    api = ApiRoutes("single_sign_on", "Single sign-on", "Signing in with an account elsewhere.")
     _add_openid(api, sso.openid, accounts, browser_sessions)
     _add_jwt(api, sso.jwt_bearer)
     return api
 
 
 def _add_openid(
-    api: APIBlueprint, openid: service.SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
+    api: ApiRoutes, openid: service.SingleSignOnService, accounts: Accounts, browser_sessions: BrowserSessions
 ) -> None:
     options = openid.options
     is_over_tls = options is not None and options.start_url.startswith("https:")
@@ -137,7 +135,7 @@ def _add_openid(
             raise SingleSignOnRefused from None
 
 
-def _add_jwt(api: APIBlueprint, jwt_bearer: service.JwtBearerService) -> None:
+def _add_jwt(api: ApiRoutes, jwt_bearer: service.JwtBearerService) -> None:
     @api.post("/api/auth/jwt", summary="Sign in with a JWT", responses={200: SignedInResponse})
     @public
     @needs_database

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from flask_openapi3 import APIBlueprint
-
 from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidSignature
+from letstalk.http.openapi import ApiRoutes
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
 from letstalk.telephony.provider import Telephony
 from letstalk.telephony.simulator.provider import build_simulator
@@ -25,7 +24,7 @@ class RegisteredProvider(NamedTuple):
     """`make_blueprint` makes the route of the provider's webhooks. It is None for a provider that sends none."""
 
     build: BuildTelephony
-    make_blueprint: Callable[[ReceiveWebhook], APIBlueprint] | None = None
+    make_blueprint: Callable[[ReceiveWebhook], ApiRoutes] | None = None
 
 
 PROVIDERS: dict[str, RegisteredProvider] = {
@@ -46,7 +45,7 @@ def build_telephony(settings: Settings, *, clock: Clock, state_key: bytes) -> Te
     return registered.build(settings, clock=clock, state_key=state_key)
 
 
-def make_webhook_blueprints(provider_name: str, receive: ReceiveWebhook) -> list[APIBlueprint]:
+def make_webhook_blueprints(provider_name: str, receive: ReceiveWebhook) -> list[ApiRoutes]:
     """The webhook routes of all providers, so that the API is the same with each of them.
 
     Only the routes of `provider_name` hand their requests to `receive`. The others reject every request.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from flask_openapi3 import APIBlueprint, Tag
-
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.guards import current_actor, require, require_any_token
-from letstalk.http.openapi import documents_errors
+from letstalk.http.openapi import ApiRoutes, documents_errors
 from letstalk.http.schemas import JsonResponse
 from letstalk.tokens import schemas
 from letstalk.tokens.models import NewToken, TokenChanges
 from letstalk.tokens.service import TokenService
 
 
-def make_blueprint(service: TokenService) -> APIBlueprint:
-    blueprint = APIBlueprint(
-        "tokens", __name__, abp_tags=[Tag(name="Tokens", description="The tokens that programs use to call this API.")]
-    )
+def make_blueprint(service: TokenService) -> ApiRoutes:
+    blueprint = ApiRoutes("tokens", "Tokens", "The tokens that programs use to call this API.")
 
     @blueprint.post(
         "/api/tokens",

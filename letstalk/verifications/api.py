@@ -6,14 +6,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from flask import Response, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.core.actors import Actor
 from letstalk.core.clock import iso_utc
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
-from letstalk.http.openapi import documents_errors, idempotent
+from letstalk.http.openapi import ApiRoutes, documents_errors, idempotent
 from letstalk.verifications.models import CallAccepted, CallHistory, VerificationHistory
 from letstalk.verifications.schemas import (
     CallPath,
@@ -34,13 +33,11 @@ if TYPE_CHECKING:
     from letstalk.verifications.sends import SendService
     from letstalk.verifications.service import VerificationService
 
-TAG = Tag(name="Calls", description="Having a phone called, checking what was heard, looking at what happened.")
-
 IS_REPLAYED = ("Idempotent-Replayed", "true")
 
 
-def make_blueprint(sends: SendService, verifications: VerificationService) -> APIBlueprint:
-    blueprint = APIBlueprint("calls", __name__, url_prefix="/calls", abp_tags=[TAG])
+def make_blueprint(sends: SendService, verifications: VerificationService) -> ApiRoutes:
+    blueprint = ApiRoutes("calls", "Calls", "Calling phones, checking what was heard, seeing what happened.", "/calls")
 
     @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendResponse})
     @require(Scope.OTP_SEND)

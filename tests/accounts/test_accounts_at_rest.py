@@ -13,7 +13,8 @@ from letstalk.accounts.repository import accounts as account_table
 from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.core.errors import InvalidCredentials, InvalidToken
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
@@ -23,7 +24,7 @@ from tests.support.token_setup import TokenSetup
 from tests.support.world import PHONE, World
 
 DAYS = 90
-OLD, NEW = generate_key(), generate_key()
+OLD, NEW = make_encryption_key(), make_encryption_key()
 
 
 def forget(world: World) -> None:

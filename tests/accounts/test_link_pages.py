@@ -11,7 +11,7 @@ from flask import Flask
 from letstalk.accounts.models import AccountState, Role
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.core.clock import utc_now
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from letstalk.mail.repository import list_due
 from tests.accounts.test_mailed_links import BASE, mail_settings
 from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
@@ -202,7 +202,7 @@ class TestPasswords:
         assert int(answers[-1].headers["Retry-After"]) >= 1
 
     def test_without_mail_the_page_says_whom_to_ask(self, tmp_path: Path) -> None:
-        silent = Visitor(make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=generate_key()))
+        silent = Visitor(make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=make_encryption_key()))
         answer = silent.post("/forgot-password", email="ada@example.com")
         assert answer.status_code == 403
         assert "Ask an admin" in answer.text

@@ -17,7 +17,7 @@ from sqlalchemy import event
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import AccountState, NewAccount
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.database import Database
 from letstalk.mail.repository import list_due
 from tests.support.account_services import OTHER_PASSWORD, PASSWORD
@@ -147,7 +147,7 @@ def test_only_admins_invite_tokens_and_people_alike(auth: Auth) -> None:
 def test_without_a_mail_server_in_production_only_the_admin_gets_the_link(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    app = make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=generate_key(), PUBLIC_URL=BASE)
+    app = make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=make_encryption_key(), PUBLIC_URL=BASE)
     auth = Auth(app, MailServer(0), TurnableClock())
     body = auth.invite().get_json()
     assert body["mailed"] is False
@@ -163,7 +163,7 @@ def test_without_a_mail_server_in_production_only_the_admin_gets_the_link(
 
 
 def test_without_a_public_address_production_gives_a_path_and_believes_no_host(tmp_path: Path) -> None:
-    app = make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=generate_key())
+    app = make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=make_encryption_key())
     auth = Auth(app, MailServer(0), TurnableClock())
     body = auth.post(
         "invite",

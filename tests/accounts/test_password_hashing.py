@@ -10,14 +10,15 @@ import pytest
 
 from letstalk.accounts.passwords import PasswordRules, PasswordService
 from letstalk.core.errors import Unavailable, WeakPassword
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.quick_apps import FAST
 
 
 def service(rules: PasswordRules = PasswordRules.NIST, vault: Vault | None = None, **options: Any) -> PasswordService:
     given: dict[str, Any] = {"names": ("Let's Talk", "Acme"), "scrypt": FAST, **options}
-    return PasswordService(vault or Vault((generate_key(),)), rules, **given)
+    return PasswordService(vault or Vault((make_encryption_key(),)), rules, **given)
 
 
 def test_the_right_password_is_right_and_every_other_wrong() -> None:
@@ -28,7 +29,7 @@ def test_the_right_password_is_right_and_every_other_wrong() -> None:
 
 
 def test_one_password_is_kept_differently_each_time_and_not_in_the_clear() -> None:
-    vault = Vault((generate_key(),))
+    vault = Vault((make_encryption_key(),))
     passwords = service(vault=vault)
     first, second = passwords.seal(PASSWORD), passwords.seal(PASSWORD)
     opened = [vault.decrypt(sealed).decode() for sealed in (first, second)]
@@ -38,7 +39,7 @@ def test_one_password_is_kept_differently_each_time_and_not_in_the_clear() -> No
 
 
 def test_the_default_cost_is_werkzeug_s_scrypt_of_32_megabytes() -> None:
-    vault = Vault((generate_key(),))
+    vault = Vault((make_encryption_key(),))
     sealed = PasswordService(vault, PasswordRules.NIST, names=()).seal(PASSWORD)
     assert vault.decrypt(sealed).startswith(b"scrypt:32768:8:1$")
 

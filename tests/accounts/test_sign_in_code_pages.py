@@ -12,13 +12,14 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import NewAccount
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.verifications.repository import verifications
 from tests.support.apps import PHONE, TurnableClock, code_in, make_app, services_of
 from tests.support.openid_provider import FakeOpenIdProvider
 from tests.support.world import wrong_code
 
-KEY = generate_key()
+KEY = make_encryption_key()
 
 
 @pytest.fixture

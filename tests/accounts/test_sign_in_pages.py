@@ -9,14 +9,14 @@ from flask import Flask
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import AccountChanges
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from tests.accounts.test_sign_in_code_pages import spoken_code
 from tests.support.account_services import OTHER_PASSWORD, someone
 from tests.support.apps import OWNER, PHONE, make_app, services_of
 from tests.support.apps import PASSWORD as OWNER_PASSWORD
 from tests.support.pages import TOKENS, Visitor, audited_in, refused_codes
 
-KEY = generate_key()
+KEY = make_encryption_key()
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 
 from letstalk.core.clock import utc_now
+from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.tokens import repository as token_storage
 from letstalk.tokens.models import Token, generate_token
@@ -27,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_it_migrates_with_its_tokens_and_audit_trail(tmp_path: Path, url: str) -> None:
-    key = generate_key()
+    key = make_encryption_key()
     secret, now = generate_token(), utc_now()
     token = Token(
         token_id=str(uuid4()),

@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import event
 
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.database import Database
 from letstalk.observability.request_log import ROUTE
 from tests.flows.installations import eventually
@@ -154,7 +154,7 @@ def clock() -> TurnableClock:
 @pytest.fixture
 def traced(tmp_path: Path, clock: TurnableClock) -> Trace:
     """What every route of the API, and the work behind it, asks of the database."""
-    key = generate_key()
+    key = make_encryption_key()
     app = make_app(tmp_path, clock, SIMULATOR_SPEED="1000", ENCRYPTION_KEYS=key)
     trace = Trace()
     api = Api(app.test_client(), issue_token(app, "admin"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, heard_code
 from tests.support.apps import ROOT, ServerProcess
 from tests.support.fake_telnyx import StandaloneTelnyx
@@ -42,7 +42,7 @@ def pair(tmp_path: Path, postgresql_url: str, redis_url: str) -> Iterator[Pair]:
         shared = {
             "DATABASE_URL": postgresql_url,
             "REDIS_URL": redis_url,
-            "ENCRYPTION_KEYS": generate_key(),
+            "ENCRYPTION_KEYS": make_encryption_key(),
             "MAX_CONCURRENT_CALLS": str(CHANNELS),
             "RATE_LIMIT_TOKEN": "100000 per minute",
             **NO_PHONE_LIMITS,

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, installed
 from tests.flows.test_channels import ask_for_calls, check_each_was_heard_once
 from tests.support.apps import ServerProcess
@@ -29,7 +30,7 @@ def resident_megabytes(pid: int) -> float:
 
 
 def test_a_thousand_simulated_verifications_leave_the_process_small(tmp_path: Path) -> None:
-    key = generate_key()
+    key = make_encryption_key()
     vault = Vault((key,))
     # As the units and the image in deploy/ set it.
     settings = {

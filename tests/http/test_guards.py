@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from letstalk.core.clock import utc_now
-from letstalk.db.crypto import generate_key
+from letstalk.core.secret_files import make_encryption_key
 from tests.support.apps import PASSWORD, issue_token, make_app
 
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
@@ -146,7 +146,7 @@ def test_a_trusted_proxy_does_not_open_it(tmp_path: Path) -> None:
 
 
 def test_production_cannot_turn_it_on(tmp_path: Path) -> None:
-    production = {"FLASK_ENV": "production", "ENCRYPTION_KEYS": generate_key(), "HOST": "127.0.0.1"}
+    production = {"FLASK_ENV": "production", "ENCRYPTION_KEYS": make_encryption_key(), "HOST": "127.0.0.1"}
     unset: dict[str, str] = {}
     for number, more in enumerate((unset, {"PUBLIC_URL": "http://127.0.0.1:5000"}, {"PUBLIC_URL": "http://localhost"})):
         folder = tmp_path / str(number)

@@ -41,7 +41,7 @@ class _App:
 
 def _load() -> tuple[BaseSchema, _App]:
     with TemporaryDirectory() as folder:
-        document = json.loads(make_app(Path(folder)).extensions["letstalk_openapi"])
+        document = json.loads(make_app(Path(folder)).extensions["letstalk_openapi"]())
     schema = schemathesis.openapi.from_dict(document, config=schemathesis.Config(seed=SEED))
     schema.app = app = _App()
     return schema, app

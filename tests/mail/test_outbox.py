@@ -7,7 +7,8 @@ import threading
 import pytest
 from sqlalchemy import update
 
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.mail.models import DAY_SECONDS, Mail
 from letstalk.mail.repository import mails as table
 from letstalk.mail.transports import MailDelayed, MailRefused
@@ -176,7 +177,7 @@ def test_a_mail_whose_sender_died_is_sent_by_another_one_later(post: Post) -> No
 
 
 def test_a_mail_under_a_lost_key_waits_for_the_key(post: Post) -> None:
-    sealed_elsewhere = Vault((generate_key(),)).encrypt(b"{}")
+    sealed_elsewhere = Vault((make_encryption_key(),)).encrypt(b"{}")
     write(post)
     with post.db.write() as connection:
         kept = post.rows()[0].sealed

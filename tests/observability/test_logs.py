@@ -17,7 +17,8 @@ import pytest
 from structlog.contextvars import clear_contextvars
 from structlog.typing import FilteringBoundLogger
 
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.observability.logs import StandardLogHandler, bound_contextvars, configure_logs, get_logger
 from letstalk.observability.redaction import mask_phone
 from letstalk.observability.request_log import RequestLog
@@ -29,7 +30,7 @@ from tests.support.fixtures.logs import LogOutput
 PHONE, MASKED = "+256700123456", "+2567…56"
 TOKEN = f"lt_{'a1' * 6}_{'b2' * 18}"
 KEY = "k3yUwDZq0mLhA9d1rNf5sXvQpT7bGcYeJ2oKiM8WzR4="
-SEALED = Vault((generate_key(),)).encrypt(b"048213")
+SEALED = Vault((make_encryption_key(),)).encrypt(b"048213")
 CALL_ID = "48bf2213-3736-4c69-96d3-123456789012"
 
 

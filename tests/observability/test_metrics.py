@@ -14,7 +14,8 @@ from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.calls.models import CallStatus, Topic
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidToken, NotAuthenticated
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.observability import metrics
 from letstalk.telephony.events import EventType
@@ -138,11 +139,11 @@ def test_a_call_that_ended_silently_and_a_repeated_event_are_counted(world: Worl
 def test_lost_keys_are_counted_and_cost_a_call_no_more_than_its_end(world: World, grown: Growth) -> None:
     token = TokenSetup(world.db, world.vault).issue().secret
     with pytest.raises(InvalidToken):
-        TokenSetup(world.db, Vault((generate_key(),))).service.authenticator.authenticate(token, ADDRESS)
+        TokenSetup(world.db, Vault((make_encryption_key(),))).service.authenticator.authenticate(token, ADDRESS)
     assert grown("letstalk_lost_keys_total", what="token") == 1
 
     call_id = world.send().call_id
-    world.commands._vault = Vault((generate_key(),))
+    world.commands._vault = Vault((make_encryption_key(),))
     world.pass_time(30)
     assert grown("letstalk_lost_keys_total", what="code") == 1
     assert world.call(call_id).status is CallStatus.FAILED

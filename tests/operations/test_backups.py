@@ -16,8 +16,8 @@ import pytest
 from sqlalchemy import func, select, text
 
 from letstalk.calls.repository import calls
+from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
-from letstalk.db.crypto import generate_key
 from letstalk.db.database import Database
 from letstalk.operations.backups import BackupFailed, back_up, restore
 from letstalk.verifications.models import VerificationStatus
@@ -26,7 +26,7 @@ from tests.support.fixtures.databases import all_tables
 from tests.support.world import World, outcome_of, phone_number
 
 PHONE = phone_number(1)
-KEY = generate_key()
+KEY = make_encryption_key()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event, update
 
 from letstalk.core.errors import InvalidToken
-from letstalk.db.crypto import LostKey, Vault, generate_key, list_sealed, list_sealed_columns, replace_sealed
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import LostKey, Vault, list_sealed, list_sealed_columns, replace_sealed
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.tokens.repository import tokens
@@ -22,7 +23,7 @@ from tests.support.fixtures.databases import all_tables
 from tests.support.token_setup import ADDRESS, TokenSetup
 from tests.support.world import World, phone_number
 
-OLD, NEW = generate_key(), generate_key()
+OLD, NEW = make_encryption_key(), make_encryption_key()
 SEALED_NAME = re.compile("(^|_)(sealed|encrypted)$")
 COLUMNS = {column.name: column for column in list_sealed_columns()}
 DIGEST_KEYS, TOKENS, CODES = (COLUMNS[name] for name in ("digest keys", "tokens", "waiting codes"))

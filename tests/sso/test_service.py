@@ -13,7 +13,8 @@ from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InsufficientScope, SingleSignOnFailed, SingleSignOnRefused, Unavailable
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.sso.identities import IdentityService
@@ -123,7 +124,7 @@ def test_an_attempt_survives_a_rotation_of_the_keys(world: World, provider: Fake
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     callback = brought_back(service_of(world, accounts, provider), provider)
-    new = generate_key()
+    new = make_encryption_key()
     KeyRotation(world.db, Vault((new, *world.encryption_keys))).rotate_keys()
     account, next_path = service_of(world, accounts, provider, vault=Vault((new,))).finish(callback, BROWSER, DEVICE)
     assert (account.username, next_path) == ("ada", "/next")

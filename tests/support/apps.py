@@ -24,7 +24,8 @@ from werkzeug.test import TestResponse
 from letstalk.config.settings import load_settings
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.clock import Clock, utc_now
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.services import Services
 from letstalk.tokens.models import NewToken
 from tests.support.ports import free_port
@@ -125,7 +126,7 @@ class ServerProcess:
         self.log_path = folder / "server.log"
         own = {
             "FLASK_ENV": settings.get("FLASK_ENV", "production"),
-            "ENCRYPTION_KEYS": settings.get("ENCRYPTION_KEYS", generate_key()),
+            "ENCRYPTION_KEYS": settings.get("ENCRYPTION_KEYS", make_encryption_key()),
             "PORT": str(self.port),
             "HOST": "127.0.0.1",
         }

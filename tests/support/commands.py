@@ -15,7 +15,8 @@ from typing import TypeVar
 from click.testing import Result
 from flask import Flask
 
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.verifications.repository import verifications
 from tests.support.apps import ROOT, ServerProcess
@@ -30,7 +31,7 @@ class Installation:
 
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
-    key: str = field(default_factory=generate_key)
+    key: str = field(default_factory=make_encryption_key)
 
     def __post_init__(self) -> None:
         self.server = ServerProcess(self.folder, **{"ENCRYPTION_KEYS": self.key, **self.settings})

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial, partialmethod
-from typing import Any
+from functools import partial
 from unittest.mock import patch
 
 from flask import Flask
-from flask_openapi3 import APIBlueprint, OpenAPI
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy import make_url
 
-from letstalk import wiring_accounts, wiring_http
+from letstalk import wiring_accounts
 from letstalk.accounts.services import AccountsOptions
 from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock, utc_now
-from letstalk.http.openapi import write_document
 from letstalk.wiring import create_app
 from tests.support.migrated_files import migrated_file
 
@@ -28,15 +24,10 @@ FAST = "scrypt:128:1:1"
 def quick_app(settings: Settings, *, clock: Clock = utc_now) -> Flask:
     """The application, its database migrated; its passwords cost next to nothing.
 
-    A new SQLite file is a copy of one that was migrated. The API's description is made once, and each template is
-    compiled once: they follow from the code alone.
+    A new SQLite file is a copy of one that was migrated, and each template is compiled once.
     """
     lay_out(settings.database_url.get_secret_value())
-    with (
-        patch.object(wiring_accounts, "AccountsOptions", partial(AccountsOptions, scrypt=FAST)),
-        patch.object(wiring_http, "write_document", _described_once),
-        _without_descriptions() if _descriptions else nullcontext(),
-    ):
+    with patch.object(wiring_accounts, "AccountsOptions", partial(AccountsOptions, scrypt=FAST)):
         app = create_app(settings, clock=clock)
     app.jinja_env.bytecode_cache = _TEMPLATES
     return app
@@ -50,20 +41,6 @@ def lay_out(database_url: str) -> None:
     if not os.path.exists(url.database):
         with open(os.open(url.database, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
             file.write(migrated_file())
-
-
-_descriptions: list[bytes] = []
-
-
-def _described_once(app: OpenAPI) -> bytes:
-    if not _descriptions:
-        _descriptions.append(write_document(app))
-    return _descriptions[0]
-
-
-def _without_descriptions() -> AbstractContextManager[Any]:
-    """Describe no view, which is most of what making an application costs."""
-    return patch.object(APIBlueprint, "__init__", partialmethod(APIBlueprint.__init__, doc_ui=False))
 
 
 class _CompiledTemplates(BytecodeCache):

@@ -19,7 +19,8 @@ from letstalk.calls.lifecycle import end_call
 from letstalk.calls.models import CallStatus
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.scopes import Scope
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
@@ -57,7 +58,7 @@ LIMITS = dict.fromkeys(("RATE_LIMIT_TOKEN", "RATE_LIMIT_ADDRESS"), "1000000 per 
 
 def live_in(folder: Path) -> LivedIn:
     """An application that answers in this process, as in production, on SQLite, with nothing in the background."""
-    clock, encryption_key = TurnableClock(), generate_key()
+    clock, encryption_key = TurnableClock(), make_encryption_key()
     webhook_key = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
     app = make_app(
         folder,

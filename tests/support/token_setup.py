@@ -10,7 +10,8 @@ from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
 from letstalk.tokens.models import IssuedToken, NewToken
@@ -80,7 +81,7 @@ class TokenSetup:
 def make_setup(url: str, *, default_rate: str | None = "600 per minute") -> TokenSetup:
     db = Database(url)
     metadata.create_all(db.engine)
-    return TokenSetup(db, Vault((generate_key(),)), default_rate)
+    return TokenSetup(db, Vault((make_encryption_key(),)), default_rate)
 
 
 def make_sqlite_setup(folder: Path, *, default_rate: str | None = "600 per minute") -> TokenSetup:

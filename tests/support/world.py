@@ -31,7 +31,8 @@ from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.errors import LetsTalkError
 from letstalk.core.rates import Rate
 from letstalk.core.scopes import ALL_SCOPES
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.http.idempotency import IdempotencyKey, delete_expired_keys
 from letstalk.operations.retention import RetentionService
@@ -247,7 +248,7 @@ class World:
     simulator_speed: float = 1.0
     # Rarer than in life, where they come every 2 s: what waits for one shows as a wait.
     sweep_seconds: float = 10.0
-    encryption_keys: tuple[str, ...] = field(default_factory=lambda: (generate_key(),))
+    encryption_keys: tuple[str, ...] = field(default_factory=lambda: (make_encryption_key(),))
     clock: StandingClock = field(default_factory=StandingClock)
     # Events of the simulator that shall not reach us.
     is_lost: Callable[[CallEvent], bool] = lambda _event: False

@@ -6,11 +6,11 @@ from typing import get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from flask_openapi3 import APIBlueprint
 
 from letstalk.config.settings import Settings, load_settings
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
+from letstalk.http.openapi import ApiRoutes
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
 from letstalk.telephony.provider import Telephony
 from letstalk.telephony.registry import PROVIDERS, RegisteredProvider, build_telephony, make_webhook_blueprints
@@ -99,9 +99,9 @@ def test_only_the_routes_of_the_provider_in_use_receive_webhooks(monkeypatch: py
     received: list[WebhookRequest] = []
     given: list[ReceiveWebhook] = []
 
-    def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
+    def make_blueprint(receive: ReceiveWebhook) -> ApiRoutes:
         given.append(receive)
-        return APIBlueprint("telnyx_webhooks", __name__)
+        return ApiRoutes("telnyx_webhooks", "Webhooks", "")
 
     monkeypatch.setitem(PROVIDERS, "telnyx", RegisteredProvider(build_telnyx, make_blueprint))
     make_webhook_blueprints("telnyx", received.append)

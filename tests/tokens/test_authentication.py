@@ -15,7 +15,8 @@ from sqlalchemy import event
 from letstalk.core.actors import ActorKind
 from letstalk.core.errors import AddressNotAllowed, InvalidToken
 from letstalk.core.scopes import Scope
-from letstalk.db.crypto import Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
 from letstalk.tokens.authentication import MAX_CACHED_TOKENS, TokenCache
 from letstalk.tokens.models import IssuedToken, TokenChanges, checksum, generate_token, parse_token
 from tests.support.token_setup import ADDRESS, OWNER, TokenSetup, make_sqlite_setup
@@ -175,7 +176,7 @@ def test_nothing_that_was_presented_is_remembered_as_it_was_nor_as_it_is_at_rest
 
 def test_a_lost_key_refuses_and_does_not_fall_over(setup: TokenSetup) -> None:
     issued = setup.issue()
-    setup.vault = Vault((generate_key(),))
+    setup.vault = Vault((make_encryption_key(),))
     with pytest.raises(InvalidToken):
         setup.another_instance().authenticator.authenticate(issued.secret, ADDRESS)
 

@@ -7,12 +7,13 @@ import base64
 import pytest
 from sqlalchemy import text
 
-from letstalk.db.crypto import LostKey, Vault, generate_key
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.verifications.codes import DigestKeys
 from tests.support.world import StandingClock, World, at_once
 
-KEY = generate_key()
+KEY = make_encryption_key()
 
 
 def keys_of(db: Database, *encryption_keys: str) -> DigestKeys:
@@ -53,13 +54,13 @@ def test_the_database_does_not_hold_the_key_in_plain(sqlite_db: Database) -> Non
 def test_a_lost_encryption_key_is_told_as_such_and_no_new_key_takes_its_place(db: Database) -> None:
     keys_of(db).current()
     with pytest.raises(LostKey):
-        keys_of(db, generate_key()).current()
+        keys_of(db, make_encryption_key()).current()
     assert len(stored(db)) == 1
 
 
 def test_a_newer_encryption_key_beside_the_old_one_changes_nothing(db: Database) -> None:
     before = keys_of(db).current()
-    assert keys_of(db, generate_key(), KEY).current() == before
+    assert keys_of(db, make_encryption_key(), KEY).current() == before
 
 
 def test_an_unknown_key_id_is_not_answered_with_another_key(sqlite_db: Database) -> None:

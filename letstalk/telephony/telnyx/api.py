@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from flask import Response, jsonify, request
-from flask_openapi3 import APIBlueprint, Tag
 
 from letstalk.core.errors import InvalidSignature
 from letstalk.http.guards import signature_checked
-from letstalk.http.openapi import documents_errors
+from letstalk.http.openapi import ApiRoutes, documents_errors
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import ResponseModel, with_example
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
@@ -24,8 +23,6 @@ EXAMPLE_EVENT = {
         "payload": {"call_control_id": "v3:cB2s…", "call_leg_id": "428c31b6-7af4-4bcb-b7f5-5013ef9657c1"},
     }
 }
-
-TAG = Tag(name="Webhooks", description="Where a telephony provider reports what happens to calls.")
 
 EVENT_BODY: dict[str, Any] = {
     "description": "An event in Telnyx's format. The signature is over exactly these bytes.",
@@ -42,9 +39,9 @@ class ReceivedResponse(ResponseModel):
     received: Literal[True]
 
 
-def make_blueprint(receive: ReceiveWebhook) -> APIBlueprint:
+def make_blueprint(receive: ReceiveWebhook) -> ApiRoutes:
     """The route, which hands each request to `receive`."""
-    blueprint = APIBlueprint("telnyx_webhooks", __name__, abp_tags=[TAG])
+    blueprint = ApiRoutes("telnyx_webhooks", "Webhooks", "Where a telephony provider reports what happens to calls.")
 
     @blueprint.post(
         WEBHOOK_PATH,
