@@ -94,10 +94,10 @@ def test_every_answer_to_a_person_is_described(
 def _ask(case: Case[Any], lived_in: LivedIn, met: dict[str, Counter[int]]) -> None:
     operation = case.operation.definition.raw["operationId"]
     headers = lived_in.headers_for(operation)
-    lived_in.prepare(operation, case)
+    means_to_be_right = lived_in.prepare(operation, case)
     response = case.call(headers=headers)
     met.setdefault(operation, Counter())[response.status_code] += 1
-    judge(operation, case, response, headers)
+    judge(operation, case, response, headers, means_to_be_right=means_to_be_right)
 
 
 def test_they_are_two_thousand_at_least() -> None:

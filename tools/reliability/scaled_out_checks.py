@@ -180,11 +180,11 @@ def _play(
     )
     def ask(case: Case[Any]) -> None:
         headers = lived_in.headers_for(name)
-        lived_in.prepare(name, case)
+        means_to_be_right = lived_in.prepare(name, case)
         answer = lived_in.ask(case, headers)
         statuses[answer.status_code] += 1
         try:
-            judge(name, case, answer, headers)
+            judge(name, case, answer, headers, means_to_be_right=means_to_be_right)
         except FailureGroup as failures:  # record it and go on with the next case
             promise.breaches.append(f"{name}: {str(failures)[:600]}")
 
