@@ -122,7 +122,7 @@ class LivedIn:
     def prepare(self, operation: str, case: Made) -> bool:
         """Let time pass, and put something real into a case that means to be right. Returns whether it means to be."""
         self._pass_time(operation)
-        # Among the names of headers that Schemathesis makes up is this one; it can't build a request to most such hosts.
+        # Among the headers that Schemathesis makes up is this one; it can't build a request to most such hosts.
         (case.headers or {}).pop("Host", None)
         if case.meta is None or not case.meta.generation.mode.is_positive:
             return False
