@@ -74,7 +74,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         docs,
     )
     for api in apis:
-        app.register_api(api.make_blueprint(doc_ui=False))
+        app.register_api(api.make_blueprint(is_described=False))
     app.register_blueprint(token_pages.make_blueprint(services.tokens, services.usage))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)

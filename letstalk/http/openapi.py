@@ -177,8 +177,11 @@ class ApiRoutes:
         self._url_prefix = url_prefix
         self._views: list[tuple[str, str, dict[str, Any], Callable[..., Any]]] = []
 
-    def make_blueprint(self, *, doc_ui: bool) -> APIBlueprint:
-        blueprint = APIBlueprint(self.name, __name__, abp_tags=[self._tag], url_prefix=self._url_prefix, doc_ui=doc_ui)
+    def make_blueprint(self, *, is_described: bool) -> APIBlueprint:
+        """The routes for `register_api`; with `is_described`, described for the document too."""
+        blueprint = APIBlueprint(
+            self.name, __name__, abp_tags=[self._tag], url_prefix=self._url_prefix, doc_ui=is_described
+        )
         for method, rule, options, view in self._views:
             getattr(blueprint, method)(rule, **options)(view)
         return blueprint
@@ -210,7 +213,7 @@ def write_document(app: Flask, apis: Iterable[ApiRoutes]) -> bytes:
     """The document of `apis`, which `app` serves, as JSON."""
     described = OpenAPI(__name__, info=INFO, security_schemes=SECURITY_SCHEMES, doc_ui=False)
     for api in apis:
-        described.register_api(api.make_blueprint(doc_ui=True))
+        described.register_api(api.make_blueprint(is_described=True))
     return to_body(_build_document(app, described.api_doc))
 
 

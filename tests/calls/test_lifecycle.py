@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from letstalk.calls import repository
 from letstalk.calls.lifecycle import end_call, fail_call, mark_unknown, place_call, withdraw_calls
@@ -18,6 +15,7 @@ from letstalk.db.database import Database
 from letstalk.telephony.events import EventType, HangupCause
 from letstalk.telephony.provider import CallRefused, OutcomeUnknown
 from letstalk.verifications.models import CallAccepted, VerificationStatus
+from tests.support.lock_waits import await_who_waits
 from tests.support.world import BUSY, MACHINE, NO_ANSWER, NOON, PHONE, World, fails
 
 TIME_OUT = OutcomeUnknown("No response within 5 s.")
@@ -189,7 +187,7 @@ def test_a_withdrawal_that_waits_for_a_claim_hangs_up_what_was_claimed(postgresq
             call = repository.lock_call(claiming, accepted.call_id)
             assert call is not None
             canceled = threads.submit(lambda: world.cancel(accepted.verification_id))
-            wait_until_one_waits(world.db)
+            await_who_waits(world.db)
             claimed = {"status": "dialing", "holds_channel": True, "started_at": NOON, "leased_until": NOON}
             repository.update_call(claiming, accepted.call_id, **claimed)
         canceled.result(MOST_SECONDS)
@@ -207,23 +205,10 @@ def test_a_claim_that_waits_for_a_withdrawal_claims_nothing(postgresql_db: Datab
         with world.db.write() as withdrawing:
             assert withdraw_calls(withdrawing, accepted.verification_id, "Not needed.", world.clock()) == []
             dispatched = threads.submit(world.dispatch.dispatch)
-            wait_until_one_waits(world.db)
+            await_who_waits(world.db)
         dispatched.result(MOST_SECONDS)
     assert world.provider.dials == []
     assert world.call(accepted.call_id).status is CallStatus.CANCELED
-
-
-def wait_until_one_waits(db: Database) -> None:
-    waiting = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    deadline = time.monotonic() + MOST_SECONDS
-    while time.monotonic() < deadline:
-        with db.read() as connection:
-            if connection.execute(waiting).scalar_one():
-                return
-        threading.Event().wait(0.01)
-    raise AssertionError("nobody waits")
 
 
 def fail_without_telling(world: World, call_id: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -19,7 +18,7 @@ from letstalk.config.settings import load_settings
 from letstalk.db.database import Database
 from letstalk.verifications.repository import verifications
 from letstalk.wiring import create_app
-from tests.support.apps import ServerProcess, code_in, issue_token
+from tests.support.apps import ServerProcess, heard_code, issue_token
 from tests.support.fake_telnyx import StandaloneTelnyx
 from tests.support.quick_apps import lay_out
 
@@ -40,11 +39,6 @@ def eventually(find: Callable[[], Found], what: str, seconds: float = PATIENCE_S
         # To look costs the service as much as a request, which is what most of a long wait would go into.
         pause_seconds = min(0.1, pause_seconds * 1.3)
     return found
-
-
-def heard_code(payload: str) -> str:
-    """The code in a payload as a listener hears it: its digits, without the tags between them."""
-    return code_in(re.sub(r"<[^>]*>", "", payload))
 
 
 @dataclass

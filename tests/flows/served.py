@@ -13,8 +13,8 @@ import httpx
 from werkzeug.serving import make_server
 
 from letstalk.db.database import Database
-from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually, heard_code
-from tests.support.apps import TurnableClock, issue_token, make_app, working
+from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually
+from tests.support.apps import TurnableClock, heard_code, issue_token, make_app, working
 from tests.support.fake_telnyx import StandaloneTelnyx
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.flows.installations import Installation, Owner, heard_code, installed
+from tests.flows.installations import Installation, Owner, installed
+from tests.support.apps import heard_code
 from tests.support.fake_telnyx import holds_code
 
 CHANNELS = 4

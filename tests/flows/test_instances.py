@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from letstalk.core.secret_files import make_encryption_key
-from tests.flows.installations import NO_PHONE_LIMITS, Owner, heard_code
-from tests.support.apps import ROOT, ServerProcess
+from tests.flows.installations import NO_PHONE_LIMITS, Owner
+from tests.support.apps import ROOT, ServerProcess, heard_code
 from tests.support.fake_telnyx import StandaloneTelnyx
 
 CHANNELS = 3

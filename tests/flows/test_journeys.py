@@ -8,7 +8,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.flows.installations import Installation, eventually, heard_code
+from tests.flows.installations import Installation, eventually
+from tests.support.apps import heard_code
 from tests.support.fake_telnyx import holds_code
 
 

@@ -16,7 +16,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tests.flows.installations import Installation, Owner, eventually, heard_code, installed
+from tests.flows.installations import Installation, Owner, eventually, installed
+from tests.support.apps import heard_code
 
 PATH = "/api/webhooks/telnyx"
 

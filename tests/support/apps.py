@@ -203,3 +203,8 @@ def code_in(text: str) -> str:
     """The code that a spoken text holds: its digits, once."""
     runs = re.findall(r"\d(?:[ ,.]*\d){5,9}", text)
     return re.sub(r"\D", "", runs[0])
+
+
+def heard_code(payload: str) -> str:
+    """The code in a payload as a listener hears it: its digits, without the tags between them."""
+    return code_in(re.sub(r"<[^>]*>", "", payload))

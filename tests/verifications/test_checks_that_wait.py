@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from letstalk.db.database import Database
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import end_verification, lock_verification, spend_attempt, spend_replay
+from tests.support.lock_waits import await_who_waits
 from tests.support.world import PHONE, World, at_once, outcome_of, refusal_of, wrong_code
 
 MOST_SECONDS = 10.0
-_WAITING = text("SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")
 
 
 @pytest.fixture
@@ -44,21 +43,6 @@ def check_before(world: World, verification_id: str, code: str, change: Callable
             assert await_who_waits(world.db).endswith("FOR NO KEY UPDATE")
             change(connection)
         return outcome.result(MOST_SECONDS)
-
-
-def await_who_waits(db: Database) -> str:
-    """The statement that waits for a row."""
-    deadline = time.monotonic() + MOST_SECONDS
-    seen: list[str] = []
-    while time.monotonic() < deadline:
-        before = seen
-        with db.read() as connection:
-            seen = list(connection.execute(_WAITING).scalars())
-        # PostgreSQL reads the columns one after the other: at first the statement may be the one before.
-        if seen and seen == before:
-            return seen[0]
-        time.sleep(0.01)
-    raise AssertionError("nobody waits")
 
 
 def test_it_spends_its_attempt_erases_the_code_and_is_accepted_once(world: World) -> None:

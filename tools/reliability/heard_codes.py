@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import defaultdict
 
-from tests.support.apps import code_in
-from tests.support.fake_telnyx import StandaloneTelnyx
+from tests.support.apps import heard_code
+from tests.support.fake_telnyx import StandaloneTelnyx, holds_code
 
 POLL_SECONDS = 0.2
 
@@ -53,7 +52,6 @@ class HeardCodes:
             with self._changed:
                 self._count += len(heard)
                 for phone, payload in heard:
-                    words = re.sub(r"<[^>]*>", "", payload)
-                    if re.search(r"\d", words):
-                        self._codes[phone].append(code_in(words))
+                    if holds_code(payload):
+                        self._codes[phone].append(heard_code(payload))
                 self._changed.notify_all()
