@@ -127,9 +127,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield server
 
 
-def new_token(server: ServerProcess, user_id: str) -> str:
+def new_token(server: ServerProcess, owner_id: str) -> str:
     """The text of a token with `read` and `write`, which development gives without credentials."""
-    token = httpx.post(f"{server.base}/api/tokens", json={"user_id": user_id}, timeout=30).json()["token"]
+    token = httpx.post(f"{server.base}/api/tokens", json={"user_id": owner_id}, timeout=30).json()["token"]
     assert isinstance(token, str)
     return token
 

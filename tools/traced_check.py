@@ -98,8 +98,8 @@ def files_of_a_check(folder: Path) -> set[str]:
     app = create_app(load_settings(environment, None, root=folder))
     services = app.extensions["letstalk"]
     owner = trusted_actor(ActorKind.OWNER, "127.0.0.1")
-    token = services.tokens.create_token(owner, NewToken(user_id=USER_ID, scopes=("read", "write"))).secret
-    actor = Actor(kind=ActorKind.TOKEN, user_id=USER_ID, scopes=ALL_SCOPES)
+    token = services.tokens.create_token(owner, NewToken(owner_id=USER_ID, scopes=("read", "write"))).secret
+    actor = Actor(kind=ActorKind.TOKEN, owner_id=USER_ID, scopes=ALL_SCOPES)
     background = app.extensions["letstalk_background_work"]
     background.start()
     try:

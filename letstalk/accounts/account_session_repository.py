@@ -76,7 +76,7 @@ _LISTED = tuple(column for column in account_sessions.c if column.name not in ("
 _WITH_ACCOUNT = sa.select(
     *(column.label(f"session_{column.name}") for column in _LISTED),
     *ACCOUNT_COLUMNS,
-    account_grants.c.user_id.label("granted"),
+    account_grants.c.owner_id.label("granted"),
 ).select_from(
     account_sessions.join(accounts, accounts.c.account_id == account_sessions.c.account_id).outerjoin(
         account_grants, account_grants.c.account_id == accounts.c.account_id

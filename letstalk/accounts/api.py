@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from letstalk.accounts import schemas
 from letstalk.accounts.authentication import current_device
-from letstalk.accounts.models import AccountChanges, check_role
+from letstalk.accounts.models import check_role
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
@@ -51,8 +51,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
         if body.current_password and actor.account_id == account_id:
             accounts.sign_ins.confirm_password(actor, body.current_password, current_device())
             is_confirmed = True
-        changes = AccountChanges(**body.model_dump(exclude_unset=True, exclude={"current_password"}))
-        changed = accounts.service.update_account(actor, account_id, changes, is_confirmed=is_confirmed)
+        changed = accounts.service.update_account(actor, account_id, body.to_changes(), is_confirmed=is_confirmed)
         return schemas.AccountResponse.of(changed).model_dump()
 
     @api.delete(

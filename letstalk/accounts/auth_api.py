@@ -228,7 +228,7 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
     @require(Scope.ADMIN, browser=True)
     @documents_errors("email_taken")
     def invite(body: schemas.InvitationRequest) -> JsonResponse:
-        wanted = NewInvitation(email=body.email, role=body.role.value, user_ids=tuple(body.user_ids))
+        wanted = NewInvitation(email=body.email, role=body.role.value, owner_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
         return schemas.InvitationResponse.of(invitation).model_dump(), 201
 

@@ -22,7 +22,7 @@ COLUMNS: tuple[tuple[str, Callable[[Account], str]], ...] = (
     ("E-MAIL", lambda account: account.email),
     ("ROLE", lambda account: account.role.value),
     ("STATE", lambda account: account.state.value),
-    ("USER IDS", lambda account: ",".join(account.user_ids) or "-"),
+    ("USER IDS", lambda account: ",".join(account.owner_ids) or "-"),
 )
 ROLES = click.Choice([role.value for role in Role])
 
@@ -44,17 +44,23 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
     @click.option("--username", required=True, help="2 to 64 of a-z, 0-9, dot, hyphen and underscore.")
     @click.option("--email", required=True)
     @click.option("--role", type=ROLES, default=Role.VIEWER.value, show_default=True)
-    @click.option("--user-ids", default="", metavar="IDS", help="Owners granted, comma-separated. An admin needs none.")
+    @click.option(
+        "--user-ids",
+        "owner_ids",
+        default="",
+        metavar="IDS",
+        help="Owners granted, comma-separated. An admin needs none.",
+    )
     @click.option("--phone", help="In international format, for a second factor.")
     @click.option("--second-factor", is_flag=True, help="Ask for a code by phone at each sign-in.")
-    def create(username: str, email: str, role: str, user_ids: str, phone: str | None, second_factor: bool) -> None:
+    def create(username: str, email: str, role: str, owner_ids: str, phone: str | None, second_factor: bool) -> None:
         """Create an account and print its id. The password is asked for, or read from standard input."""
         with service_of() as service:
             wanted = NewAccount(
                 email=email,
                 username=username,
                 role=role,
-                user_ids=tuple(part.strip() for part in user_ids.split(",") if part.strip()),
+                owner_ids=tuple(part.strip() for part in owner_ids.split(",") if part.strip()),
                 password=_read_password(),
                 phone=phone,
                 second_factor=second_factor,

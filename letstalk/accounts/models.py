@@ -20,7 +20,7 @@ from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
 
 # The owner of the calls that give people their codes when they sign in to this service.
-SECOND_FACTOR_USER_ID = f"{RESERVED_PREFIX}sign-in"
+SECOND_FACTOR_OWNER_ID = f"{RESERVED_PREFIX}sign-in"
 
 MIN_USERNAME_LENGTH = 2
 MAX_USERNAME_LENGTH = 64
@@ -62,7 +62,7 @@ _SCOPES: dict[Role, frozenset[Scope]] = {
 class Account:
     """An account, without its secrets.
 
-    `username` is None until an invited person accepts; `phone` is E.164. `user_ids` are the granted owners, sorted; an
+    `username` is None until an invited person accepts; `phone` is E.164. `owner_ids` are the granted owners, sorted; an
     admin needs none. `second_factor` is the person's own setting; their role may require one as well.
     """
 
@@ -72,7 +72,7 @@ class Account:
     role: Role
     state: AccountState
     phone: str | None
-    user_ids: tuple[str, ...]
+    owner_ids: tuple[str, ...]
     created_at: datetime
     second_factor: bool = False
     has_password: bool = False
@@ -123,16 +123,16 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 def person_actor(account: Account, session_id: str, address: str | None = None) -> Actor:
     """It acts for its only granted owner, an admin for the default owner. With several, a request must name one."""
-    user_ids = frozenset(account.user_ids)
-    user_id = account.user_ids[0] if len(user_ids) == 1 else ""
+    owner_ids = frozenset(account.owner_ids)
+    owner_id = account.owner_ids[0] if len(owner_ids) == 1 else ""
     return Actor(
         kind=ActorKind.PERSON,
-        user_id=DEFAULT_OWNER_ID if account.role is Role.ADMIN else user_id,
+        owner_id=DEFAULT_OWNER_ID if account.role is Role.ADMIN else owner_id,
         scopes=scopes_of(account.role),
         address=address,
         account_id=account.account_id,
         session_id=session_id,
-        user_ids=user_ids,
+        owner_ids=owner_ids,
     )
 
 
@@ -172,10 +172,10 @@ def check_role(name: str) -> Role:
         raise InvalidRequest.in_field("role", f"role must be one of {', '.join(Role)}.") from None
 
 
-def check_grants(user_ids: Iterable[str]) -> tuple[str, ...]:
-    """`user_ids` without duplicates, sorted. Raises InvalidRequest for an invalid one and for more than 100."""
+def check_grants(owner_ids: Iterable[str]) -> tuple[str, ...]:
+    """`owner_ids` without duplicates, sorted. Raises InvalidRequest for an invalid one and for more than 100."""
     try:
-        grants = tuple(sorted({check_owner_id(user_id) for user_id in user_ids}))
+        grants = tuple(sorted({check_owner_id(owner_id) for owner_id in owner_ids}))
     except InvalidRequest as error:
         raise InvalidRequest.in_field("user_ids", error.message) from None
     if len(grants) > MAX_GRANTS:
@@ -215,7 +215,7 @@ class NewAccount:
     email: str
     username: str | None = None
     role: str = Role.VIEWER.value
-    user_ids: tuple[str, ...] = ()
+    owner_ids: tuple[str, ...] = ()
     password: str | None = None
     phone: str | None = None
     second_factor: bool = False
@@ -229,7 +229,7 @@ class AccountChanges:
     username: str | Unset = UNSET
     email: str | Unset = UNSET
     role: str | Unset = UNSET
-    user_ids: Sequence[str] | Unset = UNSET
+    owner_ids: Sequence[str] | Unset = UNSET
     phone: str | Unset | None = UNSET
     second_factor: bool | Unset = UNSET
     disabled: bool | Unset = UNSET
@@ -237,7 +237,7 @@ class AccountChanges:
     @property
     def changes_rights(self) -> bool:
         """Whether it changes what only an admin may change."""
-        return any(value is not UNSET for value in (self.email, self.role, self.user_ids, self.disabled))
+        return any(value is not UNSET for value in (self.email, self.role, self.owner_ids, self.disabled))
 
     @property
     def changes_second_factor(self) -> bool:
@@ -260,8 +260,8 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
         given["email"] = check_email(changes.email)
     if not isinstance(changes.role, Unset):
         given["role"] = check_role(changes.role)
-    if not isinstance(changes.user_ids, Unset):
-        given["user_ids"] = check_grants(changes.user_ids)
+    if not isinstance(changes.owner_ids, Unset):
+        given["owner_ids"] = check_grants(changes.owner_ids)
     if not isinstance(changes.phone, Unset):
         given["phone"] = None if changes.phone is None else parse_phone(changes.phone, default_region).e164
         if changes.phone is None:
@@ -285,7 +285,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "email": account.email,
         "role": account.role,
         "state": account.state,
-        "user_ids": list(account.user_ids),
+        "user_ids": list(account.owner_ids),
         "second_factor": account.second_factor,
         "created_at": iso_utc(account.created_at),
         "last_signed_in_at": None if last is None else iso_utc(last),
@@ -298,8 +298,8 @@ def differences(before: Account, after: Account) -> dict[str, Any]:
     for name in ("username", "email", "role", "state", "second_factor"):
         if getattr(before, name) != getattr(after, name):
             changed[name] = {"from": getattr(before, name), "to": getattr(after, name)}
-    if before.user_ids != after.user_ids:
-        changed["user_ids"] = {"from": list(before.user_ids), "to": list(after.user_ids)}
+    if before.owner_ids != after.owner_ids:
+        changed["user_ids"] = {"from": list(before.owner_ids), "to": list(after.owner_ids)}
     if before.phone != after.phone:
         changed["phone_changed"] = True
     return changed

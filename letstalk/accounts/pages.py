@@ -53,7 +53,7 @@ class AccountForm:
         return cls(
             email=account.email,
             role=account.role.value,
-            user_ids="\n".join(account.user_ids),
+            user_ids="\n".join(account.owner_ids),
             phone=account.phone or "",
             second_factor=account.second_factor,
         )
@@ -63,14 +63,14 @@ class AccountForm:
         return tuple(line.strip() for line in self.user_ids.splitlines() if line.strip())
 
     def as_invitation(self) -> NewInvitation:
-        return NewInvitation(email=self.email, role=self.role, user_ids=self.grants)
+        return NewInvitation(email=self.email, role=self.role, owner_ids=self.grants)
 
     def as_changes(self, *, is_own: bool) -> AccountChanges:
         """Admins change their own phone and second factor on their profile, which asks for the password."""
         return AccountChanges(
             email=self.email,
             role=self.role,
-            user_ids=self.grants,
+            owner_ids=self.grants,
             phone=UNSET if is_own else self.phone or None,
             # Without a phone it is removed anyway.
             second_factor=UNSET if is_own or not self.phone else self.second_factor,

@@ -170,7 +170,7 @@ class RegistrationService:
 class NewInvitation:
     email: str
     role: str = models.Role.VIEWER.value
-    user_ids: tuple[str, ...] = ()
+    owner_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +254,11 @@ class InvitationService:
         known = repository.find_by_email(connection, models.check_email(wanted.email))
         if known is None or known.state is not models.AccountState.INVITED:
             invited = models.NewAccount(
-                email=wanted.email, role=wanted.role, user_ids=wanted.user_ids, state=models.AccountState.INVITED
+                email=wanted.email, role=wanted.role, owner_ids=wanted.owner_ids, state=models.AccountState.INVITED
             )
             return self._mailed.accounts.insert_account(connection, invited, actor=actor)
         before = repository.get_account(connection, known.account_id, for_update=True) or known
-        after = replace(before, role=models.check_role(wanted.role), user_ids=models.check_grants(wanted.user_ids))
+        after = replace(before, role=models.check_role(wanted.role), owner_ids=models.check_grants(wanted.owner_ids))
         repository.update_account(connection, after)
         detail = models.differences(before, after)
         self._audit.record(connection, actor, "account.invited_again", account_id=before.account_id, detail=detail)

@@ -53,7 +53,7 @@ account_grants = sa.Table(
     "account_grants",
     metadata,
     sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("user_id", sa.String(128), primary_key=True),
+    sa.Column("user_id", sa.String(128), key="owner_id", primary_key=True),
     sa.CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
 )
 
@@ -74,7 +74,7 @@ ACCOUNT_COLUMNS = (
     accounts.c.password_sealed.is_not(None).label("has_password"),
 )
 _ACCOUNT = sa.select(*ACCOUNT_COLUMNS)
-_GRANTS = sa.select(account_grants.c.account_id, account_grants.c.user_id).order_by(account_grants.c.user_id)
+_GRANTS = sa.select(account_grants.c.account_id, account_grants.c.owner_id).order_by(account_grants.c.owner_id)
 _BY_NAME = sa.select(accounts.c.account_id, accounts.c.password_sealed).where(
     sa.or_(accounts.c.username_key == sa.bindparam("key"), accounts.c.email_key == sa.bindparam("key"))
 )
@@ -100,14 +100,14 @@ def insert_account(connection: sa.Connection, account: Account, password_sealed:
             **_changeable(account),
         )
     )
-    _insert_grants(connection, account.account_id, account.user_ids)
+    _insert_grants(connection, account.account_id, account.owner_ids)
 
 
 def update_account(connection: sa.Connection, account: Account) -> None:
     """Write all but the password and the last sign-in. Raises IntegrityError if the username or address is taken."""
     _set_columns(connection, account.account_id, **_changeable(account))
     connection.execute(sa.delete(account_grants).where(account_grants.c.account_id == account.account_id))
-    _insert_grants(connection, account.account_id, account.user_ids)
+    _insert_grants(connection, account.account_id, account.owner_ids)
 
 
 def get_account(connection: sa.Connection, account_id: str, *, for_update: bool = False) -> Account | None:
@@ -170,8 +170,8 @@ def list_accounts(
         query = query.where(sa.tuple_(accounts.c.created_at, accounts.c.account_id) < sa.tuple_(*place))
     rows = list(connection.execute(query))
     grants: dict[str, list[str]] = {row.account_id: [] for row in rows}
-    for account_id, user_id in connection.execute(_GRANTS.where(account_grants.c.account_id.in_(grants))):
-        grants[account_id].append(user_id)
+    for account_id, owner_id in connection.execute(_GRANTS.where(account_grants.c.account_id.in_(grants))):
+        grants[account_id].append(owner_id)
     return [to_account(row, grants[row.account_id]) for row in rows]
 
 
@@ -235,9 +235,9 @@ def list_old_passwords(connection: sa.Connection, account_id: str) -> list[tuple
     return [(row.entry_id, row.password_sealed) for row in connection.execute(statement)]
 
 
-def to_account(row: Any, user_ids: Sequence[str]) -> Account:
+def to_account(row: Any, owner_ids: Sequence[str]) -> Account:
     values = {column.name: getattr(row, column.name) for column in ACCOUNT_COLUMNS}
-    changed = {"role": Role(row.role), "state": AccountState(row.state), "user_ids": tuple(user_ids)}
+    changed = {"role": Role(row.role), "state": AccountState(row.state), "owner_ids": tuple(owner_ids)}
     return Account(**{**values, **changed})
 
 
@@ -252,12 +252,12 @@ def _one(connection: sa.Connection, statement: Any) -> Account | None:
 
 def _grants_of(connection: sa.Connection, account_id: str) -> list[str]:
     rows = connection.execute(_GRANTS.where(account_grants.c.account_id == account_id))
-    return [row.user_id for row in rows]
+    return [row.owner_id for row in rows]
 
 
-def _insert_grants(connection: sa.Connection, account_id: str, user_ids: Sequence[str]) -> None:
-    if user_ids:
-        rows = [{"account_id": account_id, "user_id": user_id} for user_id in user_ids]
+def _insert_grants(connection: sa.Connection, account_id: str, owner_ids: Sequence[str]) -> None:
+    if owner_ids:
+        rows = [{"account_id": account_id, "owner_id": owner_id} for owner_id in owner_ids]
         connection.execute(sa.insert(account_grants), rows)
 
 

@@ -104,6 +104,10 @@ class AccountPatch(ApiModel):
         description="Required to change one's own `phone` or `second_factor` if the account has a password.",
     )
 
+    def to_changes(self) -> models.AccountChanges:
+        given = self.model_dump(exclude_unset=True, exclude={"current_password"})
+        return models.AccountChanges(**{"owner_ids" if name == "user_ids" else name: given[name] for name in given})
+
 
 class AccountResponse(ResponseModel):
     """An account."""
@@ -473,6 +477,6 @@ def _invitation_fields(account: models.Account, expires_at: datetime) -> dict[st
     return {
         "email": account.email,
         "role": account.role,
-        "user_ids": list(account.user_ids),
+        "user_ids": list(account.owner_ids),
         "expires_at": iso_utc(expires_at),
     }

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import sqlalchemy as sa
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, Account, Role, ensure_admin, hash_secret
+from letstalk.accounts.models import SECOND_FACTOR_OWNER_ID, Account, Role, ensure_admin, hash_secret
 from letstalk.accounts.repository import ROLES
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
@@ -81,7 +81,7 @@ CODE_LENGTH = 6
 CHALLENGE_BYTES = 32
 # An owner that no token and no person can have.
 SIGN_IN_SERVICE = Actor(
-    kind=ActorKind.SERVICE, user_id=SECOND_FACTOR_USER_ID, scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY})
+    kind=ActorKind.SERVICE, owner_id=SECOND_FACTOR_OWNER_ID, scopes=frozenset({Scope.OTP_SEND, Scope.OTP_VERIFY})
 )
 
 

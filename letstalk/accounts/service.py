@@ -70,7 +70,7 @@ class AccountService:
             role=models.check_role(wanted.role),
             state=wanted.state,
             phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
-            user_ids=models.check_grants(wanted.user_ids),
+            owner_ids=models.check_grants(wanted.owner_ids),
             created_at=self._clock(),
             second_factor=wanted.second_factor,
             has_password=password_sealed is not None,
@@ -79,7 +79,7 @@ class AccountService:
             raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
         with self._unique_names(connection, account):
             repository.insert_account(connection, account, password_sealed)
-        detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.user_ids)}
+        detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.owner_ids)}
         self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
         return account
 

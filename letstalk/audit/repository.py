@@ -21,7 +21,7 @@ audit_events = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("action", String(64), nullable=False),
     Column("actor_kind", String(32)),
-    Column("actor_user_id", String(128)),
+    Column("actor_user_id", String(128), key="actor_owner_id"),
     Column("actor_token_id", String(36)),
     # No foreign key: an event outlives its token.
     Column("token_id", String(36)),
@@ -46,7 +46,7 @@ class AuditEvent:
     at: datetime
     action: str
     actor_kind: str | None = None
-    actor_user_id: str | None = None
+    actor_owner_id: str | None = None
     actor_token_id: str | None = None
     token_id: str | None = None
     address: str | None = None
@@ -77,7 +77,8 @@ def list_events(
     for name, value in (("token_id", token_id), ("account_id", account_id), ("action", action)):
         if value is not None:
             query = query.where(audit_events.c[name] == value)
-    rows = connection.execute(query).mappings()
+    fields = [column.key for column in audit_events.c]
+    rows = (dict(zip(fields, row, strict=True)) for row in connection.execute(query))
     return [AuditEvent(**{**row, "detail": json.loads(row["detail"])}) for row in rows]
 
 

@@ -114,7 +114,7 @@ class AuditTrail:
             at=self._clock(),
             action=action,
             actor_kind=actor.kind.value if actor else None,
-            actor_user_id=actor.user_id if actor else None,
+            actor_owner_id=actor.owner_id if actor else None,
             actor_token_id=actor.token_id if actor else None,
             token_id=about.get("token_id"),
             actor_account_id=actor.account_id if actor else None,

@@ -83,7 +83,7 @@ class NewCall:
     """A call to be placed. See `Call` for the fields."""
 
     subject_id: str
-    user_id: str
+    owner_id: str
     phone: str
     script_sealed: str
     locale: str | None
@@ -106,7 +106,7 @@ class Call:
 
     call_id: str
     subject_id: str
-    user_id: str
+    owner_id: str
     phone: str
     script_sealed: str | None
     locale: str | None

@@ -31,17 +31,17 @@ FIRST_WAITING_TURN = (
 )
 
 
-def own_last_turn(user_id: sa.BindParameter[str]) -> sa.ScalarSelect[int]:
+def own_last_turn(owner_id: sa.BindParameter[str]) -> sa.ScalarSelect[int]:
     return (
         sa.select(calls.c.turn)
-        .where(IS_QUEUED, calls.c.user_id == user_id)
+        .where(IS_QUEUED, calls.c.owner_id == owner_id)
         .order_by(calls.c.turn.desc())
         .limit(sa.literal_column("1"))
         .scalar_subquery()
     )
 
 
-_TURNS = Statement(sa.select(own_last_turn(sa.bindparam("user_id")), FIRST_WAITING_TURN))
+_TURNS = Statement(sa.select(own_last_turn(sa.bindparam("owner_id")), FIRST_WAITING_TURN))
 _AHEAD = Statement(
     sa.select(
         sa.select(sa.func.count())
@@ -112,9 +112,9 @@ _NOTE_PLACED = Statement(
 )
 
 
-def find_turns(connection: sa.Connection, user_id: str) -> tuple[int | None, int | None]:
-    """The last turn of the waiting calls of `user_id`, and the first of all waiting calls; None without any."""
-    own, first = _TURNS.one(connection, {"user_id": user_id})
+def find_turns(connection: sa.Connection, owner_id: str) -> tuple[int | None, int | None]:
+    """The last turn of the waiting calls of `owner_id`, and the first of all waiting calls; None without any."""
+    own, first = _TURNS.one(connection, {"owner_id": owner_id})
     return own, first
 
 

@@ -30,7 +30,7 @@ calls = sa.Table(
     metadata,
     sa.Column("call_id", sa.String(36), primary_key=True),
     sa.Column("subject_id", sa.String(36), nullable=False),
-    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("user_id", sa.String(128), key="owner_id", nullable=False),
     sa.Column("phone", sa.String(16), nullable=False),
     sa.Column("script_sealed", sa.Text, info=sealed_as("scripts of calls")),
     sa.Column("locale", sa.String(35)),
@@ -73,7 +73,7 @@ partial_index("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
 partial_index("ix_calls_finished", "duration_seconds IS NOT NULL", calls.c.ended_at)
 partial_index("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
 partial_index("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
-partial_index("ix_calls_waiting_user_id", "status = 'queued'", calls.c.user_id, calls.c.turn)
+partial_index("ix_calls_waiting_user_id", "status = 'queued'", calls.c.owner_id, calls.c.turn)
 partial_index("uq_calls_live_phone", "holds_channel", calls.c.phone, unique=True)
 partial_index("ix_calls_command", "command IS NOT NULL", calls.c.command_leased_until)
 
@@ -102,7 +102,7 @@ _LATEST = Statement(
     .with_for_update()
 )
 _ACCEPTED = Statement(
-    sa.select(calls.c.created_at, calls.c.user_id)
+    sa.select(calls.c.created_at, calls.c.owner_id)
     .where(calls.c.phone == sa.bindparam("phone"), calls.c.created_at > sa.bindparam("since"))
     .order_by(calls.c.created_at.desc())
 )
@@ -127,7 +127,7 @@ _INSERT_EVENT = Statement(
     sa.insert(call_events).values(call_id=sa.bindparam("call_id"), at=sa.bindparam("at"), type=sa.bindparam("type"))
 )
 # The columns are in the order of `Call`'s fields: to read a row by their names took three times as long.
-_FIELDS = tuple(column.name for column in calls.c)
+_FIELDS = tuple(column.key for column in calls.c)
 _WORDS: tuple[tuple[int, Mapping[str | None, StrEnum | None]], ...] = tuple(
     (_FIELDS.index(name), {None: None} | {member.value: member for member in members})
     for name, members in (("status", CallStatus), ("spoken", Spoken), ("command", Command), ("end_status", CallStatus))

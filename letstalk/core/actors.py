@@ -27,14 +27,14 @@ class ActorKind(StrEnum):
 class Actor:
     """An authenticated caller and the limits of what it may do.
 
-    `user_id` owns the verifications that the actor starts. It is empty for a person with several grants who has not
+    `owner_id` owns the verifications that the actor starts. It is empty for a person with several grants who has not
     chosen one (`act_for`). A token has `token_id`, `allowed_ips` (CIDR text; empty for any address), `expires_at` (None
     for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A person has `account_id`,
-    `session_id` and `user_ids`, the granted ones.
+    `session_id` and `owner_ids`, the granted ones.
     """
 
     kind: ActorKind
-    user_id: str
+    owner_id: str
     scopes: frozenset[Scope]
     token_id: str | None = None
     allowed_ips: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Actor:
     address: str | None = None
     account_id: str | None = None
     session_id: str | None = None
-    user_ids: frozenset[str] = frozenset()
+    owner_ids: frozenset[str] = frozenset()
 
     @property
     def is_admin(self) -> bool:
@@ -52,29 +52,29 @@ class Actor:
     def holds(self, scope: Scope) -> bool:
         return scope in self.scopes
 
-    def reaches(self, user_id: str) -> bool:
-        """Whether the actor may act for `user_id` at all. Scopes say what they may do."""
+    def reaches(self, owner_id: str) -> bool:
+        """Whether the actor may act for `owner_id` at all. Scopes say what they may do."""
         if self.is_admin:
             return True
-        return user_id in self.user_ids if self.kind is ActorKind.PERSON else user_id == self.user_id
+        return owner_id in self.owner_ids if self.kind is ActorKind.PERSON else owner_id == self.owner_id
 
-    def act_for(self, user_id: str | None) -> Actor:
-        """The actor for one owner: `user_id`, or the only one that the actor has.
+    def act_for(self, owner_id: str | None) -> Actor:
+        """The actor for one owner: `owner_id`, or the only one that the actor has.
 
         Raises NotGranted; InvalidRequest where a person has several grants and names none.
         """
-        if user_id is not None and not self.reaches(user_id):
+        if owner_id is not None and not self.reaches(owner_id):
             raise NotGranted("Your account was not granted this user_id.")
-        if user_id is not None or self.user_id:
-            return self if user_id is None else replace(self, user_id=user_id)
-        if not self.user_ids:
+        if owner_id is not None or self.owner_id:
+            return self if owner_id is None else replace(self, owner_id=owner_id)
+        if not self.owner_ids:
             raise NotGranted("No user_id is granted to your account. Ask an admin for one.")
         raise InvalidRequest.in_field("X-User-Id", "Give the user_id that you act for in the X-User-Id header.")
 
 
 def trusted_actor(kind: ActorKind, address: str | None = None) -> Actor:
     """An administrator of this installation, with every scope."""
-    return Actor(kind=kind, user_id=DEFAULT_OWNER_ID, scopes=ALL_SCOPES, address=address)
+    return Actor(kind=kind, owner_id=DEFAULT_OWNER_ID, scopes=ALL_SCOPES, address=address)
 
 
 def check_owner_id(owner_id: str) -> str:

@@ -127,7 +127,7 @@ class InsufficientScope(Forbidden):
 
 
 class NotGranted(Forbidden):
-    code = "not_granted"  # a user_id that was not granted to the person
+    code = "not_granted"  # an owner that was not granted to the person
 
 
 class SingleSignOnRefused(Forbidden):

@@ -227,7 +227,7 @@ def _on_behalf(actor: Actor, guard: Guard) -> Actor:
         check_owner_id(named)
     except InvalidRequest as error:
         raise InvalidRequest.in_field(USER_ID_HEADER, error.message) from None
-    if actor.kind is ActorKind.TOKEN and named != actor.user_id:
+    if actor.kind is ActorKind.TOKEN and named != actor.owner_id:
         raise Forbidden("A token can act only for its own user_id.", code="not_granted")
     return actor.act_for(named)
 

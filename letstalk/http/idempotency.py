@@ -23,17 +23,17 @@ MAX_KEY_CHARACTERS = 255
 idempotency_keys = sa.Table(
     "idempotency_keys",
     metadata,
-    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("user_id", sa.String(128), key="owner_id", nullable=False),
     sa.Column("path", sa.String(40), nullable=False),
     sa.Column("key", sa.String(255), nullable=False),
     sa.Column("body_hash", sa.String(64), nullable=False),
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.PrimaryKeyConstraint("user_id", "path", "key"),
+    sa.PrimaryKeyConstraint("owner_id", "path", "key"),
 )
 sa.Index("ix_idempotency_keys_created_at", idempotency_keys.c.created_at)
 
-_IS_IT = [column == sa.bindparam(column.name) for column in idempotency_keys.primary_key]
+_IS_IT = [column == sa.bindparam(column.key) for column in idempotency_keys.primary_key]
 _FIRST = Statement(
     sa.select(idempotency_keys.c.body_hash, idempotency_keys.c.answer).where(
         *_IS_IT, idempotency_keys.c.created_at > sa.bindparam("since")
@@ -41,7 +41,7 @@ _FIRST = Statement(
 )
 _DELETE = Statement(sa.delete(idempotency_keys).where(*_IS_IT))
 _INSERT = Statement(
-    sa.insert(idempotency_keys).values({column.name: sa.bindparam(column.name) for column in idempotency_keys.c})
+    sa.insert(idempotency_keys).values({column.key: sa.bindparam(column.key) for column in idempotency_keys.c})
 )
 
 
@@ -69,7 +69,7 @@ def read_idempotency_key(path: str, key: str | None, body: Mapping[str, Any]) ->
 
 
 def find_first_response(
-    db: Database, connection: sa.Connection, user_id: str, wanted: IdempotencyKey | None, now: datetime
+    db: Database, connection: sa.Connection, owner_id: str, wanted: IdempotencyKey | None, now: datetime
 ) -> dict[str, Any] | None:
     """The response to the first request with this key; None for the first request, and without a key.
 
@@ -78,8 +78,8 @@ def find_first_response(
     """
     if wanted is None:
         return None
-    db.lock(connection, "idempotency", f"{user_id}\0{wanted.path}\0{wanted.key}")
-    row = _FIRST.first(connection, _named(user_id, wanted) | {"since": now - KEPT_FOR})
+    db.lock(connection, "idempotency", f"{owner_id}\0{wanted.path}\0{wanted.key}")
+    row = _FIRST.first(connection, _named(owner_id, wanted) | {"since": now - KEPT_FOR})
     if row is None:
         return None
     body_hash, response = row
@@ -90,10 +90,10 @@ def find_first_response(
 
 
 def store_first_response(
-    connection: sa.Connection, user_id: str, wanted: IdempotencyKey, response: Mapping[str, Any], now: datetime
+    connection: sa.Connection, owner_id: str, wanted: IdempotencyKey, response: Mapping[str, Any], now: datetime
 ) -> None:
     """Store the response to the first request with this key. It replaces one that has expired."""
-    named = _named(user_id, wanted)
+    named = _named(owner_id, wanted)
     _DELETE.execute(connection, named)
     values = {"created_at": now, "body_hash": wanted.body_hash, "answer": json.dumps(response)}
     _INSERT.execute(connection, named | values)
@@ -104,5 +104,5 @@ def delete_expired_keys(db: Database, clock: Clock) -> None:
     delete_in_batches(db, lambda connection: delete_oldest(connection, idempotency_keys.c.created_at, before))
 
 
-def _named(user_id: str, wanted: IdempotencyKey) -> dict[str, Any]:
-    return {"user_id": user_id, "path": wanted.path, "key": wanted.key}
+def _named(owner_id: str, wanted: IdempotencyKey) -> dict[str, Any]:
+    return {"owner_id": owner_id, "path": wanted.path, "key": wanted.key}

@@ -52,7 +52,7 @@ class PrivacyService:
             "accounts": [_account(account) for account in people],
             "wrong_codes_at": [iso_utc(judged_at) for judged_at in wrong_codes],
             "idempotent_requests": [
-                {"user_id": user_id, "path": path, "at": iso_utc(at)} for user_id, path, at in first_responses
+                {"user_id": owner_id, "path": path, "at": iso_utc(at)} for owner_id, path, at in first_responses
             ],
         }
 
@@ -85,7 +85,7 @@ def _account(account: Account) -> dict[str, Any]:
         "email": account.email,
         "role": account.role.value,
         "state": account.state.value,
-        "user_ids": list(account.user_ids),
+        "user_ids": list(account.owner_ids),
         "second_factor": account.second_factor,
         "created_at": iso_utc(account.created_at),
         "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
@@ -97,7 +97,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
     found = calls.list_calls(connection, verification.verification_id)
     return {
         "verification_id": verification.verification_id,
-        "user_id": verification.user_id,
+        "user_id": verification.owner_id,
         "status": verification.status_at(now).value,
         "created_at": iso_utc(verification.created_at),
         "expires_at": iso_utc(verification.expires_at),

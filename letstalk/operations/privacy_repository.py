@@ -32,8 +32,8 @@ def list_wrong_codes_of_phone(connection: Connection, phone: str) -> list[dateti
 def list_first_responses_of_phone(connection: Connection, phone: str) -> Sequence[tuple[str, str, datetime]]:
     """(owner, path, when) of the stored responses to idempotent requests that name `phone`, oldest first."""
     table = idempotency_keys.c
-    statement = select(table.user_id, table.path, table.created_at).where(_names(phone)).order_by(table.created_at)
-    return [(row.user_id, row.path, row.created_at) for row in connection.execute(statement)]
+    statement = select(table.owner_id, table.path, table.created_at).where(_names(phone)).order_by(table.created_at)
+    return [(row.owner_id, row.path, row.created_at) for row in connection.execute(statement)]
 
 
 def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple[datetime, str, str]]:

@@ -26,7 +26,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
     @require(Scope.TOKENS_WRITE, trusted=True)
     def create_token(body: schemas.TokenRequest) -> JsonResponse:
         wanted = NewToken(
-            user_id=body.user_id,
+            owner_id=body.user_id,
             scopes=None if body.scopes is None else tuple(body.scopes),
             name=body.name,
             expires_in_seconds=body.expires_in,
@@ -48,7 +48,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
     def list_tokens(query: schemas.TokenQuery) -> JsonResponse:
         page = service.list_tokens(
             current_actor(),
-            user_id=query.user_id,
+            owner_id=query.user_id,
             include_revoked=query.include_revoked,
             limit=query.limit,
             cursor=query.cursor,

@@ -183,7 +183,7 @@ def _called_from(address: str, verified: _Verified) -> Actor:
 def _actor_of(token: Token) -> Actor:
     return Actor(
         kind=ActorKind.TOKEN,
-        user_id=token.user_id,
+        owner_id=token.owner_id,
         scopes=token.granted,
         token_id=token.token_id,
         allowed_ips=token.allowed_ips,

@@ -21,7 +21,7 @@ from letstalk.tokens.service import TokenService
 COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
     ("TOKEN ID", lambda token: token.token_id),
     ("PREFIX", lambda token: token.prefix),
-    ("USER", lambda token: token.user_id),
+    ("USER", lambda token: token.owner_id),
     ("NAME", lambda token: token.name or "-"),
     ("SCOPES", lambda token: ",".join(token.scopes)),
     ("STATE", lambda token: _state(token)),
@@ -44,7 +44,9 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
             raise click.ClickException(error.message) from None
 
     @group.command("create", context_settings={"show_default": True})
-    @click.option("--user-id", default=DEFAULT_OWNER_ID, help="The owner whose verifications the token can see.")
+    @click.option(
+        "--user-id", "owner_id", default=DEFAULT_OWNER_ID, help="The owner whose verifications the token can see."
+    )
     @click.option("--scopes", type=_split, metavar="TEXT", default=",".join(DEFAULT_SCOPES), help="Comma-separated.")
     @click.option("--name", help="A name by which people recognise the token.")
     @click.option("--expires-in", "expires_in_seconds", type=int, metavar="SECONDS", help="Default: never.")
@@ -61,13 +63,13 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
             _print_secret(tokens.create_token(ACTOR, NewToken(**fields)))
 
     @group.command("list")
-    @click.option("--user-id", help="Only this owner's tokens.")
+    @click.option("--user-id", "owner_id", help="Only this owner's tokens.")
     @click.option("--include-revoked", is_flag=True, help="Include revoked and expired tokens.")
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
-    def list_(user_id: str | None, include_revoked: bool, as_json: bool) -> None:
+    def list_(owner_id: str | None, include_revoked: bool, as_json: bool) -> None:
         """List tokens, newest first."""
         with find_service() as tokens:
-            found = list(_all_tokens(tokens, user_id, include_revoked))
+            found = list(_all_tokens(tokens, owner_id, include_revoked))
         if as_json:
             click.echo(json.dumps([TokenResponse.of(token).model_dump() for token in found], indent=2))
             return
@@ -97,14 +99,14 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
 def _print_secret(issued: IssuedToken) -> None:
     record = issued.record
-    click.echo(f"Token {record.token_id} of {record.user_id}. Store it now: it is not shown again.", err=True)
+    click.echo(f"Token {record.token_id} of {record.owner_id}. Store it now: it is not shown again.", err=True)
     click.echo(issued.secret)
 
 
-def _all_tokens(service: TokenService, user_id: str | None, include_revoked: bool) -> Iterator[Token]:
+def _all_tokens(service: TokenService, owner_id: str | None, include_revoked: bool) -> Iterator[Token]:
     cursor = None
     while True:
-        page = service.list_tokens(ACTOR, user_id=user_id, include_revoked=include_revoked, limit=100, cursor=cursor)
+        page = service.list_tokens(ACTOR, owner_id=owner_id, include_revoked=include_revoked, limit=100, cursor=cursor)
         yield from page.tokens
         cursor = page.next_cursor
         if cursor is None:

@@ -23,7 +23,7 @@ class Grant:
     the installation's default for a token without its own.
     """
 
-    user_id: str
+    owner_id: str
     scopes: tuple[str, ...]
     allowed_ips: tuple[str, ...]
     expires_at: datetime | None
@@ -59,7 +59,7 @@ class DelegationRule:
 
     def _grant_of(self, token: Token) -> Grant:
         rate = self._rate_of(token.rate_limit)
-        return Grant(token.user_id, token.scopes, token.allowed_ips, token.expires_at, rate)
+        return Grant(token.owner_id, token.scopes, token.allowed_ips, token.expires_at, rate)
 
     def _rate_of(self, rate_limit: str | None) -> tuple[Rate, ...]:
         return self._default_rate if rate_limit is None else parse_rates(rate_limit)
@@ -67,19 +67,19 @@ class DelegationRule:
 
 def may_manage(actor: Actor, token: Token) -> bool:
     """Whether `actor` may change `token`: an admin may; others require its owner and all of its scopes."""
-    return actor.is_admin or (actor.reaches(token.user_id) and token.granted <= actor.scopes)
+    return actor.is_admin or (actor.reaches(token.owner_id) and token.granted <= actor.scopes)
 
 
 def may_see(actor: Actor, token: Token) -> bool:
     """Whether `actor` may see `token`: if it may manage it, or is a person to whom the owner is granted."""
-    return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.user_id))
+    return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.owner_id))
 
 
 def visible_owners(actor: Actor) -> frozenset[str] | None:
     """The owners whose tokens `actor` may see. None is all owners."""
     if actor.is_admin:
         return None
-    return actor.user_ids if actor.kind is ActorKind.PERSON else frozenset({actor.user_id})
+    return actor.owner_ids if actor.kind is ActorKind.PERSON else frozenset({actor.owner_id})
 
 
 def hidden_scopes(actor: Actor) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def ensure_not_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]
     """
     if actor.is_admin:
         return
-    if not actor.reaches(grant.user_id):
+    if not actor.reaches(grant.owner_id):
         if actor.kind is ActorKind.PERSON:
             raise NotGranted("user_id: your account was not granted this user_id.")
         raise _needs_admin("user_id: only an admin token can create tokens for another user_id.")

@@ -68,7 +68,7 @@ class Token:
 
     token_id: str
     lookup_id: str
-    user_id: str
+    owner_id: str
     name: str | None
     scopes: tuple[str, ...]
     allowed_ips: tuple[str, ...]
@@ -133,7 +133,7 @@ def checksum(body: str) -> str:
 class NewToken:
     """The fields of a new token. None is the default: no name, no expiry, any address, the default rate limit."""
 
-    user_id: str | None = None
+    owner_id: str | None = None
     scopes: tuple[str, ...] | None = None
     name: str | None = None
     expires_in_seconds: int | None = None
@@ -233,7 +233,7 @@ def apply_changes(token: Token, changes: TokenChanges, now: datetime) -> Token:
 def describe(token: Token) -> dict[str, Any]:
     """The fields that limit `token`, as JSON for the audit trail."""
     return {
-        "user_id": token.user_id,
+        "user_id": token.owner_id,
         "name": token.name,
         "scopes": list(token.scopes),
         "allowed_ips": list(token.allowed_ips),

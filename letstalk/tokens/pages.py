@@ -77,7 +77,7 @@ class TokenForm:
     def as_new_token(self) -> NewToken:
         """Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields."""
         return NewToken(
-            user_id=self.user_id or None,
+            owner_id=self.user_id or None,
             scopes=self.scopes,
             name=self.name or None,
             expires_in_seconds=_read_seconds("expires_in", self.expires_in) if self.expires_in else None,
@@ -140,8 +140,8 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
             search=search,
             include_revoked=include_revoked,
             cursor=cursor,
-            owners=None if actor.is_admin else sorted(actor.user_ids),
-            may_create=actor.holds(Scope.TOKENS_WRITE) and (actor.is_admin or bool(actor.user_ids)),
+            owners=None if actor.is_admin else sorted(actor.owner_ids),
+            may_create=actor.holds(Scope.TOKENS_WRITE) and (actor.is_admin or bool(actor.owner_ids)),
             first_page=url_for("dashboard.index", **kept),
             next_page=url_for("dashboard.index", cursor=page.next_cursor, **kept) if page.next_cursor else None,
         )
@@ -211,7 +211,7 @@ def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Respo
         fields=(*TEXT_FIELDS, "scopes"),
         form=form,
         submission=new_submission(),
-        owners=None if actor.is_admin else sorted(actor.user_ids),
+        owners=None if actor.is_admin else sorted(actor.owner_ids),
         bundles=_offered(BUNDLES, actor.scopes),
         single_scopes=_offered(SINGLE_SCOPES, actor.scopes),
         lifetimes=LIFETIMES,

@@ -21,7 +21,7 @@ tokens = sa.Table(
     sa.Column("lookup_id", sa.String(12), nullable=False),
     # Fernet of the token's SHA-256: without the keys, a copy of the database can't even be used to check a guess.
     sa.Column("secret_hash_encrypted", sa.Text, nullable=False, info=sealed_as("tokens")),
-    sa.Column("user_id", sa.String(128), nullable=False),
+    sa.Column("user_id", sa.String(128), key="owner_id", nullable=False),
     sa.Column("name", sa.String(100)),
     sa.Column("scopes", sa.Text, nullable=False),
     sa.Column("allowed_ips", sa.Text, nullable=False),
@@ -44,7 +44,7 @@ tokens = sa.Table(
     sa.CheckConstraint("requests_total >= 0", name="requests_total_not_negative"),
     sa.CheckConstraint("successor_id <> token_id", name="successor_is_another"),
     sa.Index(None, "created_at", "token_id"),
-    sa.Index(None, "user_id", "created_at", "token_id"),
+    sa.Index(None, "owner_id", "created_at", "token_id"),
 )
 
 _RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
@@ -53,13 +53,13 @@ _BY_LOOKUP = sa.select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.
 
 @dataclass(frozen=True, slots=True)
 class TokenFilter:
-    """Which tokens to list: those of `user_ids`, or of all owners if it is None.
+    """Which tokens to list: those of `owner_ids`, or of all owners if it is None.
 
     `live_at` excludes tokens that are revoked or have expired by then, and `without_scopes` those with any of these
-    names. `search` is a text in the name, the user_id or the lookup id.
+    names. `search` is a text in the name, the owner_id or the lookup id.
     """
 
-    user_ids: frozenset[str] | None = None
+    owner_ids: frozenset[str] | None = None
     live_at: datetime | None = None
     without_scopes: tuple[str, ...] = ()
     search: str | None = None
@@ -72,7 +72,7 @@ def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted:
             token_id=token.token_id,
             lookup_id=token.lookup_id,
             secret_hash_encrypted=secret_hash_encrypted,
-            user_id=token.user_id,
+            owner_id=token.owner_id,
             created_at=token.created_at,
             **_changeable(token),
         )
@@ -103,15 +103,15 @@ def list_tokens(
 ) -> list[Token]:
     """At most `limit` tokens, newest first, that come after `before` (created_at, token_id) in that order."""
     query = sa.select(*_RECORD).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
-    if wanted.user_ids is not None:
-        query = query.where(tokens.c.user_id.in_(wanted.user_ids))
+    if wanted.owner_ids is not None:
+        query = query.where(tokens.c.owner_id.in_(wanted.owner_ids))
     if wanted.live_at is not None:
         unexpired = sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > wanted.live_at)
         query = query.where(sa.and_(tokens.c.revoked_at.is_(None), unexpired))
     for name in wanted.without_scopes:
         query = query.where(tokens.c.scopes.not_like(f"%{json.dumps(name)}%"))
     if wanted.search:
-        columns = (tokens.c.name, tokens.c.user_id, tokens.c.lookup_id)
+        columns = (tokens.c.name, tokens.c.owner_id, tokens.c.lookup_id)
         query = query.where(sa.or_(*(column.icontains(wanted.search, autoescape=True) for column in columns)))
     if before is not None:
         created_at, token_id = before
@@ -135,7 +135,7 @@ def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, dat
 
 
 def to_token(row: sa.Row[Any]) -> Token:
-    values = {column.name: getattr(row, column.name) for column in _RECORD}
+    values = {column.key: getattr(row, column.key) for column in _RECORD}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "allowed_ips")}
     return Token(**{**values, **lists})
 

@@ -172,7 +172,7 @@ def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
     """The values of those fields of `model` that are in the record of `token`. No addresses are null."""
     values: dict[str, Any] = {}
     for name in model.model_fields.keys() - {"token"}:
-        value = getattr(token, name)
+        value = getattr(token, "owner_id" if name == "user_id" else name)
         if isinstance(value, datetime):
             value = iso_utc(value)
         values[name] = (list(value) or None) if isinstance(value, tuple) else value

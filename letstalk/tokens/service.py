@@ -60,19 +60,19 @@ class TokenService:
         self.authenticator = TokenAuthenticator(db, vault=vault, clock=clock, monotonic=monotonic)
 
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
-        """A new token. Its default `user_id` is the actor's own, or "default_user" for an admin token.
+        """A new token. Its default `owner_id` is the actor's own, or "default_user" for an admin token.
 
         Raises InvalidRequest, or InsufficientScope if the token would exceed the limits of the actor.
         """
         now = self._clock()
-        own_user_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.user_id
-        if wanted.user_id is None and not own_user_id:
+        own_owner_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.owner_id
+        if wanted.owner_id is None and not own_owner_id:
             raise InvalidRequest.in_field("user_id", "Give the user_id of the token's owner.")
         secret = models.generate_token()
         token = Token(
             token_id=str(uuid4()),
             lookup_id=secret.lookup_id,
-            user_id=own_user_id if wanted.user_id is None else check_owner_id(wanted.user_id),
+            owner_id=own_owner_id if wanted.owner_id is None else check_owner_id(wanted.owner_id),
             name=models.normalise_name(wanted.name),
             scopes=models.normalise_scopes(models.DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes),
             allowed_ips=models.normalise_addresses(wanted.allowed_ips),
@@ -92,7 +92,7 @@ class TokenService:
         self,
         actor: Actor,
         *,
-        user_id: str | None = None,
+        owner_id: str | None = None,
         include_revoked: bool = False,
         search: str | None = None,
         limit: int = 50,
@@ -101,17 +101,17 @@ class TokenService:
         """The tokens that `actor` may see, newest first.
 
         Revoked and expired tokens are only included with `include_revoked`. `search` is a text, in upper or lower case,
-        in the name, the user_id or the prefix. Raises InvalidRequest for an invalid limit, cursor or search.
+        in the name, the owner_id or the prefix. Raises InvalidRequest for an invalid limit, cursor or search.
         """
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
         before = None if cursor is None else decode_cursor(cursor)
-        if user_id is not None:
-            check_owner_id(user_id)
-        if user_id is not None and not actor.reaches(user_id):
+        if owner_id is not None:
+            check_owner_id(owner_id)
+        if owner_id is not None and not actor.reaches(owner_id):
             return TokenPage((), None)
         wanted = TokenFilter(
-            user_ids=visible_owners(actor) if user_id is None else frozenset({user_id}),
+            owner_ids=visible_owners(actor) if owner_id is None else frozenset({owner_id}),
             live_at=None if include_revoked else self._clock(),
             without_scopes=hidden_scopes(actor),
             search=_search_text(search),

@@ -53,7 +53,7 @@ class Verification:
     """One attempt of one owner to prove one phone. Times are aware, in UTC."""
 
     verification_id: str
-    user_id: str
+    owner_id: str
     phone: str
     status: VerificationStatus
     created_at: datetime
@@ -84,7 +84,7 @@ class Verification:
         """A pending verification with no attempt used. `phone` is in E.164."""
         return cls(
             verification_id=verification_id,
-            user_id=owner_id,
+            owner_id=owner_id,
             phone=phone,
             status=VerificationStatus.PENDING,
             created_at=now,

@@ -63,7 +63,7 @@ verifications = Table(
     "verifications",
     metadata,
     Column("verification_id", String(36), primary_key=True),
-    Column("user_id", String(128), nullable=False),
+    Column("user_id", String(128), key="owner_id", nullable=False),
     Column("phone", String(16), nullable=False),
     Column("status", String(20), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
@@ -87,14 +87,14 @@ verifications = Table(
     CheckConstraint("status = 'pending' OR speech_sealed IS NULL", name="speech_erased"),
 )
 partial_index(
-    "uq_verifications_pending", "status = 'pending'", verifications.c.user_id, verifications.c.phone, unique=True
+    "uq_verifications_pending", "status = 'pending'", verifications.c.owner_id, verifications.c.phone, unique=True
 )
-Index("ix_verifications_user_id_phone", verifications.c.user_id, verifications.c.phone, verifications.c.created_at)
-Index("ix_verifications_user_id_created_at", verifications.c.user_id, verifications.c.created_at)
+Index("ix_verifications_user_id_phone", verifications.c.owner_id, verifications.c.phone, verifications.c.created_at)
+Index("ix_verifications_user_id_created_at", verifications.c.owner_id, verifications.c.created_at)
 partial_index(
     "ix_verifications_reference",
     "reference IS NOT NULL",
-    verifications.c.user_id,
+    verifications.c.owner_id,
     verifications.c.reference,
     verifications.c.created_at,
 )
@@ -104,11 +104,11 @@ wrong_codes = Table(
     "wrong_codes",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("user_id", String(128), nullable=False),
+    Column("user_id", String(128), key="owner_id", nullable=False),
     Column("phone", String(16), nullable=False),
     Column("judged_at", UtcDateTime, nullable=False),
 )
-Index("ix_wrong_codes_user_id_phone", wrong_codes.c.user_id, wrong_codes.c.phone, wrong_codes.c.judged_at)
+Index("ix_wrong_codes_user_id_phone", wrong_codes.c.owner_id, wrong_codes.c.phone, wrong_codes.c.judged_at)
 
 digest_keys = Table(
     "digest_keys",
@@ -124,31 +124,32 @@ IS_PENDING = text("verifications.status = 'pending'")
 _SELECT = select(verifications)
 _BY_ID = Statement(
     _SELECT.where(
-        verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == bindparam("user_id")
+        verifications.c.verification_id == bindparam("verification_id"),
+        verifications.c.owner_id == bindparam("owner_id"),
     )
 )
 _LOCKED = Statement(_SELECT.where(verifications.c.verification_id == bindparam("verification_id")).with_for_update())
 _NEWEST = Statement(
-    _SELECT.where(verifications.c.user_id == bindparam("user_id"), verifications.c.phone == bindparam("phone"))
+    _SELECT.where(verifications.c.owner_id == bindparam("owner_id"), verifications.c.phone == bindparam("phone"))
     .order_by(verifications.c.created_at.desc())
     .limit(literal_column("1"))
 )
-_INSERT = Statement(insert(verifications).values({column.name: bindparam(column.name) for column in verifications.c}))
+_INSERT = Statement(insert(verifications).values({column.key: bindparam(column.key) for column in verifications.c}))
 _END = Statement(
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
     .values(status=bindparam("ended_as"), speech_sealed=None)
 )
 _ONE: ColumnClause[int] = literal_column("1")
-_USER_ID: BindParameter[str] = bindparam("user_id")
+_OWNER_ID: BindParameter[str] = bindparam("owner_id")
 _PHONE: BindParameter[str] = bindparam("phone")
-_OWN = (verifications.c.user_id == _USER_ID, verifications.c.phone == _PHONE)
+_OWN = (verifications.c.owner_id == _OWNER_ID, verifications.c.phone == _PHONE)
 _SEND_STATE = Statement(
     select(
         select(func.max(verifications.c.created_at)).where(*_OWN).scalar_subquery(),
         select(_ONE).select_from(verifications).where(*_OWN, IS_PENDING).exists(),
         select(func.max(wrong_codes.c.judged_at))
-        .where(wrong_codes.c.user_id == _USER_ID, wrong_codes.c.phone == _PHONE)
+        .where(wrong_codes.c.owner_id == _OWNER_ID, wrong_codes.c.phone == _PHONE)
         .scalar_subquery(),
         select(func.count())
         .select_from(
@@ -158,7 +159,7 @@ _SEND_STATE = Statement(
             .subquery()
         )
         .scalar_subquery(),
-        own_last_turn(_USER_ID),
+        own_last_turn(_OWNER_ID),
         FIRST_WAITING_TURN,
     )
 )
@@ -177,19 +178,19 @@ _SPEND_ON_RIGHT = Statement(
 )
 _WRONG_CODES = Statement(
     select(wrong_codes.c.judged_at)
-    .where(wrong_codes.c.user_id == bindparam("user_id"), wrong_codes.c.phone == bindparam("phone"))
+    .where(wrong_codes.c.owner_id == bindparam("owner_id"), wrong_codes.c.phone == bindparam("phone"))
     .order_by(wrong_codes.c.judged_at.desc())
     .limit(literal_column(str(MAX_WRONG_CODES)))
 )
-_FIELDS = tuple(column.name for column in verifications.c)  # also the fields of a Verification, in their order
+_FIELDS = tuple(column.key for column in verifications.c)  # also the fields of a Verification, in their order
 _values_of = attrgetter(*_FIELDS)
 _STATUSES = {status.value: status for status in VerificationStatus}
 
 
 def verification_from(row: Sequence[Any]) -> Verification:
     """The verification of a row with all columns, in their order."""
-    verification_id, user_id, phone, status, *others = row
-    return Verification(verification_id, user_id, phone, _STATUSES[status], *others)
+    verification_id, owner_id, phone, status, *others = row
+    return Verification(verification_id, owner_id, phone, _STATUSES[status], *others)
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
@@ -197,14 +198,14 @@ def insert_verification(connection: Connection, verification: Verification) -> N
     _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
-def find_verification(connection: Connection, user_id: str, verification_id: str) -> Verification | None:
-    row = _BY_ID.first(connection, {"verification_id": verification_id, "user_id": user_id})
+def find_verification(connection: Connection, owner_id: str, verification_id: str) -> Verification | None:
+    row = _BY_ID.first(connection, {"verification_id": verification_id, "owner_id": owner_id})
     return None if row is None else verification_from(row)
 
 
-def find_newest(connection: Connection, user_id: str, phone: str) -> Verification | None:
+def find_newest(connection: Connection, owner_id: str, phone: str) -> Verification | None:
     """The newest verification of an owner and phone, however old."""
-    row = _NEWEST.first(connection, {"user_id": user_id, "phone": phone})
+    row = _NEWEST.first(connection, {"owner_id": owner_id, "phone": phone})
     return None if row is None else verification_from(row)
 
 
@@ -217,19 +218,19 @@ def lock_verification(connection: Connection, verification_id: str) -> Verificat
     return None if row is None else verification_from(row)
 
 
-def find(connection: Connection, user_id: str, ref: VerificationRef, now: datetime) -> Verification:
+def find(connection: Connection, owner_id: str, ref: VerificationRef, now: datetime) -> Verification:
     """The owner's verification that `ref` names, in any status.
 
     Raises NoPendingVerification, and InvalidPhone when the phone is not a valid number.
     """
     if ref.phone is not None:
         e164 = parse_phone(ref.phone).e164  # `+44 0…` looks like E.164, and is a different number in E.164
-        found = find_newest(connection, user_id, e164)
+        found = find_newest(connection, owner_id, e164)
         if found is not None and found.created_at <= now - LOOKUP_WINDOW:
             found = None
     else:
         verification_id = canonical_id(ref.verification_id or "")
-        found = None if verification_id is None else find_verification(connection, user_id, verification_id)
+        found = None if verification_id is None else find_verification(connection, owner_id, verification_id)
     if found is None:
         raise NoPendingVerification("No verification waits for a code here.")
     return found
@@ -246,7 +247,7 @@ def lock(connection: Connection, verification_id: str) -> Verification:
 _newest = verifications.alias("newest")
 _IS_NEWEST = verifications.c.verification_id == (
     select(_newest.c.verification_id)
-    .where(_newest.c.user_id == _USER_ID, _newest.c.phone == _PHONE)
+    .where(_newest.c.owner_id == _OWNER_ID, _newest.c.phone == _PHONE)
     .order_by(_newest.c.created_at.desc())
     .limit(_ONE)
     .scalar_subquery()
@@ -268,7 +269,7 @@ class _PendingQuery:
     )
     _of_others = (
         select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
-        .where(wrong_codes.c.user_id == verifications.c.user_id, wrong_codes.c.phone == verifications.c.phone)
+        .where(wrong_codes.c.owner_id == verifications.c.owner_id, wrong_codes.c.phone == verifications.c.phone)
         .scalar_subquery(),
         exists(_ONE).where(calls.c.subject_id == verifications.c.verification_id, IS_UNFINISHED),
     )
@@ -294,25 +295,25 @@ class _PendingQuery:
 
 
 _PENDING_BY_ID = _PendingQuery(
-    verifications.c.verification_id == bindparam("verification_id"), verifications.c.user_id == _USER_ID
+    verifications.c.verification_id == bindparam("verification_id"), verifications.c.owner_id == _OWNER_ID
 )
 _PENDING_NEWEST = _PendingQuery(_IS_NEWEST)
 
 
 def get_pending(
-    connection: Connection, user_id: str, ref: VerificationRef, now: datetime, *, for_update: bool
+    connection: Connection, owner_id: str, ref: VerificationRef, now: datetime, *, for_update: bool
 ) -> PendingCheck | None:
     """What a guess at the owner's verification `ref` depends on. None when it is over or no attempt is left.
 
     By phone, that is the newest verification only. With `for_update` it is locked until the transaction ends.
     """
     if ref.phone is not None:
-        parameters = {"user_id": user_id, "phone": ref.phone, "now": now}
+        parameters = {"owner_id": owner_id, "phone": ref.phone, "now": now}
         return _PENDING_NEWEST.get(connection, parameters, for_update=for_update)
     verification_id = canonical_id(ref.verification_id or "")
     if verification_id is None:
         return None
-    parameters = {"user_id": user_id, "verification_id": verification_id, "now": now}
+    parameters = {"owner_id": owner_id, "verification_id": verification_id, "now": now}
     return _PENDING_BY_ID.get(connection, parameters, for_update=for_update)
 
 
@@ -326,15 +327,15 @@ def spend_attempt_and_approve(connection: Connection, verification_id: str, now:
     _SPEND_ON_RIGHT.execute(connection, {"id": verification_id, "now": now})
 
 
-def load_send_state(connection: Connection, user_id: str, phone: str, *, since: datetime, at_most: int) -> SendState:
+def load_send_state(connection: Connection, owner_id: str, phone: str, *, since: datetime, at_most: int) -> SendState:
     """What a send depends on, in one statement. Counts `at_most` of the calls that were accepted after `since`."""
-    parameters = {"user_id": user_id, "phone": phone, "since": since, "at_most": at_most}
+    parameters = {"owner_id": owner_id, "phone": phone, "since": since, "at_most": at_most}
     return SendState(*_SEND_STATE.one(connection, parameters))
 
 
 def list_verifications(
     connection: Connection,
-    user_id: str,
+    owner_id: str,
     wanted: VerificationFilter,
     *,
     after: tuple[datetime, str] | None,
@@ -343,7 +344,7 @@ def list_verifications(
 ) -> list[Verification]:
     """Newest first. `after` is the timestamp and id of the last one on the page before."""
     table = verifications.c
-    statement = _SELECT.where(table.user_id == user_id)
+    statement = _SELECT.where(table.owner_id == owner_id)
     status = wanted.get("status")
     if (phone := wanted.get("phone")) is not None:
         statement = statement.where(table.phone == phone)
@@ -409,17 +410,17 @@ def list_unplaceable(connection: Connection, now: datetime, limit: int = 500) ->
     return list(connection.execute(statement).scalars())
 
 
-def list_wrong_codes(connection: Connection, user_id: str, phone: str) -> list[datetime]:
+def list_wrong_codes(connection: Connection, owner_id: str, phone: str) -> list[datetime]:
     """When the last wrong codes were judged, newest first, as many as the rule needs."""
-    return [judged_at for (judged_at,) in _WRONG_CODES.all(connection, {"user_id": user_id, "phone": phone})]
+    return [judged_at for (judged_at,) in _WRONG_CODES.all(connection, {"owner_id": owner_id, "phone": phone})]
 
 
-def insert_wrong_code(connection: Connection, user_id: str, phone: str, now: datetime) -> None:
-    connection.execute(insert(wrong_codes), {"user_id": user_id, "phone": phone, "judged_at": now})
+def insert_wrong_code(connection: Connection, owner_id: str, phone: str, now: datetime) -> None:
+    connection.execute(insert(wrong_codes), {"owner_id": owner_id, "phone": phone, "judged_at": now})
 
 
-def clear_wrong_codes(connection: Connection, user_id: str, phone: str) -> None:
-    connection.execute(delete(wrong_codes).where(wrong_codes.c.user_id == user_id, wrong_codes.c.phone == phone))
+def clear_wrong_codes(connection: Connection, owner_id: str, phone: str) -> None:
+    connection.execute(delete(wrong_codes).where(wrong_codes.c.owner_id == owner_id, wrong_codes.c.phone == phone))
 
 
 def delete_old_wrong_codes(connection: Connection, before: datetime) -> int:

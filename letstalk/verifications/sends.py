@@ -102,18 +102,22 @@ class SendService:
         key_id, key = self._keys.current()  # may write, in a transaction of its own
         with self._db.write() as connection:
             now = self._clock()
-            first = find_first_response(self._db, connection, actor.user_id, idempotency, now)
+            first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_response=False)
             self._db.lock(connection, "phone", phone.e164)
             state = repository.load_send_state(
-                connection, actor.user_id, phone.e164, since=now - self._longest_window, at_most=self._fewest_to_look_at
+                connection,
+                actor.owner_id,
+                phone.e164,
+                since=now - self._longest_window,
+                at_most=self._fewest_to_look_at,
             )
             if state.last_wrong_code_at is not None:
-                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone.e164), now)
+                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.e164), now)
             ensure_resend_allowed(state.newest_at, now)
             if state.accepted_calls >= self._fewest_to_look_at:
-                self._ensure_phone_rates(connection, actor.user_id, phone.e164, now)
+                self._ensure_phone_rates(connection, actor.owner_id, phone.e164, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             self._ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
@@ -123,7 +127,7 @@ class SendService:
             call_id = _place_call(connection, verification, turn, now)
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
-                store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
+                store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
 
@@ -144,13 +148,13 @@ class SendService:
         """
         with self._db.write() as connection:
             now = self._clock()
-            first = find_first_response(self._db, connection, actor.user_id, idempotency, now)
+            first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_response=False)
-            found = repository.find(connection, actor.user_id, ref, now)
+            found = repository.find(connection, actor.owner_id, ref, now)
             self._db.lock(connection, "phone", found.phone)
             verification = repository.lock(connection, found.verification_id)
-            ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, verification.phone), now)
+            ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, verification.phone), now)
             ensure_pending(verification, now)
             call = calls.lock_latest_call(connection, verification.verification_id)
             ensure_replay_allowed(verification, is_reading_awaited=_is_reading_awaited(call), now=now)
@@ -159,14 +163,14 @@ class SendService:
                 say_again(connection, live, now)
                 call_id, call_status = live.call_id, live.status
             else:
-                self._ensure_phone_rates(connection, actor.user_id, verification.phone, now)
-                turn = next_turn(*queue.find_turns(connection, actor.user_id))
+                self._ensure_phone_rates(connection, actor.owner_id, verification.phone, now)
+                turn = next_turn(*queue.find_turns(connection, actor.owner_id))
                 self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
                 call_id, call_status = _place_call(connection, verification, turn, now), CallStatus.QUEUED
             repository.spend_replay(connection, verification.verification_id, now)
             accepted = CallAccepted.of(verification, call_id, call_status, now, replays_spent=1)
             if idempotency is not None:
-                store_first_response(connection, actor.user_id, idempotency, _stored(accepted), now)
+                store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -176,10 +180,10 @@ class SendService:
             self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
-    def _ensure_phone_rates(self, connection: Connection, user_id: str, phone: str, now: datetime) -> None:
+    def _ensure_phone_rates(self, connection: Connection, owner_id: str, phone: str, now: datetime) -> None:
         accepted = calls.list_accepted(connection, phone, now - self._longest_window)
         ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
-        own = [accepted_at for accepted_at, owner in accepted if owner == user_id]
+        own = [accepted_at for accepted_at, owner in accepted if owner == owner_id]
         ensure_phone_rates(self._policy.owner_rates, own, now)
 
     def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
@@ -196,7 +200,7 @@ class SendService:
             )
 
     def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> None:
-        older = repository.find_newest(connection, actor.user_id, phone.e164)
+        older = repository.find_newest(connection, actor.owner_id, phone.e164)
         if older is None or older.status is not VerificationStatus.PENDING:
             return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
@@ -210,7 +214,7 @@ class SendService:
         verification_id = new_id(now)
         return Verification.start(
             verification_id,
-            actor.user_id,
+            actor.owner_id,
             wanted,
             phone=phone.e164,
             code_digest=digest_code(key, verification_id, code),
@@ -224,7 +228,7 @@ def _place_call(connection: Connection, verification: Verification, turn: int, n
     """Queue a call that reads the code of a pending verification. Returns its id."""
     new = NewCall(
         subject_id=verification.verification_id,
-        user_id=verification.user_id,
+        owner_id=verification.owner_id,
         phone=verification.phone,
         script_sealed=verification.speech_sealed or "",
         locale=verification.locale,

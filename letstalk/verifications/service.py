@@ -122,7 +122,7 @@ class VerificationService:
         now = self._clock()
         with self._db.read() as connection:
             found = repository.list_verifications(
-                connection, actor.user_id, wanted, after=after, limit=limit + 1, now=now
+                connection, actor.owner_id, wanted, after=after, limit=limit + 1, now=now
             )
         page = found[:limit]
         more = len(found) > limit
@@ -185,15 +185,15 @@ class VerificationService:
     def _lock_pending(self, connection: Connection, actor: Actor, ref: VerificationRef, now: datetime) -> PendingCheck:
         """Lock and return the verification whose code can be checked. Otherwise raise the error that says why."""
         # By phone: a verification that is pending is always younger than LOOKUP_WINDOW.
-        pending = repository.get_pending(connection, actor.user_id, ref, now, for_update=True)
+        pending = repository.get_pending(connection, actor.owner_id, ref, now, for_update=True)
         if pending is not None:
             if pending.last_wrong_code_at is not None:
                 self._ensure_few_wrong_codes(connection, actor, pending.phone, now)
             return pending
-        verification = repository.find(connection, actor.user_id, ref, now)
+        verification = repository.find(connection, actor.owner_id, ref, now)
         # It may be a newer one, which was added while we waited for the one that it has superseded.
         by_id = VerificationRef(None, verification.verification_id)
-        pending = repository.get_pending(connection, actor.user_id, by_id, now, for_update=True)
+        pending = repository.get_pending(connection, actor.owner_id, by_id, now, for_update=True)
         self._ensure_few_wrong_codes(connection, actor, verification.phone, now)
         if pending is None:
             ensure_pending(verification, now)
@@ -204,12 +204,12 @@ class VerificationService:
 
     def _ensure_few_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
         # Counted while the lock is held: otherwise parallel requests could exceed ten wrong codes.
-        ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.user_id, phone), now)
+        ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone), now)
 
     def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> None:
         repository.spend_attempt_and_approve(connection, pending.verification_id, now)
         if pending.last_wrong_code_at is not None:
-            repository.clear_wrong_codes(connection, actor.user_id, pending.phone)
+            repository.clear_wrong_codes(connection, actor.owner_id, pending.phone)
         if pending.has_unfinished_calls:
             end_calls(connection, self._wakeups, pending.verification_id, "The code was approved.", now)
 
@@ -217,7 +217,7 @@ class VerificationService:
         self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime
     ) -> InvalidCode:
         repository.spend_attempt(connection, pending.verification_id)
-        repository.insert_wrong_code(connection, actor.user_id, pending.phone, now)
+        repository.insert_wrong_code(connection, actor.owner_id, pending.phone, now)
         attempts_remaining = MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
             end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
@@ -226,7 +226,7 @@ class VerificationService:
 
     def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
         known_id = canonical_id(verification_id)
-        found = None if known_id is None else repository.find_verification(connection, actor.user_id, known_id)
+        found = None if known_id is None else repository.find_verification(connection, actor.owner_id, known_id)
         if found is None:
             raise NotFound("There is no such verification.")
         return found

@@ -72,9 +72,9 @@ def test_a_token_says_what_it_should_and_nothing_about_the_person(world: World) 
 def test_role_and_grants_are_those_of_now_not_those_of_the_token(world: World) -> None:
     accounts = accounts_of(world)
     who = signed_in(accounts)
-    accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(user_ids=("globex", "initech")))
+    accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(owner_ids=("globex", "initech")))
     actor = accounts.access_tokens.authenticate(who.access_token, ADDRESS)
-    assert actor.user_ids == {"globex", "initech"}
+    assert actor.owner_ids == {"globex", "initech"}
     assert not actor.reaches("acme")
     accounts.service.update_account(OWNER, who.account.account_id, AccountChanges(role="admin"))
     assert is_refused(accounts, who.access_token)

@@ -140,7 +140,7 @@ def test_a_browser_s_cookie_is_worth_nothing_once_its_session_is_over(world: Wor
     found = accounts.sessions.find_browser_session(first, ADDRESS)
     assert found is not None
     actor, who = found
-    assert (actor.account_id, who.username, actor.user_ids) == (account.account_id, "ada", frozenset({"acme"}))
+    assert (actor.account_id, who.username, actor.owner_ids) == (account.account_id, "ada", frozenset({"acme"}))
     assert accounts.sessions.end_browser_session(first)
     assert not accounts.sessions.end_browser_session(first)
     assert accounts.sessions.find_browser_session(first, ADDRESS) is None

@@ -22,7 +22,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 @pytest.fixture(scope="module")
 def admin(app: Flask) -> Person:
-    return a_person(app, "root", "admin", user_ids=())
+    return a_person(app, "root", "admin", owner_ids=())
 
 
 @pytest.fixture

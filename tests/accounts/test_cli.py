@@ -37,7 +37,7 @@ def test_an_account_is_made_with_a_password_from_standard_input_and_can_sign_in(
     assert made.exit_code == 0, made.output
     ada = person(app)
     assert only_line(made.stdout) == ada.account.account_id
-    assert (ada.account.role.value, ada.account.user_ids) == ("developer", ("acme", "globex"))
+    assert (ada.account.role.value, ada.account.owner_ids) == ("developer", ("acme", "globex"))
     assert ada.sign_in().status_code == 200
     assert PASSWORD not in made.output
 

@@ -39,10 +39,10 @@ def test_an_invited_person_chooses_name_and_password_and_is_signed_in(post: Post
     assert invitation.link.startswith(f"{BASE}/accept-invitation#token=ltl_")
     signed_in = post.accounts.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE)
     account = post.account()
-    assert (account.username, account.role, account.user_ids) == ("ada", Role.DEVELOPER, ("acme", "zeta"))
+    assert (account.username, account.role, account.owner_ids) == ("ada", Role.DEVELOPER, ("acme", "zeta"))
     assert account.state is AccountState.ACTIVE
     actor = post.accounts.access_tokens.authenticate(signed_in.access_token, DEVICE.address)
-    assert actor.user_ids == {"acme", "zeta"}
+    assert actor.owner_ids == {"acme", "zeta"}
     [session] = post.accounts.sessions.list_sessions(account.account_id)
     assert session.method == "invitation"
     assert post.outcome_of_sign_in(PASSWORD, "ada") == "ok"
@@ -80,7 +80,7 @@ def test_without_mail_the_admin_alone_has_the_link(world: World) -> None:
 
 def test_only_an_admin_invites(post: Post) -> None:
     developer = person_actor(post.make_account("dev@example.org", "dev", role="developer"), "a session")
-    app = Actor(kind=ActorKind.TOKEN, user_id="acme", scopes=expand_scopes(["read", "write", "tokens:write"]))
+    app = Actor(kind=ActorKind.TOKEN, owner_id="acme", scopes=expand_scopes(["read", "write", "tokens:write"]))
     for actor in (developer, app):
         refusal_of(partial(invite, post, actor=actor), "insufficient_scope")
     assert post.accounts.service.find_by_email(EMAIL) is None
@@ -106,7 +106,7 @@ def test_inviting_again_changes_the_rights_and_ends_the_older_link(post: Post) -
     assert second.account.account_id == first.account.account_id
     assert accept(post, first.link) == "invalid_link"
     assert accept(post, second.link) == "ok"
-    assert (post.account().role, post.account().user_ids) == (Role.VIEWER, ("other",))
+    assert (post.account().role, post.account().owner_ids) == (Role.VIEWER, ("other",))
 
 
 def test_whoever_has_an_account_is_not_invited(post: Post) -> None:

@@ -101,7 +101,7 @@ class TestInvitations:
         assert visitor.get("/dashboard/tokens/new").status_code == 403
         account = services_of(app).accounts.service.find_by_username("grace")
         assert account
-        assert (account.role, account.state, account.user_ids) == (Role.VIEWER, AccountState.ACTIVE, ("acme",))
+        assert (account.role, account.state, account.owner_ids) == (Role.VIEWER, AccountState.ACTIVE, ("acme",))
         assert Visitor(app).post("/accept-invitation", token=link, username="x2", password=PASSWORD).status_code == 400
         [event] = audited_in(app, "session.started")
         assert event.detail["method"] == "invitation"

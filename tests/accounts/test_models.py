@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from letstalk.accounts.models import (
-    SECOND_FACTOR_USER_ID,
+    SECOND_FACTOR_OWNER_ID,
     Account,
     AccountState,
     Role,
@@ -31,13 +31,13 @@ ADA = Account(
     role=Role.DEVELOPER,
     state=AccountState.ACTIVE,
     phone=None,
-    user_ids=("acme", "globex"),
+    owner_ids=("acme", "globex"),
     created_at=datetime(2026, 11, 20, 12, 0, tzinfo=UTC),
 )
 
 
-def actor(role: Role, *user_ids: str) -> Actor:
-    return person_actor(replace(ADA, role=role, user_ids=user_ids), "session")
+def actor(role: Role, *owner_ids: str) -> Actor:
+    return person_actor(replace(ADA, role=role, owner_ids=owner_ids), "session")
 
 
 def test_each_role_holds_what_it_should_and_no_more() -> None:
@@ -48,7 +48,7 @@ def test_each_role_holds_what_it_should_and_no_more() -> None:
 
 def test_a_person_reaches_what_was_granted_an_admin_everything_a_token_its_own() -> None:
     developer, admin = actor(Role.DEVELOPER, "acme"), actor(Role.ADMIN)
-    token = Actor(kind=ActorKind.TOKEN, user_id="acme", scopes=scopes_of(Role.VIEWER))
+    token = Actor(kind=ActorKind.TOKEN, owner_id="acme", scopes=scopes_of(Role.VIEWER))
     assert [who.reaches("acme") for who in (developer, admin, token)] == [True, True, True]
     assert [who.reaches("globex") for who in (developer, admin, token)] == [False, True, False]
     assert not actor(Role.VIEWER).reaches("")
@@ -56,14 +56,14 @@ def test_a_person_reaches_what_was_granted_an_admin_everything_a_token_its_own()
 
 def test_with_one_grant_a_person_acts_for_it() -> None:
     one = actor(Role.VIEWER, "acme")
-    assert one.act_for(None).user_id == one.act_for("acme").user_id == "acme"
+    assert one.act_for(None).owner_id == one.act_for("acme").owner_id == "acme"
     with pytest.raises(NotGranted):
         one.act_for("globex")
 
 
 def test_with_several_grants_a_person_must_say_for_which_they_act() -> None:
     several = actor(Role.DEVELOPER, "acme", "globex")
-    assert several.act_for("globex").user_id == "globex"
+    assert several.act_for("globex").owner_id == "globex"
     with pytest.raises(InvalidRequest) as refusal:
         several.act_for(None)
     assert refusal.value.details[0].field == "X-User-Id"
@@ -78,9 +78,9 @@ def test_without_a_grant_a_person_acts_for_nobody() -> None:
 
 def test_an_admin_acts_for_the_default_owner_until_they_name_another() -> None:
     admin = actor(Role.ADMIN, "acme")
-    assert admin.act_for(None).user_id == "default_user"
-    assert admin.act_for("initech").user_id == "initech"
-    assert trusted_actor(ActorKind.OWNER).act_for(None).user_id == "default_user"
+    assert admin.act_for(None).owner_id == "default_user"
+    assert admin.act_for("initech").owner_id == "initech"
+    assert trusted_actor(ActorKind.OWNER).act_for(None).owner_id == "default_user"
 
 
 @pytest.mark.parametrize("name", ["ada", "Ada.Lovelace", "a1", "x-2_3", "a" * 64])
@@ -120,14 +120,14 @@ def test_names_that_differ_in_case_only_are_one() -> None:
 
 def test_grants_are_a_set_of_real_owners() -> None:
     assert check_grants(["b", "a", "b"]) == ("a", "b")
-    for wrong in (["x" * 129], [" "], [str(number) for number in range(101)], [SECOND_FACTOR_USER_ID]):
+    for wrong in (["x" * 129], [" "], [str(number) for number in range(101)], [SECOND_FACTOR_OWNER_ID]):
         with pytest.raises(InvalidRequest):
             check_grants(wrong)
 
 
 def test_our_own_owner_is_nobody_else_s() -> None:
     with pytest.raises(InvalidRequest):
-        check_owner_id(SECOND_FACTOR_USER_ID)
+        check_owner_id(SECOND_FACTOR_OWNER_ID)
     assert check_owner_id("letstalk") == "letstalk"
 
 

@@ -34,7 +34,7 @@ def app(tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def admin(app: Flask) -> Visitor:
-    return a_visitor(app, "root", "admin", user_ids=())
+    return a_visitor(app, "root", "admin", owner_ids=())
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def as_it_is(visitor: Visitor) -> dict[str, str]:
     """The fields of a person's form, unchanged."""
     account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
-    fields = {"email": account.email, "role": account.role.value, "user_ids": "\n".join(account.user_ids)}
+    fields = {"email": account.email, "role": account.role.value, "user_ids": "\n".join(account.owner_ids)}
     return {**fields, "phone": account.phone or "", **({"second_factor": "1"} if account.second_factor else {})}
 
 
 def stands(visitor: Visitor) -> tuple[Role, AccountState, tuple[str, ...]]:
     account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
-    return account.role, account.state, account.user_ids
+    return account.role, account.state, account.owner_ids
 
 
 class TestRights:
@@ -225,7 +225,7 @@ class TestInvitations:
         assert "invited" in listed
         token = link.partition("=")[2]
         assert token not in listed
-        assert services_of(app).accounts.invitations.get_invitation(token).account.user_ids == ("acme", "shop")
+        assert services_of(app).accounts.invitations.get_invitation(token).account.owner_ids == ("acme", "shop")
         [event] = audited_in(app, "link.made")
         assert event.actor_account_id == admin.account_id
 

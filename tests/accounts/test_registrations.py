@@ -35,7 +35,7 @@ def verify(post: Post, link: str) -> str:
 def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) -> None:
     register(post)
     account = post.account()
-    assert (account.state, account.role, account.user_ids) == (AccountState.UNVERIFIED, Role.VIEWER, ())
+    assert (account.state, account.role, account.owner_ids) == (AccountState.UNVERIFIED, Role.VIEWER, ())
     assert post.outcome_of_sign_in(PASSWORD) != "ok"
     link = post.last_link()
     assert link.startswith(f"{BASE}/verify-email#token=ltl_")

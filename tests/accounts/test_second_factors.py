@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from letstalk.accounts.models import SECOND_FACTOR_USER_ID, AccountChanges, Role, person_actor
+from letstalk.accounts.models import SECOND_FACTOR_OWNER_ID, AccountChanges, Role, person_actor
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import (
     InsufficientScope,
@@ -173,4 +173,4 @@ def test_the_calls_belong_to_nobody_but_us(world: World) -> None:
     challenged(accounts)
     with world.db.read() as connection:
         owners = connection.exec_driver_sql("SELECT user_id FROM verifications").scalars().all()
-    assert owners == [SECOND_FACTOR_USER_ID]
+    assert owners == [SECOND_FACTOR_OWNER_ID]

@@ -39,7 +39,7 @@ def actor_of(accounts: Accounts, username: str) -> Actor:
 def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
     accounts = accounts_of(world)
     made = accounts.service.create_account(
-        someone("Ada", "viewer", user_ids=("globex", "acme"), phone="+256 700 123456", second_factor=True), OWNER
+        someone("Ada", "viewer", owner_ids=("globex", "acme"), phone="+256 700 123456", second_factor=True), OWNER
     )
     assert (made.username, made.email, made.role, made.state) == (
         "Ada",
@@ -47,7 +47,12 @@ def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
         Role.VIEWER,
         AccountState.ACTIVE,
     )
-    assert (made.phone, made.second_factor, made.user_ids, made.has_password) == (PHONE, True, ("acme", "globex"), True)
+    assert (made.phone, made.second_factor, made.owner_ids, made.has_password) == (
+        PHONE,
+        True,
+        ("acme", "globex"),
+        True,
+    )
     for found in (
         accounts.service.find(made.account_id),
         accounts.service.find_by_email("aDa@EXAMPLE.com"),
@@ -83,7 +88,7 @@ def test_of_many_with_one_name_at_once_one_is_made(db: Database) -> None:
         ({"username": None}, InvalidRequest),
         ({"email": "nobody"}, InvalidRequest),
         ({"role": "root"}, InvalidRequest),
-        ({"user_ids": ("",)}, InvalidRequest),
+        ({"owner_ids": ("",)}, InvalidRequest),
         ({"phone": "12"}, InvalidPhone),
         ({"second_factor": True}, InvalidRequest),
         ({"password": "short"}, WeakPassword),
@@ -122,13 +127,13 @@ def test_an_admin_changes_everything_of_everyone(world: World) -> None:
         username="lovelace",
         email="lovelace@example.com",
         role="viewer",
-        user_ids=("globex",),
+        owner_ids=("globex",),
         phone=PHONE,
         second_factor=True,
     )
     changed = accounts.service.update_account(actor_of(accounts, "root"), ada.account_id, changes)
     assert (changed.username, changed.email, changed.role) == ("lovelace", "lovelace@example.com", Role.VIEWER)
-    assert (changed.user_ids, changed.phone, changed.second_factor) == (("globex",), PHONE, True)
+    assert (changed.owner_ids, changed.phone, changed.second_factor) == (("globex",), PHONE, True)
     without = accounts.service.update_account(OWNER, ada.account_id, AccountChanges(phone=None))
     assert (without.phone, without.second_factor) == (None, False)
     events = audited(world, "account.updated")
@@ -140,7 +145,7 @@ def test_an_admin_changes_everything_of_everyone(world: World) -> None:
     "changes",
     [
         AccountChanges(role="admin"),
-        AccountChanges(user_ids=("acme", "globex")),
+        AccountChanges(owner_ids=("acme", "globex")),
         AccountChanges(disabled=False),
         AccountChanges(email="eve@example.org"),
         AccountChanges(username="ada2", role="admin"),
@@ -252,7 +257,7 @@ def test_the_list_goes_by_pages_and_filters(world: World) -> None:
     assert names == [f"user-{number}" for number in reversed(range(7))]
     viewers = accounts.service.list_accounts(OWNER, role=Role.VIEWER).accounts
     assert {account.username for account in viewers} == {"user-1", "user-3", "user-5"}
-    assert all(account.user_ids == ("acme",) for account in viewers)
+    assert all(account.owner_ids == ("acme",) for account in viewers)
     assert len(accounts.service.list_accounts(OWNER, search="USER-4@").accounts) == 1
     assert accounts.service.list_accounts(OWNER, search="%").accounts == ()
     with pytest.raises(InvalidRequest):

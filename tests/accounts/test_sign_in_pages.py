@@ -151,7 +151,7 @@ def test_signing_in_leads_to_no_other_host(visitor: Visitor, target: str) -> Non
 def test_whoever_asks_for_a_second_factor_gives_the_code_that_the_phone_hears(app: Flask, visitor: Visitor) -> None:
     accounts = services_of(app).accounts
     accounts.service.create_account(
-        someone("grace", phone=PHONE, second_factor=True, password=OTHER_PASSWORD, user_ids=("acme",))
+        someone("grace", phone=PHONE, second_factor=True, password=OTHER_PASSWORD, owner_ids=("acme",))
     )
     answer = sign_in(visitor, "grace", OTHER_PASSWORD, next="/dashboard/profile")
     assert (answer.status_code, answer.location) == (302, "/sign-in/code")

@@ -25,7 +25,7 @@ def setup(tmp_path: Path) -> Iterator[TokenSetup]:
 
 def test_a_token_s_life_is_on_record(setup: TokenSetup) -> None:
     with bound_contextvars(request_id="request-1"):
-        token_id = setup.issue("read", user_id="acme", name="shop").record.token_id
+        token_id = setup.issue("read", owner_id="acme", name="shop").record.token_id
     setup.clocks.move(1)
     setup.service.update_token(OWNER, token_id, TokenChanges(scopes=("read", "write"), name="shop"))
     setup.clocks.move(1)
@@ -51,11 +51,11 @@ def test_a_token_s_life_is_on_record(setup: TokenSetup) -> None:
 
 
 def test_a_token_that_acts_is_named(setup: TokenSetup) -> None:
-    issued = setup.issue("read", "write", "tokens:write", user_id="acme")
+    issued = setup.issue("read", "write", "tokens:write", owner_id="acme")
     actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
     setup.service.create_token(actor, NewToken(scopes=("read",)))
     made = next(one for one in setup.events("token.created") if one.actor_kind == "token")
-    assert (made.actor_user_id, made.actor_token_id, made.address) == ("acme", issued.record.token_id, ADDRESS)
+    assert (made.actor_owner_id, made.actor_token_id, made.address) == ("acme", issued.record.token_id, ADDRESS)
 
 
 def test_a_change_that_fails_is_not_on_record(setup: TokenSetup) -> None:

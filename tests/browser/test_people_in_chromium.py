@@ -54,7 +54,7 @@ def menu(page: Page) -> list[str]:
 def people(app: Flask) -> dict[str, str]:
     """An admin, a developer and a viewer, all with PASSWORD; their ids by name."""
     accounts = services_of(app).accounts.service
-    wanted = (someone("root", "admin", user_ids=()), someone("ada"), someone("vera", "viewer"))
+    wanted = (someone("root", "admin", owner_ids=()), someone("ada"), someone("vera", "viewer"))
     return {each.username or "": accounts.create_account(each).account_id for each in wanted}
 
 

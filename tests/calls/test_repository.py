@@ -26,14 +26,14 @@ def after(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def a_call(db: Database, *, phone: str | None = None, user_id: str = "acme", turn: int = 0, **values: Any) -> str:
+def a_call(db: Database, *, phone: str | None = None, owner_id: str = "acme", turn: int = 0, **values: Any) -> str:
     """The id of a call with a verification of its own."""
     call_id = str(uuid4())
     number = phone or f"+25670{uuid4().int % 10**7:07d}"
-    verification = a_verification(user_id=user_id, phone=number)
+    verification = a_verification(owner_id=owner_id, phone=number)
     with db.write() as connection:
         insert_verification(connection, verification)
-        new = NewCall(verification.verification_id, user_id, number, "sealed", "en-US", verification.expires_at)
+        new = NewCall(verification.verification_id, owner_id, number, "sealed", "en-US", verification.expires_at)
         rows.insert_call(connection, call_id, new, turn, values.pop("created_at", NOON))
         if values.get("ended_at") is not None and not values.get("holds_channel"):
             values["script_sealed"] = None
@@ -74,13 +74,13 @@ def test_all_that_is_set_comes_back(db: Database) -> None:
 def test_two_live_calls_to_one_phone_cannot_be(db: Database) -> None:
     a_live_call(db, phone="+256700123456")
     with pytest.raises(IntegrityError):
-        a_live_call(db, phone="+256700123456", user_id="globex")
+        a_live_call(db, phone="+256700123456", owner_id="globex")
 
 
 def test_one_live_and_many_waiting_calls_to_one_phone_can(db: Database) -> None:
     a_live_call(db, phone="+256700123456")
-    a_call(db, phone="+256700123456", user_id="globex")
-    a_call(db, phone="+256700123456", user_id="initech")
+    a_call(db, phone="+256700123456", owner_id="globex")
+    a_call(db, phone="+256700123456", owner_id="initech")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_waiting_calls_come_in_turn_and_then_by_age(db: Database) -> None:
 def test_a_call_waits_for_its_pause_and_for_its_phone(db: Database) -> None:
     paused = a_call(db, not_before=after(5))
     a_live_call(db, phone="+256700123456")
-    a_call(db, phone="+256700123456", user_id="globex")
+    a_call(db, phone="+256700123456", owner_id="globex")
     with db.read() as connection:
         assert queue.list_claimable(connection, after(4.9), 9) == []
         assert [call_id for call_id, _ in queue.list_claimable(connection, after(5), 9)] == [paused]
@@ -124,7 +124,7 @@ def test_turns_are_those_of_the_waiting(db: Database) -> None:
         assert queue.find_turns(connection, "acme") == (None, None)
     a_call(db, turn=3)
     a_call(db, turn=5)
-    a_call(db, turn=4, user_id="globex")
+    a_call(db, turn=4, owner_id="globex")
     a_live_call(db, turn=1)
     with db.read() as connection:
         assert queue.find_turns(connection, "acme") == (5, 3)
@@ -229,7 +229,7 @@ def test_undecided_are_the_answered_to_whom_nothing_was_said(db: Database) -> No
 
 def test_calls_of_a_phone_count_from_when_they_were_accepted(db: Database) -> None:
     for seconds, owner in ((1, "acme"), (2, "globex"), (3, "initech")):
-        a_call(db, phone="+256700123456", user_id=owner, created_at=after(seconds))
+        a_call(db, phone="+256700123456", owner_id=owner, created_at=after(seconds))
     a_call(db, created_at=after(9))
     with db.read() as connection:
         accepted = rows.list_accepted(connection, "+256700123456", after(1))
@@ -271,5 +271,5 @@ def test_an_event_is_kept_once_and_claimed_once(db: Database) -> None:
         assert event_repository.list_waiting_events(connection, NOON) == []
 
 
-def test_a_row_is_read_into_the_fields_of_its_columns_names() -> None:
-    assert [column.name for column in rows.calls.c] == [field.name for field in dataclasses.fields(Call)]
+def test_a_row_is_read_into_the_fields_of_its_columns_keys() -> None:
+    assert [column.key for column in rows.calls.c] == [field.name for field in dataclasses.fields(Call)]

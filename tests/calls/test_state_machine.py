@@ -27,7 +27,7 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 WAITING = Call(
     call_id="one",
     subject_id="v",
-    user_id="acme",
+    owner_id="acme",
     phone="+256700123456",
     script_sealed="sealed",
     locale=None,

@@ -33,7 +33,7 @@ def test_it_migrates_with_its_tokens_and_audit_trail(tmp_path: Path, url: str) -
     token = Token(
         token_id=str(uuid4()),
         lookup_id=secret.lookup_id,
-        user_id="letstalk",  # as an installation may well have named its one owner
+        owner_id="letstalk",  # as an installation may well have named its one owner
         name=None,
         scopes=("read", "write"),
         allowed_ips=(),
@@ -60,7 +60,7 @@ def test_it_migrates_with_its_tokens_and_audit_trail(tmp_path: Path, url: str) -
     assert answer.status_code == 202, answer.text
     shown = client.get("/api/tokens/current", headers=headers).get_json()
     assert (shown["token_id"], shown["user_id"]) == (token.token_id, "letstalk")
-    person = a_person(app, user_ids=("letstalk",))
+    person = a_person(app, owner_ids=("letstalk",))
     listed = person.get("/calls").get_json()["verifications"]
     assert [each["verification_id"] for each in listed] == [answer.get_json()["verification_id"]]
     with app.extensions["letstalk_db"].read() as connection:

@@ -107,13 +107,13 @@ class Installation:
     _owners: dict[str, Owner] = field(default_factory=dict)
     _clients: list[httpx.Client] = field(default_factory=list)
 
-    def owner(self, user_id: str = "acme") -> Owner:
+    def owner(self, owner_id: str = "acme") -> Owner:
         """An app with a `read`, `write` token; the same one each time."""
-        if user_id not in self._owners:
-            answer = self.admin().post("/api/tokens", {"user_id": user_id})
+        if owner_id not in self._owners:
+            answer = self.admin().post("/api/tokens", {"user_id": owner_id})
             assert answer.status_code == 201, answer.text
-            self._owners[user_id] = self.user_of(answer.json()["token"])
-        return self._owners[user_id]
+            self._owners[owner_id] = self.user_of(answer.json()["token"])
+        return self._owners[owner_id]
 
     def admin(self) -> Owner:
         if "admin" not in self._owners:
@@ -124,7 +124,7 @@ class Installation:
         """What `flask tokens create` prints, without the second and a half that a process of its own takes."""
         app = create_app(load_settings(self.server.environment, None, root=self.folder))
         try:
-            return issue_token(app, "admin", user_id="admin")
+            return issue_token(app, "admin", owner_id="admin")
         finally:
             app.extensions["letstalk_background_work"].close()
 

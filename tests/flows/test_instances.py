@@ -77,7 +77,7 @@ def worker_of(server: ServerProcess) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_two_servers_and_a_worker_share_calls_channels_keys_limits_and_revocations(pair: Pair) -> None:
-    admin = pair.owner(0, pair.servers[0].issue_token("admin", user_id="admin"))
+    admin = pair.owner(0, pair.servers[0].issue_token("admin", owner_id="admin"))
     created = admin.post("/api/tokens", {"user_id": "acme"}).json()
     acme = [pair.owner(number, created["token"]) for number in (0, 1)]
 

@@ -78,9 +78,9 @@ def test_grants_hold_on_the_second_server_at_once(servers: tuple[Flask, Flask]) 
     headers = {"Authorization": f"Bearer {person.token}", "X-User-Id": "globex"}
     there = second.test_client()
     assert there.get("/calls", headers=headers).get_json()["code"] == "not_granted"
-    change(AccountChanges(user_ids=("globex",)))(first, person)
+    change(AccountChanges(owner_ids=("globex",)))(first, person)
     assert there.get("/calls", headers=headers).status_code == 200
-    change(AccountChanges(user_ids=("acme",)))(first, person)
+    change(AccountChanges(owner_ids=("acme",)))(first, person)
     assert there.get("/calls", headers=headers).get_json()["code"] == "not_granted"
 
 

@@ -25,11 +25,11 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture(scope="module")
 def people(app: Flask) -> dict[str, Person]:
     return {
-        "admin": a_person(app, "admin-1", "admin", user_ids=()),
-        "developer": a_person(app, "developer-1", "developer", user_ids=("acme",)),
-        "both": a_person(app, "developer-2", "developer", user_ids=("acme", "globex")),
-        "viewer": a_person(app, "viewer-1", "viewer", user_ids=("acme",)),
-        "none": a_person(app, "developer-3", "developer", user_ids=()),
+        "admin": a_person(app, "admin-1", "admin", owner_ids=()),
+        "developer": a_person(app, "developer-1", "developer", owner_ids=("acme",)),
+        "both": a_person(app, "developer-2", "developer", owner_ids=("acme", "globex")),
+        "viewer": a_person(app, "viewer-1", "viewer", owner_ids=("acme",)),
+        "none": a_person(app, "developer-3", "developer", owner_ids=()),
     }
 
 
@@ -49,7 +49,7 @@ def test_a_developer_s_verifications_are_the_owner_s(app: Flask, people: dict[st
     verification_id = send(people["developer"], 1)
     client = app.test_client()
     for owner, status in (("acme", 200), ("globex", 404)):
-        token = {"Authorization": f"Bearer {issue_token(app, user_id=owner)}"}
+        token = {"Authorization": f"Bearer {issue_token(app, owner_id=owner)}"}
         assert client.get(f"/calls/{verification_id}", headers=token).status_code == status
     assert people["viewer"].get(f"/calls/{verification_id}").status_code == 200
     assert people["both"].get(f"/calls/{verification_id}", X_User_Id="acme").status_code == 200
@@ -88,33 +88,33 @@ def test_who_has_several_grants_says_for_which_they_act(people: dict[str, Person
 
 @pytest.mark.parametrize("who", ["developer", "viewer", "both", "none"])
 def test_nobody_acts_for_an_owner_that_was_not_granted(people: dict[str, Person], who: str) -> None:
-    for user_id in ("initech", "default_user", "ACME", "acme "):
-        status, code = code_of(people[who], "GET", "/calls", X_User_Id=user_id)
-        if (who, user_id) != ("none", "acme ") and user_id.strip() == "acme":
+    for owner_id in ("initech", "default_user", "ACME", "acme "):
+        status, code = code_of(people[who], "GET", "/calls", X_User_Id=owner_id)
+        if (who, owner_id) != ("none", "acme ") and owner_id.strip() == "acme":
             continue  # a header's spaces around it are no part of its value
-        assert (status, code) == (403, "not_granted"), user_id
+        assert (status, code) == (403, "not_granted"), owner_id
     assert code_of(people["none"], "GET", "/calls") == (403, "not_granted")
 
 
-@pytest.mark.parametrize("user_id", ["", " ", "x" * 129, "letstalk:sign-in", "a\x7fb"])
-def test_even_an_admin_acts_only_for_what_can_be_an_owner(people: dict[str, Person], user_id: str) -> None:
-    assert code_of(people["admin"], "GET", "/calls", X_User_Id=user_id) == (400, "invalid_request")
+@pytest.mark.parametrize("owner_id", ["", " ", "x" * 129, "letstalk:sign-in", "a\x7fb"])
+def test_even_an_admin_acts_only_for_what_can_be_an_owner(people: dict[str, Person], owner_id: str) -> None:
+    assert code_of(people["admin"], "GET", "/calls", X_User_Id=owner_id) == (400, "invalid_request")
 
 
 def test_an_api_token_acts_for_its_own_owner_alone(app: Flask, people: dict[str, Person]) -> None:
     verification_id = send(people["both"], 2, X_User_Id="globex")
-    headers = {"Authorization": f"Bearer {issue_token(app, user_id='acme')}", "X-User-Id": "globex"}
+    headers = {"Authorization": f"Bearer {issue_token(app, owner_id='acme')}", "X-User-Id": "globex"}
     client = app.test_client()
     refused = client.get(f"/calls/{verification_id}", headers=headers)
     assert (refused.status_code, refused.get_json()["code"]) == (403, "not_granted")
-    admin = {"Authorization": f"Bearer {issue_token(app, 'admin', user_id='acme')}", "X-User-Id": "globex"}
+    admin = {"Authorization": f"Bearer {issue_token(app, 'admin', owner_id='acme')}", "X-User-Id": "globex"}
     assert client.get(f"/calls/{verification_id}", headers=admin).get_json()["code"] == "not_granted"
     assert client.get("/calls", headers={**headers, "X-User-Id": "acme"}).status_code == 200
     assert client.get("/calls", headers={**headers, "X-User-Id": "x" * 129}).status_code == 400
 
 
 def test_an_owner_s_name_may_be_any_text(app: Flask) -> None:
-    person = a_person(app, "unicode", user_ids=("Käse & Co", "acme"))
+    person = a_person(app, "unicode", owner_ids=("Käse & Co", "acme"))
     named = "Käse & Co".encode().decode("latin-1")
     assert code_of(person, "GET", "/calls", X_User_Id=named) == (200, None)
 

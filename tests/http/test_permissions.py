@@ -91,11 +91,11 @@ def test_nobody_who_was_refused_has_changed_anything(world: World) -> None:
                 world.ask(row, asker)
     made = {kind: world.shared_of(kind) for kind in ("token_id", "account_id", "verification_id", "session_id")}
     assert all(made.values())
-    owner, services = replace(OWNER, user_id=OURS), services_of(world.app)
+    owner, services = replace(OWNER, owner_id=OURS), services_of(world.app)
     for token in (services.tokens.get_token(owner, token_id) for token_id in made["token_id"]):
         assert (token.is_live(utc_now()), token.name, token.successor_id) == (True, None, None)
     for account in (services.accounts.service.get_account(owner, account_id) for account_id in made["account_id"]):
-        assert (account.is_active, account.role, account.user_ids) == (True, "developer", (OURS,))
+        assert (account.is_active, account.role, account.owner_ids) == (True, "developer", (OURS,))
     for verification_id in made["verification_id"]:
         assert services.verifications.get_verification(owner, verification_id).status is VerificationStatus.PENDING
     for session_id in made["session_id"]:

@@ -80,7 +80,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture
 def token(app: Flask) -> str:
     """Of an owner of its own: no cool-down of another test is in the way."""
-    return issue_token(app, "admin", user_id=f"owner {next(_OWNERS)}")
+    return issue_token(app, "admin", owner_id=f"owner {next(_OWNERS)}")
 
 
 _OWNERS = iter(range(1_000_000))

@@ -56,7 +56,7 @@ def insert_finished(db: Database, count: int, at: datetime) -> None:
     """`count` verifications that expired, each with a call and two events."""
     ids = [f"{number:08d}-0000-4000-8000-{int(at.timestamp()):012d}" for number in range(count)]
     verification = {
-        "user_id": "acme",
+        "owner_id": "acme",
         "phone": PHONE,
         "status": VerificationStatus.EXPIRED.value,
         "created_at": at,
@@ -68,7 +68,7 @@ def insert_finished(db: Database, count: int, at: datetime) -> None:
         "digest_key_id": "none",
     }
     call = {
-        "user_id": "acme",
+        "owner_id": "acme",
         "phone": PHONE,
         "status": CallStatus.COMPLETED.value,
         "created_at": at,

@@ -373,7 +373,7 @@ def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: FakeOpe
 
 def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     accounts = services_of(app).accounts.service
-    invited = NewAccount("grace@example.com", role="admin", user_ids=("acme",), state=AccountState.INVITED)
+    invited = NewAccount("grace@example.com", role="admin", owner_ids=("acme",), state=AccountState.INVITED)
     accounts.create_account(invited)
     person = Person("grace-1", "grace@example.com", more={"preferred_username": "Ada"})
     assert sign_in(client, provider, person).status_code == 302

@@ -63,7 +63,7 @@ def accounts_of(
 
 def someone(username: str = "ada", role: str = "developer", **fields: Any) -> NewAccount:
     """An active person with PASSWORD, granted to `acme`."""
-    defaults: dict[str, Any] = {"user_ids": ("acme",), "password": PASSWORD, "state": AccountState.ACTIVE}
+    defaults: dict[str, Any] = {"owner_ids": ("acme",), "password": PASSWORD, "state": AccountState.ACTIVE}
     return NewAccount(email=f"{username}@example.com", username=username, role=role, **{**defaults, **fields})
 
 

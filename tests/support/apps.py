@@ -76,9 +76,9 @@ def services_of(app: Flask) -> Services:
     return services
 
 
-def issue_token(app: Flask, *scopes: str, user_id: str = "acme", **fields: Any) -> str:
+def issue_token(app: Flask, *scopes: str, owner_id: str = "acme", **fields: Any) -> str:
     """The text of a new token."""
-    wanted = NewToken(user_id=user_id, scopes=scopes or ("read", "write"), **fields)
+    wanted = NewToken(owner_id=owner_id, scopes=scopes or ("read", "write"), **fields)
     return services_of(app).tokens.create_token(OWNER, wanted).secret
 
 
@@ -186,10 +186,10 @@ class ServerProcess:
         )
         return result.stdout
 
-    def issue_token(self, *scopes: str, user_id: str = "acme") -> str:
+    def issue_token(self, *scopes: str, owner_id: str = "acme") -> str:
         """The text of a new token, made as an operator does."""
         return self.flask(
-            "tokens", "create", "--user-id", user_id, "--scopes", ",".join(scopes or ("read", "write"))
+            "tokens", "create", "--user-id", owner_id, "--scopes", ",".join(scopes or ("read", "write"))
         ).strip()
 
     def client(self, token: str, **options: Any) -> httpx.Client:

@@ -134,7 +134,7 @@ class World:
         self.accounts = {role: self._account(role) for role in ("viewer", "developer", "admin")}
         self.with_password = self._account("viewer", password=PASSWORD).username or ""
         self.tokens = {
-            OTHER.name: issue_token(self.app, "read", "write", "tokens:read", "tokens:write", user_id=THEIRS)
+            OTHER.name: issue_token(self.app, "read", "write", "tokens:read", "tokens:write", owner_id=THEIRS)
         }
         self._gone = self._account("developer")
         self._gone_token = self._sign_in(self._gone)
@@ -190,7 +190,7 @@ class World:
         if asker.kind == "browser":
             return self._browser(self._gone_cookie if account is None else self._sign_in_browser(account)), {}
         if asker.kind == "token":
-            token = self.tokens.get(asker.name) or issue_token(self.app, asker.name, user_id=OURS)
+            token = self.tokens.get(asker.name) or issue_token(self.app, asker.name, owner_id=OURS)
             self.tokens[asker.name] = token
         else:
             token = self._gone_token if account is None else self._sign_in(account)
@@ -228,10 +228,10 @@ class World:
     def _make(self, name: str, row: Row) -> str:
         services = services_of(self.app)
         if name == "verification_id":
-            actor = replace(OWNER_ACTOR, user_id=OURS)
+            actor = replace(OWNER_ACTOR, owner_id=OURS)
             return services.sends.start(actor, self._wanted()).verification_id
         if name == "token_id":
-            wanted = NewToken(user_id=self._owner(row), scopes=(self._scope(row),))
+            wanted = NewToken(owner_id=self._owner(row), scopes=(self._scope(row),))
             return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id
         account = self._account("developer")
         if name == "account_id":
@@ -254,7 +254,7 @@ class World:
 
     def _account(self, role: str, password: str | None = None) -> Account:
         grants = () if role == "admin" else (OURS,)
-        wanted = someone(self.name(), role, user_ids=grants, password=password)
+        wanted = someone(self.name(), role, owner_ids=grants, password=password)
         return services_of(self.app).accounts.service.create_account(wanted)
 
     def _start_session(self, account: Account) -> SignedIn:

@@ -31,7 +31,7 @@ from tests.support.seeded_accounts import SeededAccounts
 
 Made = Any  # a case of Schemathesis, whose parts may be of any type
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
-USER_ID = OWNER.user_id
+USER_ID = OWNER.owner_id
 
 # As the description names them: what each needs, so that it is called with just that.
 SCOPES: dict[str, str | None] = {
@@ -88,8 +88,8 @@ class LivedIn:
         self._vault, self._key = vault, webhook_key
         self.services = services_of(self.app)
         self._db: Database = self.app.extensions["letstalk_db"]
-        self._tokens = {scope: issue_token(self.app, scope, user_id=USER_ID) for scope in {*SCOPES.values()} if scope}
-        self._wrong = issue_token(self.app, Scope.TOKENS_READ, user_id=USER_ID)
+        self._tokens = {scope: issue_token(self.app, scope, owner_id=USER_ID) for scope in {*SCOPES.values()} if scope}
+        self._wrong = issue_token(self.app, Scope.TOKENS_READ, owner_id=USER_ID)
         self._elsewhere = issue_token(self.app, "admin", allowed_ips=("203.0.113.7",))
         self.people = SeededAccounts(self.app)
         self._phones = iter(f"+2567{number:08}" for number in range(1, 1_000_000))
@@ -225,7 +225,7 @@ class LivedIn:
         self._put_token(case)
 
     def _put_token(self, case: Made) -> None:
-        made = self.services.tokens.create_token(OWNER, NewToken(user_id="a shop", name="made for a case"))
+        made = self.services.tokens.create_token(OWNER, NewToken(owner_id="a shop", name="made for a case"))
         token_id = made.record.token_id
         if self._count % 5 == 0:
             self.services.tokens.rotate_token(OWNER, token_id)

@@ -62,8 +62,8 @@ Carry = Callable[[], Any]
 Trouble = Callable[[Carry], Any]
 
 
-def an_actor(user_id: str = "acme") -> Actor:
-    return Actor(kind=ActorKind.TOKEN, user_id=user_id, scopes=ALL_SCOPES)
+def an_actor(owner_id: str = "acme") -> Actor:
+    return Actor(kind=ActorKind.TOKEN, owner_id=owner_id, scopes=ALL_SCOPES)
 
 
 def phone_number(number: int) -> str:

@@ -61,7 +61,7 @@ def admin(app: Flask) -> Caller:
 
 @pytest.fixture
 def manager(app: Flask) -> Caller:
-    return Caller(app, user_id="acme", scopes=("read", "write", "tokens:read", "tokens:write"))
+    return Caller(app, owner_id="acme", scopes=("read", "write", "tokens:read", "tokens:write"))
 
 
 def body_of(answer: TestResponse) -> dict[str, Any]:
@@ -269,7 +269,7 @@ def test_each_call_needs_its_scope(app: Flask, method: str, path: str, scope: st
     others = tuple(name for name in SCOPE_NAMES if name not in (scope, "admin"))
     refusal = Caller(app, scopes=others).call(method, path)
     assert (refusal.status_code, body_of(refusal)["required_scopes"]) == (403, [scope])
-    assert Caller(app, scopes=(scope,), user_id="x").call(method, path).status_code in (200, 201, 403, 404)
+    assert Caller(app, scopes=(scope,), owner_id="x").call(method, path).status_code in (200, 201, 403, 404)
     stranger = app.test_client().open(path, method=method, environ_overrides={"REMOTE_ADDR": "203.0.113.7"})
     assert (stranger.status_code, body_of(stranger)["code"]) == (401, "missing_authorization")
 

@@ -54,9 +54,9 @@ def refused(setup: TokenSetup, presented: str) -> InvalidToken:
 
 
 def test_a_good_token_says_who_is_asking(setup: TokenSetup) -> None:
-    issued = setup.issue("read", user_id="acme", rate_limit="5 per minute")
+    issued = setup.issue("read", owner_id="acme", rate_limit="5 per minute")
     actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
-    assert (actor.kind, actor.user_id, actor.token_id) == (ActorKind.TOKEN, "acme", issued.record.token_id)
+    assert (actor.kind, actor.owner_id, actor.token_id) == (ActorKind.TOKEN, "acme", issued.record.token_id)
     assert (actor.scopes, actor.rate_limit, actor.address) == (frozenset({Scope.CALLS_READ}), "5 per minute", ADDRESS)
 
 

@@ -52,14 +52,14 @@ def test_create_prints_the_token_alone(app: Flask) -> None:
     assert TOKEN.fullmatch(result.stdout)
     assert result.stdout.strip() not in result.stderr
     actor = service_of(app).authenticator.authenticate(result.stdout.strip(), "127.0.0.1")
-    assert actor.user_id == "acme"
+    assert actor.owner_id == "acme"
 
 
 def test_create_takes_every_bound(app: Flask) -> None:
     bounds = ["--name", "shop", "--expires-in", "60", "--allowed-ips", "10.0.0.1, ::1", "--rate-limit", "5 per day"]
     assert run(app, "create", "--user-id", "acme", "--scopes", "otp:send", *bounds).exit_code == 0
     token = only_token(app)
-    assert (token.user_id, token.name, token.scopes) == ("acme", "shop", ("otp:send",))
+    assert (token.owner_id, token.name, token.scopes) == ("acme", "shop", ("otp:send",))
     assert (token.allowed_ips, token.rate_limit) == (("10.0.0.1", "::1"), "5 per day")
     assert token.expires_at is not None
     assert (token.expires_at - token.created_at).total_seconds() == 60

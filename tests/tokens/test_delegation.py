@@ -30,7 +30,7 @@ A_RATE = (Rate(100, 60), Rate(1000, 86400))
 
 ACTOR = Actor(
     kind=ActorKind.TOKEN,
-    user_id="acme",
+    owner_id="acme",
     scopes=expand_scopes(["read", "otp:send", "tokens:write"]),
     token_id="an-id",
     allowed_ips=("10.0.0.0/8",),
@@ -42,7 +42,7 @@ SAME = Grant("acme", ("read", "otp:send", "tokens:write"), ("10.0.0.0/8",), SOON
 @pytest.mark.parametrize(
     ("wider", "field", "required"),
     [
-        ({"user_id": "other"}, "user_id", ("admin",)),
+        ({"owner_id": "other"}, "user_id", ("admin",)),
         ({"scopes": ("read", "write")}, "scopes", ("calls:cancel", "otp:replay", "otp:verify")),
         ({"scopes": ("tokens:read",)}, "scopes", ("tokens:read",)),
         ({"scopes": ("admin",)}, "scopes", ("admin",)),
@@ -113,8 +113,8 @@ def test_fewer_in_a_longer_time_is_within_and_nothing_else() -> None:
     assert not are_within((), (Rate(5, 60),))
 
 
-def _token(user_id: str, *scopes: str) -> Token:
-    return Token("id", "abcdefghijkl", user_id, None, scopes, (), None, NOON, None)
+def _token(owner_id: str, *scopes: str) -> Token:
+    return Token("id", "abcdefghijkl", owner_id, None, scopes, (), None, NOON, None)
 
 
 def test_a_token_manages_its_owner_s_tokens_within_its_own_scopes() -> None:
@@ -130,22 +130,22 @@ def test_the_hidden_scopes_are_those_that_the_actor_lacks() -> None:
     assert hidden_scopes(trusted_actor(ActorKind.OWNER)) == ()
 
 
-def a_person(role: Role, *user_ids: str) -> Actor:
-    account = Account("id", "ada", "ada@example.com", role, AccountState.ACTIVE, None, user_ids, NOON)
+def a_person(role: Role, *owner_ids: str) -> Actor:
+    account = Account("id", "ada", "ada@example.com", role, AccountState.ACTIVE, None, owner_ids, NOON)
     return person_actor(account, "session")
 
 
 def test_a_person_hands_on_only_what_their_role_holds_and_only_for_owners_granted() -> None:
     developer = a_person(Role.DEVELOPER, "acme", "globex")
-    for user_id in ("acme", "globex"):
-        ensure_not_wider(developer, replace(SAME, user_id=user_id, expires_at=None), actor_rate=A_RATE)
+    for owner_id in ("acme", "globex"):
+        ensure_not_wider(developer, replace(SAME, owner_id=owner_id, expires_at=None), actor_rate=A_RATE)
     with pytest.raises(NotGranted):
-        ensure_not_wider(developer, replace(SAME, user_id="other"), actor_rate=A_RATE)
+        ensure_not_wider(developer, replace(SAME, owner_id="other"), actor_rate=A_RATE)
     with pytest.raises(InsufficientScope):
         ensure_not_wider(developer, replace(SAME, scopes=("admin",)), actor_rate=A_RATE)
     with pytest.raises(InsufficientScope):
         ensure_not_wider(a_person(Role.VIEWER, "acme"), SAME, actor_rate=A_RATE)
-    ensure_not_wider(a_person(Role.ADMIN), replace(SAME, user_id="other", scopes=("admin",)), actor_rate=A_RATE)
+    ensure_not_wider(a_person(Role.ADMIN), replace(SAME, owner_id="other", scopes=("admin",)), actor_rate=A_RATE)
 
 
 def test_a_person_sees_every_token_of_their_owners_and_changes_those_within_their_role() -> None:
@@ -156,7 +156,7 @@ def test_a_person_sees_every_token_of_their_owners_and_changes_those_within_thei
         assert may_see(viewer, token)
         assert may_manage(developer, token) == may_change
         assert not may_manage(viewer, token)
-        assert not may_see(developer, replace(token, user_id="other"))
+        assert not may_see(developer, replace(token, owner_id="other"))
     assert hidden_scopes(viewer) == ()
     assert visible_owners(developer) == frozenset({"acme"})
     assert visible_owners(ACTOR) == frozenset({"acme"})

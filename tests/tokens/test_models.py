@@ -111,15 +111,15 @@ def test_unknown_scopes_and_none_at_all_are_refused(scopes: list[str]) -> None:
     assert caught.value.details[0].field == "scopes"
 
 
-@pytest.mark.parametrize("user_id", ["a", "acme", "user@example.com", "Zoë Ångström", "x" * 128])
-def test_a_user_id_is_taken_as_it_is(user_id: str) -> None:
-    assert check_owner_id(user_id) == user_id
+@pytest.mark.parametrize("owner_id", ["a", "acme", "user@example.com", "Zoë Ångström", "x" * 128])
+def test_a_user_id_is_taken_as_it_is(owner_id: str) -> None:
+    assert check_owner_id(owner_id) == owner_id
 
 
-@pytest.mark.parametrize("user_id", ["", "  ", "x" * 129, "a\nb", "a\0b", "a\u202eb", "\ud800"])
-def test_a_user_id_that_cannot_be_shown_is_refused(user_id: str) -> None:
+@pytest.mark.parametrize("owner_id", ["", "  ", "x" * 129, "a\nb", "a\0b", "a\u202eb", "\ud800"])
+def test_a_user_id_that_cannot_be_shown_is_refused(owner_id: str) -> None:
     with pytest.raises(InvalidRequest):
-        check_owner_id(user_id)
+        check_owner_id(owner_id)
 
 
 def test_a_name_loses_the_spaces_around_it() -> None:

@@ -25,17 +25,17 @@ def app(tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def developer(app: Flask) -> Visitor:
-    return a_visitor(app, "dev", "developer", user_ids=("acme", "shop"))
+    return a_visitor(app, "dev", "developer", owner_ids=("acme", "shop"))
 
 
 @pytest.fixture
 def viewer(app: Flask) -> Visitor:
-    return a_visitor(app, "vera", "viewer", user_ids=("acme",))
+    return a_visitor(app, "vera", "viewer", owner_ids=("acme",))
 
 
-def token_of(app: Flask, user_id: str, *scopes: str) -> str:
+def token_of(app: Flask, owner_id: str, *scopes: str) -> str:
     """The id of a token named after its owner."""
-    wanted = NewToken(user_id=user_id, scopes=scopes or ("read", "write"), name=f"Of {user_id}")
+    wanted = NewToken(owner_id=owner_id, scopes=scopes or ("read", "write"), name=f"Of {owner_id}")
     return services_of(app).tokens.create_token(OWNER, wanted).record.token_id
 
 
@@ -46,15 +46,15 @@ def create(visitor: Visitor, **fields: str | list[str]) -> TestResponse:
 def test_each_sees_the_tokens_of_the_owners_granted_and_no_others(
     app: Flask, developer: Visitor, viewer: Visitor
 ) -> None:
-    ids = {user_id: token_of(app, user_id) for user_id in ("acme", "shop", "other")}
+    ids = {owner_id: token_of(app, owner_id) for owner_id in ("acme", "shop", "other")}
     admin = a_visitor(app, "root", "admin")
     seen = {viewer: {"acme"}, developer: {"acme", "shop"}, admin: {"acme", "shop", "other"}}
     for visitor, owners in seen.items():
         for path in (TOKENS, f"{TOKENS}?q=of", f"{TOKENS}?revoked=1"):
             page = visitor.get(path).text
-            assert {user_id for user_id in ids if f"Of {user_id}" in page} == owners
-        for user_id, token_id in ids.items():
-            expected = 200 if user_id in owners else 404
+            assert {owner_id for owner_id in ids if f"Of {owner_id}" in page} == owners
+        for owner_id, token_id in ids.items():
+            expected = 200 if owner_id in owners else 404
             assert visitor.get(f"{CREATE}/{token_id}").status_code == expected
 
 
@@ -94,7 +94,7 @@ def test_a_developer_makes_tokens_of_the_owners_granted(app: Flask, developer: V
 )
 def test_a_developer_gives_nothing_that_is_not_theirs(tmp_path: Path, wider: dict[str, str | list[str]]) -> None:
     app = make_app(tmp_path, RATE_LIMIT_TOKEN="600 per minute")
-    developer = a_visitor(app, "dev", "developer", user_ids=("acme", "shop"))
+    developer = a_visitor(app, "dev", "developer", owner_ids=("acme", "shop"))
     answer = create(developer, **wider)
     assert answer.status_code == 403
     assert 'value="Mine"' in answer.text, "what was filled in is not lost"
@@ -115,7 +115,7 @@ def test_a_token_that_may_do_more_is_seen_and_left_alone(app: Flask, developer: 
 
 def test_who_has_no_grants_is_told_whom_to_ask(app: Flask) -> None:
     token_of(app, "acme")
-    idle = a_visitor(app, "idle", "developer", user_ids=())
+    idle = a_visitor(app, "idle", "developer", owner_ids=())
     page = idle.get(TOKENS).text
     assert "No owner was granted to your account yet." in page
     assert "Of acme" not in page

@@ -47,7 +47,7 @@ def a_token(**fields: Any) -> Token:
     token = Token(
         token_id=str(uuid4()),
         lookup_id=uuid4().hex[:12],
-        user_id="acme",
+        owner_id="acme",
         name="the shop",
         scopes=("read", "write"),
         allowed_ips=("10.0.0.0/8",),
@@ -106,7 +106,7 @@ def test_a_token_comes_back_as_it_went_in(db: Database) -> None:
     "wrong",
     [
         {"lookup_id": "short"},
-        {"user_id": ""},
+        {"owner_id": ""},
         {"name": ""},
         {"scopes": ()},
         {"expires_at": NOON - timedelta(seconds=1)},

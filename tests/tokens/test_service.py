@@ -47,7 +47,7 @@ def works(setup: TokenSetup, issued: IssuedToken) -> bool:
 def test_a_plain_token_has_the_defaults(setup: TokenSetup) -> None:
     issued = setup.service.create_token(OWNER, NewToken())
     record = issued.record
-    assert (record.user_id, record.scopes, record.name) == ("default_user", ("read", "write"), None)
+    assert (record.owner_id, record.scopes, record.name) == ("default_user", ("read", "write"), None)
     assert (record.allowed_ips, record.rate_limit, record.expires_at, record.created_at) == ((), None, None, NOON)
     assert issued.secret.startswith(record.prefix + "_")
     assert parse_token(issued.secret) is not None
@@ -56,7 +56,7 @@ def test_a_plain_token_has_the_defaults(setup: TokenSetup) -> None:
 
 def test_a_token_is_all_that_was_asked_for(setup: TokenSetup) -> None:
     wanted = NewToken(
-        user_id="acme",
+        owner_id="acme",
         scopes=("read", "otp:send", "read"),
         name=" shop ",
         expires_in_seconds=60,
@@ -64,7 +64,7 @@ def test_a_token_is_all_that_was_asked_for(setup: TokenSetup) -> None:
         rate_limit="5  per minute;10 per day",
     )
     record = setup.service.create_token(OWNER, wanted).record
-    assert (record.user_id, record.scopes, record.name) == ("acme", ("read", "otp:send"), "shop")
+    assert (record.owner_id, record.scopes, record.name) == ("acme", ("read", "otp:send"), "shop")
     assert record.expires_at == NOON + timedelta(seconds=60)
     assert (record.allowed_ips, record.rate_limit) == (("10.0.0.0/8",), "5 per minute;10 per day")
     assert setup.service.get_token(OWNER, record.token_id) == record
@@ -75,8 +75,8 @@ def test_a_token_is_all_that_was_asked_for(setup: TokenSetup) -> None:
     [
         (NewToken(scopes=()), "scopes"),
         (NewToken(scopes=("everything",)), "scopes"),
-        (NewToken(user_id=""), "user_id"),
-        (NewToken(user_id="a\0b"), "user_id"),
+        (NewToken(owner_id=""), "user_id"),
+        (NewToken(owner_id="a\0b"), "user_id"),
         (NewToken(name=""), "name"),
         (NewToken(name="x" * 101), "name"),
         (NewToken(expires_in_seconds=0), "expires_in"),
@@ -100,15 +100,15 @@ def test_a_wrong_field_is_named_and_no_token_is_made(setup: TokenSetup, wanted: 
 def test_a_list_is_newest_first_and_leaves_out_the_dead_unless_asked(setup: TokenSetup) -> None:
     first = setup.issue().record.token_id
     setup.clocks.move(1)
-    second = setup.issue(user_id="acme").record.token_id
+    second = setup.issue(owner_id="acme").record.token_id
     dead = setup.issue().record.token_id
     short = setup.issue(expires_in_seconds=1).record.token_id
     setup.service.revoke_token(OWNER, dead)
     setup.clocks.move(1)
     assert listed(setup) == [second, first]
     assert set(listed(setup, include_revoked=True)) == {first, second, dead, short}
-    assert listed(setup, user_id="acme") == [second]
-    assert listed(setup, user_id="nobody") == []
+    assert listed(setup, owner_id="acme") == [second]
+    assert listed(setup, owner_id="nobody") == []
 
 
 def test_pages_hold_every_token_once(setup: TokenSetup) -> None:
@@ -131,7 +131,7 @@ def test_a_full_last_page_says_that_it_is_the_last(setup: TokenSetup) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "field"),
-    [({"limit": 0}, "limit"), ({"limit": 101}, "limit"), ({"cursor": "x"}, "cursor"), ({"user_id": "\0"}, "user_id")],
+    [({"limit": 0}, "limit"), ({"limit": 101}, "limit"), ({"cursor": "x"}, "cursor"), ({"owner_id": "\0"}, "user_id")],
 )
 def test_a_list_that_cannot_be_is_refused(setup: TokenSetup, wrong: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -140,7 +140,7 @@ def test_a_list_that_cannot_be_is_refused(setup: TokenSetup, wrong: dict[str, ob
 
 
 def test_a_search_finds_names_owners_and_prefixes(setup: TokenSetup) -> None:
-    issued = setup.issue(name="Checkout", user_id="acme")
+    issued = setup.issue(name="Checkout", owner_id="acme")
     setup.issue(name="other")
     for search in ("check", "ACME", issued.record.prefix, issued.record.lookup_id[:6], issued.secret, " acme "):
         assert listed(setup, search=search) == [issued.record.token_id]
@@ -162,7 +162,7 @@ def test_what_does_not_exist_is_not_found(setup: TokenSetup, token_id: str) -> N
 
 
 def test_a_change_changes_what_it_names_and_nothing_else(setup: TokenSetup) -> None:
-    before = setup.issue(name="old", user_id="acme", allowed_ips=("10.0.0.1",), rate_limit="5 per day").record
+    before = setup.issue(name="old", owner_id="acme", allowed_ips=("10.0.0.1",), rate_limit="5 per day").record
     after = setup.service.update_token(OWNER, before.token_id, TokenChanges(name="new", expires_in_seconds=60))
     assert after == replace(before, name="new", expires_at=NOON + timedelta(seconds=60))
     assert setup.service.get_token(OWNER, before.token_id) == after
@@ -197,7 +197,7 @@ def test_a_dead_token_can_be_neither_changed_nor_rotated(setup: TokenSetup, is_r
 
 
 def test_a_rotation_makes_a_token_alike_and_leaves_the_old_one_its_grace(setup: TokenSetup) -> None:
-    wanted = {"name": "n", "user_id": "acme", "allowed_ips": ("203.0.113.7",), "rate_limit": "5 per day"}
+    wanted = {"name": "n", "owner_id": "acme", "allowed_ips": ("203.0.113.7",), "rate_limit": "5 per day"}
     old = setup.issue("read", **wanted, expires_in_seconds=DAY)
     new = setup.service.rotate_token(OWNER, old.record.token_id, 100)
     same = replace(

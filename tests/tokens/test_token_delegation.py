@@ -31,7 +31,7 @@ def actor_of(setup: TokenSetup, issued: IssuedToken) -> Actor:
 def manager(setup: TokenSetup) -> Actor:
     """Manages acme's tokens, and is bounded in every way that there is."""
     wanted: dict[str, Any] = {"allowed_ips": (ADDRESS,), "expires_in_seconds": 3600, "rate_limit": "10 per minute"}
-    return actor_of(setup, setup.issue(*MANAGER, user_id="acme", **wanted))
+    return actor_of(setup, setup.issue(*MANAGER, owner_id="acme", **wanted))
 
 
 def within(**fields: Any) -> NewToken:
@@ -41,22 +41,22 @@ def within(**fields: Any) -> NewToken:
 
 
 def test_the_user_id_of_a_token_made_by_a_token_is_its_own(setup: TokenSetup, manager: Actor) -> None:
-    assert setup.service.create_token(manager, within()).record.user_id == "acme"
-    assert setup.service.create_token(manager, within(user_id="acme")).record.user_id == "acme"
+    assert setup.service.create_token(manager, within()).record.owner_id == "acme"
+    assert setup.service.create_token(manager, within(owner_id="acme")).record.owner_id == "acme"
 
 
 def test_an_admin_token_makes_the_default_user_s_tokens_and_anyone_s(setup: TokenSetup) -> None:
-    admin = actor_of(setup, setup.issue("admin", user_id="acme", expires_in_seconds=60))
-    assert setup.service.create_token(admin, NewToken()).record.user_id == "default_user"
-    wide = setup.service.create_token(admin, NewToken(user_id="other", scopes=("admin",))).record
-    assert (wide.user_id, wide.scopes, wide.expires_at) == ("other", ("admin",), None)
+    admin = actor_of(setup, setup.issue("admin", owner_id="acme", expires_in_seconds=60))
+    assert setup.service.create_token(admin, NewToken()).record.owner_id == "default_user"
+    wide = setup.service.create_token(admin, NewToken(owner_id="other", scopes=("admin",))).record
+    assert (wide.owner_id, wide.scopes, wide.expires_at) == ("other", ("admin",), None)
 
 
 @pytest.mark.parametrize(
     "wider",
     [
-        {"user_id": "other"},
-        {"user_id": "default_user"},
+        {"owner_id": "other"},
+        {"owner_id": "default_user"},
         {"scopes": ("admin",)},
         {"allowed_ips": None},
         {"allowed_ips": (ADDRESS, "203.0.113.8")},
@@ -98,13 +98,13 @@ def test_with_the_default_rate_off_no_rate_is_no_bound(tmp_path: Path, default_r
 
 @pytest.mark.parametrize(
     "hidden",
-    [{"user_id": "other"}, {"scopes": ("admin",)}],
+    [{"owner_id": "other"}, {"scopes": ("admin",)}],
     ids=["another owner's", "its own owner's, with more scopes"],
 )
 def test_what_a_token_may_not_manage_does_not_exist_for_it(
     setup: TokenSetup, manager: Actor, hidden: dict[str, Any]
 ) -> None:
-    wanted = {"user_id": "acme", "scopes": ("read",)} | hidden
+    wanted = {"owner_id": "acme", "scopes": ("read",)} | hidden
     target = setup.service.create_token(OWNER, NewToken(**wanted)).record.token_id
     calls: list[Callable[[], object]] = [
         lambda: setup.service.get_token(manager, target),
@@ -122,15 +122,15 @@ def test_what_a_token_may_not_manage_does_not_exist_for_it(
 
 
 def test_another_owner_s_list_is_empty(setup: TokenSetup, manager: Actor) -> None:
-    setup.issue(user_id="other")
-    assert setup.service.list_tokens(manager, user_id="other").tokens == ()
-    assert len(setup.service.list_tokens(manager, user_id="acme").tokens) == 1
+    setup.issue(owner_id="other")
+    assert setup.service.list_tokens(manager, owner_id="other").tokens == ()
+    assert len(setup.service.list_tokens(manager, owner_id="acme").tokens) == 1
 
 
 def test_hidden_tokens_take_no_place_in_a_page(setup: TokenSetup, manager: Actor) -> None:
     for _ in range(3):
-        setup.issue("admin", user_id="acme")
-        setup.issue("read", user_id="acme")
+        setup.issue("admin", owner_id="acme")
+        setup.issue("read", owner_id="acme")
     page = setup.service.list_tokens(manager, limit=4)
     assert len(page.tokens) == 4
     assert page.next_cursor is None
@@ -153,7 +153,7 @@ def test_hidden_tokens_take_no_place_in_a_page(setup: TokenSetup, manager: Actor
 def test_a_change_can_name_nothing_wider(
     setup: TokenSetup, manager: Actor, changes: TokenChanges, is_bounded: bool
 ) -> None:
-    wanted = within() if is_bounded else NewToken(user_id="acme")
+    wanted = within() if is_bounded else NewToken(owner_id="acme")
     target = setup.service.create_token(manager if is_bounded else OWNER, wanted).record
     with pytest.raises(InsufficientScope):
         setup.service.update_token(manager, target.token_id, changes)
@@ -169,14 +169,14 @@ def test_a_token_cannot_lengthen_its_own_life(setup: TokenSetup, manager: Actor)
 
 
 def test_a_bounded_token_may_rename_and_narrow_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", "write", user_id="acme").record
+    target = setup.issue("read", "write", owner_id="acme").record
     narrower = TokenChanges(name="renamed", scopes=("read",), expires_in_seconds=60)
     after = setup.service.update_token(manager, target.token_id, narrower)
     assert (after.name, after.scopes, after.allowed_ips) == ("renamed", ("read",), ())
 
 
 def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", user_id="acme").record
+    target = setup.issue("read", owner_id="acme").record
     with pytest.raises(InsufficientScope):
         setup.service.update_token(manager, target.token_id, TokenChanges(scopes=("read", "write")))
     bounds = within()
@@ -190,7 +190,7 @@ def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(setup: TokenSe
 
 
 def test_a_bounded_token_cannot_rotate_one_without_bounds_into_its_own_hands(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", user_id="acme").record
+    target = setup.issue("read", owner_id="acme").record
     with pytest.raises(InsufficientScope):
         setup.service.rotate_token(manager, target.token_id)
     assert setup.service.get_token(OWNER, target.token_id) == target
@@ -205,12 +205,12 @@ def test_a_token_may_rotate_itself_and_what_it_made(setup: TokenSetup, manager: 
 
 
 def test_a_bounded_token_may_revoke_its_owner_s_tokens(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", user_id="acme").record
+    target = setup.issue("read", owner_id="acme").record
     assert setup.service.revoke_token(manager, target.token_id).revoked_at is not None
 
 
 def test_every_token_can_see_itself(setup: TokenSetup) -> None:
-    issued = setup.issue("otp:send", user_id="acme")
+    issued = setup.issue("otp:send", owner_id="acme")
     assert setup.service.get_current_token(actor_of(setup, issued)).token_id == issued.record.token_id
     with pytest.raises(NotFound):
         setup.service.get_current_token(OWNER)

@@ -127,7 +127,7 @@ def make_pair(folder: Path, **settings: str) -> Pair:
         "reader": issue_token(seed, "read"),
         "sender": issue_token(seed, "otp:send"),
         "admin": issue_token(seed, "admin"),
-        "other owner": issue_token(seed, user_id="other owner"),
+        "other owner": issue_token(seed, owner_id="other owner"),
         "slow": issue_token(seed, rate_limit="3 per minute"),
         "elsewhere": issue_token(seed, allowed_ips=["203.0.113.0/24"]),
         "expired": issue_token(seed, expires_in_seconds=60),

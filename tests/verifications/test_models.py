@@ -25,7 +25,7 @@ from letstalk.verifications.models import (
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PENDING = Verification(
     verification_id="one",
-    user_id="acme",
+    owner_id="acme",
     phone="+256700123456",
     status=VerificationStatus.PENDING,
     created_at=NOON,

@@ -52,7 +52,7 @@ def test_without_one_it_is_null(api: Api) -> None:
 def test_a_list_is_filtered_by_reference_and_shows_no_other_owners(app: Flask, api: Api) -> None:
     mine = send(api, reference="order-4711")["verification_id"]
     send(api, OTHER_PHONE, reference="order-4712")
-    stranger = Api(app.test_client(), issue_token(app, user_id="other"))
+    stranger = Api(app.test_client(), issue_token(app, owner_id="other"))
     send(stranger, "+12025550144", reference="order-4711")
     found = api.get("/calls", reference="order-4711").get_json()["verifications"]
     assert [item["verification_id"] for item in found] == [mine]

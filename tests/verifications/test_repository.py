@@ -28,7 +28,7 @@ PHONE = "+256700123456"
 def a_verification(**fields: Any) -> Verification:
     verification = Verification(
         verification_id=str(uuid4()),
-        user_id="acme",
+        owner_id="acme",
         phone=PHONE,
         status=VerificationStatus.PENDING,
         created_at=NOON,
@@ -80,7 +80,7 @@ def test_a_verification_comes_back_as_it_went_in(db: Database) -> None:
 
 
 def test_it_is_found_by_its_owner_only(db: Database) -> None:
-    verification = a_verification(user_id="globex")
+    verification = a_verification(owner_id="globex")
     insert(db, verification)
     assert found(db, verification.verification_id) is None
 
@@ -89,7 +89,7 @@ def test_an_owner_has_one_pending_verification_for_a_phone(db: Database) -> None
     insert(db, a_verification())
     with pytest.raises(IntegrityError):
         insert(db, a_verification())
-    insert(db, a_verification(user_id="globex"), a_verification(phone="+256700000001"), over(), over())
+    insert(db, a_verification(owner_id="globex"), a_verification(phone="+256700000001"), over(), over())
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_what_every_request_asks_is_answered_from_an_index(sqlite_db: Database, 
 
 def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls(db: Database) -> None:
     older, newest = over(), a_verification(created_at=NOON + timedelta(seconds=30))
-    others = a_verification(user_id="globex"), a_verification(phone="+256700000001")
+    others = a_verification(owner_id="globex"), a_verification(phone="+256700000001")
     insert(db, older, newest, *others)
     with db.write() as connection:
         for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
@@ -287,7 +287,7 @@ def test_only_the_newest_of_a_phone_is_awaited(db: Database) -> None:
 def queue_call(connection: Connection, verification: Verification) -> None:
     new = NewCall(
         subject_id=verification.verification_id,
-        user_id=verification.user_id,
+        owner_id=verification.owner_id,
         phone=verification.phone,
         script_sealed="sealed",
         locale=None,
@@ -296,16 +296,16 @@ def queue_call(connection: Connection, verification: Verification) -> None:
     place_call(connection, new, 0, NOON)
 
 
-def pending_by_id(connection: Connection, user_id: str, verification_id: str, now: datetime) -> PendingCheck | None:
+def pending_by_id(connection: Connection, owner_id: str, verification_id: str, now: datetime) -> PendingCheck | None:
     ref = VerificationRef(None, verification_id)
-    return rows.get_pending(connection, user_id, ref, now, for_update=True)
+    return rows.get_pending(connection, owner_id, ref, now, for_update=True)
 
 
-def pending_by_phone(connection: Connection, user_id: str, phone: str, now: datetime) -> PendingCheck | None:
-    return rows.get_pending(connection, user_id, VerificationRef(phone, None), now, for_update=True)
+def pending_by_phone(connection: Connection, owner_id: str, phone: str, now: datetime) -> PendingCheck | None:
+    return rows.get_pending(connection, owner_id, VerificationRef(phone, None), now, for_update=True)
 
 
 def all_of(db: Database, *verifications: Verification) -> list[Verification]:
     with db.read() as connection:
-        found = [rows.find_verification(connection, each.user_id, each.verification_id) for each in verifications]
+        found = [rows.find_verification(connection, each.owner_id, each.verification_id) for each in verifications]
     return [verification for verification in found if verification is not None]

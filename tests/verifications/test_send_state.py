@@ -13,9 +13,9 @@ from tests.verifications.test_repository import insert, over
 PHONE, OTHER_PHONE = "+256700123456", "+256700000001"
 
 
-def send_state_of(db: Database, user_id: str, phone: str, *, since: float = -1, at_most: int = 100) -> SendState:
+def send_state_of(db: Database, owner_id: str, phone: str, *, since: float = -1, at_most: int = 100) -> SendState:
     with db.read() as connection:
-        return rows.load_send_state(connection, user_id, phone, since=after(since), at_most=at_most)
+        return rows.load_send_state(connection, owner_id, phone, since=after(since), at_most=at_most)
 
 
 def test_where_nothing_is_nothing_stands_in_the_way(db: Database) -> None:
@@ -41,7 +41,7 @@ def test_the_newest_counts_whether_it_is_pending_or_not(db: Database) -> None:
 
 def test_accepted_calls_are_counted_over_all_owners_as_far_as_it_matters(db: Database) -> None:
     for seconds, owner in ((1, "acme"), (2, "globex"), (3, "initech")):
-        a_call(db, phone=PHONE, user_id=owner, created_at=after(seconds))
+        a_call(db, phone=PHONE, owner_id=owner, created_at=after(seconds))
     assert send_state_of(db, "acme", PHONE).accepted_calls == 3
     assert send_state_of(db, "acme", PHONE, since=1).accepted_calls == 2
     assert send_state_of(db, "acme", PHONE, at_most=1).accepted_calls == 1
@@ -50,6 +50,6 @@ def test_accepted_calls_are_counted_over_all_owners_as_far_as_it_matters(db: Dat
 def test_turns_are_those_of_the_waiting(db: Database) -> None:
     a_live_call(db, turn=1)
     a_call(db, turn=5)
-    a_call(db, turn=3, user_id="globex")
+    a_call(db, turn=3, owner_id="globex")
     state = send_state_of(db, "acme", PHONE)
     assert (state.own_last_turn, state.first_waiting_turn) == (5, 3)

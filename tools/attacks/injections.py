@@ -70,7 +70,7 @@ def inject_bodies(target: Target, trial: Trial) -> None:
         "/calls/otp": {"phone": phone, "message": "{code}", "locale": "en-US", "code_length": 6, "expires_in": 300},
         "/calls/verify": {"phone": phone, "verification_id": None, "code": "123456"},
         "/calls/replay": {"phone": phone, "verification_id": None},
-        "/api/tokens": {"user_id": caller.user_id, "scopes": ["read"], "name": "n", "expires_in": 60,
+        "/api/tokens": {"user_id": caller.owner_id, "scopes": ["read"], "name": "n", "expires_in": 60,
                         "allowed_ips": ["127.0.0.1"], "rate_limit": "1 per minute"},
         f"/api/tokens/{caller.token_id}/rotate": {"grace_seconds": 0},
     }  # fmt: skip
@@ -98,7 +98,7 @@ def inject_addresses(target: Target, trial: Trial) -> None:
     for turn, poison in enumerate(TEXTS):
         for path, name in some(target, queries, turn):
             answer = _watch(trial, caller, "GET", path, params={name: poison}, what=f"?{name}")
-            is_own = one.user_id not in answer.text and '"verification_id"' not in answer.text
+            is_own = one.owner_id not in answer.text and '"verification_id"' not in answer.text
             trial.see("nothing of others" if is_own else f"?{name} shows others' things", holds=is_own)
         for path, method in itertools.product(some(target, paths, turn), ("GET", "POST", "DELETE")):
             _watch(trial, caller, method, path % quote(poison, safe=""), what=path)
@@ -128,15 +128,15 @@ def inject_speech(target: Target, trial: Trial) -> None:
 def inject_names(target: Target, trial: Trial) -> None:
     """Store SQL, wildcards and markup in names and owners, and search for them"""
     for text in (*SQL[:8], "%", "_", *MARKUP):
-        user_id = f"{target.user_id('x')}-{text}"[:128]
+        owner_id = f"{target.owner_id('x')}-{text}"[:128]
         made = target.admin.post(
-            "/api/tokens", {"user_id": user_id, "name": text, "scopes": ["read"], "expires_in": 60}
+            "/api/tokens", {"user_id": owner_id, "name": text, "scopes": ["read"], "expires_in": 60}
         )
-        trial.see(f"{made.status_code}", holds=made.status_code == 201 and made.json()["user_id"] == user_id)
-        found = target.admin.get("/api/tokens", user_id=user_id).json().get("tokens", [])
+        trial.see(f"{made.status_code}", holds=made.status_code == 201 and made.json()["user_id"] == owner_id)
+        found = target.admin.get("/api/tokens", owner_id=owner_id).json().get("tokens", [])
         trial.see(f"{len(found)} found", holds=[item["name"] for item in found] == [text])
         target.admin.ask("DELETE", f"/api/tokens/{made.json()['token_id']}")
-    everyone = target.admin.get("/api/tokens", user_id="%").json().get("tokens", [])
+    everyone = target.admin.get("/api/tokens", owner_id="%").json().get("tokens", [])
     trial.see(f"{len(everyone)} for %", holds=everyone == [])
 
 

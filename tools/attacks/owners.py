@@ -49,11 +49,11 @@ def enumerate_others(target: Target, trial: Trial) -> None:
         "token's patch": lambda aim: other.ask("PATCH", f"/api/tokens/{aim}", json={"name": "x"}),
         "token's rotation": lambda aim: other.post(f"/api/tokens/{aim}/rotate"),
         "token's end": lambda aim: other.ask("DELETE", f"/api/tokens/{aim}"),
-        "tokens of": lambda aim: other.get("/api/tokens", user_id=aim),
+        "tokens of": lambda aim: other.get("/api/tokens", owner_id=aim),
     }
     known = {"by phone": (phone, unknown), "by id": (verification_id, no_id), "token": (one.token_id, no_id)}
     for name, ask in pairs.items():
-        theirs, nobodys = next((pair for words, pair in known.items() if words in name), (one.user_id, "nobody"))
+        theirs, nobodys = next((pair for words, pair in known.items() if words in name), (one.owner_id, "nobody"))
         alike = outline(ask(theirs)) == outline(ask(nobodys))
         trial.see(f"{name}: {'alike' if alike else 'different'}", holds=alike)
 

@@ -27,7 +27,7 @@ def forge_forms(target: Target, trial: Trial) -> None:
     """Send the dashboard's forms from another site with a signed-in session"""
     signed_in, victim = _signed_in(target), target.issue("victim", ["read"])
     strangers = _csrf(target.client().get("/sign-in").text)
-    fields = {"name": "forged", "user_id": target.user_id("victim"), "scopes": "admin", "password": "x"}
+    fields = {"name": "forged", "user_id": target.owner_id("victim"), "scopes": "admin", "password": "x"}
     for path in (form % victim.token_id if "%s" in form else form for form in FORMS):
         for token in (None, "", "x", strangers, "a" * 5000):
             data = fields if token is None else {**fields, "csrf_token": token}

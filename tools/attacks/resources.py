@@ -44,7 +44,7 @@ def read_metrics(target: Target, trial: Trial) -> None:
     verification_id = caller.send(phone)
     caller.post("/calls/verify", {"phone": phone, "code": "000000"})
     text = target.metrics()
-    secrets_of = {"phone": phone[1:], "token": caller.token[3:15], "owner": caller.user_id, "id": verification_id}
+    secrets_of = {"phone": phone[1:], "token": caller.token[3:15], "owner": caller.owner_id, "id": verification_id}
     for name, value in secrets_of.items():
         trial.see(f"no {name}" if value not in text else name, holds=value not in text)
 

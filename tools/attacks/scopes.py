@@ -49,7 +49,7 @@ def make_wider(target: Target, trial: Trial) -> None:
     for name, fields in WIDER.items():
         body = {**WITHIN, **fields} if fields else {}
         trial.see_answer(caller.post("/api/tokens", body), 403, what=name)
-    trial.see_answer(caller.post("/api/tokens", {**WITHIN, "user_id": target.user_id("a")}), 403, what="another owner")
+    trial.see_answer(caller.post("/api/tokens", {**WITHIN, "user_id": target.owner_id("a")}), 403, what="another owner")
     for odd in ("otp:send tokens:read", "OTP:SEND", "admin ", "*", "otp:*", "\u0430dmin"):
         trial.see_answer(caller.post("/api/tokens", {**WITHIN, "scopes": [odd]}), 400, what="odd scope")
 
@@ -61,7 +61,7 @@ def change_wider(target: Target, trial: Trial) -> None:
     for name, fields in WIDER.items():
         if fields:
             trial.see_answer(caller.ask("PATCH", f"/api/tokens/{caller.token_id}", json=fields), 403, what=name)
-    trial.see_answer(caller.ask("PATCH", f"/api/tokens/{caller.token_id}", json={"user_id": stranger.user_id}), 400)
+    trial.see_answer(caller.ask("PATCH", f"/api/tokens/{caller.token_id}", json={"user_id": stranger.owner_id}), 400)
     for method, path, body in (
         ("GET", "", None), ("PATCH", "", {"name": "mine"}), ("POST", "/rotate", {}), ("DELETE", "", None),
     ):  # fmt: skip

@@ -34,7 +34,7 @@ class Caller:
     """A client with a token. Its requests wait if the service says that there were too many."""
 
     http: httpx.Client
-    user_id: str
+    owner_id: str
     token: str
     token_id: str
 
@@ -135,18 +135,18 @@ class Target:
         """A number for fiction that this run has not used yet."""
         return next(self._phones)
 
-    def user_id(self, name: str) -> str:
+    def owner_id(self, name: str) -> str:
         return f"attack-{self._run}-{name}"
 
     def issue(self, name: str, scopes: list[str], **fields: Any) -> Caller:
         """A client with a new token of the owner `name`. Raises CannotRun if the admin's token cannot make one."""
-        user_id = self.user_id(name)
-        answer = self.admin.post("/api/tokens", {"user_id": user_id, "scopes": scopes, **fields})
+        owner_id = self.owner_id(name)
+        answer = self.admin.post("/api/tokens", {"user_id": owner_id, "scopes": scopes, **fields})
         if answer.status_code != 201:
             raise CannotRun(f"no token was made: {answer.status_code} {answer.text[:100]}")
         made = answer.json()
         self._made.append(made["token_id"])
-        return Caller(self.client(Authorization=f"Bearer {made['token']}"), user_id, made["token"], made["token_id"])
+        return Caller(self.client(Authorization=f"Bearer {made['token']}"), owner_id, made["token"], made["token_id"])
 
     def owner(self, name: str) -> Caller:
         """A client of the owner `name` that may read and write; the same one each time."""

@@ -55,9 +55,9 @@ class Fleet:
         with psycopg.connect(self.database, row_factory=psycopg.rows.dict_row) as connection:
             return connection.execute(statement.encode()).fetchall()
 
-    def issue_token(self, user_id: str, **fields: Any) -> str:
+    def issue_token(self, owner_id: str, **fields: Any) -> str:
         """The text of a new token of `user_id`, made by the first server."""
-        body = {"user_id": user_id, **fields}
+        body = {"user_id": owner_id, **fields}
         headers = {"Authorization": f"Bearer {self.admin_token()}"}
         answer = httpx.post(f"{self.bases[0]}/api/tokens", json=body, headers=headers, timeout=20)
         assert answer.status_code == 201, answer.text
