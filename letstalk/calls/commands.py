@@ -18,7 +18,7 @@ from letstalk.db.database import Database
 from letstalk.observability import metrics
 from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.telephony.phone_numbers import region_of
-from letstalk.telephony.provider import CallGone, CallProvider, HangUpCommand, ProviderError, SpeakCommand
+from letstalk.telephony.provider import CallGone, CallProvider, CallRefused, HangUpCommand, ProviderError, SpeakCommand
 from letstalk.telephony.speech.scripts import Speech, render_code, render_offer
 from letstalk.worker.wakeups import Wakeups
 
@@ -90,7 +90,7 @@ class CommandService:
             except CallGone:
                 self._note_gone(leased)
             except ProviderError as error:
-                self._note_failure(leased, error.reason)
+                self._note_failure(leased, error)
             else:
                 if leased.speech is not None:
                     self._note_spoken(leased, SPOKEN_BY[leased.wanted])
@@ -207,18 +207,24 @@ class CommandService:
             log.warning("call_ended_without_event", call_id=leased.call.call_id)
         self._wakeups.wake(Topic.CHANNEL_FREE)
 
-    def _note_failure(self, leased: LeasedCommand, reason: str) -> None:
+    def _note_failure(self, leased: LeasedCommand, error: ProviderError) -> None:
+        """Try again later. Speech that the provider refuses for good, or that failed too often, ends the call."""
         with self._db.write() as connection:
             now = self._clock()
             call = self._current(connection, leased)
             if call is None or call.command_seq != leased.seq:
                 return
-            if leased.wanted is not Command.HANG_UP and call.command_attempts >= MAX_TRIES:
-                self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, SPEECHLESS_REASON)
-                return
-            pause = timedelta(seconds=back_off_seconds(call.command_attempts) / 2)
-            repository.update_call(connection, call.call_id, command_leased_until=now + pause)
-        log.warning("command_failed", call_id=leased.call.call_id, command=leased.wanted.value, reason=reason)
+            is_refused = isinstance(error, CallRefused)
+            is_given_up = leased.wanted is not Command.HANG_UP and (is_refused or call.command_attempts >= MAX_TRIES)
+            if is_given_up:
+                reason = error.reason if is_refused else SPEECHLESS_REASON
+                self._turn_into_hang_up(connection, call, now, CallStatus.FAILED, reason)
+            else:
+                pause = timedelta(seconds=back_off_seconds(call.command_attempts) / 2)
+                repository.update_call(connection, call.call_id, command_leased_until=now + pause)
+        log.warning("command_failed", call_id=call.call_id, command=leased.wanted.value, reason=error.reason)
+        if is_given_up:
+            self._wakeups.wake(Topic.CARRY_OUT, call.call_id)
 
     def _turn_into_hang_up(
         self, connection: Connection, call: Call, now: datetime, status: CallStatus, reason: str

@@ -67,8 +67,8 @@ def _pick(
     given: Mapping[str, str], names: Collection[str], secret_names: Collection[str], root: Path
 ) -> dict[str, str]:
     values = {name: given[name] for name in names if given.get(name, "").strip()}
-    # A password may begin or end with a space.
-    values = {name: value if name in secret_names else value.strip() for name, value in values.items()}
+    # A password may begin or end with a space, but not with a line break: editors and `echo` add those.
+    values = {name: _trim(value) if name in secret_names else value.strip() for name, value in values.items()}
     for name in secret_names:
         file_name = f"{name}_FILE"
         path = given.get(file_name, "").strip()
@@ -83,7 +83,7 @@ def _pick(
 def _read_secret(file_name: str, root: Path, path: str) -> str:
     # No error quotes the path: by mistake, it may be the secret itself.
     try:
-        secret = (root / path).read_text(encoding="utf-8").rstrip("\r\n")
+        secret = _trim((root / path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{file_name} requires a file that can be read: {error.strerror}") from None
     except ValueError:
@@ -91,6 +91,11 @@ def _read_secret(file_name: str, root: Path, path: str) -> str:
     if not secret.strip():
         raise SettingsError(f"{file_name} requires a file with the secret in it, but the file is empty")
     return secret
+
+
+def _trim(secret: str) -> str:
+    """`secret` without the byte order mark and the line breaks that a text editor adds."""
+    return secret.removeprefix("\ufeff").strip("\r\n")
 
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +188,9 @@ class Settings(BaseModel):
     telephony_provider: Literal["telnyx", "simulator"] = Field(
         description="telnyx, or simulator, which calls no phone (production requires this setting)"
     )
-    telnyx_api_key: SecretStr | None = Field(None, description="the API key of a Telnyx account")
+    telnyx_api_key: Annotated[SecretStr | None, BeforeValidator(values_of.read_visible_text)] = Field(
+        None, description="the API key of a Telnyx account, without spaces"
+    )
     telnyx_connection_id: str | None = Field(
         None, pattern=r"^[A-Za-z0-9-]{1,64}\z", description="the id of a Telnyx call control application"
     )

@@ -129,7 +129,8 @@ def _read_origin(text: str) -> str:
 
 
 def read_visible_text(text: str) -> str:
-    """1 to 500 visible ASCII characters."""
+    """1 to 500 visible ASCII characters, without surrounding spaces. Nothing else can be sent in an HTTP header."""
+    text = text.strip()
     if not re.fullmatch(r"[!-~]{1,500}", text):
         raise ValueError("empty, too long, or with spaces")
     return text

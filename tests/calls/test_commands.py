@@ -13,7 +13,7 @@ from letstalk.calls.commands import SPEECHLESS_REASON
 from letstalk.calls.models import CallStatus, Command, Spoken
 from letstalk.db.database import Database
 from letstalk.telephony.events import EventType
-from letstalk.telephony.provider import CallGone, OutcomeUnknown, ProviderBusy
+from letstalk.telephony.provider import CallGone, CallRefused, OutcomeUnknown, ProviderBusy
 from letstalk.verifications.models import VerificationStatus
 from tests.support.world import NO_ANSWER, PHONE, PRESSES_1, World, at_once, fails, loses_the_answer, meanwhile
 
@@ -96,6 +96,17 @@ def test_after_six_failures_the_call_is_hung_up_and_the_person_may_ask_again(wor
     world.replay(accepted.verification_id)
     world.pass_time(20)
     assert len(world.heard()) == 1
+
+
+def test_speech_that_is_refused_for_good_ends_the_call_at_once_with_the_reason(world: World) -> None:
+    world.provider.trouble("speak", fails(CallRefused("No voice. Telnyx's code: 90012.")))
+    accepted = world.send(ttl_seconds=600)
+    world.pass_time(20)
+    failed = world.call(accepted.call_id)
+    assert (failed.status, failed.reason) == (CallStatus.FAILED, "No voice. Telnyx's code: 90012.")
+    assert len(world.provider.speeches) == 1
+    assert world.heard() == []
+    assert world.verification(accepted.verification_id).status is VerificationStatus.PENDING
 
 
 def test_before_speaking_it_is_checked_that_the_verification_still_waits(world: World) -> None:

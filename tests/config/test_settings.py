@@ -207,6 +207,23 @@ def test_a_secret_can_stand_in_a_file(name: str, tmp_path: Path) -> None:
     assert by_file == load_settings({**given, name: (tmp_path / "secret").read_text().rstrip()}, None, root=tmp_path)
 
 
+@pytest.mark.parametrize("name", SECRET_NAMES)
+@pytest.mark.parametrize(("before", "after"), [("", "\n"), ("", "\r\n"), ("\ufeff", ""), ("\ufeff", "\n\n")])
+def test_what_an_editor_adds_is_no_part_of_a_secret(name: str, before: str, after: str, tmp_path: Path) -> None:
+    given = {**PRODUCTION, **TELNYX, **MAIL, **ELSEWHERE}
+    given |= {"REDIS_URL": "redis://:pw@host:6379/0", "DATABASE_URL": "postgresql://u:p@h/n"}
+    expected = load_settings(given, None, root=tmp_path)
+    assert load_settings({**given, name: f"{before}{given[name]}{after}"}, None, root=tmp_path) == expected
+    (tmp_path / "secret").write_text(f"{before}{given.pop(name)}{after}", encoding="utf-8")
+    assert load_settings({**given, f"{name}_FILE": "secret"}, None, root=tmp_path) == expected
+
+
+@pytest.mark.parametrize("key", ["KEY of two words", "schlüssel", "KEY\nKEY", "KEY\0"])
+def test_an_api_key_that_no_header_can_carry_is_refused(key: str, tmp_path: Path) -> None:
+    text = refusal(tmp_path, TELNYX_API_KEY=key)
+    assert text == "TELNYX_API_KEY requires the API key of a Telnyx account, without spaces"
+
+
 def test_a_secret_is_given_once(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s" * 32)
     text = refusal(tmp_path, SECRET_KEY="t" * 32, SECRET_KEY_FILE=str(tmp_path / "secret"))

@@ -23,7 +23,7 @@ from letstalk.telephony.provider import (
     SpeakCommand,
 )
 from letstalk.telephony.speech.scripts import render_code
-from letstalk.telephony.telnyx.provider import TelnyxProvider, display_name
+from letstalk.telephony.telnyx.provider import UNSENDABLE_REASON, TelnyxProvider, display_name
 from letstalk.telephony.telnyx.voices import voice_for
 from tests.support.fake_telnyx import FakeTelnyx, Phone
 from tests.support.stopwatches import Within
@@ -102,6 +102,50 @@ def test_a_language_that_telnyx_does_not_know_is_left_out(telnyx: FakeTelnyx, te
     telnyx_only_line.provider.speak(SpeakCommand(call_id, provider_call_id, "command", 1, speech, "1", 4))
 
     assert "language" not in telnyx.requests[-1][1]
+
+
+def test_a_voice_that_the_account_may_not_use_is_replaced_by_a_plain_one(
+    telnyx: FakeTelnyx, telnyx_only_line: Line
+) -> None:
+    call_id, provider_call_id = telnyx_only_line.dial_and_reach()
+    telnyx.fail_next("gather_using_speak", "voice")
+    telnyx_only_line.speak(call_id, provider_call_id)
+    (_, refused), (_, plain) = telnyx.requests[-2:]
+
+    assert (plain["voice"], plain["language"]) == ("female", "en-US")
+    assert plain["payload"] == refused["payload"]
+    assert plain["command_id"] != refused["command_id"]
+    assert telnyx.state()["calls"][0]["heard"] == [plain["payload"]]
+
+
+def test_where_no_voice_may_be_used_the_refusal_names_the_code_of_telnyx(
+    telnyx: FakeTelnyx, telnyx_only_line: Line
+) -> None:
+    call_id, provider_call_id = telnyx_only_line.dial_and_reach()
+    telnyx.fail_next("gather_using_speak", "voice", 2)
+    error = raised_by(lambda: telnyx_only_line.speak(call_id, provider_call_id))
+
+    assert isinstance(error, CallRefused)
+    assert error.reason.endswith("Telnyx's code: 90012.")
+    swahili = SpeakCommand(call_id, provider_call_id, "command", 1, replace(SPEECH, language="sw-KE"), "1", 4)
+    telnyx.fail_next("gather_using_speak", "voice")
+    before = len(telnyx.requests)
+    assert isinstance(raised_by(lambda: telnyx_only_line.provider.speak(swahili)), CallRefused)
+    assert len(telnyx.requests) == before + 1  # Telnyx has no plain voice for it
+    assert telnyx.state()["calls"][0]["heard"] == []
+
+
+@pytest.mark.parametrize(
+    "changed", [{"api_key": "KEY\n"}, {"api_key": "schlüssel"}, {"base_url": "ftp://127.0.0.1/v2"}]
+)
+def test_a_request_that_can_not_be_sent_is_refused_at_once(telnyx: FakeTelnyx, changed: dict[str, str]) -> None:
+    provider = TelnyxProvider(**{**OPTIONS, "base_url": telnyx.base_url, **changed})
+    error = raised_by(lambda: dial_of(provider))
+    provider.stop()
+
+    assert isinstance(error, CallRefused)
+    assert error.reason == UNSENDABLE_REASON
+    assert telnyx.requests == []
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,9 @@ _CHANNEL_LIMIT_CODES = frozenset({"D1", "D2", "D3", "D22"})
 # Telnyx puts these codes into `detail` as well: "User channel limit exceeded D1".
 _SIP_SIDE_CODE = re.compile(r"\bD[0-9]{1,2}\b")
 
+# What a code can look like: other text in a response is not shown to anyone.
+_SHOWN_CODE = re.compile(r"D?[0-9]{1,6}")
+
 _REFUSAL_BY_CODE: dict[str, str] = {
     "10002": "Telnyx says that the phone number is invalid.",
     "10016": "Telnyx says that the phone number is not in international format.",
@@ -93,7 +96,7 @@ _REFUSAL_BY_STATUS: dict[int, str] = {
     402: "Telnyx refused the call: the account has run out of money.",
     403: "Telnyx refused the call: check the account's permissions, its outbound voice profile and its balance.",
     404: "Telnyx did not find the resource: check TELNYX_CONNECTION_ID and TELNYX_BASE_URL.",
-    422: "Telnyx refused the call: a value in the request is not valid for this account.",
+    422: "Telnyx refused the request: a value in it is not valid for this account.",
 }
 
 
@@ -125,7 +128,11 @@ def error_from_response(
     if status < 400 or status in (408, 409, 425):
         return OutcomeUnknown("Telnyx did not say whether it executed the command.")
     known = next((sentence for code, sentence in _REFUSAL_BY_CODE.items() if code in codes), None)
-    return CallRefused(known or _REFUSAL_BY_STATUS.get(status, "Telnyx refused the request."))
+    if known is None:
+        known = _REFUSAL_BY_STATUS.get(status, "Telnyx refused the request.")
+        named = sorted(code for code in codes if _SHOWN_CODE.fullmatch(code))[:3]
+        known += f" Telnyx's code: {', '.join(named)}." if named else ""
+    return CallRefused(known)
 
 
 def vendor_codes(body: object) -> set[str]:

@@ -15,7 +15,7 @@ from letstalk.core.clock import Clock, utc_now
 from letstalk.observability.logs import get_logger
 from letstalk.telephony import provider as telephony
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, error_from_response, vendor_codes
-from letstalk.telephony.telnyx.voices import voice_for
+from letstalk.telephony.telnyx.voices import Voice, plain_voice_for, voice_for
 from letstalk.telephony.telnyx.webhooks import CallState, ClientStates, TelnyxWebhookReader
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ WEBHOOK_PATH = "/api/webhooks/telnyx"
 
 # The most that Telnyx allows: five retries within 60 s, so that a server that is down for 55 s misses no event.
 _RETRIES_MS = (1_000, 4_000, 10_000, 20_000, 25_000)
+UNSENDABLE_REASON = "The request to Telnyx could not be sent: check TELNYX_API_KEY and TELNYX_BASE_URL."
 _NOT_IN_A_DISPLAY_NAME = re.compile(r"[^0-9A-Za-z \-_~!.+]")
 
 
@@ -100,6 +101,17 @@ class TelnyxProvider(telephony.CallProvider):
 
     def _speak(self, command: telephony.SpeakCommand) -> None:
         voice = voice_for(command.speech.language)
+        try:
+            self._speak_with(voice, command, command.command_id)
+        except telephony.CallRefused as error:
+            plain = plain_voice_for(voice)
+            if not _is_unprocessable(error.__cause__) or plain is None:
+                raise
+            # Not every account may use every voice. The refused command did nothing, so this is a new one.
+            log.warning("telnyx_voice_refused", voice=voice.name, reason=error.reason)
+            self._speak_with(plain, command, f"{command.command_id}-plain")
+
+    def _speak_with(self, voice: Voice, command: telephony.SpeakCommand, command_id: str) -> None:
         options: dict[str, Any] = {"language": voice.language} if voice.language else {}
         with self._connected() as client:
             client.calls.actions.gather_using_speak(
@@ -113,7 +125,7 @@ class TelnyxProvider(telephony.CallProvider):
                 timeout_millis=command.listen_seconds * 1000,
                 maximum_tries=1,
                 client_state=self._states.write(CallState(command.call_id, command.command_seq)),
-                command_id=command.command_id,
+                command_id=command_id,
                 **options,
             )
 
@@ -180,9 +192,19 @@ class TelnyxProvider(telephony.CallProvider):
             # Without a connection nothing was sent. In every other case the command may have been executed.
             if isinstance(error.__cause__, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
                 raise telephony.ProviderBusy("Telnyx cannot be reached.") from error
+            if isinstance(error.__cause__, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+                raise telephony.CallRefused(UNSENDABLE_REASON) from error
             raise telephony.OutcomeUnknown("Telnyx did not respond in time, or its response was lost.") from error
+        except (UnicodeEncodeError, httpx.InvalidURL) as error:
+            raise telephony.CallRefused(UNSENDABLE_REASON) from error
         except (telnyx.TelnyxError, ValueError, RecursionError) as error:
             raise telephony.OutcomeUnknown("Telnyx sent a response that cannot be read.") from error
+
+
+def _is_unprocessable(error: BaseException | None) -> bool:
+    import telnyx
+
+    return isinstance(error, telnyx.UnprocessableEntityError)
 
 
 def display_name(brand_name: str) -> str:

@@ -55,3 +55,8 @@ def voice_for(tag: str) -> Voice:
     if voice is None:
         raise CallRefused(f"Telnyx has no voice for the language {tag}.")
     return voice
+
+
+def plain_voice_for(voice: Voice) -> Voice | None:
+    """A voice of Telnyx's own for the same language, which every account may use. None where there is none."""
+    return None if voice.language is None else Voice("female", voice.language)

@@ -34,9 +34,9 @@ class Response:
 class Fault:
     """What goes wrong with a command, by `kind`.
 
-    Not executed: `500`, `429` and `401` (the status), `refused` (the connection is closed). Executed: `500_done` (the
-    response is a 500), `lost` (the connection is closed without a response), `garbage` and `empty` (the response is
-    unusable), `slow` (the response comes after `seconds`).
+    Not executed: `500`, `429` and `401` (the status), `voice` (the account may not use it), `refused` (the connection
+    is closed). Executed: `500_done` (the response is a 500), `lost` (the connection is closed without a response),
+    `garbage` and `empty` (the response is unusable), `slow` (the response comes after `seconds`).
     """
 
     kind: str
@@ -52,6 +52,7 @@ _REFUSALS: dict[str, Response] = {
     "500_done": _error(500, "10007", "Unexpected error", "An unexpected error occured."),
     "429": _error(429, "10011", "Too many requests", "Slow down.", ("Retry-After", "1")),
     "401": _error(401, "10009", "Authentication failed", "The required authentication headers were invalid."),
+    "voice": _error(422, "90012", "Invalid voice", "The account may not use this voice."),
 }
 _EXECUTED = frozenset({"500_done", "lost", "garbage", "empty", "slow"})
 
