@@ -117,7 +117,8 @@ class SendRequest(ApiModel):
         min_length=1,
         max_length=300,
         description="Spoken instead of the default text. `{code}`, at most twice, stands for the digits; where it is "
-        "missing they follow the text. No SSML, no control characters.",
+        "missing they follow the text. With fewer than two, the digits are read again at the end. No SSML, no control "
+        "characters, no other placeholder.",
         examples=["Hello from Acme. Your code is {code}."],
     )
     locale: PlainText | None = Field(

@@ -10,6 +10,7 @@ used, because pauses make digits clearer on a telephone line than slower speech 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,15 @@ _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MARKUP = re.compile("[<>]")
 _BREAK = re.compile(r'<break time="(\d+)ms"/>')
 _DIGITS = re.compile(r"\d")
+
+# What other systems write for the code. Except for CODE itself, it would be read aloud. Braces are in no sentence.
+_CODE_NAMES = r"(?:verification[ _-]?)?(?:code|otp|pin|token|passcode)"
+_PLACEHOLDER = re.compile(
+    r"\{+[^{}]*\}+|[{}]"  # {{code}}, {CODE}, ${code}
+    r"|(?<!\d)%\(?[A-Za-z_]\w*\)?[a-z]?%?"  # %token, %s, %(code)s, but not "5%ige"
+    rf"|\$+{_CODE_NAMES}\b|\[+\s*{_CODE_NAMES}\s*\]+|(?<!\S)[:@#_]+{_CODE_NAMES}\b[#_:]*",
+    re.IGNORECASE,
+)
 
 # Spoken as a pause. A comma or a full stop is not in the list, because each can be part of a number.
 _SEPARATING_MARKS = frozenset(":;!?؛؟")
@@ -88,7 +98,8 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
     """The speech that says `code` (6 to 10 digits) twice, with the name `brand`, or that says `message`.
 
     `locale` and `region` (ISO 3166 of the phone) select the language as in `choose_language`. Each `{code}` in
-    `message` is replaced by the digits. If there is none, the digits follow the message. Nothing else is added.
+    `message` is replaced by the digits. If there is none, the digits follow the message. If there is only one, the
+    digits are read a second time at the end, after a word for "again". Nothing else is added.
     Raises InvalidRequest for an invalid locale or message, and ValueError for a code or brand that cannot be spoken.
     """
     if not (code.isascii() and code.isdigit() and len(code) in GROUP_SIZES):
@@ -131,14 +142,25 @@ def ensure_message(message: str) -> None:
         problem = "A message is plain text without SSML: it has no < and no >."
     elif message.count(CODE) > MAX_CODES_IN_MESSAGE:
         problem = f"A message has {CODE} at most twice."
+    elif placeholder := find_placeholder(message):
+        problem = f"{placeholder} is not replaced. Write {CODE} where the code is to be spoken."
     else:
         return
     raise InvalidRequest.in_field("message", problem)
 
 
+def find_placeholder(message: str) -> str | None:
+    """The first text in `message` that looks like a placeholder of another system and is not `{code}`."""
+    return next((found[0] for found in _PLACEHOLDER.finditer(message) if found[0] != CODE), None)
+
+
 def _render_message(message: str, paused: str, shown: str, language: Language) -> Speech:
     ensure_message(message)
     pieces = message.split(CODE) if CODE in message else [message, ""]
+    if len(pieces) == 2:
+        rest = pieces[1].rstrip()
+        ending = "" if rest[-1:] and unicodedata.category(rest[-1]) == "Po" else "."
+        pieces[1:] = [f"{rest}{ending} {language.repeat_introduction} ", ""]
     ssml: list[str] = []
     text: list[str] = []
     for index, piece in enumerate(pieces):
