@@ -50,7 +50,7 @@ _ACCOUNT: dict[str, Any] = {
     "email": "ada@example.com",
     "role": "developer",
     "state": "active",
-    "phone": "+256700123456",
+    "phone": "+12025550142",
     "second_factor": True,
     "user_ids": ["acme"],
     "created_at": CREATED,

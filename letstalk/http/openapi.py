@@ -32,7 +32,7 @@ INFO = Info(
 Your app asks for a code, the phone rings, a voice reads the code, your app checks it.
 
 - JSON in and out. Times are ISO 8601 in UTC, durations whole seconds, ids UUIDs. Unknown fields are errors.
-- Phones are accepted in many forms (`+256 700 123456`) and written as E.164.
+- Phones are accepted in many forms (`+1 202 555 0142`) and written as E.164.
 - **Every error has one shape**, `ErrorBody`. Programs read `code`, which is stable; `error` is for people. An unknown
   address is 404 `not_found`, a method that the address does not allow 405 `method_not_allowed`, a failure of this
   service 500 `internal_error`.

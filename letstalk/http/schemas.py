@@ -122,7 +122,7 @@ class KnownError:
     more: dict[str, Any] = field(default_factory=dict)
 
 
-_PHONE = "This is not a phone number that can be called. Give it in international form, like +256700123456."
+_PHONE = "This is not a phone number that can be called. Give it in international form, like +12025550142."
 _PASSWORD = "new_password must have 12 to 256 characters."
 _LENGTH = "Input should be less than or equal to 10"
 

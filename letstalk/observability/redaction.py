@@ -47,7 +47,7 @@ _MASKED = re.compile(r"\+\d{4}…\d{2}")  # as `mask_phone` leaves a phone in E.
 
 
 def mask_phone(phone: str) -> str:
-    """`+256700123456` as `+2567…56`: enough to recognise, not enough to call."""
+    """`+12025550142` as `+1202…42`: enough to recognise, not enough to call."""
     return f"{phone[:5]}…{phone[-2:]}" if len(phone) > 7 else "…"
 
 

@@ -12,6 +12,7 @@ import phonenumbers
 from letstalk.core.errors import DestinationBlocked, Detail, InvalidPhone
 
 MAX_PHONE_CHARACTERS = 40
+INVALID_PHONE = "This is not a phone number that can be called. Give it in international form, like +12025550142."
 
 # Never called, whatever the settings are: the called party earns money from the call, so a caller could profit from
 # requests (International Revenue Share Fraud).
@@ -22,8 +23,10 @@ _USUAL = re.compile(r"[+()\-./ 0-9]*")
 # A country code does not begin with 0.
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _LONGEST_COUNTRY_CODE = 3
-# What people write between digits, including typographic spaces and hyphens, and the full-width plus sign.
-_PUNCTUATION = frozenset("+()[]-./ \uff0b\u00a0\u2007\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u3000\u2060")
+# What people write between digits, besides spaces (Zs), hyphens (Pd) and the plus signs.
+_PUNCTUATION = frozenset("+()[]./·•‧∙~\uff0b\u2212")
+_QUOTES = "\"'`<>«»\u2018\u2019\u201a\u201c\u201d\u201e"
+_MEXICO = 52
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,34 @@ class Phone:
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:
-    """The phone number in `text`. The national form is only accepted with `default_region`.
+    """The phone number in `text`, typed or pasted. The national form is only accepted with `default_region`.
 
-    Raises InvalidPhone for text that is not a valid number, and for a number with letters or an extension.
+    Raises InvalidPhone for text that is not a valid number, for a number with letters or an extension, and for one that
+    can be read in two ways.
     """
-    is_readable = _USUAL.fullmatch(text) or all(_is_phone_character(character) for character in text)
-    if len(text) > MAX_PHONE_CHARACTERS or not is_readable:
+    if len(text) > MAX_PHONE_CHARACTERS:
         raise _invalid()
-    return _parse(text, default_region)
+    return _parse(text if _USUAL.fullmatch(text) else _clean(text), default_region)
+
+
+def _clean(text: str) -> str:
+    """`text` without what a paste adds: invisible marks, quotes, the scheme of RFC 3966. Raises InvalidPhone.
+
+    Every space and hyphen becomes the one of ASCII.
+    """
+    kept = []
+    for character in text:
+        category = unicodedata.category(character)
+        if category in ("Zs", "Pd"):
+            kept.append(" " if category == "Zs" else "-")
+        elif category != "Cf":
+            kept.append(character)
+    plain = "".join(kept).strip(_QUOTES + " ")
+    if plain[:4].lower() == "tel:":
+        plain = plain[4:]
+    if not all(each in _PUNCTUATION or each in " -" or unicodedata.category(each) == "Nd" for each in plain):
+        raise _invalid()
+    return re.sub("[·•‧∙~]", " ", plain)
 
 
 def region_of(e164: str) -> str:
@@ -67,6 +90,7 @@ def _parse(text: str, default_region: str | None) -> Phone:
     e164 = text
     if number is None:
         number = _read(text, default_region)
+        _ensure_one_reading(text, number)
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     kind = phonenumbers.number_type(number)
     if kind == phonenumbers.PhoneNumberType.UNKNOWN:  # the number is not valid
@@ -85,7 +109,32 @@ def _read(text: str, default_region: str | None) -> phonenumbers.PhoneNumber:
         raise _invalid() from None
     if number.extension:
         raise _invalid()
+    national = str(number.national_number)
+    # Until 2019, mobile numbers of Mexico were written with a 1 after the country code.
+    if number.country_code == _MEXICO and len(national) == 11 and national[0] == "1":
+        return phonenumbers.PhoneNumber(country_code=_MEXICO, national_number=int(national[1:]))
     return number
+
+
+def _ensure_one_reading(text: str, number: phonenumbers.PhoneNumber) -> None:
+    """Raises InvalidPhone for digits without a plus that are a number of their country and another one worldwide.
+
+    In Germany, 491711234567 is more likely +49 171 1234567 than the +49 491711234567 that the national form means.
+    """
+    digits = "".join(str(unicodedata.digit(each)) for each in text if each.isdecimal())
+    national = phonenumbers.national_significant_number(number)
+    if "+" in text or "\uff0b" in text or digits != national:
+        return
+    other = _read_e164(f"+{digits}")
+    if other is None or other == number or not phonenumbers.is_valid_number(other):
+        return
+    # Where people write a prefix such as 0 before a national number, digits without it are no national number. Where
+    # they do not, as in the US, only the country's own code is a likely mistake: 321 234 5678 is not a Belgian number.
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+    has_prefix = phonenumbers.normalize_digits_only(written) != national
+    if has_prefix or other.country_code == number.country_code:
+        ways = (phonenumbers.format_number(each, phonenumbers.PhoneNumberFormat.E164) for each in (other, number))
+        raise _invalid(f"This can be read as {' or as '.join(ways)}. Begin the number with + and the country code.")
 
 
 def _read_e164(text: str) -> phonenumbers.PhoneNumber | None:
@@ -119,6 +168,7 @@ def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
         return None
     metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(country_code, regions[0])
     prefix = metadata and metadata.national_prefix_for_parsing
+    prefix = "1" if country_code == _MEXICO else prefix
     return country_code, re.compile(f"0|{prefix}" if prefix else "0")
 
 
@@ -133,10 +183,5 @@ def ensure_destination_allowed(phone: Phone, *, allowed: frozenset[str], blocked
         raise DestinationBlocked("Calls to this country are not permitted.")
 
 
-def _is_phone_character(character: str) -> bool:
-    return character in _PUNCTUATION or unicodedata.category(character) == "Nd"
-
-
-def _invalid() -> InvalidPhone:
-    sentence = "This is not a phone number that can be called. Give it in international form, like +256700123456."
+def _invalid(sentence: str = INVALID_PHONE) -> InvalidPhone:
     return InvalidPhone(sentence, details=(Detail("phone", sentence),))

@@ -13,7 +13,7 @@ from letstalk.tokens.usage import DailyRequests
 
 CHART_DAYS = 14
 # The README has the same example.
-EXAMPLE_PHONE = "+256700123456"
+EXAMPLE_PHONE = "+12025550142"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ CODE_PATTERN = r"^[0-9]{4,10}$"
 PATTERN_MESSAGES[CODE_PATTERN] = "must be 4 to 10 digits, as text"
 EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
-EXAMPLE_PHONE = "+256700123456"
+EXAMPLE_PHONE = "+12025550142"
 
 E164 = Annotated[str, Field(json_schema_extra={"pattern": r"^\+[0-9]{3,15}$", "examples": [EXAMPLE_PHONE]})]
 Phone = Annotated[
@@ -56,7 +56,7 @@ Phone = Annotated[
         min_length=1,
         max_length=MAX_PHONE_CHARACTERS,
         description="International form, written leniently; national form only where DEFAULT_REGION is set.",
-        examples=["+256 700 123456"],
+        examples=["+1 202 555 0142"],
     ),
 ]
 VerificationId = Annotated[
@@ -101,9 +101,9 @@ class SendRequest(ApiModel):
     """Whom to call, and what to say. A phone is enough."""
 
     model_config = with_examples(
-        smallest={"phone": "+256 700 123456"},
+        smallest={"phone": "+1 202 555 0142"},
         full={
-            "phone": "+256 700 123456",
+            "phone": "+1 202 555 0142",
             "message": "Hello from Acme. Your code is {code}.",
             "locale": "en-US",
             "code_length": 6,
@@ -176,7 +176,7 @@ class VerifyRequest(TargetRequest):
     """Which verification, and what the person typed."""
 
     model_config = with_examples(
-        by_phone={"phone": "+256 700 123456", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
+        by_phone={"phone": "+1 202 555 0142", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
     )
 
     code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])
@@ -185,7 +185,7 @@ class VerifyRequest(TargetRequest):
 class ReplayRequest(TargetRequest):
     """Which verification."""
 
-    model_config = with_examples(by_phone={"phone": "+256 700 123456"}, by_id={"verification_id": EXAMPLE_ID})
+    model_config = with_examples(by_phone={"phone": "+1 202 555 0142"}, by_id={"verification_id": EXAMPLE_ID})
 
 
 class CallPath(Query):

@@ -23,6 +23,19 @@ GHANA = "+233242345678"
         "  +256 700 123456  ",
         "\uff0b256\u00a0700\u2011123456",
         "+٢٥٦٧٠٠١٢٣٤٥٦",
+        "\uff0b\uff12\uff15\uff16\uff17\uff10\uff10\uff11\uff12\uff13\uff14\uff15\uff16",
+        "\u202d+256 700 123456\u202c",
+        "\u2066+256 700 123456\u2069",
+        "\ufeff+256700123456",
+        "+256\u200b700\u200b123456",
+        "+256\u2009700\u3000123456",
+        "+256\u2014700\u2013123456",
+        "+256·700•123456",
+        "tel:+256-700-123456",
+        "TEL:+256700123456",
+        "<tel:+256700123456>",
+        "“+256 700 123456”",
+        "'+256700123456'",
     ],
 )
 def test_a_number_is_read_however_people_write_it(written: str) -> None:
@@ -33,6 +46,48 @@ def test_national_form_needs_a_default_region() -> None:
     assert parse_phone("0700 123456", "UG").e164 == "+256700123456"
     with pytest.raises(InvalidPhone):
         parse_phone("0700 123456")
+
+
+@pytest.mark.parametrize(
+    "written", ["+52 1 55 1234 5678", "+5215512345678", "+52 (1) 55-1234-5678", "+52 55 1234 5678"]
+)
+def test_a_mexican_mobile_number_is_the_same_with_and_without_its_former_prefix(written: str) -> None:
+    assert parse_phone(written).e164 == "+525512345678"
+
+
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        ("491711234567", "DE"),
+        ("49 171 1234567", "DE"),
+        ("\uff14\uff19\uff11711234567", "DE"),
+        ("256700123456", "DE"),
+        ("436641234567", "DE"),
+    ],
+)
+def test_digits_that_two_people_could_have_are_refused_with_the_way_to_write_them(written: str, region: str) -> None:
+    with pytest.raises(InvalidPhone, match=r"^This can be read as \+\d+ or as \+49\d+\. Begin the number with \+"):
+        parse_phone(written, region)
+
+
+@pytest.mark.parametrize(
+    ("written", "region", "e164"),
+    [
+        ("0171 1234567", "DE", "+491711234567"),
+        ("171 1234567", "DE", "+491711234567"),
+        ("0049 171 1234567", "DE", "+491711234567"),
+        ("+49 1711234567", "DE", "+491711234567"),
+        ("447911123456", "GB", "+447911123456"),
+        ("33612345678", "FR", "+33612345678"),
+        ("393331234567", "IT", "+393331234567"),
+        ("12025550142", "US", "+12025550142"),
+        ("(321) 234-5678", "US", "+13212345678"),
+        ("(432) 234-5678", "US", "+14322345678"),
+        ("256700123456", "UG", "+256700123456"),
+    ],
+)
+def test_digits_with_one_likely_reading_are_read(written: str, region: str, e164: str) -> None:
+    assert parse_phone(written, region).e164 == e164
 
 
 def test_international_form_wins_over_the_default_region() -> None:
@@ -53,7 +108,9 @@ def test_international_form_wins_over_the_default_region() -> None:
         "+1 800 FLOWERS",
         "+256700123456;ext=5",
         "+256700123456 x5",
-        "tel:+256700123456",
+        "tel:+256700123456;ext=5",
+        "tel:700123456;phone-context=+256",
+        "sip:+256700123456",
         "+256700123456\n",
         "+256700123456\x00",
         "+256700123456" + " " * 40,
