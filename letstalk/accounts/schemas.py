@@ -15,7 +15,7 @@ from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
-from letstalk.verifications.schemas import CODE_PATTERN, Phone
+from letstalk.verifications.schemas import Code, Phone
 
 ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
 SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
@@ -267,7 +267,7 @@ class SecondFactorRequest(ApiModel):
     model_config = with_example({"challenge": "h0mB0yJ4k1nW…", "code": "042917"})
 
     challenge: Opaque
-    code: str = Field(pattern=CODE_PATTERN)
+    code: Code
 
 
 class RefreshRequest(ApiModel):

@@ -30,7 +30,7 @@ from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.verifications.schemas import CODE_PATTERN
+from letstalk.verifications.schemas import CODE_PATTERN, read_code
 
 log = get_logger(__name__)
 
@@ -161,7 +161,7 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
         pending = session.get(_PENDING)
         if pending is None:
             return redirect(url_for("sign_in.page"))
-        digits = re.sub(r"[\s-]", "", request.form.get("code", ""))
+        digits = str(read_code(request.form.get("code", "").strip()))
         try:
             if not re.fullmatch(CODE_PATTERN, digits):
                 raise errors.InvalidCode("A code has 6 digits.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -44,9 +45,36 @@ from letstalk.verifications.models import (
 
 CODE_PATTERN = r"^[0-9]{4,10}$"
 PATTERN_MESSAGES[CODE_PATTERN] = "must be 4 to 10 digits, as text"
+MAX_CODE_CHARACTERS = 40  # as pasted, with what stands between the digits
 EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
 EXAMPLE_PHONE = "+12025550142"
+
+
+def read_code(text: object) -> object:
+    """The digits of a code as a person typed or pasted it: ASCII, without spaces, hyphens and invisible marks.
+
+    What is not text, too long or not of digits is returned unchanged, for the pattern to refuse.
+    """
+    if not isinstance(text, str) or (text.isascii() and text.isdigit()) or len(text) > MAX_CODE_CHARACTERS:
+        return text
+    parts = [(each, unicodedata.category(each)) for each in text]
+    kept = [(each, category) for each, category in parts if category not in ("Zs", "Cf")]
+    if not kept or kept[0][1] != "Nd" or any(category not in ("Nd", "Pd") for _, category in kept):
+        return text
+    return "".join(str(unicodedata.digit(each)) for each, category in kept if category == "Nd")
+
+
+Code = Annotated[
+    str,
+    BeforeValidator(read_code),
+    Field(
+        pattern=CODE_PATTERN,
+        description="4 to 10 digits, as text. Spaces and hyphens between them are ignored.",
+        examples=["048213"],
+        json_schema_extra={"pattern": r"^ *([0-9][ \-]*){4,10}$", "maxLength": MAX_CODE_CHARACTERS},
+    ),
+]
 
 E164 = Annotated[str, Field(json_schema_extra={"pattern": r"^\+[0-9]{3,15}$", "examples": [EXAMPLE_PHONE]})]
 Phone = Annotated[
@@ -179,7 +207,7 @@ class VerifyRequest(TargetRequest):
         by_phone={"phone": "+1 202 555 0142", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
     )
 
-    code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])
+    code: Code
 
 
 class ReplayRequest(TargetRequest):
