@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
@@ -20,7 +21,7 @@ from letstalk.core.secret_files import make_encryption_key, make_password, make_
 
 
 class SettingsError(Exception):
-    """A setting is wrong or missing. Its text is one line that names the setting and contains no secret."""
+    """Settings are wrong or missing. Its text has a line for each, which names the setting and contains no secret."""
 
 
 def gather(
@@ -100,6 +101,10 @@ def _trim(secret: str) -> str:
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 MIN_PRODUCTION_PASSWORD_LENGTH = 12
+MISSING_REMEDY = (
+    "To try the service, run `make run`, or set FLASK_ENV=development: it makes its own secrets. For production, "
+    "`flask keys generate` prints a value for ENCRYPTION_KEYS, and .env.example explains every setting."
+)
 
 RateLimit = Annotated[
     str | None,
@@ -291,7 +296,7 @@ def load_settings(
 
     Creates the folder of an SQLite database, and in development the missing secrets: SECRET_KEY and ENCRYPTION_KEYS
     once, kept in `root`/instance; a new DASHBOARD_PASSWORD each time.
-    Raises SettingsError, whose text is one line.
+    Raises SettingsError for all settings that are wrong or missing.
     """
     if env is None:
         env, env_file = os.environ, env_file_of(os.environ, root)
@@ -311,7 +316,7 @@ def load_settings(
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_in_one_line(error)) from None
+        raise SettingsError(_describe(error)) from None
 
 
 def _add_made_secrets(values: dict[str, object], folder: Path) -> None:
@@ -340,15 +345,25 @@ def _place_database(text: str, root: Path) -> str:
     return url
 
 
-def _in_one_line(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    if not first["loc"]:
-        return str(first["ctx"]["error"])
-    field = str(first["loc"][0])
+def _describe(error: ValidationError) -> str:
+    """What is wrong, a line for each setting, and what to do about settings that are missing."""
+    errors = error.errors(include_url=False)
+    # What else is required depends on this one.
+    errors = [one for one in errors if one["loc"] == ("flask_env",)] or errors
+    lines = [_describe_one(one) for one in errors]
+    if any(one["type"] == "missing" for one in errors):
+        lines.append(MISSING_REMEDY)
+    return "\n".join(lines)
+
+
+def _describe_one(error: ErrorDetails) -> str:
+    if not error["loc"]:
+        return str(error["ctx"]["error"])
+    field = str(error["loc"][0])
     name, wish = field.upper(), _wish(field)
-    if first["type"] == "missing":
+    if error["type"] == "missing":
         return f"{name} is missing: it requires {wish}"
-    value = str(first["input"])
+    value = str(error["input"])
     # Any URL may contain a password.
     may_be_shown = name not in SECRET_NAMES and "@" not in value
     return f"{name} requires {wish}" + (f", not {value[:60]!r}" if may_be_shown else "")

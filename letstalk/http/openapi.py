@@ -112,7 +112,6 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "required": False,
     "description": "The same key with the same body returns the first 2xx response for 24 hours.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-    "example": "order-4711-attempt-1",
 }
 
 USER_ID: dict[str, Any] = {

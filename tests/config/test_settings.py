@@ -127,6 +127,17 @@ def test_production_does_not_start_without(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "instance" / name.lower()).exists()
 
 
+def test_all_missing_and_wrong_settings_are_named_at_once_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({"PORT": "http"}, None, root=tmp_path)
+    *lines, remedy = str(caught.value).split("\n")
+    named = {line.split()[0] for line in lines}
+    assert named == {"SECRET_KEY", "ENCRYPTION_KEYS", "DASHBOARD_PASSWORD", "TELEPHONY_PROVIDER", "PORT"}
+    assert len(lines) == 5
+    for way in ("make run", "FLASK_ENV=development", "flask keys generate"):
+        assert way in remedy
+
+
 def test_production_refuses_a_short_password_that_development_takes(tmp_path: Path) -> None:
     assert load(tmp_path, DASHBOARD_PASSWORD="short").dashboard_password.get_secret_value() == "short"
     with pytest.raises(SettingsError, match=r"^DASHBOARD_PASSWORD requires a password of 12 characters"):
