@@ -78,7 +78,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(token_pages.make_blueprint(services.tokens, services.usage))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
-    app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis))
+    app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
         wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)

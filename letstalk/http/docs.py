@@ -11,7 +11,7 @@ from flask import Response, current_app, render_template, request, send_from_dir
 from letstalk.http.guards import public
 from letstalk.http.headers import POLICY as CONTENT_POLICY
 from letstalk.http.json_bodies import MIMETYPE
-from letstalk.http.openapi import PAGE, ApiRoutes
+from letstalk.http.openapi import ApiRoutes
 from letstalk.http.schemas import Query
 
 docs = ApiRoutes("docs", "Pages", "For people, and for tools.")
@@ -39,7 +39,7 @@ def get_description() -> Response:
     return Response(current_app.extensions["letstalk_openapi"](), mimetype=MIMETYPE)
 
 
-@docs.get("/docs", summary="This description as a page", responses={200: {"description": "A page.", "content": PAGE}})
+@docs.get("/docs", doc_ui=False)
 @public
 def browse_description() -> str:
     """Works without internet access."""

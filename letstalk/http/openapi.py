@@ -6,6 +6,7 @@ of its guard, its body and its Idempotency-Key are added here, so that no view c
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from flask_openapi3 import APIBlueprint, Info, License, OpenAPI, Tag
+from flask_openapi3 import APIBlueprint, Info, License, OpenAPI, Server, Tag
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
@@ -21,7 +22,15 @@ from werkzeug.routing import Rule
 from letstalk import __version__
 from letstalk.http.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
 from letstalk.http.json_bodies import to_body
-from letstalk.http.schemas import ERRORS, STATUS_SENTENCES, ApiModel, ErrorBody, ResponseModel, example_of
+from letstalk.http.schemas import (
+    ERRORS,
+    STATUS_SENTENCES,
+    ApiModel,
+    ErrorBody,
+    ResponseModel,
+    RetryLaterBody,
+    example_of,
+)
 
 INFO = Info(
     title="Let's Talk",
@@ -123,21 +132,6 @@ USER_ID: dict[str, Any] = {
     "schema": {"type": "string", "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
 }
 
-PAGE = {"text/html": {"schema": {"type": "string"}}}
-DASHBOARD_PATH = "/api/tokens/dashboard"
-DASHBOARD: dict[str, Any] = {
-    "get": {
-        "tags": ["Pages"],
-        "summary": "The dashboard's token page",
-        "operationId": "open_dashboard",
-        "description": "For people, in a browser.",
-        "responses": {
-            "200": {"description": "The tokens, newest first.", "content": PAGE},
-            "302": {"description": "To the sign-in page."},
-        },
-    }
-}
-
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 REF = "#/components/schemas/{model}"
@@ -208,9 +202,10 @@ class ApiRoutes:
         return decorate
 
 
-def write_document(app: Flask, apis: Iterable[ApiRoutes]) -> bytes:
-    """The document of `apis`, which `app` serves, as JSON."""
-    described = OpenAPI(__name__, info=INFO, security_schemes=SECURITY_SCHEMES, doc_ui=False)
+def write_document(app: Flask, apis: Iterable[ApiRoutes], public_url: str | None) -> bytes:
+    """The document of `apis`, which `app` serves at `public_url`, as JSON. None is where the document comes from."""
+    servers = [Server(url=public_url or "/")]
+    described = OpenAPI(__name__, info=INFO, servers=servers, security_schemes=SECURITY_SCHEMES, doc_ui=False)
     for api in apis:
         described.register_api(api.make_blueprint(is_described=True))
     return to_body(_build_document(app, described.api_doc))
@@ -219,7 +214,6 @@ def write_document(app: Flask, apis: Iterable[ApiRoutes]) -> bytes:
 def _build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
     """`document` from flask-openapi3, completed for every operation and without the library's additions."""
     paths = document["paths"]
-    paths[DASHBOARD_PATH] = DASHBOARD
     document["components"]["schemas"] = _schemas(document["components"]["schemas"])
     document["components"]["headers"] = HEADERS
     for rule in app.url_map.iter_rules():
@@ -236,12 +230,24 @@ def _path_of(rule: Rule) -> str:
 
 def _schemas(names: Iterable[str]) -> dict[str, Any]:
     """The models of those names, and that of errors. The library's own rendering drops examples."""
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ErrorBody, "serialization")]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]]
+    models = [(ErrorBody, "serialization"), (RetryLaterBody, "serialization")]
     models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
     models += [(model, "serialization") for model in _below(ResponseModel) if model.__name__ in names]
     _, definitions = models_json_schema(models, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
+    for model, _ in models:
+        if issubclass(model, ApiModel):
+            _describe_defaults(schemas[model.__name__])
     return schemas
+
+
+def _describe_defaults(schema: dict[str, Any]) -> None:
+    """Say in words what the defaults of a request are: many generators require a field that has a `default`."""
+    for field in schema.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default is not None:
+            field["description"] = f"{field.get('description', '')} Default: `{json.dumps(default)}`.".strip()
 
 
 def _below(model: type[BaseModel]) -> Iterable[type[BaseModel]]:
@@ -269,8 +275,7 @@ class _Operation:
 
     def complete(self) -> None:
         described = self._described
-        if self._path != DASHBOARD_PATH:
-            described["operationId"] = self._view.__name__
+        described["operationId"] = self._view.__name__
         described["responses"] = {
             status: response for status, response in described["responses"].items() if status.startswith(("2", "3"))
         }
@@ -300,9 +305,7 @@ class _Operation:
 
     def _describe_access(self) -> None:
         guard, described = self._guard, self._described
-        if guard.kind is GuardKind.SIGNED_IN:
-            described["security"] = [{"dashboard": []}, {}]  # without it, a redirect to the sign-in page
-        elif guard.kind is GuardKind.SIGNATURE:
+        if guard.kind is GuardKind.SIGNATURE:
             described["security"] = [{"telnyx_signature": [], "telnyx_timestamp": []}]
         elif guard.kind is GuardKind.PERSON:
             described["security"] = [{"person": []}, *([{"dashboard": []}] if guard.takes_cookies else [])]
@@ -356,20 +359,15 @@ class _Operation:
 
     def _error(self, status: int, codes: list[str]) -> dict[str, Any]:
         more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
-        narrowed: dict[str, Any] = {"properties": {"code": {"enum": codes}}}
-        if status in (429, 503):
-            narrowed["required"] = ["retry_after"]
         as_json = {
-            "schema": {"allOf": [{"$ref": REF.format(model="ErrorBody")}, narrowed]},
+            # One model for all: a generator of clients makes a class of each schema that is written out.
+            "schema": {"$ref": REF.format(model="RetryLaterBody" if status in (429, 503) else "ErrorBody")},
             "examples": {code: {"value": example_of(code)} for code in codes},
         }
-        is_page = self._guard.kind is GuardKind.SIGNED_IN
-        content = PAGE if is_page else {"application/json": as_json}
-        named = ", ".join(f"`{code}`" for code in codes)
         return {
-            "description": f"{STATUS_SENTENCES[status]} {'' if is_page else named}".strip(),
+            "description": f"{STATUS_SENTENCES[status]} {', '.join(f'`{code}`' for code in codes)}",
             "headers": self._headers(*more.get(status, ()) if status != 403 or "insufficient_scope" in codes else ()),
-            "content": content,
+            "content": {"application/json": as_json},
         }
 
     def _headers(self, *more: str) -> dict[str, Any]:

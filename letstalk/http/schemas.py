@@ -113,6 +113,12 @@ class ErrorBody(ResponseModel):
     required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
 
 
+class RetryLaterBody(ErrorBody):
+    """The shape of an error that is over after `retry_after` seconds."""
+
+    retry_after: int = Field(ge=1, description="Seconds to wait; the same as the Retry-After header.")
+
+
 @dataclass(frozen=True, slots=True)
 class KnownError:
     """`error` as a response could say it. `more` has further fields of that response."""

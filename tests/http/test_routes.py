@@ -19,7 +19,7 @@ from tests.support.described_accounts import OPEN
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 # For people, with forms: not part of the API that programs are written against.
 PAGES = {GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE}
-UNDESCRIBED = {"/", "/docs/assets/<path:name>", "/static/<path:filename>"}
+UNDESCRIBED = {"/docs", "/", "/docs/assets/<path:name>", "/static/<path:filename>"}
 STRANGER = {"REMOTE_ADDR": "203.0.113.7"}
 ERROR_FIELDS = {"error", "code", "request_id"}
 
