@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Connection, bindparam, delete, func, make_url, select, tuple_
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from letstalk.db.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.db.schema import complete_for_postgresql
@@ -25,6 +25,8 @@ Action = Callable[[], None]
 # Pages of SQLite's write-ahead log, 32 MB. Restarting the log makes writers wait for two or three syncs of the disk,
 # some 12 ms. SQLite's own limit of a thousand pages would cause that twice a second under load.
 MAX_LOG_PAGES = 8_000
+
+READ_ONLY_STATE = "25006"  # read_only_sql_transaction (PostgreSQL's documentation, appendix A)
 
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 _LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)).label("locked")))
@@ -99,6 +101,10 @@ class Database:
                         # Here and not in an event of the engine, which would cost more than the transaction itself.
                         execute_on_driver(connection, begin)
                     yield connection
+            except DBAPIError as error:
+                if is_read_only(error):
+                    connection.invalidate()  # the next one may reach the server that has taken over
+                raise
             finally:
                 if self.engine.pool is not pool and not connection.invalidated:
                     connection.detach()  # `close` has replaced the pool, and nobody would close this connection
@@ -107,6 +113,11 @@ class Database:
                 action()
             except Exception as error:
                 log.error("action_after_commit_failed", exc_info=error)
+
+
+def is_read_only(error: Exception) -> bool:
+    """Whether PostgreSQL refused a write because it became a standby while the connection stayed alive."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY_STATE
 
 
 def after_commit(connection: Connection, action: Action) -> None:

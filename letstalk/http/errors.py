@@ -15,6 +15,7 @@ from letstalk.core import errors
 from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
+from letstalk.db.database import is_read_only
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.schemas import PATTERN_MESSAGES
 from letstalk.observability.logs import get_logger
@@ -191,10 +192,10 @@ def _handle_http(error: HTTPException) -> Response:
 
 
 def _handle_database(error: Exception) -> Response:
-    """A database that is away, full or too busy: the client may try again, with an Idempotency-Key because the request
-    may have succeeded. A wrong statement is a 500.
+    """A database that is away, full, read-only or too busy: the client may try again, with an Idempotency-Key because
+    the request may have succeeded. A wrong statement is a 500.
     """
-    is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree)
+    is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree) or is_read_only(error)
     if not is_away and not (isinstance(error, DBAPIError) and error.connection_invalidated):
         return _handle_unexpected(error)
     cause = getattr(error, "orig", None) or error
