@@ -46,6 +46,7 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
         # The guards check it, so that an API call with a token needs none.
         WTF_CSRF_CHECK_DEFAULT=False,
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, where Origin is enough: see form_checks
         COOKIES_ARE_SECURE=not settings.is_development and (settings.public_url or "").startswith("https:"),
         LOOPBACK_MAY_MANAGE_TOKENS=settings.is_development and (public_host is None or is_loopback(public_host)),
         PUBLIC_URL=settings.public_url,

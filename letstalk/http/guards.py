@@ -13,13 +13,13 @@ from typing import Any, Protocol, TypeVar, cast
 from flask import Flask, current_app, g, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from flask_wtf.csrf import CSRFError, validate_csrf
+from flask_wtf.csrf import validate_csrf
 from wtforms import ValidationError
 
 from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
 from letstalk.core.scopes import Scope
-from letstalk.http.cookies import csrf
+from letstalk.http.form_checks import check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_local, is_own_laptop
 from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
@@ -146,7 +146,7 @@ class Guards:
         is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
         request_limits().check_address(request.environ)
         if is_page:
-            _check_form()
+            check_form()
         if guard.kind is GuardKind.SIGNED_IN:
             if not current_user.is_authenticated:
                 return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
@@ -246,14 +246,6 @@ def _presented() -> str | None:
     if scheme.lower() != "bearer" or not presented:
         raise MissingAuthorization
     return presented
-
-
-def _check_form() -> None:
-    try:
-        csrf.protect()
-    except CSRFError:
-        sentence = "This form has expired or was not sent from our own page. Go back, reload it and try again."
-        raise CsrfFailed(sentence) from None
 
 
 def _check_csrf() -> None:
