@@ -83,10 +83,13 @@ class NotAuthenticated(LetsTalkError):
 
 
 class MissingAuthorization(NotAuthenticated):
+    """`hint` says how to get a token, for who expects that none is needed."""
+
     code = "missing_authorization"
 
-    def __init__(self) -> None:
+    def __init__(self, hint: str | None = None) -> None:
         super().__init__("Missing or invalid authorization header")
+        self.hint = hint
 
 
 class InvalidToken(NotAuthenticated):

@@ -118,6 +118,8 @@ def render_error(error: LetsTalkError) -> Response:
         body |= {"challenge": error.challenge, "phone": error.masked_phone}
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False
+    if isinstance(error, errors.MissingAuthorization) and error.hint is not None:
+        body["hint"] = error.hint
     if error.required_scopes:
         body["required_scopes"] = list(error.required_scopes)
     response = _json_error(status_of(error), error.message, error.code, body)

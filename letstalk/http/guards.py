@@ -28,6 +28,10 @@ from letstalk.observability.request_log import ROUTE
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 LOOPBACK_WARNING = '299 - "No credentials were needed: FLASK_ENV=development, from loopback"'
+FIRST_TOKEN_HINT = (
+    "Create the first token in the dashboard, or with `flask tokens create`. Only with FLASK_ENV=development can this "
+    "machine itself create tokens without one."
+)
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 TOKEN_HEADER = "X-AUTH-TOKEN"  # as `Authorization: Bearer`, for programs that can't set that
 USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
@@ -188,7 +192,7 @@ class Guards:
         if guard.trusted and is_own_laptop():
             request.environ[MORE_HEADERS]["Warning"] = LOOPBACK_WARNING
             return trusted_actor(ActorKind.LOOPBACK, remote_address())
-        raise MissingAuthorization
+        raise MissingAuthorization(FIRST_TOKEN_HINT if guard.trusted else None)
 
     def _admit_metrics_reader(self) -> None:
         if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():

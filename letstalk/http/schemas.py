@@ -111,6 +111,9 @@ class ErrorBody(ResponseModel):
         None, description="With `second_factor_required`: the phone that is called, masked."
     )
     required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
+    hint: str | SkipJsonSchema[None] = Field(
+        None, description="With `missing_authorization` at `/api/tokens`: how to get a first token."
+    )
 
 
 class RetryLaterBody(ErrorBody):

@@ -23,6 +23,12 @@ def make_blueprint(health: HealthService) -> ApiRoutes:
         """Checks only the process itself."""
         return jsonify(status="ok")
 
+    @blueprint.get("/api/health", doc_ui=False)
+    @unlimited
+    def get_health_below_api() -> Response:
+        """The same, where many look for it first."""
+        return get_health()
+
     @blueprint.get("/health/ready", summary="Can it do its work?", responses={200: ReadyResponse})
     @unlimited
     @documents_errors("not_ready")

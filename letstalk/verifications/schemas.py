@@ -217,7 +217,9 @@ class ReplayRequest(TargetRequest):
 
 
 class CallPath(Query):
-    verification_id: UUID = Field(description="The verification's id.", json_schema_extra={"example": EXAMPLE_ID})
+    verification_id: UUID = Field(
+        description="The verification's id, or that of one of its calls.", json_schema_extra={"example": EXAMPLE_ID}
+    )
 
 
 def _status(value: object) -> object:

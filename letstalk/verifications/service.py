@@ -224,12 +224,17 @@ class VerificationService:
             end_calls(connection, self._wakeups, pending.verification_id, "Too many wrong codes were entered.", now)
         return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining)
 
-    def _find(self, connection: Connection, actor: Actor, verification_id: str) -> Verification:
-        known_id = canonical_id(verification_id)
-        found = None if known_id is None else repository.find_verification(connection, actor.owner_id, known_id)
-        if found is None:
-            raise NotFound("There is no such verification.")
-        return found
+    def _find(self, connection: Connection, actor: Actor, any_id: str) -> Verification:
+        """The verification with that id, or the one of the call with that id: a send returns both ids."""
+        known_id = canonical_id(any_id)
+        if known_id is not None:
+            found = repository.find_verification(connection, actor.owner_id, known_id)
+            call = calls.find_call(connection, known_id) if found is None else None
+            if call is not None:
+                found = repository.find_verification(connection, actor.owner_id, call.subject_id)
+            if found is not None:
+                return found
+        raise NotFound("There is no such verification.")
 
     def _history(self, connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
         found = calls.list_calls(connection, verification.verification_id)

@@ -216,3 +216,18 @@ def test_a_signed_in_person_may_manage_tokens_with_the_csrf_token(app: Flask) ->
         answer = client.post("/api/tokens", headers=headers, environ_overrides=stranger)
         assert (answer.status_code, answer.get_json()["code"]) == (403, "csrf_failed")
     assert client.get("/calls", environ_overrides=stranger).status_code == 401
+
+
+def test_only_where_a_first_token_is_made_a_hint_says_how_to_get_one(app: Flask) -> None:
+    client = app.test_client()
+    stranger = {"REMOTE_ADDR": "203.0.113.7"}
+    refused = client.post("/api/tokens", json={}, environ_overrides=stranger)
+    assert refused.status_code == 401
+    assert refused.get_json()["error"] == "Missing or invalid authorization header"
+    assert "flask tokens create" in refused.get_json()["hint"]
+    assert "hint" not in client.get("/calls", environ_overrides=stranger).get_json()
+
+
+def test_health_is_where_people_look_for_it(app: Flask) -> None:
+    for path in ("/health", "/api/health"):
+        assert app.test_client().get(path).get_json() == {"status": "ok"}

@@ -88,7 +88,8 @@ PAGES = """\
 # Open to everyone. What a call requires, such as a password or a mailed link, is in its body.
 OPEN = """\
 `GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
-`GET /health/ready`, `POST /api/auth/login`, `POST /api/auth/second-factor`, `POST /api/auth/refresh`,
+`GET /health/ready`, `GET /api/health`, `POST /api/auth/login`, `POST /api/auth/second-factor`,
+`POST /api/auth/refresh`,
 `POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,
 `POST /api/auth/forgot-password`, `POST /api/auth/reset-password`, `POST /api/auth/invitation-details`,
 `POST /api/auth/register-invitation`, `POST /api/auth/jwt`, `GET /api/auth/sso`, `GET /api/auth/sso/start`,

@@ -268,6 +268,18 @@ def test_a_history_tells_each_call_and_what_happened_in_it(world: World) -> None
     assert history.calls[0].events[0][0] == NOON
 
 
+def test_the_id_of_a_call_finds_its_verification_for_its_owner_only(world: World) -> None:
+    accepted = world.send()
+    found = world.verifications.get_verification(an_actor(), accepted.call_id)
+    assert found.verification.verification_id == accepted.verification_id
+    with pytest.raises(NotFound):
+        world.verifications.get_verification(an_actor("globex"), accepted.call_id)
+    with pytest.raises(NotFound):
+        world.verifications.cancel_verification(an_actor("globex"), accepted.call_id)
+    canceled = world.verifications.cancel_verification(an_actor(), accepted.call_id)
+    assert canceled.status is VerificationStatus.CANCELED
+
+
 def test_a_history_of_something_unknown_is_not_found(world: World) -> None:
     for unknown in (str(uuid4()), "nonsense"):
         with pytest.raises(NotFound):
