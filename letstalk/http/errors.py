@@ -7,13 +7,14 @@ from typing import Any, Protocol
 
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException
 
 from letstalk.core import errors
 from letstalk.core.actors import Actor
-from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, Unavailable
+from letstalk.core.errors import Detail, InvalidPhone, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
 from letstalk.db.database import is_read_only
 from letstalk.http.headers import IS_PAGE
@@ -67,32 +68,75 @@ def status_of(error: LetsTalkError) -> HTTPStatus:
     return HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-# Our words for kinds of pydantic's findings, where its own are about Python.
+# Our words for pydantic's findings, which are about Python. The names in braces are those of a finding's context.
 FINDINGS: dict[str, str] = {
     "missing": "is missing",
     "extra_forbidden": "is not a field of this request",
     "string_type": "must be text",
+    "string_too_short": "must have {min_length} characters or more",
+    "string_too_long": "must have {max_length} characters or fewer",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "int_parsing_size": "is too large",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than_equal": "must be {le} or less",
+    "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "list_type": "must be a list",
+    "too_short": "must have {min_length} entries or more",
+    "too_long": "must have {max_length} entries or fewer",
+    "enum": "must be one of {expected}",
+    "literal_error": "must be {expected}",
+    "uuid_type": "must be a UUID",
+    "uuid_parsing": "must be a UUID",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+    "none_required": "must be null",
+    "json_invalid": "must be valid JSON",
 }
+ONE_OR_MORE = "must not be empty"
+NOT_VALID = "is not valid"
+# What pydantic puts into a place for the member of a union. Others have a bracket.
+UNION_MEMBERS = frozenset({"none", "str", "int", "bool", "constrained-str", "constrained-int"})
+INVALID_PHONE_FINDING = "invalid_phone"  # raised by schemas, with a sentence of ours
 
 
-def invalid_request_from(error: ValidationError) -> InvalidRequest:
+def invalid_request_from(error: ValidationError) -> InvalidRequest | InvalidPhone:
     """Pydantic's findings as our error, without the input, which may be a code or a token."""
-    details = []
-    for finding in error.errors(include_url=False, include_input=False)[:MAX_DETAILS]:
-        # A part with a bracket is the name of a union's member, which the caller did not write.
-        field = ".".join(str(part) for part in finding["loc"] if "[" not in str(part))[:MAX_FIELD_CHARACTERS]
-        pattern = finding.get("ctx", {}).get("pattern", "")
-        message = PATTERN_MESSAGES.get(pattern) or FINDINGS.get(finding["type"]) or finding["msg"]
-        message = message.removeprefix("Value error, ")
-        details.append(Detail(field or "body", message))
-    first = details[0]
-    is_ours = not first.message[:1].isupper()
-    sentence = f"{first.field}{' ' if is_ours else ': '}{first.message}" if first.field != "body" else first.message
-    return InvalidRequest(sentence.rstrip(".") + ".", details=tuple(details))
+    findings = error.errors(include_url=False, include_input=False)
+    details: dict[str, Detail] = {}
+    for finding in findings:
+        field = _field_of(finding)
+        # A union has a finding for each member. That the value is not null is none that helps.
+        if field not in details or details[field].message == FINDINGS["none_required"]:
+            details[field] = Detail(field, _message_of(finding))
+    shown = tuple(details.values())[:MAX_DETAILS]
+    first = shown[0]
+    if all(finding["type"] == INVALID_PHONE_FINDING for finding in findings):
+        return InvalidPhone(first.message, details=shown)
+    is_sentence = first.field == "body" or first.message[:1].isupper()
+    sentence = first.message if is_sentence else f"{first.field} {first.message}"
+    return InvalidRequest(sentence.rstrip(".") + ".", details=shown)
+
+
+def _field_of(finding: ErrorDetails) -> str:
+    first, *others = finding["loc"] or ("body",)
+    parts = [first, *(part for part in others if part not in UNION_MEMBERS)]
+    return ".".join(str(part) for part in parts if "[" not in str(part))[:MAX_FIELD_CHARACTERS] or "body"
+
+
+def _message_of(finding: ErrorDetails) -> str:
+    context = finding.get("ctx", {})
+    if finding["type"] == "string_pattern_mismatch":
+        return PATTERN_MESSAGES.get(context["pattern"], NOT_VALID)
+    if finding["type"] in ("value_error", INVALID_PHONE_FINDING):
+        return finding["msg"].removeprefix("Value error, ")
+    if context.get("min_length") == 1:
+        return ONE_OR_MORE
+    # The length of a text that a function of ours validates.
+    kind = f"string_{finding['type']}" if context.get("field_type") == "Value" else finding["type"]
+    return FINDINGS.get(kind, NOT_VALID).format(**context)
 
 
 def raise_invalid_request(error: ValidationError) -> Response:

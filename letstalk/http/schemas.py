@@ -133,11 +133,11 @@ class KnownError:
 
 _PHONE = "This is not a phone number that can be called. Give it in international form, like +12025550142."
 _PASSWORD = "new_password must have 12 to 256 characters."
-_LENGTH = "Input should be less than or equal to 10"
+_LENGTH = "must be 10 or less"
 
 ERRORS: dict[str, KnownError] = {
     "invalid_request": KnownError(
-        400, f"code_length: {_LENGTH}.", {"details": [{"field": "code_length", "message": _LENGTH}]}
+        400, f"code_length {_LENGTH}.", {"details": [{"field": "code_length", "message": _LENGTH}]}
     ),
     "invalid_phone": KnownError(400, _PHONE, {"details": [{"field": "phone", "message": _PHONE}]}),
     "invalid_code": KnownError(400, "This is not the code.", {"attempts_remaining": 4, "verified": False}),

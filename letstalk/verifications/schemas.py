@@ -6,11 +6,13 @@ import unicodedata
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from letstalk.calls.models import CallStatus
 from letstalk.core.clock import iso_utc
+from letstalk.core.errors import InvalidPhone
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
     PATTERN_MESSAGES,
@@ -25,7 +27,7 @@ from letstalk.http.schemas import (
     with_example,
     with_examples,
 )
-from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS
+from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS, parse_phone
 from letstalk.verifications.models import (
     DEFAULT_CODE_LENGTH,
     DEFAULT_TTL_SECONDS,
@@ -45,6 +47,7 @@ from letstalk.verifications.models import (
 
 CODE_PATTERN = r"^[0-9]{4,10}$"
 PATTERN_MESSAGES[CODE_PATTERN] = "must be 4 to 10 digits, as text"
+MIN_PHONE_DIGITS = 4  # fewer are a number in no country
 MAX_CODE_CHARACTERS = 40  # as pasted, with what stands between the digits
 EXAMPLE_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 EXAMPLE_CALL_ID = "5a4d3f2b-9c1e-4b7a-a1d0-6e8f7c2b3a49"
@@ -87,6 +90,19 @@ Phone = Annotated[
         examples=["+1 202 555 0142"],
     ),
 ]
+
+
+def _ensure_can_be_called(phone: str) -> str:
+    """Refuse here what is no phone in any country, so that it is reported together with the other fields."""
+    if "+" in phone or sum(map(str.isdecimal, phone)) < MIN_PHONE_DIGITS:
+        try:
+            parse_phone(phone)
+        except InvalidPhone as error:
+            raise PydanticCustomError("invalid_phone", "{sentence}", {"sentence": error.message}) from None
+    return phone
+
+
+CalledPhone = Annotated[Phone, AfterValidator(_ensure_can_be_called)]
 VerificationId = Annotated[
     str,
     Field(
@@ -139,7 +155,7 @@ class SendRequest(ApiModel):
         },
     )
 
-    phone: Phone
+    phone: CalledPhone
     message: PlainText | None = Field(
         None,
         min_length=1,

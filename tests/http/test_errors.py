@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -185,3 +186,45 @@ def test_what_was_sent_is_not_repeated_in_the_refusal(app: Flask) -> None:
     answer = Api(app.test_client(), issue_token(app)).post("/calls/otp", body)
     assert answer.status_code == 400
     assert SECRET not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sentence"),
+    [
+        ("/api/tokens", {"scopes": []}, "scopes must not be empty."),
+        ("/api/tokens", {"scopes": "read"}, "scopes must be a list."),
+        ("/api/tokens", {"expires_in": "soon"}, "expires_in must be a whole number."),
+        ("/api/tokens", {"expires_in": 1.5}, "expires_in must be a whole number."),
+        ("/api/tokens", {"name": ""}, "name must not be empty."),
+        ("/api/tokens", {"name": 7}, "name must be text."),
+        ("/calls/otp", {"phone": PHONE, "code_length": 99}, "code_length must be 10 or less."),
+        ("/calls/otp", {"phone": PHONE, "expires_in": 1}, "expires_in must be 60 or more."),
+        ("/calls/otp", {"phone": PHONE, "reference": "x" * 65}, "reference must have 64 characters or fewer."),
+        ("/calls/otp", [], "must be a JSON object."),
+    ],
+)
+def test_what_is_wrong_is_said_in_words_about_the_request_and_not_about_python(
+    path: str, body: Any, sentence: str, app: Flask
+) -> None:
+    api = Api(app.test_client(), issue_token(app, "admin"))
+    answer = api.client.post(path, json=body, headers={"Authorization": f"Bearer {api.token}"})
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].endswith(sentence)
+    assert not re.search(r"Input|should|[Vv]alidation|None|constrained", answer.text)
+
+
+@pytest.mark.parametrize("status", ["none", "None", "", "x"])
+def test_a_query_names_the_values_that_it_takes(status: str, app: Flask) -> None:
+    answer = Api(app.test_client(), issue_token(app)).get("/calls", status=status)
+    assert answer.get_json()["details"][0]["field"] == "status"
+    assert "'pending'" in answer.get_json()["error"]
+    assert "Input" not in answer.text
+
+
+def test_a_bad_phone_is_reported_beside_the_other_fields(app: Flask) -> None:
+    api = Api(app.test_client(), issue_token(app))
+    both = api.post("/calls/otp", {"phone": "+1 202", "code_length": 99}).get_json()
+    assert both["code"] == "invalid_request"
+    assert [detail["field"] for detail in both["details"]] == ["phone", "code_length"]
+    alone = api.post("/calls/otp", {"phone": "+1 202"}).get_json()
+    assert (alone["code"], [detail["field"] for detail in alone["details"]]) == ("invalid_phone", ["phone"])
