@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask
 from flask_openapi3 import OpenAPI
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
 from letstalk.config.settings import Settings
 from letstalk.config.values import is_loopback
+from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
@@ -89,10 +89,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
 def _wrap(wsgi_app: Any, settings: Settings) -> Any:
     """The application in the middleware that every request passes, the innermost first."""
     wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.
-        wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=0)
+    if settings.trusted_proxies or ":" in settings.host:
+        wsgi_app = ClientAddresses(wsgi_app, settings.trusted_proxies)
     if settings.cors_origins:
         wsgi_app = CrossOrigin(wsgi_app, settings.cors_origins)
     return wsgi_app

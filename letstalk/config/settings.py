@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
+from letstalk.core.ip_addresses import Network
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 
@@ -229,7 +230,9 @@ class Settings(BaseModel):
     )
     allowed_countries: Regions = frozenset()
     blocked_countries: Regions = frozenset()
-    trusted_proxies: int = Field(0, ge=0, le=100, description="a whole number from 0 to 100")
+    trusted_proxies: Annotated[int | tuple[Network, ...], BeforeValidator(values_of.read_trusted_proxies)] = Field(
+        0, description="networks such as 10.0.0.0/24, never all addresses, or a whole number from 0 to 100"
+    )
 
     retention_days: Days = 90
     audit_retention_days: Days = 365
@@ -252,6 +255,11 @@ class Settings(BaseModel):
             raise ValueError("HOST requires a loopback address such as 127.0.0.1 with FLASK_ENV=development")
         if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
             raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
+        if isinstance(self.trusted_proxies, int) and self.trusted_proxies and not values_of.is_loopback(self.host):
+            raise ValueError(
+                "TRUSTED_PROXIES requires HOST=127.0.0.1 when it is a number, because whoever connects could name any "
+                "address. Otherwise name the proxies' networks, such as TRUSTED_PROXIES=10.0.0.0/24"
+            )
         if self.web_processes > 1 and self.redis_url is None:
             raise ValueError("WEB_PROCESSES requires REDIS_URL when it is more than 1: the processes share limits")
         self._check_mail()

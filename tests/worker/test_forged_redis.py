@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from letstalk.calls.models import Topic
+from letstalk.core.clock import utc_now
 from letstalk.mail.outbox import DELIVER_MAIL
 from letstalk.worker.redis_queue import KEY
 from tests.support.apps import PHONE, Api, issue_token, make_app, working
@@ -60,7 +61,7 @@ def test_whatever_is_written_to_redis_nothing_of_it_is_run_and_calls_are_placed(
     trap = tmp_path / "was-here"
     ignored, failures = count("wakeups_ignored"), count("task_failures")
     limits = dict.fromkeys(("RATE_LIMIT_TOKEN", "RATE_LIMIT_ADDRESS"), "10000 per minute")
-    app = make_app(tmp_path, REDIS_URL=redis_url, **limits)
+    app = make_app(tmp_path, utc_now, REDIS_URL=redis_url, **limits)
     api = Api(app.test_client(), issue_token(app))
     assert api.get("/calls").status_code == 200  # so that there are counters in Redis
     forged = [*NO_WAKE_UPS, *pickled_traps(trap)]
