@@ -215,6 +215,7 @@ def _server_options(settings: Settings) -> ServerOptions:
         processes=settings.web_processes,
         is_development=settings.is_development,
         is_simulated=_is_simulated(settings),
+        needs_credentials=not (settings.is_on_loopback_only and settings.tokens_without_credentials),
         dashboard_password=settings.dashboard_password.get_secret_value(),
     )
 

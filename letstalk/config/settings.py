@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -234,6 +235,13 @@ class Settings(BaseModel):
         0, description="networks such as 10.0.0.0/24, never all addresses, or a whole number from 0 to 100"
     )
 
+    metrics_addresses: Annotated[tuple[Network, ...] | None, BeforeValidator(values_of.read_metrics_addresses)] = Field(
+        None, description="networks such as 10.0.0.0/24, never all addresses, or off"
+    )
+    tokens_without_credentials: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(
+        True, description="on or off"
+    )
+
     retention_days: Days = 90
     audit_retention_days: Days = 365
 
@@ -248,6 +256,12 @@ class Settings(BaseModel):
     @property
     def is_development(self) -> bool:
         return self.flask_env == "development"
+
+    @property
+    def is_on_loopback_only(self) -> bool:
+        """Whether this is development, and PUBLIC_URL does not say that others reach it."""
+        host = None if self.public_url is None else urlsplit(self.public_url).hostname
+        return self.is_development and (host is None or values_of.is_loopback(host))
 
     @model_validator(mode="after")
     def _check_together(self) -> Settings:

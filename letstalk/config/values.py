@@ -50,6 +50,10 @@ def read_trusted_proxies(text: str) -> int | tuple[Network, ...]:
     return int(text)
 
 
+def read_metrics_addresses(text: str) -> tuple[Network, ...]:
+    return () if text.lower() == "off" else read_networks(text)
+
+
 def read_host(text: str) -> str:
     try:
         ipaddress.ip_address(text)

@@ -102,6 +102,7 @@ class ServerOptions:
     processes: int
     is_development: bool
     is_simulated: bool
+    needs_credentials: bool  # to create a token on this machine
     dashboard_password: str  # shown at the start, in development only
 
 
@@ -120,7 +121,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        sys.stderr.write(f"Let's Talk listens on http://{host}:{port}\n")
+        sys.stderr.write(f"Let's Talk listens on {_url(host, port)}\n")
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -173,11 +174,21 @@ def _exit(*_: Any) -> None:
     raise SystemExit(0)  # as Ctrl-C: the server's loop ends, and the background work is stopped
 
 
+_WITH_CREDENTIALS = "    .venv/bin/flask tokens create --user-id NAME --scopes read,write\n"
+_WITHOUT_CREDENTIALS = """\
+    curl -X POST {base}/api/tokens
+
+  This machine needs no credentials for it. If others can reach this port, by a tunnel or a proxy,
+  switch that off: TOKENS_WITHOUT_CREDENTIALS=off in .env
+"""
+
+
 def welcome(options: ServerOptions) -> str:
     """What a developer needs next: the addresses, the password and a first request."""
-    base = f"http://{options.host}:{options.port}"
+    base = _url(options.host, options.port)
     simulator = "a simulator: this terminal shows what the phone hears"
     provider = simulator if options.is_simulated else "Telnyx: real calls, real money"
+    how = _WITH_CREDENTIALS if options.needs_credentials else _WITHOUT_CREDENTIALS.format(base=base)
     return f"""
   Let's Talk is at   {base}
   Dashboard          {base}/api/tokens/dashboard
@@ -187,6 +198,9 @@ def welcome(options: ServerOptions) -> str:
 
   Create a token:
 
-    curl -X POST {base}/api/tokens
-
+{how}
 """
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
