@@ -211,7 +211,7 @@ class Settings(BaseModel):
         None, description="an http or https address"
     )
     public_url: Annotated[str | None, BeforeValidator(values_of.read_public_url)] = Field(
-        None, description="an https address without user, query and fragment (http on loopback only)"
+        None, description="an https address without path, user, query and fragment (http on loopback only)"
     )
     max_concurrent_calls: int = Field(10, ge=1, le=10_000, description="a whole number from 1 to 10000")
     answering_machine: Literal["hang_up", "speak"] = Field("hang_up", description="hang_up or speak")

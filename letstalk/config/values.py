@@ -120,17 +120,21 @@ def read_api_url(text: str) -> str:
 
 
 def read_public_url(text: str) -> str:
-    """As `read_api_url`, but `http` on loopback only: events must not be sent unencrypted."""
-    text = read_api_url(text)
-    parts = urlsplit(text)
-    if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
-        raise ValueError("not encrypted")
+    """As `read_api_url`, without a path, and `http` on loopback only: events must not be sent unencrypted.
+
+    Pages, redirects and cookies would leave the path, so it is refused.
+    """
+    text = read_api_url(read_provider_url(text))
+    if urlsplit(text).path:
+        raise ValueError("a path")
     return text
 
 
 def read_provider_url(text: str) -> str:
-    """As `read_public_url`, but unchanged: an issuer's name is compared exactly."""
-    read_public_url(text)
+    """An address without query and fragment, `https` or on loopback. Unchanged: issuers are compared exactly."""
+    parts = urlsplit(read_api_url(text))
+    if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        raise ValueError("not encrypted")
     return text
 
 
@@ -140,7 +144,7 @@ def read_origins(text: str) -> frozenset[str]:
 
 
 def _read_origin(text: str) -> str:
-    read_public_url(text)
+    read_provider_url(text)
     parts = urlsplit(text)
     if not text.isascii() or parts.path or parts.netloc.endswith(":") or "*" in text:
         raise ValueError("more, or less, than an origin")

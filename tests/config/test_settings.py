@@ -306,6 +306,9 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
         ("PUBLIC_URL", "https://"),
         ("PUBLIC_URL", "https://calls.example.com/?a=b"),
         ("PUBLIC_URL", "https://user@calls.example.com"),
+        ("PUBLIC_URL", "https://example.com/otp"),
+        ("PUBLIC_URL", "https://example.com/otp/"),
+        ("PUBLIC_URL", "http://127.0.0.1:5000/otp"),
         ("REGISTRATION", "yes"),
         ("SMTP_HOST", "smtp://host"),
         ("SMTP_PORT", "0"),
@@ -377,6 +380,12 @@ def test_values_are_read_as_people_write_them(tmp_path: Path) -> None:
     assert settings.public_url == "http://127.0.0.1:5000"
     assert settings.rate_limit_token is None
     assert (settings.port, settings.simulator_speed, settings.brand_name) == (5001, 50.0, "Café Ñandú")
+
+
+def test_a_path_that_the_pages_would_leave_is_refused_by_name(tmp_path: Path) -> None:
+    assert "without path" in refusal(tmp_path, PUBLIC_URL="https://example.com/otp")
+    for bare in ("https://example.com", "https://example.com/", "https://example.com:8443"):
+        assert load(tmp_path, PUBLIC_URL=bare).public_url == bare.rstrip("/")
 
 
 def test_keys_keep_their_order_because_the_first_one_encrypts(tmp_path: Path) -> None:
