@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -130,11 +132,22 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
 
 
 def _listen(options: ServerOptions) -> socket.socket:
+    """A socket at HOST and PORT; at `::` it accepts IPv4 too. Ends the process with one line if there can be none."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    is_dual = family == socket.AF_INET6 and not int(ip_address(options.host)) and socket.has_dualstack_ipv6()
     try:
-        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-        return socket.create_server((options.host, options.port), family=family)
+        return socket.create_server((options.host, options.port), family=family, dualstack_ipv6=is_dual)
     except OSError as error:
-        sys.exit(f"HOST and PORT require an address that is free: {options.host}:{options.port}: {error.strerror}")
+        sys.exit(_explain(error, options))
+
+
+def _explain(error: OSError, options: ServerOptions) -> str:
+    where = _url(options.host, options.port).removeprefix("http://")
+    if error.errno == errno.EADDRINUSE:
+        return f"PORT {options.port} is taken: another program listens on {where}. Stop it, or set another PORT in .env"
+    if error.errno == errno.EACCES:
+        return f"PORT {options.port} requires more rights than this user has. Set one above 1023 in .env"
+    return f"HOST requires an address of this machine, and {where} is none: {error.strerror}. Set another HOST in .env"
 
 
 def _serve_production(app: Flask, options: ServerOptions, background: BackgroundWork, listener: socket.socket) -> None:
@@ -163,6 +176,8 @@ def _serve_development(app: Flask, options: ServerOptions, background: Backgroun
         background.start()
         sys.stdout.write(welcome(options))
         sys.stdout.flush()
+    else:
+        _listen(options).close()  # Werkzeug, which listens next, would say less about a port that is taken
     try:
         app.run(options.host, options.port, debug=False, use_reloader=True, threaded=True, load_dotenv=False)
     finally:
