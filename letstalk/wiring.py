@@ -25,6 +25,7 @@ from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from letstalk.config.values import read_encryption_keys
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.rates import Rate, parse_rates
 from letstalk.db import migrations
@@ -108,6 +109,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     limiter = make_limiter(app, _redis_url(settings))
     limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
     bind_web(app, services, limits, settings)
+    app.cli.commands.pop("openapi", None)  # flask-openapi3's writes another document than /openapi.json
     _add_commands(app)
     return app
 
@@ -121,7 +123,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     key_rotation = KeyRotation(db, vault)
     lost = key_rotation.check_keys()
     if lost is not None:
-        raise SettingsError(lost)
+        raise SettingsError(lost + _find_lost_key(settings, db))
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
@@ -178,6 +180,21 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     return services
 
 
+def _find_lost_key(settings: Settings, db: Database) -> str:
+    """What to add to the error about a lost key: where it is, if development made it."""
+    try:
+        made = (PROJECT_ROOT / "instance" / "encryption_keys").read_text(encoding="utf-8").strip()
+        vault = Vault((*(key.get_secret_value() for key in settings.encryption_keys), *read_encryption_keys(made)))
+    except (OSError, ValueError):
+        return ""
+    if KeyRotation(db, vault).check_keys() is not None:
+        return ""
+    return (
+        ". Development made it, in instance/encryption_keys: put it behind the new one (ENCRYPTION_KEYS=new,old), or "
+        "keep using it (ENCRYPTION_KEYS_FILE=instance/encryption_keys)"
+    )
+
+
 def _is_simulated(settings: Settings) -> bool:
     return settings.telephony_provider == "simulator"
 
@@ -215,6 +232,7 @@ def _server_options(settings: Settings) -> ServerOptions:
         processes=settings.web_processes,
         is_development=settings.is_development,
         is_simulated=_is_simulated(settings),
+        needs_credentials=not (settings.is_on_loopback_only and settings.tokens_without_credentials),
         dashboard_password=settings.dashboard_password.get_secret_value(),
     )
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cache, partial
 from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Flask
 from flask_openapi3 import OpenAPI
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
 from letstalk.config.settings import Settings
-from letstalk.config.values import is_loopback
+from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.docs import docs
 from letstalk.http.errors import init_errors
@@ -35,7 +33,6 @@ from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
 def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> None:
     """Configure Flask and its extensions."""
-    public_host = urlsplit(settings.public_url).hostname if settings.public_url else None
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
@@ -48,7 +45,9 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
         WTF_CSRF_TIME_LIMIT=None,
         WTF_CSRF_SSL_STRICT=False,  # it wants a Referer, where Origin is enough: see form_checks
         COOKIES_ARE_SECURE=not settings.is_development and (settings.public_url or "").startswith("https:"),
-        LOOPBACK_MAY_MANAGE_TOKENS=settings.is_development and (public_host is None or is_loopback(public_host)),
+        IS_ON_LOOPBACK_ONLY=settings.is_on_loopback_only,
+        LOOPBACK_MAY_MANAGE_TOKENS=settings.is_on_loopback_only and settings.tokens_without_credentials,
+        METRICS_ADDRESSES=settings.metrics_addresses,
         PUBLIC_URL=settings.public_url,
     )
     app.json = JsonBodies(app)
@@ -89,10 +88,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
 def _wrap(wsgi_app: Any, settings: Settings) -> Any:
     """The application in the middleware that every request passes, the innermost first."""
     wsgi_app = RequestLog(SecurityHeaders(wsgi_app))
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        # Host stays what the client sent: a proxy that does not overwrite X-Forwarded-Host would let it be forged.
-        wsgi_app = ProxyFix(wsgi_app, x_for=hops, x_proto=hops, x_host=0)
+    if settings.trusted_proxies or ":" in settings.host:
+        wsgi_app = ClientAddresses(wsgi_app, settings.trusted_proxies)
     if settings.cors_origins:
         wsgi_app = CrossOrigin(wsgi_app, settings.cors_origins)
     return wsgi_app

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from configparser import RawConfigParser
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,14 @@ def test_compose_names_settings_and_secrets_that_exist() -> None:
     assert all(port.startswith("127.0.0.1:") for port in compose["services"]["server"]["ports"])
 
 
+def test_compose_believes_what_comes_from_the_host_and_no_other_container() -> None:
+    compose = read_yaml(ROOT / "compose.yaml")
+    believed = compose["services"]["server"]["environment"]["TRUSTED_PROXIES"]
+    (network,) = compose["networks"]["outside"]["ipam"]["config"]
+    assert believed == f"${{TRUSTED_PROXIES:-{network['gateway']}}}"
+    assert ip_address(network["gateway"]) in ip_network(network["subnet"])
+
+
 def test_redis_lets_only_those_in_who_know_the_password(tmp_path: Path) -> None:
     binary = needed("Redis", redis_binary())
     (tmp_path / "deploy").mkdir()
@@ -224,6 +233,8 @@ def test_the_units_name_settings_that_exist_and_hand_secrets_over_as_files(name:
     text = (DEPLOY / name).read_text(encoding="utf-8")
     given = dict(re.findall(r"^Environment=(\w+)=(.+)$", text, re.MULTILINE))
     assert given.pop("MALLOC_ARENA_MAX") == "2"  # glibc's, no setting of ours
+    if name == "letstalk.service":
+        assert given.pop("HOST") == "127.0.0.1"  # only nginx on the same machine can connect
     assert set(given) <= {f"{secret}_FILE" for secret in SECRET_NAMES}
     credentials = set(re.findall(r"^LoadCredential=(\w+):", text, re.MULTILINE))
     assert {value.removeprefix("%d/") for value in given.values()} == credentials

@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -17,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
+from letstalk.core.ip_addresses import Network
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 
@@ -209,7 +211,7 @@ class Settings(BaseModel):
         None, description="an http or https address"
     )
     public_url: Annotated[str | None, BeforeValidator(values_of.read_public_url)] = Field(
-        None, description="an https address without user, query and fragment (http on loopback only)"
+        None, description="an https address without path, user, query and fragment (http on loopback only)"
     )
     max_concurrent_calls: int = Field(10, ge=1, le=10_000, description="a whole number from 1 to 10000")
     answering_machine: Literal["hang_up", "speak"] = Field("hang_up", description="hang_up or speak")
@@ -229,7 +231,16 @@ class Settings(BaseModel):
     )
     allowed_countries: Regions = frozenset()
     blocked_countries: Regions = frozenset()
-    trusted_proxies: int = Field(0, ge=0, le=100, description="a whole number from 0 to 100")
+    trusted_proxies: Annotated[int | tuple[Network, ...], BeforeValidator(values_of.read_trusted_proxies)] = Field(
+        0, description="networks such as 10.0.0.0/24, never all addresses, or a whole number from 0 to 100"
+    )
+
+    metrics_addresses: Annotated[tuple[Network, ...] | None, BeforeValidator(values_of.read_metrics_addresses)] = Field(
+        None, description="networks such as 10.0.0.0/24, never all addresses, or off"
+    )
+    tokens_without_credentials: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(
+        True, description="on or off"
+    )
 
     retention_days: Days = 90
     audit_retention_days: Days = 365
@@ -246,12 +257,23 @@ class Settings(BaseModel):
     def is_development(self) -> bool:
         return self.flask_env == "development"
 
+    @property
+    def is_on_loopback_only(self) -> bool:
+        """Whether this is development, and PUBLIC_URL does not say that others reach it."""
+        host = None if self.public_url is None else urlsplit(self.public_url).hostname
+        return self.is_development and (host is None or values_of.is_loopback(host))
+
     @model_validator(mode="after")
     def _check_together(self) -> Settings:
         if self.is_development and not values_of.is_loopback(self.host):
             raise ValueError("HOST requires a loopback address such as 127.0.0.1 with FLASK_ENV=development")
         if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
             raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
+        if isinstance(self.trusted_proxies, int) and self.trusted_proxies and not values_of.is_loopback(self.host):
+            raise ValueError(
+                "TRUSTED_PROXIES requires HOST=127.0.0.1 when it is a number, because whoever connects could name any "
+                "address. Otherwise name the proxies' networks, such as TRUSTED_PROXIES=10.0.0.0/24"
+            )
         if self.web_processes > 1 and self.redis_url is None:
             raise ValueError("WEB_PROCESSES requires REDIS_URL when it is more than 1: the processes share limits")
         self._check_mail()

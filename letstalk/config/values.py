@@ -17,10 +17,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from letstalk.core.ip_addresses import Network, read_networks
+
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
 _MAIL_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_HOST_NAME.pattern})")
 _NAMED_ADDRESS = re.compile(r'"?([^"<>]{0,100}?)"?\s*<([^<>]+)>')
+_HOST_HEADER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -30,6 +33,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def is_loopback_host_header(text: str) -> bool:
+    """Whether the Host header `text` names this machine, with or without a port (RFC 9110, section 7.2)."""
+    found = _HOST_HEADER.fullmatch(text)
+    return found is not None and is_loopback(found[1] or found[2])
+
+
+def read_trusted_proxies(text: str) -> int | tuple[Network, ...]:
+    """The number of proxies in front, or their networks."""
+    if not (text.isascii() and text.isdigit()):
+        return read_networks(text)
+    if int(text) > 100:
+        raise ValueError("too many")
+    return int(text)
+
+
+def read_metrics_addresses(text: str) -> tuple[Network, ...]:
+    return () if text.lower() == "off" else read_networks(text)
 
 
 def read_host(text: str) -> str:
@@ -98,17 +120,21 @@ def read_api_url(text: str) -> str:
 
 
 def read_public_url(text: str) -> str:
-    """As `read_api_url`, but `http` on loopback only: events must not be sent unencrypted."""
-    text = read_api_url(text)
-    parts = urlsplit(text)
-    if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
-        raise ValueError("not encrypted")
+    """As `read_api_url`, without a path, and `http` on loopback only: events must not be sent unencrypted.
+
+    Pages, redirects and cookies would leave the path, so it is refused.
+    """
+    text = read_api_url(read_provider_url(text))
+    if urlsplit(text).path:
+        raise ValueError("a path")
     return text
 
 
 def read_provider_url(text: str) -> str:
-    """As `read_public_url`, but unchanged: an issuer's name is compared exactly."""
-    read_public_url(text)
+    """An address without query and fragment, `https` or on loopback. Unchanged: issuers are compared exactly."""
+    parts = urlsplit(read_api_url(text))
+    if parts.username is not None or (parts.scheme == "http" and not is_loopback(parts.hostname or "")):
+        raise ValueError("not encrypted")
     return text
 
 
@@ -118,7 +144,7 @@ def read_origins(text: str) -> frozenset[str]:
 
 
 def _read_origin(text: str) -> str:
-    read_public_url(text)
+    read_provider_url(text)
     parts = urlsplit(text)
     if not text.isascii() or parts.path or parts.netloc.endswith(":") or "*" in text:
         raise ValueError("more, or less, than an origin")

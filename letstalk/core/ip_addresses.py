@@ -1,18 +1,65 @@
-"""The IP addresses that a token may be used from."""
+"""IP addresses: how they are written, which networks they are in, and which of them are one client."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
 
 from letstalk.core.errors import InvalidRequest
 
 MAX_ALLOWED = 50
+MAX_ADDRESS_LENGTH = 100  # with all that may stand around it
 SUBSCRIBER_BITS = 64  # RFC 6177: a subscriber has at least a /64 of IPv6, and can use any address in it
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052, section 2.1
+_WITH_PORT = re.compile(r"\[([^\[\]]*)\](?::[0-9]{1,5})?|([^:]*):[0-9]{1,5}")
+
+
+def read_address(text: str) -> Address | None:
+    """The address in `text`, as a server or a proxy writes it; None if it can't be read.
+
+    It may have a port, brackets, quotes or a zone. An IPv4-mapped address is the IPv4 address (RFC 4291, section
+    2.5.5.2): a dual-stack socket reports IPv4 clients so.
+    """
+    return _read_address(text) if len(text) <= MAX_ADDRESS_LENGTH else None
+
+
+@lru_cache(maxsize=4096)
+def _read_address(text: str) -> Address | None:
+    text = text.strip(" \t\"'")
+    found = _WITH_PORT.fullmatch(text)
+    if found is not None:
+        text = found[1] or found[2] or ""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def is_in(address: Address, networks: Iterable[Network]) -> bool:
+    """Whether `address` is in one of `networks`."""
+    return any(address in network for network in networks)
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """The addresses and CIDR blocks in `text`, separated by commas. Raises ValueError for anything else, and for a
+    block of all addresses.
+    """
+    try:
+        networks = to_networks(normalise_allowed(text.split(",")))
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("every address")
+    return networks
 
 
 def normalise_allowed(texts: Sequence[str]) -> tuple[str, ...]:
@@ -37,30 +84,28 @@ def is_allowed(address: str, networks: tuple[Network, ...]) -> bool:
     """Whether `address` is in one of `networks`, or there are none. An unreadable address is in no network."""
     if not networks:
         return True
-    try:
-        presented = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    # A dual-stack socket reports IPv4 clients as ::ffff:a.b.c.d, but the list has a.b.c.d.
-    if presented.version == 6 and presented.ipv4_mapped is not None:
-        presented = presented.ipv4_mapped
-    return any(presented in network for network in networks)
+    presented = read_address(address)
+    return presented is not None and is_in(presented, networks)
 
 
 def subscriber_of(address: str) -> str:
     """The key under which to count the requests of `address`: itself, or the /64 of an IPv6 address.
 
-    One household has 2⁶⁴ IPv6 addresses, which must not count as so many clients. Other text is returned as it is.
+    One household has 2⁶⁴ IPv6 addresses, which must not count as so many clients. An address that carries an IPv4
+    address, because of a tunnel or a translator, counts as that one. Text that is no address is returned as it is.
     """
-    if ":" not in address:
+    presented = read_address(address) if ":" in address else None
+    if presented is None:
         return address
-    try:
-        presented = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(presented, IPv6Address) and presented.ipv4_mapped is not None:
-        return str(presented.ipv4_mapped)
-    return str(ip_network(f"{presented}/{SUBSCRIBER_BITS}", strict=False))
+    carried = _carried_address(presented) if isinstance(presented, IPv6Address) else presented
+    return str(carried or ip_network(f"{presented}/{SUBSCRIBER_BITS}", strict=False))
+
+
+def _carried_address(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address of a client behind NAT64 (RFC 6052), 6to4 (RFC 3056) or Teredo (RFC 4380); None for others."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:

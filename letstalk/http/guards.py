@@ -21,7 +21,7 @@ from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, Inval
 from letstalk.core.scopes import Scope
 from letstalk.http.form_checks import check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
-from letstalk.http.local_requests import is_local, is_own_laptop
+from letstalk.http.local_requests import is_own_laptop, may_read_metrics
 from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
 from letstalk.observability.request_log import ROUTE
 
@@ -54,7 +54,7 @@ class GuardKind(StrEnum):
     SIGN_IN_PAGE = "sign_in_page"  # anyone, but a form must carry its CSRF token
     SIGNED_IN = "signed_in"  # someone signed in to the dashboard, with `scope` if there is one
     SIGNATURE = "signature"  # the view checks the sender's signature
-    METRICS = "metrics"  # loopback, or an admin token
+    METRICS = "metrics"  # this machine or METRICS_ADDRESSES, or an admin token
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Guards:
         raise MissingAuthorization(FIRST_TOKEN_HINT if guard.trusted else None)
 
     def _admit_metrics_reader(self) -> None:
-        if request.headers.get("Authorization") is None and request.headers.get(TOKEN_HEADER) is None and is_local():
+        if not ("Authorization" in request.headers or TOKEN_HEADER in request.headers) and may_read_metrics():
             return
         request_limits().check_address(request.environ)
         presented = _presented()

@@ -55,7 +55,7 @@ class ProductionServer:
             "inbuf_overflow": MAX_BODY_BYTES_IN_MEMORY,
             "recv_bytes": RECEIVE_BYTES,
             "outbuf_high_watermark": MAX_UNREAD_BYTES,
-            # `ProxyFix` decides which proxy to believe, by TRUSTED_PROXIES.
+            # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
         app = CloseConnections(wsgi_app, self._stopping.is_set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +104,7 @@ class ServerOptions:
     processes: int
     is_development: bool
     is_simulated: bool
+    needs_credentials: bool  # to create a token on this machine
     dashboard_password: str  # shown at the start, in development only
 
 
@@ -120,7 +123,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        sys.stderr.write(f"Let's Talk listens on http://{host}:{port}\n")
+        sys.stderr.write(f"Let's Talk listens on {_url(host, port)}\n")
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -129,11 +132,22 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
 
 
 def _listen(options: ServerOptions) -> socket.socket:
+    """A socket at HOST and PORT; at `::` it accepts IPv4 too. Ends the process with one line if there can be none."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    is_dual = family == socket.AF_INET6 and not int(ip_address(options.host)) and socket.has_dualstack_ipv6()
     try:
-        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-        return socket.create_server((options.host, options.port), family=family)
+        return socket.create_server((options.host, options.port), family=family, dualstack_ipv6=is_dual)
     except OSError as error:
-        sys.exit(f"HOST and PORT require an address that is free: {options.host}:{options.port}: {error.strerror}")
+        sys.exit(_explain(error, options))
+
+
+def _explain(error: OSError, options: ServerOptions) -> str:
+    where = _url(options.host, options.port).removeprefix("http://")
+    if error.errno == errno.EADDRINUSE:
+        return f"PORT {options.port} is taken: another program listens on {where}. Stop it, or set another PORT in .env"
+    if error.errno == errno.EACCES:
+        return f"PORT {options.port} requires more rights than this user has. Set one above 1023 in .env"
+    return f"HOST requires an address of this machine, and {where} is none: {error.strerror}. Set another HOST in .env"
 
 
 def _serve_production(app: Flask, options: ServerOptions, background: BackgroundWork, listener: socket.socket) -> None:
@@ -162,6 +176,8 @@ def _serve_development(app: Flask, options: ServerOptions, background: Backgroun
         background.start()
         sys.stdout.write(welcome(options))
         sys.stdout.flush()
+    else:
+        _listen(options).close()  # Werkzeug, which listens next, would say less about a port that is taken
     try:
         app.run(options.host, options.port, debug=False, use_reloader=True, threaded=True, load_dotenv=False)
     finally:
@@ -173,11 +189,21 @@ def _exit(*_: Any) -> None:
     raise SystemExit(0)  # as Ctrl-C: the server's loop ends, and the background work is stopped
 
 
+_WITH_CREDENTIALS = "    .venv/bin/flask tokens create --user-id NAME --scopes read,write\n"
+_WITHOUT_CREDENTIALS = """\
+    curl -X POST {base}/api/tokens
+
+  This machine needs no credentials for it. If others can reach this port, by a tunnel or a proxy,
+  switch that off: TOKENS_WITHOUT_CREDENTIALS=off in .env
+"""
+
+
 def welcome(options: ServerOptions) -> str:
     """What a developer needs next: the addresses, the password and a first request."""
-    base = f"http://{options.host}:{options.port}"
+    base = _url(options.host, options.port)
     simulator = "a simulator: this terminal shows what the phone hears"
     provider = simulator if options.is_simulated else "Telnyx: real calls, real money"
+    how = _WITH_CREDENTIALS if options.needs_credentials else _WITHOUT_CREDENTIALS.format(base=base)
     return f"""
   Let's Talk is at   {base}
   Dashboard          {base}/api/tokens/dashboard
@@ -187,6 +213,9 @@ def welcome(options: ServerOptions) -> str:
 
   Create a token:
 
-    curl -X POST {base}/api/tokens
-
+{how}
 """
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

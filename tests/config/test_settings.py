@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import stat
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,24 @@ def test_development_listens_on_loopback_only(tmp_path: Path) -> None:
     assert refusal(tmp_path, HOST="localhost.example.com").startswith("HOST requires a loopback address")
 
 
+def test_a_number_of_proxies_is_accepted_only_where_nobody_else_can_connect(tmp_path: Path) -> None:
+    for host in ("127.0.0.1", "::1", "localhost"):
+        assert load_production(tmp_path, HOST=host, TRUSTED_PROXIES="2").trusted_proxies == 2
+    for host in (ANY_ADDRESS, "::", "10.0.0.5", "calls.example.com", ""):
+        with pytest.raises(SettingsError) as caught:
+            load_production(tmp_path, HOST=host, TRUSTED_PROXIES="1")
+        for remedy in ("HOST=127.0.0.1", "TRUSTED_PROXIES=10.0.0.0/24"):
+            assert remedy in str(caught.value)
+        assert load_production(tmp_path, HOST=host, TRUSTED_PROXIES="0").trusted_proxies == 0
+
+
+def test_proxies_are_named_by_their_networks(tmp_path: Path) -> None:
+    settings = load_production(tmp_path, TRUSTED_PROXIES="10.0.0.0/24, 192.0.2.1,2001:db8::/64, ::ffff:192.0.2.2")
+    assert settings.trusted_proxies == tuple(
+        ip_network(text) for text in ("10.0.0.0/24", "192.0.2.1", "2001:db8::/64", "192.0.2.2")
+    )
+
+
 def test_an_api_key_chooses_telnyx(tmp_path: Path) -> None:
     settings = load_settings({**PRODUCTION, **TELNYX, "TELEPHONY_PROVIDER": ""}, None, root=tmp_path)
     assert settings.telephony_provider == "telnyx"
@@ -287,6 +306,9 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
         ("PUBLIC_URL", "https://"),
         ("PUBLIC_URL", "https://calls.example.com/?a=b"),
         ("PUBLIC_URL", "https://user@calls.example.com"),
+        ("PUBLIC_URL", "https://example.com/otp"),
+        ("PUBLIC_URL", "https://example.com/otp/"),
+        ("PUBLIC_URL", "http://127.0.0.1:5000/otp"),
         ("REGISTRATION", "yes"),
         ("SMTP_HOST", "smtp://host"),
         ("SMTP_PORT", "0"),
@@ -307,6 +329,15 @@ def test_a_secret_file_that_is_of_no_use_is_named_without_its_path(tmp_path: Pat
         ("BLOCKED_COUNTRIES", "UG,XX"),
         ("TRUSTED_PROXIES", "-1"),
         ("TRUSTED_PROXIES", "yes"),
+        ("TRUSTED_PROXIES", "101"),
+        ("METRICS_ADDRESSES", "on"),
+        ("METRICS_ADDRESSES", "0.0.0.0/0"),
+        ("TOKENS_WITHOUT_CREDENTIALS", "no"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "::/0"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8, 1"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,"),
         ("SIMULATOR_SPEED", "0"),
         ("SIMULATOR_SPEED", "nan"),
         ("SIMULATOR_SPEED", "inf"),
@@ -349,6 +380,12 @@ def test_values_are_read_as_people_write_them(tmp_path: Path) -> None:
     assert settings.public_url == "http://127.0.0.1:5000"
     assert settings.rate_limit_token is None
     assert (settings.port, settings.simulator_speed, settings.brand_name) == (5001, 50.0, "Café Ñandú")
+
+
+def test_a_path_that_the_pages_would_leave_is_refused_by_name(tmp_path: Path) -> None:
+    assert "without path" in refusal(tmp_path, PUBLIC_URL="https://example.com/otp")
+    for bare in ("https://example.com", "https://example.com/", "https://example.com:8443"):
+        assert load(tmp_path, PUBLIC_URL=bare).public_url == bare.rstrip("/")
 
 
 def test_keys_keep_their_order_because_the_first_one_encrypts(tmp_path: Path) -> None:

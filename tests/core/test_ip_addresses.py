@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from letstalk.core.errors import InvalidRequest
-from letstalk.core.ip_addresses import are_within, is_allowed, normalise_allowed, subscriber_of, to_networks
+from letstalk.core.ip_addresses import (
+    are_within,
+    is_allowed,
+    normalise_allowed,
+    read_address,
+    subscriber_of,
+    to_networks,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +131,67 @@ def test_a_list_lies_within_another_when_all_its_addresses_do(
         ("::1", "::/64"),
         ("unknown", "unknown"),
         ("un:known", "un:known"),
+        ("2002:cb00:7107::1", "203.0.113.7"),  # 6to4
+        ("2002:CB00:7107:ffff:1:2:3:4", "203.0.113.7"),
+        ("64:ff9b::203.0.113.7", "203.0.113.7"),  # NAT64
+        ("64:ff9b::cb00:7107", "203.0.113.7"),
+        ("64:ff9b:0:0:1::cb00:7107", "64:ff9b::/64"),
+        ("2001:0:4136:e378:8000:63bf:34ff:8ef8", "203.0.113.7"),  # Teredo
+        ("2002:cb00:7107::1%eth0", "203.0.113.7"),
     ],
 )
 def test_an_ipv6_subscriber_is_one_caller_whatever_the_last_half_of_the_address(address: str, counted_as: str) -> None:
     assert subscriber_of(address) == counted_as
+
+
+@pytest.mark.parametrize("around", ["{}", " {} ", '"{}"', "'{}'", "\t{}"])
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7:4711", "203.0.113.7"),
+        ("[203.0.113.7]:4711", "203.0.113.7"),
+        ("2001:DB8:0::7", "2001:db8::7"),
+        ("[2001:db8::7]", "2001:db8::7"),
+        ("[2001:db8::7]:65535", "2001:db8::7"),
+        ("fe80::7%eth0", "fe80::7"),
+        ("[fe80::7%25eth0]:80", "fe80::7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("[::ffff:cb00:7107]:80", "203.0.113.7"),
+    ],
+)
+def test_an_address_is_read_as_servers_and_proxies_write_it(text: str, address: str, around: str) -> None:
+    assert str(read_address(around.format(text))) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "unknown",
+            "_hidden",
+            "localhost",
+            "1",
+            "0x7f.1",
+            "010.0.0.1",
+            "203.0.113",
+            "203.0.113.7.1",
+            "203.0.113.0/24",
+        ),
+        *("203.0.113.7:", "203.0.113.7:x", "203.0.113.7:123456", "203.0.113.7:80:80", "[203.0.113.7", "203.0.113.7]"),
+        *(
+            "[2001:db8::7",
+            "[2001:db8::7]:",
+            "[2001:db8::7]x",
+            "[[2001:db8::7]]",
+            "2001:db8::7::",
+            ":80",
+            "[]:80",
+            "::g",
+        ),
+        *("٢٠٣.0.113.7", "203.0.113.7;evil", "for=203.0.113.7", "203.0.113.7\x00", "2001:db8::7" + " " * 100 + "x"),
+    ],
+)
+def test_what_is_no_address_is_not_read_as_one(text: str) -> None:
+    assert read_address(text) is None

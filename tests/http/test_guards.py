@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from letstalk.core.clock import utc_now
 from letstalk.core.secret_files import make_encryption_key
-from tests.support.apps import PASSWORD, issue_token, make_app
+from letstalk.http.server import welcome
+from tests.support.apps import PASSWORD, ServerProcess, issue_token, make_app
 
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 
@@ -95,6 +98,97 @@ def test_a_host_that_is_not_loopback_is_refused(host: str, client: FlaskClient) 
 @pytest.mark.parametrize("value", ["127.0.0.1", ""])
 def test_what_came_through_a_tunnel_is_refused(name: str, value: str, client: FlaskClient) -> None:
     assert not is_let_in(client.post("/api/tokens", headers={name: value}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Via", "CF-Ray", "CF-Connecting-IP", "CF-Visitor", "CDN-Loop", "True-Client-IP", "X-Client-IP", "Client-IP"),
+        *("X-Cluster-Client-IP", "Fly-Client-IP", "Fly-Forwarded-Port", "Fastly-Client-IP", "X-Amzn-Trace-Id"),
+        *("X-Cloud-Trace-Context", "Traceparent", "Tailscale-User-Login", "Ngrok-Trace", "X-Original-Host"),
+        *("X-Original-URL", "X-Request-Id", "X-Envoy-External-Address", "X-Azure-ClientIP", "Akamai-Origin-Hop"),
+        *("X-ProxyUser-Ip", "Proxy-Connection", "Max-Forwards", "X-Scheme", "X-Varnish", "Surrogate-Capability"),
+        *("Front-End-Https", "X-Vercel-Id", "DO-Connecting-IP", "X-Nobody-Has-Invented-This-Yet", "Early-Data"),
+    ],
+)
+def test_what_carries_a_header_that_no_client_sends_is_refused(name: str, client: FlaskClient) -> None:
+    assert not is_let_in(client.post("/api/tokens", headers={name: "127.0.0.1"}))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"User-Agent": "curl/8.5.0", "Accept": "*/*"},
+        {
+            "User-Agent": "python-requests/2.32",
+            "Accept-Encoding": "gzip, br",
+            "Accept": "*/*",
+            "Connection": "keep-alive",
+        },
+        {"Accept": "application/json", "Accept-Language": "*", "Sec-Fetch-Mode": "cors", "User-Agent": "node"},
+        {"Sec-Ch-Ua": "x", "Sec-Fetch-Site": "none", "Upgrade-Insecure-Requests": "1", "DNT": "1", "Cookie": "a=b"},
+        {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"},
+        {"Idempotency-Key": "1", "X-User-Id": "acme", "Cache-Control": "no-cache", "Postman-Token": "x"},
+    ],
+)
+def test_what_programs_and_browsers_send_by_themselves_changes_nothing(
+    headers: dict[str, str], client: FlaskClient
+) -> None:
+    assert is_let_in(client.get("/api/tokens", headers=headers))
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/0.9", "HTTP/2"])
+def test_another_version_of_http_is_a_proxy_s(version: str, client: FlaskClient) -> None:
+    assert not is_let_in(client.post("/api/tokens", environ_overrides={"SERVER_PROTOCOL": version}))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("development"), FLASK_ENV="development") as started:
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("head", "is_own"),
+    [
+        ("POST /api/tokens HTTP/1.1\r\nHost: {own}", True),
+        ("POST /api/tokens HTTP/1.1\r\nHost: LocalHost", True),
+        ("POST /api/tokens HTTP/1.1", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost:", False),
+        ("POST /api/tokens HTTP/1.0", False),
+        ("POST /api/tokens HTTP/1.0\r\nHost: {own}", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: {own}\r\nHost: {own}", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: {own}\r\nHost: evil.example", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: evil.example\r\nHost: {own}", False),
+        ("POST http://{own}/api/tokens HTTP/1.1\r\nHost: {own}", False),
+        ("POST http://{own}/api/tokens HTTP/1.1\r\nHost: evil.example", False),
+        ("POST http://{own}/api/tokens HTTP/1.1", False),
+        ("POST HTTP://127.0.0.1/api/tokens HTTP/1.1\r\nHost: evil.example", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: {own}\r\nVia: 1.1 x", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: 127.0.0.1.evil.example", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: evil.example@127.0.0.1", False),
+        ("POST /api/tokens HTTP/1.1\r\nHost: 127.0.0.1:80,evil.example", False),
+    ],
+)
+def test_a_real_server_takes_a_plain_request_for_this_machine_s_own(
+    head: str, is_own: bool, server: ServerProcess
+) -> None:
+    request = head.format(own=f"127.0.0.1:{server.port}") + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as wire:
+        wire.sendall(request.encode())
+        answer = b"".join(iter(lambda: wire.recv(65536), b""))
+    status = int(answer.split(b" ", 2)[1])
+    assert status == 201 if is_own else status in (400, 401), answer
+    assert (b"lt_" in answer) is is_own
+
+
+def test_the_start_of_development_says_how_to_switch_it_off(server: ServerProcess, tmp_path: Path) -> None:
+    assert "TOKENS_WITHOUT_CREDENTIALS=off" in server.log()
+    app = make_app(tmp_path, TOKENS_WITHOUT_CREDENTIALS="off")
+    assert not is_let_in(app.test_client().post("/api/tokens"))
+    shown = welcome(app.extensions["letstalk_server"])
+    assert "flask tokens create" in shown
+    assert "curl" not in shown
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,9 @@ def test_loopback_may_read_it(address: str, client: FlaskClient) -> None:
     assert "letstalk_request_seconds" in answer.text
 
 
-@pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-IP"])
+@pytest.mark.parametrize(
+    "name", ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-IP", "Via", "CF-Ray", "Tailscale-User-Login"]
+)
 def test_what_came_through_a_proxy_is_not_loopback(name: str, client: FlaskClient) -> None:
     answer = client.get("/metrics", headers={name: "127.0.0.1"})
     assert (answer.status_code, answer.get_json()["code"]) == (401, "missing_authorization")
@@ -43,6 +45,52 @@ def test_what_asks_for_another_host_came_through_a_proxy_or_a_rebound_name(host:
     assert client.get("/metrics", headers={"Host": host}).status_code == 401
     for own in ("localhost", "127.0.0.1:5000", "[::1]:5000"):
         assert client.get("/metrics", headers={"Host": own}).status_code == 200
+
+
+def test_a_proxy_that_adds_nothing_is_known_by_its_old_protocol(client: FlaskClient) -> None:
+    # nginx's `proxy_pass http://127.0.0.1:5000;` with nothing beside it
+    own = {"Host": "127.0.0.1:5000", "Connection": "close"}
+    assert client.get("/metrics", headers=own).status_code == 200
+    old = {"SERVER_PROTOCOL": "HTTP/1.0"}
+    assert client.get("/metrics", headers=own, environ_overrides=old).status_code == 401
+
+
+def test_prometheus_on_this_machine_needs_no_token(client: FlaskClient) -> None:
+    headers = {
+        "Accept": "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+        "Accept-Encoding": "gzip",
+        "User-Agent": "Prometheus/2.53.1",
+        "X-Prometheus-Scrape-Timeout-Seconds": "10",
+    }
+    assert client.get("/metrics", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("named", "address", "headers", "may"),
+    [
+        ("203.0.113.0/24", "203.0.113.7", {}, True),
+        ("203.0.113.0/24", "::ffff:203.0.113.7", {}, True),
+        ("203.0.113.0/24", "203.0.114.7", {}, False),
+        ("203.0.113.0/24", "127.0.0.1", {}, False),
+        ("203.0.113.0/24", "", {}, False),
+        ("203.0.113.0/24", "127.0.0.1", {"X-Forwarded-For": "203.0.113.7"}, False),  # nobody's word counts here
+        ("127.0.0.1", "127.0.0.1", {"Via": "1.1 x"}, True),
+        ("127.0.0.1", "::1", {}, False),
+        ("off", "127.0.0.1", {}, False),
+    ],
+)
+def test_metrics_addresses_says_who_needs_no_token(
+    named: str, address: str, headers: dict[str, str], may: bool, tmp_path: Path
+) -> None:
+    client = make_app(tmp_path, METRICS_ADDRESSES=named).test_client()
+    answer = client.get("/metrics", headers=headers, environ_overrides={"REMOTE_ADDR": address})
+    assert answer.status_code == (200 if may else 401)
+
+
+def test_metrics_addresses_are_those_of_clients_and_not_of_proxies(tmp_path: Path) -> None:
+    client = make_app(tmp_path, METRICS_ADDRESSES="127.0.0.1,203.0.113.7", TRUSTED_PROXIES="1").test_client()
+    for address, status in (("203.0.113.7", 200), ("203.0.113.8", 401)):
+        assert client.get("/metrics", headers={"X-Forwarded-For": address}).status_code == status
 
 
 def test_a_stranger_may_not_read_it(client: FlaskClient) -> None:

@@ -11,7 +11,11 @@ EVIL = "evil.example"
 FORWARDED = {
     "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "localhost", "X-Forwarded-Proto": "https",
     "X-Forwarded-Port": "80", "X-Forwarded-Prefix": "/", "X-Forwarded-Server": "x",
-    "Forwarded": "for=127.0.0.1;host=localhost", "X-Real-IP": "127.0.0.1",
+    "Forwarded": "for=127.0.0.1;host=localhost", "X-Real-IP": "127.0.0.1", "Via": "1.1 x", "CF-Ray": "8f2-FRA",
+    "CF-Connecting-IP": "127.0.0.1", "True-Client-IP": "127.0.0.1", "X-Client-IP": "127.0.0.1", "Cdn-Loop": "x",
+    "Fly-Client-IP": "127.0.0.1", "X-Amzn-Trace-Id": "Root=1-2-3", "X-Cloud-Trace-Context": "1/2;o=1",
+    "Tailscale-User-Login": "x", "Ngrok-Skip-Browser-Warning": "1", "X-Original-Host": "localhost",
+    "X-Request-Id": "1", "X-Envoy-External-Address": "127.0.0.1", "Proxy-Connection": "close", "Max-Forwards": "9",
 }  # fmt: skip
 HOSTS = (
     EVIL, f"localhost.{EVIL}", f"127.0.0.1.{EVIL}", f"127.0.0.1@{EVIL}", f"{EVIL}@127.0.0.1", f"localhost:80@{EVIL}",
@@ -43,6 +47,18 @@ def manage_tokens(target: Target, trial: Trial) -> None:
         for method in ("GET", "POST"):
             answer = _asked(http, method, "/api/tokens", lie)
             trial.see_answer(answer, 400, 401, 403, what=f"{method} {next(iter(lie.items()))}")
+    own = f"{target.host}:{target.port}"
+    for request in (
+        "POST /api/tokens HTTP/1.1\r\n",
+        "POST /api/tokens HTTP/1.0\r\n",
+        f"POST /api/tokens HTTP/1.0\r\nHost: {own}\r\n",
+        f"POST /api/tokens HTTP/1.1\r\nHost: {own}\r\nHost: {own}\r\n",
+        f"POST /api/tokens HTTP/1.1\r\nHost: {own}\r\nHost: {EVIL}\r\n",
+        f"POST http://{own}/api/tokens HTTP/1.1\r\nHost: {EVIL}\r\n",
+        f"POST http://{own}/api/tokens HTTP/1.1\r\nHost: {own}\r\n",
+    ):
+        status = target.exchange(f"{request}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())[9:12].decode()
+        trial.see(f"{status} for {request[:40]!r}", holds=status in ("400", "401"))
     for form_type in FORM_TYPES:
         for content in (b'{"scopes": ["admin"]}', b'{"scopes": ["admin"], "name": "=x"}'):
             lie = {"Content-Type": form_type} if form_type else {}
