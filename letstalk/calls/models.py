@@ -6,7 +6,7 @@ A call says a script to a phone, once, before a deadline, unless it is withdrawn
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, Self
@@ -71,7 +71,7 @@ class Script:
     message: str | None
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self)).encode("utf-8")
+        return json.dumps({"code": self.code, "message": self.message}).encode("utf-8")
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:

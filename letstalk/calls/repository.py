@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -143,7 +143,9 @@ def call_from(row: Sequence[Any]) -> Call:
 
 
 def insert_call(connection: sa.Connection, call_id: str, new: NewCall, turn: int, now: datetime) -> None:
-    _INSERT.execute(connection, asdict(new) | {"call_id": call_id, "created_at": now, "turn": turn})
+    # `asdict` would also copy each value: two of them took a tenth of a send.
+    values = {name: getattr(new, name) for name in _NEW_FIELDS}
+    _INSERT.execute(connection, values | {"call_id": call_id, "created_at": now, "turn": turn})
 
 
 def find_call(connection: sa.Connection, call_id: str) -> Call | None:

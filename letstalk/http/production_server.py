@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
@@ -25,6 +26,10 @@ BACKLOG = 1024
 # responses unread. So few requests fit into it that their responses are never that long: no client can hold a thread.
 RECEIVE_BYTES = 2048
 MAX_UNREAD_BYTES = 64 * 1024 * 1024  # beyond 1 MB they are kept in a file
+
+# A shorter response is sent in one piece, by Waitress's loop, once its request is done. Sent by the thread, the headers
+# first, it had the loop ask ten times in vain whether there was something to send: a third of the processor time.
+SEND_BYTES = 18_000
 
 DRAIN_SECONDS = 5.0  # how long a stop waits for requests that were received before it
 QUIET_SECONDS = 0.3  # without a request for so long, the stop goes on
@@ -54,13 +59,17 @@ class ProductionServer:
             "max_request_body_size": MAX_BODY_BYTES_RECEIVED,
             "inbuf_overflow": MAX_BODY_BYTES_IN_MEMORY,
             "recv_bytes": RECEIVE_BYTES,
+            "send_bytes": SEND_BYTES,
             "outbuf_high_watermark": MAX_UNREAD_BYTES,
             # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
         app = CloseConnections(wsgi_app, self._stopping.is_set)
         options |= waitress_options
-        self._server = cast("Any", create_server(app, map=self._connections, sockets=[listener], **options))
+        with warnings.catch_warnings():
+            # Waitress means to remove `send_bytes`, whose default is 1 for applications that send a response in parts.
+            warnings.filterwarnings("ignore", "send_bytes", DeprecationWarning)
+            self._server = cast("Any", create_server(app, map=self._connections, sockets=[listener], **options))
         self._server.channel_class = Channel
 
     def run(self) -> None:
@@ -72,6 +81,7 @@ class ProductionServer:
         if self._drain_thread.is_alive():
             self._drain_thread.join()
         for channel in list(self._server.active_channels.values()):
+            channel.handle_write()  # the response of a request that has ended since the loop did
             channel.close()
         # A thread that is still busy will use the server's pipe, whose descriptor must not be another file's by then.
         if not dispatcher.threads:
@@ -169,3 +179,13 @@ class Parser(HTTPRequestParser):
 
 class Channel(HTTPChannel):
     parser_class = Parser
+
+    def writable(self) -> bool:
+        """Whether the loop has something to send. Not while it would wait for the next of a client's requests to end.
+
+        Otherwise the loop would run without a pause all the while.
+        """
+        is_ending = self.will_close or self.close_when_flushed
+        if self.requests and self.total_outbufs_len < SEND_BYTES and not is_ending:
+            return False
+        return bool(super().writable())

@@ -30,6 +30,11 @@ def current_request_id() -> str | None:
     return request_id
 
 
+def add_to_request_line(**fields: str) -> None:
+    """Add fields to the line of the request that this thread handles, and to those that follow in it."""
+    bind_contextvars(**fields)
+
+
 class RequestLog:
     """Middleware that gives each request an id of our own: a client could choose one that misleads.
 

@@ -20,6 +20,7 @@ from letstalk.http.production_server import (
     MAX_UNREAD_BYTES,
     QUIET_SECONDS,
     RECEIVE_BYTES,
+    Channel,
     ProductionServer,
 )
 from tests.support.apps import make_app
@@ -110,6 +111,29 @@ def test_a_request_does_not_say_twice_how_long_it_is(
 
 def test_requests_that_are_sent_ahead_are_answered_in_turn(port: int) -> None:
     assert statuses(port, get() * 150, wanted=150) == [200] * 150
+
+
+def test_the_loop_rests_while_a_response_waits_for_a_request_that_was_sent_with_it(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Semaphore(0)
+    ask = Channel.writable
+
+    def count(channel: Channel) -> bool:
+        asked.release()
+        return ask(channel)
+
+    monkeypatch.setattr(Channel, "writable", count)
+    with serving(application) as (port, _, _), connect(port) as wire:
+        wire.sendall(get() + get(b"/held"))
+        assert application.held.acquire(timeout=10)
+        time.sleep(0.3)
+        rounds = sum(asked.acquire(blocking=False) for _ in range(1000))
+        application.may_go_on.set()
+        received = b""
+        while received.count(b"small") < 2:
+            received += wire.recv(65536)
+    assert rounds < 100  # without a pause there would be thousands
 
 
 def test_a_client_that_reads_nothing_keeps_no_thread_from_others(port: int) -> None:
@@ -306,6 +330,22 @@ def test_a_stop_does_not_wait_for_ever_for_a_request_that_never_ends(
         waitress = server._server  # which the server leaves open, as a thread that it has abandoned still used it
         wait_until(lambda: not waitress.task_dispatcher.threads)
         waitress.close()
+
+
+def test_a_request_that_ends_just_after_the_server_has_waited_for_it_gets_its_response(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("letstalk.http.production_server.DRAIN_SECONDS", 0.2)
+    monkeypatch.setattr("letstalk.http.production_server.ABANDON_SECONDS", 20.0)
+    with serving(application) as (port, server, thread), connect(port) as held:
+        held.sendall(get(b"/held"))
+        assert application.held.acquire(timeout=10)
+        server.stop()
+        time.sleep(1)
+        application.may_go_on.set()
+        assert b"small" in all_of(held)
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_head_request_while_the_server_stops_has_no_body(application: Application) -> None:

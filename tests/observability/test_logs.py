@@ -23,7 +23,7 @@ from letstalk.observability.logs import StandardLogHandler, bound_contextvars, c
 from letstalk.observability.redaction import mask_phone
 from letstalk.observability.request_log import RequestLog
 from letstalk.tokens.models import generate_token
-from tests.support.apps import ROOT, ServerProcess
+from tests.support.apps import ROOT, ServerProcess, code_of, issue_token, make_app
 from tests.support.commands import eventually
 from tests.support.fixtures.logs import LogOutput
 
@@ -343,6 +343,24 @@ def test_every_line_of_a_server_in_production_is_json_and_leads_through_a_calls_
     assert (wrong["verification_id"], wrong["attempts_remaining"]) == (ids["verification_id"], 4)
     assert [entry["reason"] for entry in entries if entry["event"] == "refused"] == ["invalid_token"]
     assert not any(secret in server.log() for secret in (PHONE, PHONE[1:], token))
+
+
+@pytest.mark.parametrize("fast_path", ["on", "off"])
+def test_the_line_of_a_request_names_the_verification_that_it_approved_and_no_later_line_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_path: str
+) -> None:
+    app = make_app(tmp_path, ENCRYPTION_KEYS=KEY, FAST_PATH=fast_path)
+    for log in _configured(monkeypatch, as_json=True):
+        client, bearer = app.test_client(), {"Authorization": f"Bearer {issue_token(app)}"}
+        verification_id = client.post("/calls/otp", json={"phone": PHONE}, headers=bearer).get_json()["verification_id"]
+        guess = {"phone": PHONE, "code": code_of(tmp_path, KEY, verification_id)}
+        approved, used = (client.post("/calls/verify", json=guess, headers=bearer) for _ in range(2))
+        of_right, of_used = (entry for entry in log.entries if entry.get("route") == "/calls/verify")
+    assert (of_right["event"], of_right["status"]) == ("request", 200)
+    assert (of_right["verification_id"], of_right["ended_as"]) == (verification_id, "approved")
+    assert of_right["request_id"] == approved.headers["X-Request-Id"]
+    assert of_used["status"] == used.status_code == 410
+    assert not {"verification_id", "ended_as"} & of_used.keys()
 
 
 def test_what_cannot_be_rendered_is_said_to_be_lost_and_breaks_nothing(log: Log) -> None:
