@@ -17,12 +17,19 @@ from flask_wtf.csrf import validate_csrf
 from wtforms import ValidationError
 
 from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
-from letstalk.core.errors import CsrfFailed, Forbidden, InsufficientScope, InvalidRequest, MissingAuthorization
+from letstalk.core.errors import (
+    CsrfFailed,
+    Forbidden,
+    InsufficientScope,
+    InvalidRequest,
+    LetsTalkError,
+    MissingAuthorization,
+)
 from letstalk.core.scopes import Scope
 from letstalk.http.form_checks import check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_own_laptop, may_read_metrics
-from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
+from letstalk.http.rate_limits import CallerLimits, Environ, address_of, request_limits
 from letstalk.observability.request_log import ROUTE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
@@ -147,6 +154,9 @@ class Guards:
         if guard.kind is GuardKind.METRICS:
             self._admit_metrics_reader()
             return None
+        if guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
+            self._admit_request(guard)
+            return None
         is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
         request_limits().check_address(request.environ)
         if is_page:
@@ -156,27 +166,29 @@ class Guards:
                 return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
             g.actor = current_user.actor_at(remote_address())
             _check_rights(g.actor, guard)
-        elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
-            self._admit_request(guard)
         return None
 
-    def admit(
-        self, environ: Environ, actor: Actor, guard: Guard, limits: TokenLimits, *, count_address: bool = False
-    ) -> None:
-        """Count a request of `actor`, also for the client's address with `count_address`, and check its rights.
+    def admit(self, environ: Environ, actor: Actor, guard: Guard, limits: CallerLimits) -> None:
+        """Count a request of `actor` by its own limit, and check its rights.
 
         Raises TooManyRequests, Forbidden, InsufficientScope.
         """
         if actor.token_id is not None:
             self._count_request(actor.token_id)
-            check = limits.check_address_and_token if count_address else limits.check_token
-            check(environ, actor.token_id, actor.rate_limit)
+            limits.check_token(environ, actor.token_id, actor.rate_limit)
         elif actor.account_id is not None:
             limits.check_token(environ, actor.account_id, None)
+        else:
+            limits.check_address(environ)
         _check_rights(actor, guard)
 
     def _admit_request(self, guard: Guard) -> None:
-        g.actor = actor = self._authenticate(guard)
+        try:
+            g.actor = actor = self._authenticate(guard)
+        except LetsTalkError:
+            # Only who is not known is counted by the address, which good tokens may share with others.
+            request_limits().check_address(request.environ)
+            raise
         self.admit(request.environ, actor, guard, request_limits())
         if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
             g.actor = _on_behalf(actor, guard)

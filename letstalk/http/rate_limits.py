@@ -30,7 +30,21 @@ SIGN_IN_LIMIT = "5 per minute; 30 per hour"
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
 
-ADDRESS_SCOPE, TOKEN_SCOPE = "address", "token"
+ADDRESS_SCOPE, TOKEN_SCOPE, SIGN_IN_SCOPE, MAIL_SCOPE, DEPARTURE_SCOPE = (
+    "address",
+    "token",
+    "sign_in",
+    "mail",
+    "departure",
+)
+# How an error names what was counted.
+COUNTED = {
+    ADDRESS_SCOPE: "from this address",
+    TOKEN_SCOPE: "with this token",
+    SIGN_IN_SCOPE: "to sign in from this address",
+    MAIL_SCOPE: "for a mail from this address",
+    DEPARTURE_SCOPE: "for single sign-on from this address",
+}
 MAX_WINDOW_ENDS = 4096
 FEWEST_TO_SWEEP = 1024
 
@@ -133,12 +147,15 @@ def _redis_options() -> dict[str, Any]:
     }
 
 
-class TokenLimits(Protocol):
-    """What a request with a known caller is counted by. Each method raises TooManyRequests."""
+class CallerLimits(Protocol):
+    """What a request is counted by: the token or account of a known caller, the address of a stranger.
+
+    Each method raises TooManyRequests.
+    """
+
+    def check_address(self, environ: Environ) -> None: ...
 
     def check_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None: ...
-
-    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None: ...
 
 
 class RequestLimits:
@@ -159,9 +176,9 @@ class RequestLimits:
         self._was_away = False
         self._count_address = self._counter(ADDRESS_SCOPE, self.address, _subscriber)
         self._count_token = self._counter(TOKEN_SCOPE, self._token_limit, _limited_token_id)
-        self._count_sign_in = self._counter("sign_in", SIGN_IN_LIMIT, _subscriber)
-        self._count_mail = self._counter("mail", MAIL_LIMIT, _subscriber)
-        self._count_departure = self._counter("departure", DEPARTURE_LIMIT, _subscriber)
+        self._count_sign_in = self._counter(SIGN_IN_SCOPE, SIGN_IN_LIMIT, _subscriber)
+        self._count_mail = self._counter(MAIL_SCOPE, MAIL_LIMIT, _subscriber)
+        self._count_departure = self._counter(DEPARTURE_SCOPE, DEPARTURE_LIMIT, _subscriber)
 
     def check_address(self, environ: Environ) -> None:
         self._check(environ, self._count_address)
@@ -170,10 +187,6 @@ class RequestLimits:
         """By the token's own limit if it has one."""
         environ[LIMITED_TOKEN] = (token_id, own_limit)
         self._check(environ, self._count_token)
-
-    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
-        self.check_address(environ)
-        self.check_token(environ, token_id, own_limit)
 
     def check_sign_in(self, environ: Environ) -> None:
         """Count an attempt to sign in with the owner's password."""
@@ -215,7 +228,8 @@ class RequestLimits:
         with suppress(RateLimitExceeded):  # raised below, with the time to wait
             count()
         for applied in self.limiter.current_limits:
-            _report(environ, applied.limit, applied.remaining, applied.window.reset_time, is_breached=applied.breached)
+            ends_at, scope = applied.window.reset_time, count.__name__
+            _report(environ, scope, applied.limit, applied.remaining, ends_at, is_breached=applied.breached)
 
 
 class FastPathLimits:
@@ -237,10 +251,6 @@ class FastPathLimits:
         if not self._is_counted(environ, TOKEN_SCOPE, token_id, limit):
             self._check_in_context(environ, lambda own: self._limits.check_token(own, token_id, own_limit))
 
-    def check_address_and_token(self, environ: Environ, token_id: str, own_limit: str | None) -> None:
-        self.check_address(environ)
-        self.check_token(environ, token_id, own_limit)
-
     def _is_counted(self, environ: Environ, scope: str, key: str, limit: str) -> bool:
         """Whether the shared storage counted the request. Raises TooManyRequests if it is one too many."""
         storage = self._limiter.storage
@@ -250,7 +260,8 @@ class FastPathLimits:
             for item, window in _windows_of(limit, scope, key):
                 # As the strategy's `hit`, which does not say how many are left.
                 used = storage.incr(window, item.get_expiry())
-                _report(environ, item, item.amount - used, self._window_end(window), is_breached=used > item.amount)
+                ends_at, left = self._window_end(window), item.amount - used
+                _report(environ, scope, item, left, ends_at, is_breached=left < 0)
         except storage.base_exceptions:
             return False
         return True
@@ -310,7 +321,9 @@ def _windows_of(limit: str, scope: str, key: str) -> tuple[tuple[RateLimitItem, 
     return tuple((item, item.key_for(LIMIT_KEY_PREFIX, key, scope)) for item in _parse(limit))
 
 
-def _report(environ: Environ, item: RateLimitItem, remaining: int, ends_at: float, *, is_breached: bool) -> None:
+def _report(
+    environ: Environ, scope: str, item: RateLimitItem, remaining: int, ends_at: float, *, is_breached: bool
+) -> None:
     """Tell the client its tightest limit, as in the IETF's draft of RateLimit headers. Raises TooManyRequests."""
     remaining = max(0, remaining)
     reset_seconds = max(1, math.ceil(ends_at - time.time()))
@@ -321,5 +334,6 @@ def _report(environ: Environ, item: RateLimitItem, remaining: int, ends_at: floa
         headers["RateLimit"] = f'"default";r={remaining};t={reset_seconds}'
     if is_breached:
         raise TooManyRequests(
-            f"Too many requests: at most {item}. Wait {reset_seconds} s.", retry_after_seconds=reset_seconds
+            f"Too many requests {COUNTED[scope]}: at most {item}. Wait {reset_seconds} s.",
+            retry_after_seconds=reset_seconds,
         )

@@ -133,13 +133,6 @@ class TokenAuthenticator:
             raise error
         return _called_from(address, verified)
 
-    def recall(self, presented: str, address: str) -> Actor | None:
-        """What `authenticate` returns, or None if it would read the database or raise an error."""
-        verified = self._cache.get(self._cache.key_of(presented))
-        if verified is None or self._has_passed(verified.expires_at) or not is_allowed(address, verified.networks):
-            return None
-        return _called_from(address, verified)
-
     def forget(self, *token_ids: str) -> None:
         """Remove these tokens from the cache. Call this after the commit."""
         self._cache.remove(*token_ids)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from werkzeug.exceptions import ClientDisconnected
 
 from letstalk.core.actors import Actor
+from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import invalid_request_from
 from letstalk.http.guards import Guard, Guards, guard_of
 from letstalk.http.idempotency import read_idempotency_key
@@ -81,15 +82,8 @@ class FastPath:
         environ[ROUTE] = environ["PATH_INFO"]
         actor: Actor | None = None
         try:
-            presented = environ["HTTP_AUTHORIZATION"][len(BEARER) :].strip()
-            actor = self._authenticator.recall(presented, address_of(environ))
-            if actor is not None:
-                # An unknown token may be a guess, so the address is counted before it is looked up; this one is known.
-                self._guards.admit(environ, actor, route.guard, self._limits, count_address=True)
-            else:
-                self._limits.check_address(environ)
-                actor = self._authenticator.authenticate(presented, address_of(environ))
-                self._guards.admit(environ, actor, route.guard, self._limits)
+            actor = self._authenticate(environ)
+            self._guards.admit(environ, actor, route.guard, self._limits)
             raw = environ["wsgi.input"].read(length)
             if len(raw) != length:
                 raise ClientDisconnected
@@ -100,6 +94,14 @@ class FastPath:
         headers = [("Content-Type", MIMETYPE), ("Content-Length", str(len(body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], headers)
         return (body,)
+
+    def _authenticate(self, environ: Environ) -> Actor:
+        try:
+            presented = environ["HTTP_AUTHORIZATION"][len(BEARER) :].strip()
+            return self._authenticator.authenticate(presented, address_of(environ))
+        except LetsTalkError:
+            self._limits.check_address(environ)
+            raise
 
     def _send(self, actor: Actor, content: dict[str, Any], environ: Environ) -> Reply:
         body = SendRequest.model_validate(content)

@@ -22,9 +22,9 @@ from tools.reliability.stores import running_redis
 FAST, ORDINARY = "application/json", "application/json; charset=utf-8"
 
 
-def checking(app: Flask) -> Callable[[str], TestResponse]:
+def checking(app: Flask, token: str | None = None) -> Callable[[str], TestResponse]:
     """A function that checks a wrong code with one token, on the fast path or on the ordinary one."""
-    headers = {"Authorization": f"Bearer {issue_token(app)}"}
+    headers = {"Authorization": f"Bearer {issue_token(app) if token is None else token}"}
     body = f'{{"phone": "{PHONE}", "code": "123456"}}'
     return lambda kind: app.test_client().post("/calls/verify", data=body, headers={**headers, "Content-Type": kind})
 
@@ -41,13 +41,15 @@ def redis_setting(request: pytest.FixtureRequest) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("limit", ["3 per minute", "3 per hour; 9 per minute"])
-@pytest.mark.parametrize("setting", ["RATE_LIMIT_TOKEN", "RATE_LIMIT_ADDRESS"])
+@pytest.mark.parametrize(
+    ("setting", "token", "status"), [("RATE_LIMIT_TOKEN", None, 404), ("RATE_LIMIT_ADDRESS", "lt_guess", 401)]
+)
 def test_both_paths_count_in_the_same_windows(
-    tmp_path: Path, redis_setting: dict[str, str], setting: str, limit: str
+    tmp_path: Path, redis_setting: dict[str, str], setting: str, token: str | None, status: int, limit: str
 ) -> None:
-    check = checking(make_app(tmp_path, utc_now, **redis_setting, **{setting: limit}))
+    check = checking(make_app(tmp_path, utc_now, **redis_setting, **{setting: limit}), token)
     responses = [check(kind) for kind in (FAST, ORDINARY, FAST, ORDINARY, FAST)]
-    assert [response.status_code for response in responses] == [404, 404, 404, 429, 429]
+    assert [response.status_code for response in responses] == [status, status, status, 429, 429]
     left = [response.headers["RateLimit"].partition(";t=")[0] for response in responses]
     assert left == [f'"default";r={count}' for count in (2, 1, 0, 0, 0)]
     assert len({response.headers["RateLimit-Policy"] for response in responses}) == 1

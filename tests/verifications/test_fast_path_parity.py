@@ -442,7 +442,7 @@ def left_behind(app: Flask) -> list[list[Any]]:
 
 
 def test_rate_limits(tmp_path: Path) -> None:
-    pair = make_pair(tmp_path, RATE_LIMIT_TOKEN="4 per minute", RATE_LIMIT_ADDRESS="12 per minute")
+    pair = make_pair(tmp_path, RATE_LIMIT_TOKEN="4 per minute", RATE_LIMIT_ADDRESS="4 per minute")
     told = [
         pair.ask_both(Asked((SEND, CHECK)[number % 2], {"phone": "12", "code": "1"}, token))[0].status_code
         for token in ("slow", "writer", "unknown", "reader")
