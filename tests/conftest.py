@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections import Counter
 from itertools import islice
 
@@ -16,6 +18,11 @@ from tests.support.surroundings import leave_the_caller_behind
 
 # Before anything else: what a test starts inherits what is left.
 leave_the_caller_behind(os.environ)
+# Of PYTHONDONTWRITEBYTECODE, Python has taken note: each test process would compile every test each time.
+sys.dont_write_bytecode = False
+# An application is some 70,000 objects that refer to each other. Python would look for garbage a hundred times while
+# one is made, and at what thousands of tests have imported as well: that took a quarter of the time of all tests.
+gc.set_threshold(20_000, 20, 20)
 
 pytest_plugins = [
     "tests.support.fixtures.databases",
@@ -49,6 +56,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     leave_to_each_its_own(config, items)
     _let_those_that_wait_begin(items)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected by now stays to the end, and is not looked at again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _let_those_that_wait_begin(items: list[pytest.Item]) -> None:
