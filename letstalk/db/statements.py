@@ -6,7 +6,6 @@ several times what the database does. Other queries use SQLAlchemy as usual.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,19 +21,19 @@ Converter = Callable[[Any], Any]
 
 
 def execute_on_driver(connection: Connection, sql: str, parameters: Any = ()) -> Any:
-    """Run SQL in the dialect's own words. Returns its cursor or result. Raises DBAPIError.
+    """Run SQL in the dialect's own words on the driver's connection. Returns its cursor. Raises DBAPIError.
 
-    SQLite answers in microseconds, of which SQLAlchemy's wrapping of the cursor would be most, so there the driver's
-    connection is used directly. On PostgreSQL SQLAlchemy also handles lost connections.
+    SQLAlchemy's wrapping of the cursor would be most of the time on SQLite, and a quarter of a check on PostgreSQL.
     """
-    if connection.dialect.name != "sqlite":
-        return connection.exec_driver_sql(sql, parameters or None)
+    dialect, driver = connection.dialect, cast(Any, connection.connection.driver_connection)
+    driver_error = dialect.loaded_dbapi.Error
     try:
-        return cast(sqlite3.Connection, connection.connection.driver_connection).execute(sql, parameters)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(
-            sql, None, error, sqlite3.Error, hide_parameters=True, dialect=connection.dialect
-        ) from error
+        return driver.execute(sql, parameters)
+    except driver_error as error:
+        if dialect.is_disconnect(error, driver, None):
+            # It fails once more, and SQLAlchemy does what it does for a lost connection and all others of the pool.
+            return connection.exec_driver_sql(sql, parameters)
+        raise DBAPIError.instance(sql, None, error, driver_error, hide_parameters=True, dialect=dialect) from error
 
 
 def insert_into(table: Table, dialect_name: str) -> Any:
@@ -88,10 +87,9 @@ class Statement:
         known = self._converters.get(dialect.name)
         if known is None:
             columns = cast(ReturnsRows, self._statement).exported_columns
-            description = result.description if dialect.name == "sqlite" else result.cursor.description
             converters = [
                 column.type.dialect_impl(dialect).result_processor(dialect, described[1])
-                for column, described in zip(columns, description, strict=True)
+                for column, described in zip(columns, result.description, strict=True)
             ]
             known = tuple((index, convert) for index, convert in enumerate(converters) if convert is not None)
             self._converters[dialect.name] = known

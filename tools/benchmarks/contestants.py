@@ -144,7 +144,8 @@ def verify_on_postgresql(folder: Path, requests: int) -> Iterator[Contestant]:
     with ExitStack() as stack:
         postgresql, url = stack.enter_context(running_postgresql(folder))
         redis, port = stack.enter_context(running_redis(folder))
-        settings = {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{port}/0"}
+        # The threads that the manual and compose.yaml give to PostgreSQL.
+        settings = {"DATABASE_URL": url, "REDIS_URL": f"redis://127.0.0.1:{port}/0", "WEB_THREADS": "16"}
         installation = stack.enter_context(installed(folder, settings))
         contestant = stack.enter_context(_verifying(installation, phones("77"), requests))
         contestant.beside = {"PostgreSQL": postgresql, "Redis": redis}
