@@ -22,6 +22,8 @@ from letstalk.telephony.phone_numbers import parse_phone
 # The owner of the calls that give people their codes when they sign in to this service.
 SECOND_FACTOR_OWNER_ID = f"{RESERVED_PREFIX}sign-in"
 
+BUILT_IN_OWNER = "owner"  # in the place of an account's id, which is a UUID
+
 MIN_USERNAME_LENGTH = 2
 MAX_USERNAME_LENGTH = 64
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3: a path of 256 with its angle brackets
@@ -111,10 +113,16 @@ class SignInProvider:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a person signs in with: the address of the connection, and the name that the program gives itself."""
+    """What a person signs in with: the address of the connection, and the name that the program gives itself.
+
+    A browser that somebody has signed in with before has a `browser_id`; `known_to` are the ids of those accounts, and
+    BUILT_IN_OWNER.
+    """
 
     address: str
     user_agent: str = ""
+    browser_id: str | None = None
+    known_to: frozenset[str] = frozenset()
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:

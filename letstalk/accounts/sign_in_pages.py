@@ -16,7 +16,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
-from letstalk.accounts.models import Account, SignInProvider
+from letstalk.accounts.known_browsers import remember_browser
+from letstalk.accounts.models import BUILT_IN_OWNER, Account, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
@@ -72,6 +73,7 @@ def sign_in_browser(
         session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
         return url_for("sign_in.code")
     browser_sessions.sign_in(accounts.sessions.start_browser_session(account.account_id, current_device(), method))
+    remember_browser(account.account_id)
     return next_path or url_for("dashboard.index")
 
 
@@ -88,13 +90,15 @@ def _add_sign_in(
         if not owner_sessions.is_open:
             raise errors.InvalidCredentials
         try:
-            request_limits().check_sign_in(request.environ)
+            with accounts.throttle.count_owner(current_device()):
+                session_id = owner_sessions.sign_in(password, address)
         except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
             log.warning("sign_in_throttled", address=address)
             audit.record_refusal("sign_in_throttled", address=address)
             raise
-        browser_sessions.sign_in_owner(owner_sessions.sign_in(password, address))
+        browser_sessions.sign_in_owner(session_id)
+        remember_browser(BUILT_IN_OWNER)
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
     def next_path() -> str | None:
@@ -170,6 +174,7 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
         except errors.LetsTalkError as error:
             return render_form(error)
         browser_sessions.sign_in(secret)
+        remember_browser(account_id)
         return redirect(local_path(pending["next"]) or url_for("dashboard.index"))
 
 

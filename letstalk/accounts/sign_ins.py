@@ -57,7 +57,7 @@ class SignInService:
         """The active account with that name and password. Raises as `sign_in`, but requires no second factor. Raises
         Forbidden `email_not_verified` for a person who registered and has not opened the link.
         """
-        attempt = self._throttle.begin(name, device.address)
+        attempt = self._throttle.begin(name, device)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
         if is_right and attempt.account_id is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from flask import Flask
@@ -28,7 +28,7 @@ OTHER_PASSWORD = "every cloud has its own weather"
 ADDRESS = "203.0.113.7"
 ELSEWHERE = "198.51.100.9"
 DEVICE = Device(ADDRESS, "a test")
-UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
+UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in fields(SignInThrottles)))
 
 
 def accounts_of(
