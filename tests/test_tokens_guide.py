@@ -53,7 +53,14 @@ CALL_STATUSES = {"queued", "dialing", "ringing", "answered", "speaking", "comple
 # Codes of calls for people, single sign-on and the webhook, which other pages describe.
 OTHER_CODES = {
     *("invalid_link", "sso_failed", "weak_password", "invalid_credentials", "second_factor_required"),
-    *("invalid_challenge", "not_granted", "person_required", "phone_required", "email_not_verified"),
+    *(
+        "invalid_challenge",
+        "not_granted",
+        "person_required",
+        "phone_required",
+        "email_not_verified",
+        "fresh_sign_in_required",
+    ),
     *("registration_closed", "mail_not_set_up", "sso_refused", "csrf_failed", "invalid_signature"),
     *("sso_not_configured", "username_taken", "email_taken", "last_admin", "sign_in_throttled"),
 }

@@ -66,21 +66,30 @@ class AccountSessionService:
         self._clock = clock
         self._refresh_ttl = timedelta(seconds=refresh_ttl_seconds)
 
-    def start_session(self, account_id: str, device: Device, method: str) -> SignedIn:
-        """Sign in a person who has passed the second factor, if any. Raises InvalidCredentials if not active."""
+    def start_session(
+        self, account_id: str, device: Device, method: str, *, credentials_epoch: int | None = None
+    ) -> SignedIn:
+        """Sign in a person who has passed the second factor, if any. Raises InvalidCredentials if not active, and if
+        the account's credentials are no longer those of `credentials_epoch`, with which the sign-in began.
+        """
         refresh_token = _new_refresh_token()
         with self._db.write() as connection:
-            account, row = self._start(connection, account_id, device, method, self._refresh_ttl, secret_hash=None)
+            account, row = self._start(
+                connection, account_id, device, method, self._refresh_ttl, epoch=credentials_epoch, secret_hash=None
+            )
             session_repository.insert_refresh_token(
                 connection, hash_secret(refresh_token), row.session_id, row.created_at, row.expires_at
             )
         return self._signed_in(account, row.session_id, row.epoch, refresh_token)
 
-    def start_browser_session(self, account_id: str, device: Device, method: str) -> str:
+    def start_browser_session(
+        self, account_id: str, device: Device, method: str, *, credentials_epoch: int | None = None
+    ) -> str:
         """The same for a browser. Returns the value of its cookie, 256 random bits."""
-        secret = secrets.token_urlsafe(SECRET_BYTES)
+        secret, epoch = secrets.token_urlsafe(SECRET_BYTES), credentials_epoch
         with self._db.write() as connection:
-            self._start(connection, account_id, device, method, BROWSER_LIFETIME, secret_hash=hash_secret(secret))
+            secret_hash = hash_secret(secret)
+            self._start(connection, account_id, device, method, BROWSER_LIFETIME, epoch=epoch, secret_hash=secret_hash)
         return secret
 
     def find_browser_session(self, secret: str, address: str) -> tuple[Actor, Account] | None:
@@ -161,13 +170,14 @@ class AccountSessionService:
         method: str,
         lifetime: timedelta,
         *,
+        epoch: int | None,
         secret_hash: bytes | None,
     ) -> tuple[Account, AccountSession]:
         """A new session: a browser's with the `secret_hash` of its cookie, an API session without."""
         now = self._clock()
         # Locked, so that disabling the account at the same time comes first or ends this session too.
         account = repository.get_account(connection, account_id, for_update=True)
-        if account is None or not account.is_active:
+        if account is None or not account.is_active or epoch not in (None, account.credentials_epoch):
             raise InvalidCredentials
         repository.note_sign_in(connection, account_id, now)
         row = AccountSession(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from letstalk.accounts import schemas
-from letstalk.accounts.authentication import current_device
+from letstalk.accounts.auth_api import confirms_password
 from letstalk.accounts.models import check_role
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
@@ -40,6 +40,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
         "invalid_credentials",
         "sign_in_throttled",
         "email_not_verified",
+        "fresh_sign_in_required",
         "username_taken",
         "email_taken",
         "last_admin",
@@ -47,10 +48,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
     def update_account(path: schemas.AccountPath, body: schemas.AccountPatch) -> JsonResponse:
         """An admin changes any account; a person their own name, phone and second factor. A new role ends tokens."""
         actor, account_id = current_actor(), str(path.account_id)
-        is_confirmed = False
-        if body.current_password and actor.account_id == account_id:
-            accounts.sign_ins.confirm_password(actor, body.current_password, current_device())
-            is_confirmed = True
+        is_confirmed = actor.account_id == account_id and confirms_password(accounts, actor, body.current_password)
         changed = accounts.service.update_account(actor, account_id, body.to_changes(), is_confirmed=is_confirmed)
         return schemas.AccountResponse.of(changed).model_dump()
 
@@ -73,7 +71,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
     @api.patch("/api/accounts/roles/<role>", summary="What a role requires", responses={200: schemas.RoleResponse})
     @require(Scope.ADMIN, browser=True)
     def update_role(path: schemas.RolePath, body: schemas.RolePatch) -> JsonResponse:
-        """Applies from the next sign-in. A person with the role and without a phone then gets `phone_required`."""
+        """Applies from the next sign-in. Who has the role and no proven phone then gets `phone_required`."""
         role, required = check_role(path.role), body.requires_second_factor
         accounts.second_factors.set_policy(current_actor(), role, requires_second_factor=required)
         return schemas.RoleResponse(role=role, requires_second_factor=required).model_dump()

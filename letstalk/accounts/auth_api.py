@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from flask import request
 
-from letstalk.accounts import schemas
+from letstalk.accounts import schemas, second_factor_schemas
 from letstalk.accounts.authentication import current_device
 from letstalk.accounts.registrations import NewInvitation
+from letstalk.accounts.second_factors import CHALLENGE_SECONDS
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
@@ -19,9 +20,17 @@ from letstalk.http.local_requests import link_base
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
+from letstalk.observability.redaction import mask_phone
 
 # The errors of a sign-in that calls a phone.
 CALL_REFUSALS = ("phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full")
+
+
+def confirms_password(accounts: Accounts, actor: Actor, password: str) -> bool:
+    """Whether a password was given, which is then the actor's own. Raises as `SignInService.confirm_password`."""
+    if password:
+        accounts.sign_ins.confirm_password(actor, password, current_device())
+    return bool(password)
 
 
 def make_blueprints(accounts: Accounts) -> list[ApiRoutes]:
@@ -37,7 +46,7 @@ def _make_signing_in(accounts: Accounts) -> ApiRoutes:
 
 
 def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
-    sign_ins = accounts.sign_ins
+    sign_ins, second_factors = accounts.sign_ins, accounts.second_factors
 
     @auth.post("/api/auth/login", summary="Sign in", responses={200: schemas.SignedInResponse})
     @public
@@ -72,10 +81,52 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
         "verification_failed",
         "too_many_failures",
     )
-    def finish_second_factor(body: schemas.SecondFactorRequest) -> JsonResponse:
+    def finish_second_factor(body: second_factor_schemas.SecondFactorRequest) -> JsonResponse:
         """A challenge is valid for ten minutes and for one session. A later sign-in calls again and replaces it."""
         signed_in = sign_ins.finish_second_factor(body.challenge, body.code, current_device())
         return schemas.SignedInResponse.of(signed_in).model_dump()
+
+    @auth.post(
+        "/api/auth/second-factor/phone",
+        summary="Sign in: have the phone called that is not proven",
+        responses={202: second_factor_schemas.PhoneCalled},
+    )
+    @public
+    @needs_database
+    @documents_errors("invalid_challenge", *CALL_REFUSALS[1:], "too_many_failures")
+    def call_pending_phone(body: second_factor_schemas.ChallengeRequest) -> JsonResponse:
+        """After `phone_required` with a `challenge`. The code then proves the phone and finishes the sign-in."""
+        masked = second_factors.call_pending_phone(body.challenge)
+        return second_factor_schemas.PhoneCalled(phone=masked, expires_in=CHALLENGE_SECONDS).model_dump(), 202
+
+    @auth.post("/api/auth/phone", summary="Prove one's phone", responses={202: second_factor_schemas.PhoneCalled})
+    @require_person
+    @documents_errors(
+        *("invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified", "fresh_sign_in_required"),
+        *CALL_REFUSALS[1:],
+        "too_many_failures",
+    )
+    def call_own_phone(body: second_factor_schemas.PhoneRequest) -> JsonResponse:
+        """Calls it with a code. Until the code was given, the phone that was proven before stays in force."""
+        actor = current_actor()
+        is_confirmed = confirms_password(accounts, actor, body.current_password)
+        accepted = second_factors.begin_proof(actor, body.phone, is_confirmed=is_confirmed)
+        return second_factor_schemas.PhoneCalled(
+            phone=mask_phone(accepted.phone), expires_in=accepted.expires_in
+        ).model_dump(), 202
+
+    @auth.post(
+        "/api/auth/phone/verify", summary="Prove one's phone: the code", responses={200: schemas.AccountResponse}
+    )
+    @require_person
+    @documents_errors(
+        *("no_pending_verification", "invalid_code", "code_expired", "code_used", "attempts_exceeded"),
+        *("verification_superseded", "verification_failed", "too_many_failures"),
+    )
+    def verify_own_phone(body: second_factor_schemas.PhoneCodeRequest) -> JsonResponse:
+        """The phone counts from now on, and sign-ins that wait for another phone's code are over."""
+        account = second_factors.finish_proof(current_actor(), body.code, second_factor=body.second_factor)
+        return schemas.AccountResponse.of(account).model_dump()
 
     @auth.post("/api/auth/refresh", summary="Get the next pair of tokens", responses={200: schemas.SignedInResponse})
     @public

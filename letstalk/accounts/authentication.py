@@ -9,6 +9,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 
 from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.account_sessions import AccountSessionService
+from letstalk.accounts.known_browsers import known_browser
 from letstalk.accounts.models import Account, Device
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
@@ -23,7 +24,7 @@ ACCOUNT_PREFIX = "p."
 
 
 def current_device() -> Device:
-    return Device(remote_address(), request.headers.get("User-Agent", ""))
+    return Device(remote_address(), request.headers.get("User-Agent", ""), *known_browser())
 
 
 class BearerAuthenticator:

@@ -51,9 +51,8 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         metavar="IDS",
         help="Owners granted, comma-separated. An admin needs none.",
     )
-    @click.option("--phone", help="In international format, for a second factor.")
-    @click.option("--second-factor", is_flag=True, help="Ask for a code by phone at each sign-in.")
-    def create(username: str, email: str, role: str, owner_ids: str, phone: str | None, second_factor: bool) -> None:
+    @click.option("--phone", help="In international format, for a second factor. The person proves it on their page.")
+    def create(username: str, email: str, role: str, owner_ids: str, phone: str | None) -> None:
         """Create an account and print its id. The password is asked for, or read from standard input."""
         with service_of() as service:
             wanted = NewAccount(
@@ -63,7 +62,6 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
                 owner_ids=tuple(part.strip() for part in owner_ids.split(",") if part.strip()),
                 password=_read_password(),
                 phone=phone,
-                second_factor=second_factor,
             )
             click.echo(service.create_account(wanted, ACTOR).account_id)
 

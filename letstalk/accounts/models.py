@@ -19,8 +19,12 @@ from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
 
-# The owner of the calls that give people their codes when they sign in to this service.
+# The owners of the calls that give people their codes when they sign in to this service, and when they prove a phone. A
+# colon and the id of the account follow: each account has limits of its own.
 SECOND_FACTOR_OWNER_ID = f"{RESERVED_PREFIX}sign-in"
+PHONE_PROOF_OWNER_ID = f"{RESERVED_PREFIX}phone"
+
+BUILT_IN_OWNER = "owner"  # in the place of an account's id, which is a UUID
 
 MIN_USERNAME_LENGTH = 2
 MAX_USERNAME_LENGTH = 64
@@ -62,7 +66,9 @@ _SCOPES: dict[Role, frozenset[Scope]] = {
 class Account:
     """An account, without its secrets.
 
-    `username` is None until an invited person accepts; `phone` is E.164. `owner_ids` are the granted owners, sorted; an
+    `username` is None until an invited person accepts. `phone` is E.164, and proven by a code that was read to it;
+    `pending_phone` waits for that, and no sign-in calls it. `credentials_epoch` grows with each change of the password,
+    the phone and the second factor. `owner_ids` are the granted owners, sorted; an
     admin needs none. `second_factor` is the person's own setting; their role may require one as well.
     """
 
@@ -77,6 +83,8 @@ class Account:
     second_factor: bool = False
     has_password: bool = False
     last_signed_in_at: datetime | None = None
+    pending_phone: str | None = None
+    credentials_epoch: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -111,10 +119,16 @@ class SignInProvider:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What a person signs in with: the address of the connection, and the name that the program gives itself."""
+    """What a person signs in with: the address of the connection, and the name that the program gives itself.
+
+    A browser that somebody has signed in with before has a `browser_id`; `known_to` are the ids of those accounts, and
+    BUILT_IN_OWNER.
+    """
 
     address: str
     user_agent: str = ""
+    browser_id: str | None = None
+    known_to: frozenset[str] = frozenset()
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
@@ -210,7 +224,7 @@ def name_key(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to create. With `state` INVITED it needs neither `username` nor `password`."""
+    """An account to create. With `state` INVITED it needs neither `username` nor `password`. `phone` is pending."""
 
     email: str
     username: str | None = None
@@ -218,13 +232,14 @@ class NewAccount:
     owner_ids: tuple[str, ...] = ()
     password: str | None = None
     phone: str | None = None
-    second_factor: bool = False
     state: AccountState = AccountState.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
 class AccountChanges:
-    """The changes; UNSET leaves a value as it is. `phone` None removes the phone, and the second factor with it."""
+    """The changes; UNSET leaves a value as it is. `phone` None removes the phone, and the second factor with it;
+    another one is pending until it is proven.
+    """
 
     username: str | Unset = UNSET
     email: str | Unset = UNSET
@@ -263,17 +278,28 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
     if not isinstance(changes.owner_ids, Unset):
         given["owner_ids"] = check_grants(changes.owner_ids)
     if not isinstance(changes.phone, Unset):
-        given["phone"] = None if changes.phone is None else parse_phone(changes.phone, default_region).e164
         if changes.phone is None:
-            given["second_factor"] = False
+            given |= {"phone": None, "pending_phone": None, "second_factor": False}
+        else:
+            wanted = parse_phone(changes.phone, default_region).e164
+            given["pending_phone"] = None if wanted == account.phone else wanted
     if not isinstance(changes.second_factor, Unset):
         given["second_factor"] = changes.second_factor
     if not isinstance(changes.disabled, Unset):
         given["state"] = _state_after(account, changes.disabled)
     changed = replace(account, **given)
     if changed.second_factor and changed.phone is None:
-        raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
-    return changed
+        raise InvalidRequest.in_field("second_factor", "second_factor requires a phone that was proven by a code.")
+    return end_sign_ins(account, changed)
+
+
+def end_sign_ins(before: Account, after: Account) -> Account:
+    """`after`, in which the sign-ins that wait for a code have ended if the phone or the second factor is another, or
+    the account is enabled again.
+    """
+    is_enabled_again = before.state is AccountState.DISABLED and after.state is not AccountState.DISABLED
+    is_same = (before.phone, before.second_factor) == (after.phone, after.second_factor) and not is_enabled_again
+    return after if is_same else replace(after, credentials_epoch=before.credentials_epoch + 1)
 
 
 def describe_account(account: Account) -> dict[str, Any]:
@@ -300,8 +326,9 @@ def differences(before: Account, after: Account) -> dict[str, Any]:
             changed[name] = {"from": getattr(before, name), "to": getattr(after, name)}
     if before.owner_ids != after.owner_ids:
         changed["user_ids"] = {"from": list(before.owner_ids), "to": list(after.owner_ids)}
-    if before.phone != after.phone:
-        changed["phone_changed"] = True
+    for name in ("phone", "pending_phone"):
+        if getattr(before, name) != getattr(after, name):
+            changed[f"{name}_changed"] = True
     return changed
 
 

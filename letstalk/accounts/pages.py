@@ -54,7 +54,7 @@ class AccountForm:
             email=account.email,
             role=account.role.value,
             user_ids="\n".join(account.owner_ids),
-            phone=account.phone or "",
+            phone=account.pending_phone or account.phone or "",
             second_factor=account.second_factor,
         )
 

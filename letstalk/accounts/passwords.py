@@ -18,6 +18,7 @@ from letstalk.accounts.models import Account
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
+from letstalk.core.common_passwords import is_common
 from letstalk.core.errors import InvalidRequest, NotFound, Unavailable, WeakPassword
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
@@ -105,9 +106,6 @@ SCRYPT = "scrypt:32768:8:1"  # 32 MB and about 70 ms for each hash
 AT_ONCE = 2
 WAIT_SECONDS = 5.0
 RETRY_SECONDS = 2
-# A password that takes fewer guesses is on a list of common passwords, or close to one.
-COMMON_GUESSES = 1_000_000
-MEASURED_LENGTH = 72  # the estimate takes quadratic time, and longer passwords do not need it
 
 
 class PasswordService:
@@ -179,14 +177,8 @@ class PasswordService:
             return self._vault.decrypt(decoy).decode("ascii")
 
     def _is_common(self, password: str, names: Sequence[str]) -> bool:
-        # Imported only when a password is chosen, because its lists take 10 MB.
-        from zxcvbn import zxcvbn
-
-        if not password:
-            return True  # the estimate accepts no empty password
         with self._turn():
-            measured = zxcvbn(password[:MEASURED_LENGTH], user_inputs=list(names), max_length=MEASURED_LENGTH)
-        return bool(measured["guesses"] < COMMON_GUESSES)
+            return is_common(password, names)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

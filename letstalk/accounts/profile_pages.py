@@ -12,6 +12,7 @@ from letstalk.accounts.authentication import current_device
 from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
+from letstalk.accounts.sign_in_pages import code_in_form
 from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
 from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text
@@ -75,7 +76,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         account = own_account()
         shown = {
             "wanted_name": account.username,
-            "wanted_phone": account.phone or "",
+            "wanted_phone": account.pending_phone or account.phone or "",
             "wants_code": account.second_factor,
             "rules": describe_rules(accounts.passwords.rules),
             "provider": provider,
@@ -95,16 +96,35 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
     @profile.post("/dashboard/profile/phone")
     @signed_in_person
     def change_phone() -> ResponseReturnValue:
-        """Requires the present password, if any: an unlocked browser must not be enough to take the account over."""
-        changes = _factor_changes(own_account())
+        """Requires the present password, if any: an unlocked browser must not be enough to take the account over. A new
+        phone is called, and counts once its code was given.
+        """
+        account, phone = own_account(), form_text("phone")
+        changes = _factor_changes(account)
+        is_new = bool(phone) and phone != account.phone
         try:
-            is_confirmed = confirm_password() if changes.changes_second_factor else False
+            is_confirmed = confirm_password() if is_new or changes.changes_second_factor else False
             update(changes, is_confirmed=is_confirmed)
+            if is_new:
+                called = accounts.second_factors.begin_proof(current_actor(), phone, is_confirmed=is_confirmed)
+                return _back_with(f"We are calling {called.phone}. Enter the code that you hear below.")
         except LetsTalkError as error:
             kept = {"wanted_phone": form_text("phone"), "wants_code": "second_factor" in request.form}
             fields = ("phone", "second_factor", "confirm_password")
             return render_page(_beside(error, "confirm_password"), fields=fields, **kept)
         return _back_with("Your phone and second factor have been changed.")
+
+    @profile.post("/dashboard/profile/phone/verify")
+    @signed_in_person
+    def verify_phone() -> ResponseReturnValue:
+        """The code that the new phone heard. It also says whether each sign-in asks for one."""
+        try:
+            wants_code = "second_factor" in request.form
+            accounts.second_factors.finish_proof(current_actor(), code_in_form(), second_factor=wants_code)
+        except LetsTalkError as error:
+            error.details = (Detail("code", error.message),)
+            return render_page(error, fields=("code",))
+        return _back_with("Your phone is proven.")
 
     @profile.post("/dashboard/profile/password")
     @signed_in_person
@@ -148,12 +168,17 @@ def _add_sessions(profile: Blueprint, accounts: Accounts) -> None:
 
 
 def _factor_changes(account: Account) -> AccountChanges:
-    """The changes to one's own phone and second factor; UNSET for what stays."""
+    """The changes to one's own phone and second factor; UNSET for what stays, and for a phone that is to be proven."""
     phone, second_factor = form_text("phone"), "second_factor" in request.form
-    is_same_phone = phone == (account.phone or "")
+    if not phone and (account.phone or account.pending_phone):
+        return AccountChanges(phone=None)
+    is_withdrawn = phone == account.phone and account.pending_phone is not None
     return AccountChanges(
-        phone=UNSET if is_same_phone else phone or None,
-        second_factor=UNSET if second_factor == account.second_factor else second_factor,
+        phone=phone if is_withdrawn else UNSET,
+        # Without a proven phone, the form with the code asks for it.
+        second_factor=UNSET
+        if second_factor == account.second_factor or (phone and not account.phone)
+        else second_factor,
     )
 
 

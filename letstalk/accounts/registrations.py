@@ -248,7 +248,8 @@ class InvitationService:
         """
         account = self.accept(link, username, password)
         self._sign_ins.require_second_factor(account, METHOD)
-        return self._sessions.start_session(account.account_id, device, METHOD)
+        epoch = account.credentials_epoch
+        return self._sessions.start_session(account.account_id, device, METHOD, credentials_epoch=epoch)
 
     def _save_invited(self, connection: Connection, actor: Actor, wanted: NewInvitation) -> models.Account:
         known = repository.find_by_email(connection, models.check_email(wanted.email))

@@ -29,12 +29,14 @@ accounts = sa.Table(
     sa.Column("role", sa.String(20), nullable=False),
     sa.Column("state", sa.String(20), nullable=False),
     sa.Column("phone", sa.String(16)),
+    sa.Column("pending_phone", sa.String(16)),
     sa.Column("second_factor", sa.Boolean, nullable=False),
     # Fernet over the scrypt hash: without the keys, a copy of the database cannot be used to guess passwords.
     sa.Column("password_sealed", sa.Text, info=sealed_as("passwords")),
     sa.Column("password_changed_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("last_signed_in_at", UtcDateTime),
+    sa.Column("credentials_epoch", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("username_key"),
     sa.UniqueConstraint("email_key"),
     sa.CheckConstraint(ROLES, name="role"),
@@ -47,6 +49,7 @@ accounts = sa.Table(
     sa.CheckConstraint("phone IS NOT NULL OR NOT second_factor", name="second_factor_has_phone"),
     sa.Index(None, "created_at", "account_id"),
     sa.Index(None, "phone"),
+    sa.Index(None, "pending_phone"),
 )
 
 account_grants = sa.Table(
@@ -176,15 +179,19 @@ def list_accounts(
 
 
 def list_accounts_of_phone(connection: sa.Connection, phone: str) -> list[Account]:
-    """The accounts with that phone, oldest first."""
-    query = _ACCOUNT.where(accounts.c.phone == phone).order_by(accounts.c.created_at)
+    """The accounts with that phone, proven or pending, oldest first."""
+    is_its = sa.or_(accounts.c.phone == phone, accounts.c.pending_phone == phone)
+    query = _ACCOUNT.where(is_its).order_by(accounts.c.created_at)
     return [to_account(row, _grants_of(connection, row.account_id)) for row in connection.execute(query).all()]
 
 
 def forget_phone(connection: sa.Connection, phone: str) -> int:
     """Remove `phone` and with it the second factor from every account that has it. Returns how many there were."""
-    statement = sa.update(accounts).where(accounts.c.phone == phone).values(phone=None, second_factor=False)
-    return connection.execute(statement).rowcount
+    found = list_accounts_of_phone(connection, phone)
+    proven = {"phone": None, "second_factor": False, "credentials_epoch": accounts.c.credentials_epoch + 1}
+    for column, values in ((accounts.c.phone, proven), (accounts.c.pending_phone, {"pending_phone": None})):
+        connection.execute(sa.update(accounts).where(column == phone).values(values))
+    return len(found)
 
 
 def has_accounts(connection: sa.Connection) -> bool:
@@ -209,11 +216,11 @@ def replace_password(connection: sa.Connection, account_id: str, sealed: str, no
         connection.execute(sa.insert(table).values(**entry))
         too_old = [entry_id for entry_id, _ in list_old_passwords(connection, account_id)[keep_old:]]
         connection.execute(sa.delete(table).where(table.c.entry_id.in_(too_old)))
-    _set_columns(connection, account_id, password_sealed=sealed, password_changed_at=now)
+    _set_password(connection, account_id, sealed, now)
 
 
 def clear_password(connection: sa.Connection, account_id: str) -> None:
-    _set_columns(connection, account_id, password_sealed=None, password_changed_at=None)
+    _set_password(connection, account_id, None, None)
 
 
 def note_sign_in(connection: sa.Connection, account_id: str, now: datetime) -> None:
@@ -239,6 +246,11 @@ def to_account(row: Any, owner_ids: Sequence[str]) -> Account:
     values = {column.name: getattr(row, column.name) for column in ACCOUNT_COLUMNS}
     changed = {"role": Role(row.role), "state": AccountState(row.state), "owner_ids": tuple(owner_ids)}
     return Account(**{**values, **changed})
+
+
+def _set_password(connection: sa.Connection, account_id: str, sealed: str | None, now: datetime | None) -> None:
+    epoch = accounts.c.credentials_epoch + 1
+    _set_columns(connection, account_id, password_sealed=sealed, password_changed_at=now, credentials_epoch=epoch)
 
 
 def _set_columns(connection: sa.Connection, account_id: str, **values: Any) -> None:
@@ -270,5 +282,7 @@ def _changeable(account: Account) -> dict[str, Any]:
         "role": account.role.value,
         "state": account.state.value,
         "phone": account.phone,
+        "pending_phone": account.pending_phone,
         "second_factor": account.second_factor,
+        "credentials_epoch": account.credentials_epoch,
     }

@@ -15,7 +15,7 @@ from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
-from letstalk.verifications.schemas import Code, Phone
+from letstalk.verifications.schemas import Phone
 
 ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
 SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
@@ -51,6 +51,7 @@ _ACCOUNT: dict[str, Any] = {
     "role": "developer",
     "state": "active",
     "phone": "+12025550142",
+    "pending_phone": None,
     "second_factor": True,
     "user_ids": ["acme"],
     "created_at": CREATED,
@@ -95,9 +96,13 @@ class AccountPatch(ApiModel):
     role: RoleName = Field(default_factory=lambda: models.Role.VIEWER)
     user_ids: UserIds = Field(default_factory=list, description="The granted owners, all of them.")
     disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
-    phone: Phone | None = Field(None, description="Null removes it, and the second factor with it.")
+    phone: Phone | None = Field(
+        None,
+        description="It becomes `pending_phone` until its person proves it: POST /api/auth/phone. Null removes both, "
+        "and the second factor with them.",
+    )
     second_factor: bool = Field(
-        default_factory=bool, description="Whether signing in requires a code by phone. It requires a phone."
+        default_factory=bool, description="Whether signing in requires a code by phone. It requires a proven phone."
     )
     current_password: Password = Field(
         default_factory=str,
@@ -119,7 +124,8 @@ class AccountResponse(ResponseModel):
     email: str
     role: models.Role
     state: models.AccountState
-    phone: str | None
+    phone: str | None = Field(description="Proven by a code that was read to it.")
+    pending_phone: str | None = Field(description="Not proven yet: no sign-in calls it.")
     second_factor: bool
     user_ids: list[str] = Field(description="The granted owners. An admin needs none.")
     created_at: Timestamp
@@ -249,7 +255,7 @@ class MeResponse(AccountResponse):
 
 
 def account_fields(account: models.Account) -> dict[str, Any]:
-    return {**models.describe_account(account), "phone": account.phone}
+    return {**models.describe_account(account), "phone": account.phone, "pending_phone": account.pending_phone}
 
 
 class LoginRequest(ApiModel):
@@ -259,15 +265,6 @@ class LoginRequest(ApiModel):
 
     username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
     password: Password
-
-
-class SecondFactorRequest(ApiModel):
-    """The challenge from `second_factor_required`, and the code that the phone heard."""
-
-    model_config = with_example({"challenge": "h0mB0yJ4k1nW…", "code": "042917"})
-
-    challenge: Opaque
-    code: Code
 
 
 class RefreshRequest(ApiModel):

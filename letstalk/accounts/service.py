@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import Connection
@@ -18,7 +19,7 @@ from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Conflict, InvalidCredentials, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, Forbidden, InvalidCredentials, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
@@ -26,6 +27,26 @@ from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
 
 MAX_PAGE = 100
+FRESH_FOR = timedelta(minutes=10)
+
+
+def ensure_may_change_factor(
+    connection: Connection, actor: Actor, account: Account, now: datetime, *, is_confirmed: bool
+) -> None:
+    """Raises unless `actor`, a person, may change their own phone and second factor now, also as an admin.
+
+    A stolen token or cookie must not be enough. So the present password must confirm it where there is one
+    (`is_confirmed`): InvalidCredentials. And the sign-in must be fresh, by whatever method, unless the account has a
+    password and no phone yet: Forbidden `fresh_sign_in_required`.
+    """
+    if account.has_password and not is_confirmed:
+        raise InvalidCredentials
+    if account.has_password and account.phone is None:
+        return
+    found = session_repository.find_live(connection, actor.session_id or "", now)
+    if found is None or now - found[0].created_at > FRESH_FOR:
+        sentence = "Sign in again: this may be changed within 10 minutes of a sign-in only."
+        raise Forbidden(sentence, code="fresh_sign_in_required")
 
 
 class AccountService:
@@ -69,14 +90,12 @@ class AccountService:
             email=models.check_email(wanted.email),
             role=models.check_role(wanted.role),
             state=wanted.state,
-            phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
+            phone=None,
+            pending_phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
             owner_ids=models.check_grants(wanted.owner_ids),
             created_at=self._clock(),
-            second_factor=wanted.second_factor,
             has_password=password_sealed is not None,
         )
-        if account.second_factor and account.phone is None:
-            raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
         with self._unique_names(connection, account):
             repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.owner_ids)}
@@ -137,23 +156,22 @@ class AccountService:
     ) -> Account:
         """The account with `changes` made.
 
-        An admin changes everything of every account; a person their own username, phone and second factor. To change
-        one's own phone or second factor, also as an admin, the present password must confirm it where there is one
-        (`is_confirmed`): a stolen token must not be enough. A new role makes the existing access tokens invalid, and
-        disabling ends every session.
+        An admin changes everything of every account; a person their own username, phone and second factor. See
+        `ensure_may_change_factor` for one's own phone and second factor. A new role makes the existing access tokens
+        invalid, and disabling ends every session.
 
-        Raises NotFound, InsufficientScope, InvalidCredentials, InvalidRequest, InvalidPhone, Conflict
-        (`username_taken`, `email_taken`, `last_admin`).
+        Raises NotFound, InsufficientScope, InvalidCredentials, Forbidden `fresh_sign_in_required`, InvalidRequest,
+        InvalidPhone, Conflict (`username_taken`, `email_taken`, `last_admin`).
         """
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
             models.ensure_admin(actor)
         is_own = actor.account_id == account.account_id
-        if is_own and changes.changes_second_factor and account.has_password and not is_confirmed:
-            raise InvalidCredentials
         with self._db.write() as connection:
             now = self._clock()
             before = repository.lock_account(connection, account.account_id)
+            if is_own and changes.changes_second_factor:
+                ensure_may_change_factor(connection, actor, before, now, is_confirmed=is_confirmed)
             after = models.apply_changes(before, changes, self._default_region)
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")

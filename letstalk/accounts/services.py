@@ -56,6 +56,7 @@ class Accounts:
     passwords: AccountPasswords
     sessions: AccountSessionService
     access_tokens: AccessTokenService
+    throttle: SignInThrottle
     sign_ins: SignInService
     second_factors: SecondFactorService
     mails: MailService
@@ -85,6 +86,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
         passwords=passwords,
         sessions=sessions,
         access_tokens=access_tokens,
+        throttle=throttle,
         sign_ins=sign_ins,
         second_factors=second_factors,
         mails=mails,

@@ -16,7 +16,8 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
-from letstalk.accounts.models import Account, SignInProvider
+from letstalk.accounts.known_browsers import remember_browser
+from letstalk.accounts.models import BUILT_IN_OWNER, Account, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
@@ -68,11 +69,23 @@ def sign_in_browser(
     """
     try:
         accounts.sign_ins.require_second_factor(account, method)
-    except errors.SecondFactorRequired as pending:
-        session[_PENDING] = {"challenge": pending.challenge, "phone": pending.masked_phone, "next": next_path}
+    except (errors.SecondFactorRequired, errors.PhoneRequired) as pending:
+        if pending.challenge is None:
+            raise
+        is_called = isinstance(pending, errors.SecondFactorRequired)
+        about = {"challenge": pending.challenge, "phone": pending.masked_phone, "is_called": is_called}
+        session[_PENDING] = {**about, "next": next_path}
         return url_for("sign_in.code")
-    browser_sessions.sign_in(accounts.sessions.start_browser_session(account.account_id, current_device(), method))
+    _sign_in(accounts, browser_sessions, account, method)
     return next_path or url_for("dashboard.index")
+
+
+def _sign_in(accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str) -> None:
+    """Raises InvalidCredentials if the account is not active any more, or its credentials are others by now."""
+    epoch = account.credentials_epoch
+    start = accounts.sessions.start_browser_session
+    browser_sessions.sign_in(start(account.account_id, current_device(), method, credentials_epoch=epoch))
+    remember_browser(account.account_id)
 
 
 def _add_sign_in(
@@ -88,13 +101,15 @@ def _add_sign_in(
         if not owner_sessions.is_open:
             raise errors.InvalidCredentials
         try:
-            request_limits().check_sign_in(request.environ)
+            with accounts.throttle.count_owner(current_device()):
+                session_id = owner_sessions.sign_in(password, address)
         except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
             log.warning("sign_in_throttled", address=address)
             audit.record_refusal("sign_in_throttled", address=address)
             raise
-        browser_sessions.sign_in_owner(owner_sessions.sign_in(password, address))
+        browser_sessions.sign_in_owner(session_id)
+        remember_browser(BUILT_IN_OWNER)
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
     def next_path() -> str | None:
@@ -148,12 +163,28 @@ def _add_sign_in(
 
 def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
     def render_form(error: errors.LetsTalkError | None = None) -> Response:
-        return form_response("accounts/sign_in/code.html", error, phone=session[_PENDING]["phone"])
+        pending = session[_PENDING]
+        is_called = pending.get("is_called", True)
+        return form_response("accounts/sign_in/code.html", error, phone=pending["phone"], is_called=is_called)
 
     @pages.get("/sign-in/code")
     @sign_in_page
     def code() -> ResponseReturnValue:
         return redirect(url_for("sign_in.page")) if _PENDING not in session else render_form()
+
+    @pages.post("/sign-in/phone")
+    @sign_in_page
+    def call_phone() -> ResponseReturnValue:
+        """Have the phone called that was entered for the account and is not proven yet."""
+        pending = session.get(_PENDING)
+        if pending is None:
+            return redirect(url_for("sign_in.page"))
+        try:
+            accounts.second_factors.call_pending_phone(pending["challenge"])
+        except errors.LetsTalkError as error:
+            return render_form(error)
+        session[_PENDING] = {**pending, "is_called": True}
+        return redirect(url_for("sign_in.code"))
 
     @pages.post("/sign-in/code")
     @sign_in_page
@@ -161,16 +192,21 @@ def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSes
         pending = session.get(_PENDING)
         if pending is None:
             return redirect(url_for("sign_in.page"))
-        digits = str(read_code(request.form.get("code", "").strip()))
         try:
-            if not re.fullmatch(CODE_PATTERN, digits):
-                raise errors.InvalidCode("A code has 6 digits.")
-            account_id, method = accounts.second_factors.finish(pending["challenge"], digits)
-            secret = accounts.sessions.start_browser_session(account_id, current_device(), method)
+            digits = code_in_form()
+            account, method = accounts.second_factors.finish(pending["challenge"], digits)
+            _sign_in(accounts, browser_sessions, account, method)
         except errors.LetsTalkError as error:
             return render_form(error)
-        browser_sessions.sign_in(secret)
         return redirect(local_path(pending["next"]) or url_for("dashboard.index"))
+
+
+def code_in_form() -> str:
+    """The code as it was typed, in plain digits. Raises InvalidCode for what can't be one."""
+    digits = str(read_code(request.form.get("code", "").strip()))
+    if not re.fullmatch(CODE_PATTERN, digits):
+        raise errors.InvalidCode("A code has 6 digits.")
+    return digits
 
 
 def _add_registration(pages: Blueprint, accounts: Accounts) -> None:

@@ -1,8 +1,10 @@
 """Waiting after failed sign-ins: longer each time, never for ever.
 
-Failures are counted by several keys. No key is an account alone, except for addresses that never signed in to it, so
-that nobody can lock the owner of an account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS
-5.0, 6.3.1). An attempt is counted before its password is compared, so that concurrent attempts cannot share one.
+Failures are counted by several keys. The account as a whole is one of them, because an attacker may have many
+addresses; but not for a browser or an address that has signed in to it before, so that nobody can lock the owner of an
+account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS 5.0, 6.3.1). A known browser is counted
+by itself alone: no stranger can make it wait. An attempt is counted before its password is compared, so that concurrent
+attempts cannot share one.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
@@ -17,10 +21,10 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, Larg
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import repository
-from letstalk.accounts.models import name_key
+from letstalk.accounts.models import BUILT_IN_OWNER, MAX_EMAIL_LENGTH, Device, name_key
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
-from letstalk.core.ip_addresses import subscriber_of
+from letstalk.core.ip_addresses import networks_around, subscriber_of
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
@@ -28,17 +32,18 @@ from letstalk.db.statements import insert_into
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """The first `free` failures have no wait. Then the wait doubles from one second up to `longest_seconds`. Failures
-    are forgotten after `forget_seconds` without another.
+    """The first `free` failures have no wait. Then the wait doubles from `first_seconds` up to `longest_seconds`.
+    Failures are forgotten after `forget_seconds` without another.
     """
 
     free: int
     longest_seconds: int
     forget_seconds: int
+    first_seconds: int = 1
 
     def wait_seconds(self, failures: int) -> int:
         over = failures - self.free
-        return 0 if over <= 0 else min(self.longest_seconds, 2 ** min(over - 1, 30))
+        return 0 if over <= 0 else min(self.longest_seconds, self.first_seconds * 2 ** min(over - 1, 30))
 
     def failures_at(self, failures: int, last_failed_at: datetime, now: datetime) -> int:
         """How many of `failures` still count."""
@@ -48,11 +53,15 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class SignInThrottles:
-    """By name and address; by the address alone; by the name alone, for addresses that never signed in to it."""
+    """By name and address, or by name and known browser (`owner` for the built-in owner); by the address alone, and by
+    a household's and a business's (`network`) networks around it; by the name alone, for what never signed in to it.
+    """
 
     name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
     address: Throttle = Throttle(free=20, longest_seconds=300, forget_seconds=900)
     name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
+    network: Throttle = Throttle(free=60, longest_seconds=300, forget_seconds=900)
+    owner: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800, first_seconds=15)
 
 
 sign_in_failures = Table(
@@ -111,25 +120,34 @@ class SignInThrottle:
         self._clock = clock
         self._throttles = throttles
 
-    def begin(self, name: str, address: str) -> Attempt:
-        """Count an attempt to sign in as `name` from `address`.
+    def begin(self, name: str, device: Device) -> Attempt:
+        """Count an attempt to sign in as `name` with `device`.
 
         The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
         and counts nothing then.
         """
-        subscriber = subscriber_of(address)
-        with self._db.write() as connection:
-            now = self._clock()
+        if len(name) > MAX_EMAIL_LENGTH:
+            name = ""  # no account has such a name, and the key of a long text takes long
+        with self._db.read() as connection:
             found = repository.find_password(connection, name if name.isprintable() else "")
-            account_id = None if found is None else found.account_id
-            is_known = session_repository.has_signed_in_from(connection, account_id or "", subscriber)
-            counted = self._counted(name, subscriber, is_known)
-            for key in sorted(counted):
-                self._db.lock(connection, "sign_in", key.hex())
-            rows = find_failures(connection, list(counted))
-            self._ensure_no_wait(rows, now)
-            put_failures(connection, [_one_more(key, how, rows.get(key), now) for key, how in counted.items()])
-        return Attempt(account_id, None if found is None else found.password_sealed, tuple(counted))
+            account_id = "" if found is None else found.account_id
+            is_known = session_repository.has_signed_in_from(connection, account_id, subscriber_of(device.address))
+        counted = self._counted("", name_key(name), device, account_id, is_known_address=is_known)
+        self._count(counted)
+        sealed = None if found is None else found.password_sealed
+        return Attempt(account_id or None, sealed, tuple(counted))
+
+    @contextmanager
+    def count_owner(self, device: Device) -> Iterator[None]:
+        """Count an attempt at the built-in owner's password as failed, unless the block ends without an exception.
+
+        Raises TooManyRequests `sign_in_throttled`, and counts nothing then.
+        """
+        counted = self._counted(BUILT_IN_OWNER, "", device, BUILT_IN_OWNER, is_known_address=False)
+        self._count(counted)
+        yield
+        with self._db.write() as connection:
+            self.take_back(connection, Attempt(None, None, tuple(counted)), self._clock())
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
         """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere."""
@@ -140,16 +158,37 @@ class SignInThrottle:
         if fewer:
             put_failures(connection, fewer)
 
-    def _counted(self, name: str, subscriber: str, is_known: bool) -> dict[bytes, Throttle]:
-        name = name_key(name)
-        throttles = self._throttles
+    def _counted(
+        self, whose: str, name: str, device: Device, account_id: str, *, is_known_address: bool
+    ) -> dict[bytes, Throttle]:
+        """What an attempt counts against, its own key first. Made before the transaction, which all writers wait for.
+
+        `whose` tells the built-in owner from an account, which may have any `name`.
+        """
+        throttles, subscriber = self._throttles, subscriber_of(device.address)
+        own = throttles.owner if whose else throttles.name_and_address
+        if device.browser_id is not None and account_id in device.known_to:
+            return {self._digest("browser", whose, name, device.browser_id): own}
         counted = {
-            self._digest("name_and_address", name, subscriber): throttles.name_and_address,
+            self._digest("name_and_address", whose, name, subscriber): own,
             self._digest("address", subscriber): throttles.address,
         }
-        if not is_known:
-            counted[self._digest("name", name)] = throttles.name
+        if not is_known_address:
+            counted[self._digest("name", whose, name)] = throttles.name
+            for network, throttle in zip(
+                networks_around(subscriber), (throttles.address, throttles.network), strict=False
+            ):
+                counted[self._digest("address", network)] = throttle
         return counted
+
+    def _count(self, counted: dict[bytes, Throttle]) -> None:
+        with self._db.write() as connection:
+            now = self._clock()
+            for key in sorted(counted):
+                self._db.lock(connection, "sign_in", key.hex())
+            rows = find_failures(connection, list(counted))
+            self._ensure_no_wait(rows, now)
+            put_failures(connection, [_one_more(key, how, rows.get(key), now) for key, how in counted.items()])
 
     def _ensure_no_wait(self, rows: dict[bytes, FailureRow], now: datetime) -> None:
         wait_until = max((row.wait_until for row in rows.values()), default=now)

@@ -51,13 +51,14 @@ class SignInService:
         """
         account = self.check_password(name, password, device)
         self.require_second_factor(account, "password")
-        return self._sessions.start_session(account.account_id, device, "password")
+        epoch = account.credentials_epoch
+        return self._sessions.start_session(account.account_id, device, "password", credentials_epoch=epoch)
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
         """The active account with that name and password. Raises as `sign_in`, but requires no second factor. Raises
         Forbidden `email_not_verified` for a person who registered and has not opened the link.
         """
-        attempt = self._throttle.begin(name, device.address)
+        attempt = self._throttle.begin(name, device)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
         if is_right and attempt.account_id is not None:
@@ -81,8 +82,9 @@ class SignInService:
 
     def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
         """The session for a sign-in that waited for its code. Raises as `SecondFactorService.finish`."""
-        account_id, method = self._second_factors.finish(challenge, code)
-        return self._sessions.start_session(account_id, device, method)
+        account, method = self._second_factors.finish(challenge, code)
+        epoch = account.credentials_epoch
+        return self._sessions.start_session(account.account_id, device, method, credentials_epoch=epoch)
 
     def log_out(self, actor: Actor, *, everywhere: bool = False) -> int:
         """End the session of the actor, or all sessions of their account. Returns how many were ended."""

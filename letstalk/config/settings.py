@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
+from letstalk.core.common_passwords import is_common
 from letstalk.core.ip_addresses import Network
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
@@ -267,13 +268,13 @@ class Settings(BaseModel):
     def _check_together(self) -> Settings:
         if self.is_development and not values_of.is_loopback(self.host):
             raise ValueError("HOST requires a loopback address such as 127.0.0.1 with FLASK_ENV=development")
-        if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
-            raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
         if isinstance(self.trusted_proxies, int) and self.trusted_proxies and not values_of.is_loopback(self.host):
             raise ValueError(
                 "TRUSTED_PROXIES requires HOST=127.0.0.1 when it is a number, because whoever connects could name any "
                 "address. Otherwise name the proxies' networks, such as TRUSTED_PROXIES=10.0.0.0/24"
             )
+        if not self.is_development:
+            self._check_dashboard_password(self.dashboard_password.get_secret_value())
         if self.web_processes > 1 and self.redis_url is None:
             raise ValueError("WEB_PROCESSES requires REDIS_URL when it is more than 1: the processes share limits")
         self._check_mail()
@@ -285,6 +286,15 @@ class Settings(BaseModel):
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
         return self
+
+    def _check_dashboard_password(self, password: str) -> None:
+        if len(password) < MIN_PRODUCTION_PASSWORD_LENGTH:
+            raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
+        if self.owner_sign_in and is_common(password, (self.brand_name, "Let's Talk", "letstalk", "dashboard")):
+            raise ValueError(
+                "DASHBOARD_PASSWORD is easy to guess: production requires a password that is not commonly used "
+                "(`openssl rand -base64 18` prints one)"
+            )
 
     def _check_mail(self) -> None:
         if self.smtp_host is None:

@@ -141,10 +141,17 @@ class SingleSignOnRefused(Forbidden):
 
 
 class PhoneRequired(Forbidden):
+    """With `challenge`, the sign-in can go on once the phone that was entered for the account is proven."""
+
     code = "phone_required"
 
-    def __init__(self) -> None:
-        super().__init__("Your role requires a code by phone, but your account has no phone. Ask an admin to add one.")
+    def __init__(self, challenge: str | None = None, masked_phone: str | None = None) -> None:
+        sentence = "your account has no phone. Ask an admin to add one."
+        if challenge is not None:
+            sentence = "the phone of your account is not proven yet. Have it called."
+        super().__init__(f"Your role requires a code by phone, but {sentence}")
+        self.challenge = challenge
+        self.masked_phone = masked_phone
 
 
 class AddressNotAllowed(Forbidden):

@@ -12,6 +12,7 @@ from letstalk.core.errors import InvalidRequest
 MAX_ALLOWED = 50
 MAX_ADDRESS_LENGTH = 100  # with all that may stand around it
 SUBSCRIBER_BITS = 64  # RFC 6177: a subscriber has at least a /64 of IPv6, and can use any address in it
+SITE_BITS = (56, 48)  # RFC 6177: what a household or a business usually gets
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -106,6 +107,17 @@ def _carried_address(address: IPv6Address) -> IPv4Address | None:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.sixtofour or (address.teredo[1] if address.teredo else None)
+
+
+def networks_around(subscriber: str) -> tuple[str, ...]:
+    """The /56 and the /48 around a subscriber that `subscriber_of` returned; none around an IPv4 address."""
+    if ":" not in subscriber:
+        return ()
+    try:
+        network = ip_network(subscriber)
+    except ValueError:
+        return ()
+    return tuple(str(network.supernet(new_prefix=bits)) for bits in SITE_BITS)
 
 
 def are_within(given: tuple[str, ...], bounds: tuple[str, ...]) -> bool:

@@ -158,7 +158,7 @@ def render_error(error: LetsTalkError) -> Response:
         body["retry_after"] = error.retry_after_seconds
     if error.attempts_remaining is not None:
         body["attempts_remaining"] = error.attempts_remaining
-    if isinstance(error, errors.SecondFactorRequired):
+    if isinstance(error, errors.SecondFactorRequired | errors.PhoneRequired) and error.challenge is not None:
         body |= {"challenge": error.challenge, "phone": error.masked_phone}
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False

@@ -1,4 +1,4 @@
-"""Request limits: per address, per token and on sign-in, with the headers that tell a client what is left.
+"""Request limits: per address and per token, with the headers that tell a client what is left.
 
 Flask-Limiter limits the ordinary routes. The fast path counts in the same windows without a request context, in the
 storage that Flask-Limiter shares.
@@ -25,23 +25,15 @@ from letstalk.core.ip_addresses import subscriber_of
 from letstalk.http.headers import MORE_HEADERS
 from letstalk.observability.metrics import limit_storage_away_total
 
-SIGN_IN_LIMIT = "5 per minute; 30 per hour"
 # Each of these requests stores a row. A whole office can share one address.
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
 
-ADDRESS_SCOPE, TOKEN_SCOPE, SIGN_IN_SCOPE, MAIL_SCOPE, DEPARTURE_SCOPE = (
-    "address",
-    "token",
-    "sign_in",
-    "mail",
-    "departure",
-)
+ADDRESS_SCOPE, TOKEN_SCOPE, MAIL_SCOPE, DEPARTURE_SCOPE = "address", "token", "mail", "departure"
 # How an error names what was counted.
 COUNTED = {
     ADDRESS_SCOPE: "from this address",
     TOKEN_SCOPE: "with this token",
-    SIGN_IN_SCOPE: "to sign in from this address",
     MAIL_SCOPE: "for a mail from this address",
     DEPARTURE_SCOPE: "for single sign-on from this address",
 }
@@ -162,7 +154,7 @@ class RequestLimits:
     """Counts a request by Flask-Limiter, within its request context.
 
     While Redis cannot be reached, Flask-Limiter counts in this process rather than refuse: for that time a limit is a
-    few times looser, which does less harm than a sign-in that nobody can complete. It asks Redis again after 1 to 32
+    few times looser, which does less harm than a service that answers nobody. It asks Redis again after 1 to 32
     seconds. The limits that cost money (per phone) are in the database and do not depend on Redis.
 
     Each check raises TooManyRequests when the request is one too many, and adds the headers to the response.
@@ -176,7 +168,6 @@ class RequestLimits:
         self._was_away = False
         self._count_address = self._counter(ADDRESS_SCOPE, self.address, _subscriber)
         self._count_token = self._counter(TOKEN_SCOPE, self._token_limit, _limited_token_id)
-        self._count_sign_in = self._counter(SIGN_IN_SCOPE, SIGN_IN_LIMIT, _subscriber)
         self._count_mail = self._counter(MAIL_SCOPE, MAIL_LIMIT, _subscriber)
         self._count_departure = self._counter(DEPARTURE_SCOPE, DEPARTURE_LIMIT, _subscriber)
 
@@ -187,10 +178,6 @@ class RequestLimits:
         """By the token's own limit if it has one."""
         environ[LIMITED_TOKEN] = (token_id, own_limit)
         self._check(environ, self._count_token)
-
-    def check_sign_in(self, environ: Environ) -> None:
-        """Count an attempt to sign in with the owner's password."""
-        self._check(environ, self._count_sign_in)
 
     def check_mail(self, environ: Environ) -> None:
         """Count a request that sends an email to somebody."""

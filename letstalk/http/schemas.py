@@ -105,10 +105,12 @@ class ErrorBody(ResponseModel):
     )
     verified: bool | SkipJsonSchema[None] = Field(None, description="False, with `invalid_code`.")
     challenge: str | SkipJsonSchema[None] = Field(
-        None, description="With `second_factor_required`: send it to POST /api/auth/second-factor."
+        None,
+        description="With `second_factor_required`: send it to POST /api/auth/second-factor. With `phone_required`, if "
+        "a phone waits to be proven: send it to POST /api/auth/second-factor/phone first.",
     )
     phone: str | SkipJsonSchema[None] = Field(
-        None, description="With `second_factor_required`: the phone that is called, masked."
+        None, description="With `second_factor_required` the phone that is called, else the one to prove; masked."
     )
     required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
     hint: str | SkipJsonSchema[None] = Field(
@@ -162,6 +164,9 @@ ERRORS: dict[str, KnownError] = {
     "person_required": KnownError(403, "This requires an account: sign in."),
     "phone_required": KnownError(
         403, "Your role requires a code by phone, but your account has no phone. Ask an admin to add one."
+    ),
+    "fresh_sign_in_required": KnownError(
+        403, "Sign in again: this may be changed within 10 minutes of a sign-in only."
     ),
     "registration_closed": KnownError(403, "Accounts are created by invitation only. Ask an admin."),
     "mail_not_set_up": KnownError(403, "This service can't send mail. Ask an admin."),

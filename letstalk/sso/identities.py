@@ -78,7 +78,8 @@ class IdentityService:
             username = account_repository.find_free_username(connection, identity.name, email)
             account = self._accounts.activate(connection, account.account_id, username=username)
         elif account.state is AccountState.UNVERIFIED:
-            account_repository.update_account(connection, replace(account, phone=None, second_factor=False))
+            without_phone = replace(account, phone=None, pending_phone=None, second_factor=False)
+            account_repository.update_account(connection, without_phone)
             account_repository.clear_password(connection, account.account_id)
             account = self._accounts.activate(connection, account.account_id)
         if account.is_active:

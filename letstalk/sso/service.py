@@ -187,7 +187,9 @@ class JwtBearerService:
                 if not repository.spend_jwt(connection, id_hash, expires_at):
                     raise IdentityRefused("used before")
             self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
-            signed_in = self._accounts.sessions.start_session(account.account_id, device, JWT_METHOD)
+            signed_in = self._accounts.sessions.start_session(
+                account.account_id, device, JWT_METHOD, credentials_epoch=account.credentials_epoch
+            )
         except (IdentityRefused, errors.InvalidCredentials) as error:
             reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             _note_refusal("jwt_refused", reason, device)

@@ -311,7 +311,12 @@ def ensure_replay_allowed(verification: Verification, *, is_reading_awaited: boo
         )
 
 
-def ensure_phone_rates(rates: tuple[Rate, ...], accepted_at: list[datetime], now: datetime) -> None:
+def ensure_phone_rates(
+    rates: tuple[Rate, ...],
+    accepted_at: list[datetime],
+    now: datetime,
+    sentence: str = "This phone was called too often. Wait before asking again.",
+) -> None:
     """Raises TooManyRequests `phone_limit` when one more call would exceed one of `rates`.
 
     `accepted_at`: when the calls that count were accepted, newest first. The text is the same for an owner's own limit
@@ -322,9 +327,7 @@ def ensure_phone_rates(rates: tuple[Rate, ...], accepted_at: list[datetime], now
         recent = [at for at in accepted_at if at > now - window]
         if len(recent) >= rate.amount:
             raise TooManyRequests(
-                "This phone was called too often. Wait before asking again.",
-                code="phone_limit",
-                retry_after_seconds=_seconds_until(recent[rate.amount - 1] + window, now),
+                sentence, code="phone_limit", retry_after_seconds=_seconds_until(recent[rate.amount - 1] + window, now)
             )
 
 

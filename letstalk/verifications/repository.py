@@ -333,6 +333,13 @@ def load_send_state(connection: Connection, owner_id: str, phone: str, *, since:
     return SendState(*_SEND_STATE.one(connection, parameters))
 
 
+def list_starts(connection: Connection, owner_id: str, since: datetime) -> list[datetime]:
+    """When the owner's verifications since then were started, to whatever phone, newest first."""
+    table = verifications.c
+    statement = select(table.created_at).where(table.owner_id == owner_id, table.created_at > since)
+    return list(connection.execute(statement.order_by(table.created_at.desc())).scalars())
+
+
 def list_verifications(
     connection: Connection,
     owner_id: str,

@@ -82,13 +82,24 @@ class SendService:
         self._queue_length = QueueLength()
         self._mean_call = MeanCall(assumed_seconds=ASSUMED_CALL_SECONDS / policy.simulator_speed)
 
-    def start(self, actor: Actor, wanted: NewVerification, idempotency: IdempotencyKey | None = None) -> CallAccepted:
+    def start(
+        self,
+        actor: Actor,
+        wanted: NewVerification,
+        idempotency: IdempotencyKey | None = None,
+        *,
+        is_proven: bool = False,
+        all_phones_rates: tuple[Rate, ...] = (),
+    ) -> CallAccepted:
         """Make a code for a phone and queue the call that reads it.
 
         1. A known idempotency key brings back its first response.
         2. Cool-downs and limits are checked: TooManyRequests, Unavailable.
         3. An older pending verification of the same owner and phone is superseded and its calls are ended.
         4. The verification and its call are written; after the commit a worker is woken.
+
+        With `is_proven`, whoever answers the phone has proven it to this owner: calls that others make to it do not use
+        up the owner's. `all_phones_rates` limit the owner's sends to all phones together.
 
         Raises InvalidPhone, DestinationBlocked, InvalidRequest, IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
@@ -117,7 +128,9 @@ class SendService:
                 ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.e164), now)
             ensure_resend_allowed(state.newest_at, now)
             if state.accepted_calls >= self._fewest_to_look_at:
-                self._ensure_phone_rates(connection, actor.owner_id, phone.e164, now)
+                self._ensure_phone_rates(connection, actor.owner_id, phone.e164, now, is_proven=is_proven)
+            if all_phones_rates:
+                self._ensure_rates_of_owner(connection, actor.owner_id, all_phones_rates, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             self._ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
@@ -180,11 +193,22 @@ class SendService:
             self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
-    def _ensure_phone_rates(self, connection: Connection, owner_id: str, phone: str, now: datetime) -> None:
+    def _ensure_phone_rates(
+        self, connection: Connection, owner_id: str, phone: str, now: datetime, *, is_proven: bool = False
+    ) -> None:
         accepted = calls.list_accepted(connection, phone, now - self._longest_window)
-        ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
+        if not is_proven:
+            ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
         own = [accepted_at for accepted_at, owner in accepted if owner == owner_id]
         ensure_phone_rates(self._policy.owner_rates, own, now)
+
+    def _ensure_rates_of_owner(
+        self, connection: Connection, owner_id: str, rates: tuple[Rate, ...], now: datetime
+    ) -> None:
+        self._db.lock(connection, "sends_of_owner", owner_id)
+        longest = timedelta(seconds=max(rate.window_seconds for rate in rates))
+        started_at = repository.list_starts(connection, owner_id, now - longest)
+        ensure_phone_rates(rates, started_at, now, "You have asked for too many calls. Wait before asking again.")
 
     def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
         """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""

@@ -19,7 +19,15 @@ from letstalk.db.database import Database
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
-from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, accounts_of, someone
+from tests.support.account_services import (
+    ADDRESS,
+    DEVICE,
+    OTHER_PASSWORD,
+    PASSWORD,
+    accounts_of,
+    someone,
+    someone_called,
+)
 from tests.support.token_setup import TokenSetup
 from tests.support.world import PHONE, World
 
@@ -43,7 +51,7 @@ def counts(db: Database) -> dict[str, int]:
 def test_what_signing_in_leaves_behind_goes_when_nobody_can_use_it_any_more(world: World) -> None:
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
-    accounts.service.create_account(someone("eve", phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db, "eve")
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     accounts.sessions.refresh(first.refresh_token, DEVICE)
     accounts.access_tokens.rotate_keys()
@@ -103,10 +111,12 @@ def test_a_password_that_no_key_opens_lets_nobody_in_and_breaks_nothing(world: W
 
 def test_a_copy_of_what_is_known_of_a_phone_names_the_accounts_that_have_it(world: World) -> None:
     accounts = accounts_of(world)
-    ada = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    ada = someone_called(accounts, world.db)
     accounts.service.create_account(someone("eve"))
+    accounts.service.create_account(someone("grace", phone=PHONE))
     copy = PrivacyService(world.db, world.clock, default_region=None).export_phone(PHONE)
-    [found] = copy["accounts"]
+    found, pending = sorted(copy["accounts"], key=lambda account: str(account["username"]))
+    assert pending["username"] == "grace"
     assert (found["account_id"], found["username"], found["email"]) == (ada.account_id, "ada", "ada@example.com")
     assert (found["user_ids"], found["second_factor"]) == (["acme"], True)
     assert "password" not in str(copy)
@@ -114,7 +124,8 @@ def test_a_copy_of_what_is_known_of_a_phone_names_the_accounts_that_have_it(worl
 
 def test_an_erased_phone_leaves_its_account_without_phone_and_second_factor(world: World) -> None:
     accounts = accounts_of(world)
-    ada = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    ada = someone_called(accounts, world.db)
+    eve = accounts.service.create_account(someone("eve", phone=PHONE))
     with pytest.raises(Exception, match="calling"):
         accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     world.pass_time(120)
@@ -123,6 +134,9 @@ def test_an_erased_phone_leaves_its_account_without_phone_and_second_factor(worl
     found = accounts.service.find(ada.account_id)
     assert found is not None
     assert (found.phone, found.second_factor) == (None, False)
+    without = accounts.service.find(eve.account_id)
+    assert without is not None
+    assert without.pending_phone is None
     assert privacy.export_phone(PHONE)["accounts"] == []
 
 

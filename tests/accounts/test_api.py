@@ -90,12 +90,14 @@ def test_one_s_own_phone_changes_with_the_password(ada: Person) -> None:
     assert (without.status_code, without.get_json()["code"]) == (401, "invalid_credentials")
     wrong = ada.call("PATCH", path_of(ada), {"phone": PHONE, "current_password": "wrong"})
     assert wrong.get_json()["code"] == "invalid_credentials"
-    right = {"phone": "+256 700 123456", "second_factor": True, "current_password": PASSWORD}
+    right = {"phone": "+256 700 123456", "current_password": PASSWORD}
+    too_early = ada.call("PATCH", path_of(ada), {**right, "second_factor": True})
+    assert too_early.status_code == 400
     changed = ada.call("PATCH", path_of(ada), right).get_json()
-    assert (changed["phone"], changed["second_factor"]) == (PHONE, True)
-    assert ada.sign_in().get_json()["code"] == "second_factor_required"
+    assert (changed["phone"], changed["pending_phone"], changed["second_factor"]) == (None, PHONE, False)
+    assert ada.sign_in().status_code == 200, "a phone that is not proven is not called"
     without_phone = ada.call("PATCH", path_of(ada), {"phone": None, "current_password": PASSWORD}).get_json()
-    assert (without_phone["phone"], without_phone["second_factor"]) == (None, False)
+    assert (without_phone["phone"], without_phone["pending_phone"]) == (None, None)
 
 
 @pytest.mark.parametrize(

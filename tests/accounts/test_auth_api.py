@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person, someone
+from tests.support.account_services import OTHER_PASSWORD, PASSWORD, Person, a_person, someone_called
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.world import StandingClock
 
@@ -227,7 +227,7 @@ def test_lifetimes_are_settings(tmp_path: Path) -> None:
 def test_a_second_factor_is_asked_for_and_answered_over_the_api(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     phone = "+256700123456"
-    account = services_of(app).accounts.service.create_account(someone(phone=phone, second_factor=True))
+    account = someone_called(services_of(app).accounts, app.extensions["letstalk_db"], phone=phone)
     person = Person(app.test_client(), account)
     asked = person.sign_in()
     body = asked.get_json()

@@ -68,7 +68,6 @@ def test_no_password_is_ever_an_argument(app: Flask) -> None:
         (("--username", "a b", "--email", "ada@example.com"), f"{PASSWORD}\n", "username"),
         (("--username", "ada", "--email", "nobody"), f"{PASSWORD}\n", "e-mail"),
         ((*ADA, "--phone", "12"), f"{PASSWORD}\n", "phone"),
-        ((*ADA, "--second-factor"), f"{PASSWORD}\n", "phone"),
     ],
 )
 def test_what_can_be_no_account_is_one_line_and_makes_none(

@@ -170,8 +170,7 @@ def test_where_the_role_asks_for_a_second_factor_the_invitation_alone_signs_nobo
     account_id = invitation.account.account_id
     post.accounts.service.update_account(ADMIN, account_id, AccountChanges(phone="+256700123456"))
     refusal_of(
-        lambda: post.accounts.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE),
-        "second_factor_required",
+        lambda: post.accounts.invitations.accept_and_sign_in(invitation.link, "ada", PASSWORD, DEVICE), "phone_required"
     )
     assert post.account().state is AccountState.ACTIVE
     assert post.accounts.sessions.list_sessions(account_id) == []

@@ -52,7 +52,11 @@ def as_it_is(visitor: Visitor) -> dict[str, str]:
     account = services_of(visitor.app).accounts.service.find(visitor.account_id)
     assert account
     fields = {"email": account.email, "role": account.role.value, "user_ids": "\n".join(account.owner_ids)}
-    return {**fields, "phone": account.phone or "", **({"second_factor": "1"} if account.second_factor else {})}
+    return {
+        **fields,
+        "phone": account.pending_phone or account.phone or "",
+        **({"second_factor": "1"} if account.second_factor else {}),
+    }
 
 
 def stands(visitor: Visitor) -> tuple[Role, AccountState, tuple[str, ...]]:
@@ -145,9 +149,13 @@ class TestChanges:
         assert audited_in(admin.app, "account.updated") == []
 
     def test_phone_and_second_factor_are_set_and_taken_away(self, admin: Visitor, ada: Visitor) -> None:
-        admin.post(page_of(ada), **{**as_it_is(ada), "phone": "+256 700 123456", "second_factor": "1"})
+        too_early = admin.post(page_of(ada), **{**as_it_is(ada), "phone": "+256 700 123456", "second_factor": "1"})
+        assert too_early.status_code == 400
+        assert 'id="second_factor-error"' in too_early.text
+        admin.post(page_of(ada), **{**as_it_is(ada), "phone": "+256 700 123456"})
         assert as_it_is(ada)["phone"] == PHONE
-        assert "second_factor" in as_it_is(ada)
+        assert "is not proven yet" in admin.get(page_of(ada)).text
+        assert "second_factor" not in as_it_is(ada)
         admin.post(page_of(ada), **{**as_it_is(ada), "phone": ""})
         assert as_it_is(ada)["phone"] == ""
         assert "second_factor" not in as_it_is(ada)

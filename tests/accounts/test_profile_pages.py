@@ -6,24 +6,37 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from letstalk.accounts.models import Account
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
+from letstalk.verifications.repository import verifications
 from tests.support.account_services import OTHER_PASSWORD, PASSWORD, someone
-from tests.support.apps import PHONE, make_app, services_of
+from tests.support.apps import PHONE, code_in, make_app, services_of
 from tests.support.pages import Visitor, a_visitor, another_browser, audited_in, refused_codes, the_owner
+from tests.support.world import wrong_code
 
 PROFILE = "/dashboard/profile"
+KEY = make_encryption_key()
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Flask:
-    return make_app(tmp_path)
+    return make_app(tmp_path, ENCRYPTION_KEYS=KEY)
 
 
 @pytest.fixture
 def ada(app: Flask) -> Visitor:
     """A developer with a password, signed in."""
     return a_visitor(app, "ada", password=PASSWORD)
+
+
+def spoken_codes(app: Flask) -> list[str]:
+    """The codes that phones are about to hear."""
+    with app.extensions["letstalk_db"].read() as connection:
+        sealed = connection.execute(select(verifications.c.speech_sealed)).scalars()
+        return [code_in(Vault((KEY,)).decrypt(each).decode()) for each in sealed if each]
 
 
 def record_of(visitor: Visitor) -> Account:
@@ -64,7 +77,7 @@ def test_the_name_is_changed_unless_somebody_has_it(app: Flask, ada: Visitor) ->
 
 
 def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> None:
-    form = {"phone": PHONE, "second_factor": "1"}
+    form = {"phone": PHONE}
     for wrong in ("", OTHER_PASSWORD):
         answer = ada.post(f"{PROFILE}/phone", **form, confirm_password=wrong)
         assert answer.status_code == 401
@@ -73,7 +86,16 @@ def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> 
     assert (record_of(ada).phone, record_of(ada).second_factor) == (None, False)
     assert refused_codes(app) == ["invalid_credentials"] * 2
     assert ada.post(f"{PROFILE}/phone", **form, confirm_password=PASSWORD).location == PROFILE
-    assert (record_of(ada).phone, record_of(ada).second_factor) == (PHONE, True)
+    assert (record_of(ada).phone, record_of(ada).pending_phone) == (None, PHONE)
+    page = ada.get(PROFILE).text
+    assert f"{PHONE} does not count yet" in page
+    assert 'name="code"' in page
+    [code] = spoken_codes(app)
+    wrong_one = ada.post(f"{PROFILE}/phone/verify", code=wrong_code(code), second_factor="1")
+    assert wrong_one.status_code == 400
+    assert 'id="code-error"' in wrong_one.text
+    assert ada.post(f"{PROFILE}/phone/verify", code=f"{code[:3]} {code[3:]}", second_factor="1").location == PROFILE
+    assert (record_of(ada).phone, record_of(ada).pending_phone, record_of(ada).second_factor) == (PHONE, None, True)
     assert ada.is_signed_in(), "what is asked for at a sign-in ends no session"
     ada.post(f"{PROFILE}/phone", phone="", confirm_password=PASSWORD)
     assert (record_of(ada).phone, record_of(ada).second_factor) == (None, False)
@@ -92,7 +114,9 @@ def test_without_a_password_there_is_none_to_show_or_to_change(app: Flask) -> No
     page = grace.get(PROFILE).text
     assert "new_password" not in page
     assert "confirm_password" not in page
-    assert grace.post(f"{PROFILE}/phone", phone=PHONE, second_factor="1").status_code == 302
+    assert grace.post(f"{PROFILE}/phone", phone=PHONE).status_code == 302
+    assert record_of(grace).pending_phone == PHONE
+    assert grace.post(f"{PROFILE}/phone/verify", code=spoken_codes(app)[0], second_factor="1").status_code == 302
     assert record_of(grace).second_factor
     answer = grace.post(f"{PROFILE}/password", current_password="", new_password=OTHER_PASSWORD)
     assert answer.status_code == 401

@@ -17,7 +17,7 @@ from letstalk.core.errors import (
     TooManyRequests,
 )
 from letstalk.db.database import Database
-from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone, someone_called
 from tests.support.apps import OWNER
 from tests.support.world import PHONE, World, at_once, wrong_code
 
@@ -36,7 +36,7 @@ def heard(world: World) -> str:
 
 def test_the_phone_rings_and_its_code_opens_the_session_once(world: World) -> None:
     accounts = accounts_of(world)
-    account = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    account = someone_called(accounts, world.db)
     asked = challenged(accounts)
     assert asked.masked_phone == "+2567…56"
     assert accounts.sessions.list_sessions(account.account_id) == []
@@ -52,7 +52,7 @@ def test_the_phone_rings_and_its_code_opens_the_session_once(world: World) -> No
 
 def test_a_wrong_password_rings_no_phone(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db)
     with pytest.raises(InvalidCredentials):
         accounts.sign_ins.sign_in("ada", "wrong", DEVICE)
     world.pass_time(20)
@@ -61,7 +61,7 @@ def test_a_wrong_password_rings_no_phone(world: World) -> None:
 
 def test_a_wrong_code_opens_nothing_and_tries_run_out(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db)
     asked = challenged(accounts)
     code = heard(world)
     for remaining in (4, 3, 2, 1, 0):
@@ -75,7 +75,7 @@ def test_a_wrong_code_opens_nothing_and_tries_run_out(world: World) -> None:
 
 def test_a_challenge_is_over_after_ten_minutes_and_a_guessed_one_never_begins(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db)
     asked = challenged(accounts)
     code = heard(world)
     for wrong in ("", "x" * 43, "\udcff", asked.challenge[:-1]):
@@ -89,8 +89,8 @@ def test_a_challenge_is_over_after_ten_minutes_and_a_guessed_one_never_begins(wo
 
 def test_one_s_code_does_not_open_another_s_session(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
-    accounts.service.create_account(someone("eve", phone="+256700123457", second_factor=True))
+    someone_called(accounts, world.db)
+    someone_called(accounts, world.db, "eve", "+256700123457")
     ada, eve = challenged(accounts), challenged(accounts, "eve")
     world.pass_time(30)
     codes = {phone: world.heard(phone)[-1] for phone in (PHONE, "+256700123457")}
@@ -104,7 +104,7 @@ def test_one_s_code_does_not_open_another_s_session(world: World) -> None:
 def test_the_same_right_code_many_times_at_once_opens_one_session(db: Database) -> None:
     world = World(db)
     accounts = accounts_of(world)
-    account = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    account = someone_called(accounts, world.db)
     asked = challenged(accounts)
     code = heard(world)
     outcomes = at_once([lambda: accounts.sign_ins.finish_second_factor(asked.challenge, code, DEVICE)] * 4)
@@ -118,9 +118,21 @@ def test_a_role_can_ask_for_it_and_then_a_phone_is_needed(world: World) -> None:
     assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
     assert accounts.second_factors.list_policies() == {Role.ADMIN: False, Role.DEVELOPER: True, Role.VIEWER: False}
-    with pytest.raises(PhoneRequired):
+    with pytest.raises(PhoneRequired) as without:
         accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    assert without.value.challenge is None
     accounts.service.update_account(OWNER, account.account_id, AccountChanges(phone=PHONE))
+    with pytest.raises(PhoneRequired) as unproven:
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    world.pass_time(20)
+    assert world.provider.dials == [], "no sign-in calls a phone that is not proven"
+    challenge = unproven.value.challenge or ""
+    assert accounts.second_factors.call_pending_phone(challenge) == "+2567…56"
+    assert accounts.sign_ins.finish_second_factor(challenge, heard(world), DEVICE)
+    found = accounts.service.find(account.account_id)
+    assert found is not None
+    assert (found.phone, found.pending_phone, found.second_factor) == (PHONE, None, False)
+    world.pass_time(20)
     asked = challenged(accounts)
     assert accounts.sign_ins.finish_second_factor(asked.challenge, heard(world), DEVICE)
     accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=False)
@@ -136,7 +148,7 @@ def test_only_an_admin_says_what_a_role_asks_for(world: World) -> None:
 
 def test_asking_again_and_again_does_not_ring_a_phone_all_day(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db)
     challenged(accounts)
     with pytest.raises(TooManyRequests) as refused:
         accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
@@ -145,7 +157,7 @@ def test_asking_again_and_again_does_not_ring_a_phone_all_day(world: World) -> N
 
 def test_a_later_sign_in_takes_the_place_of_one_that_waits(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    someone_called(accounts, world.db)
     first = challenged(accounts)
     heard(world)
     world.pass_time(20)
@@ -159,7 +171,7 @@ def test_a_later_sign_in_takes_the_place_of_one_that_waits(world: World) -> None
 
 def test_someone_disabled_meanwhile_is_not_let_in(world: World) -> None:
     accounts = accounts_of(world)
-    account = accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    account = someone_called(accounts, world.db)
     asked = challenged(accounts)
     code = heard(world)
     accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
@@ -169,8 +181,8 @@ def test_someone_disabled_meanwhile_is_not_let_in(world: World) -> None:
 
 def test_the_calls_belong_to_nobody_but_us(world: World) -> None:
     accounts = accounts_of(world)
-    accounts.service.create_account(someone(phone=PHONE, second_factor=True))
+    account = someone_called(accounts, world.db)
     challenged(accounts)
     with world.db.read() as connection:
         owners = connection.exec_driver_sql("SELECT user_id FROM verifications").scalars().all()
-    assert owners == [SECOND_FACTOR_OWNER_ID]
+    assert owners == [f"{SECOND_FACTOR_OWNER_ID}:{account.account_id}"]

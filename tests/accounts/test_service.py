@@ -39,7 +39,7 @@ def actor_of(accounts: Accounts, username: str) -> Actor:
 def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
     accounts = accounts_of(world)
     made = accounts.service.create_account(
-        someone("Ada", "viewer", owner_ids=("globex", "acme"), phone="+256 700 123456", second_factor=True), OWNER
+        someone("Ada", "viewer", owner_ids=("globex", "acme"), phone="+256 700 123456"), OWNER
     )
     assert (made.username, made.email, made.role, made.state) == (
         "Ada",
@@ -47,12 +47,8 @@ def test_someone_new_comes_back_as_they_went_in(world: World) -> None:
         Role.VIEWER,
         AccountState.ACTIVE,
     )
-    assert (made.phone, made.second_factor, made.owner_ids, made.has_password) == (
-        PHONE,
-        True,
-        ("acme", "globex"),
-        True,
-    )
+    assert (made.phone, made.pending_phone, made.second_factor) == (None, PHONE, False)
+    assert (made.owner_ids, made.has_password) == (("acme", "globex"), True)
     for found in (
         accounts.service.find(made.account_id),
         accounts.service.find_by_email("aDa@EXAMPLE.com"),
@@ -90,7 +86,6 @@ def test_of_many_with_one_name_at_once_one_is_made(db: Database) -> None:
         ({"role": "root"}, InvalidRequest),
         ({"owner_ids": ("",)}, InvalidRequest),
         ({"phone": "12"}, InvalidPhone),
-        ({"second_factor": True}, InvalidRequest),
         ({"password": "short"}, WeakPassword),
         ({"password": "ada@example.com"}, WeakPassword),
     ],
@@ -124,18 +119,15 @@ def test_an_admin_changes_everything_of_everyone(world: World) -> None:
     ada = accounts.service.create_account(someone())
     accounts.service.create_account(someone("root", "admin"))
     changes = AccountChanges(
-        username="lovelace",
-        email="lovelace@example.com",
-        role="viewer",
-        owner_ids=("globex",),
-        phone=PHONE,
-        second_factor=True,
+        username="lovelace", email="lovelace@example.com", role="viewer", owner_ids=("globex",), phone=PHONE
     )
     changed = accounts.service.update_account(actor_of(accounts, "root"), ada.account_id, changes)
     assert (changed.username, changed.email, changed.role) == ("lovelace", "lovelace@example.com", Role.VIEWER)
-    assert (changed.owner_ids, changed.phone, changed.second_factor) == (("globex",), PHONE, True)
+    assert (changed.owner_ids, changed.phone, changed.pending_phone) == (("globex",), None, PHONE)
+    with pytest.raises(InvalidRequest, match="proven"):
+        accounts.service.update_account(OWNER, ada.account_id, AccountChanges(second_factor=True))
     without = accounts.service.update_account(OWNER, ada.account_id, AccountChanges(phone=None))
-    assert (without.phone, without.second_factor) == (None, False)
+    assert (without.phone, without.pending_phone, without.second_factor) == (None, None, False)
     events = audited(world, "account.updated")
     assert len(events) == 2
     assert PHONE not in repr(events)
@@ -169,9 +161,9 @@ def test_one_s_own_second_factor_is_changed_with_the_password_only(world: World)
             with pytest.raises(InvalidCredentials):
                 accounts.service.update_account(actor, account.account_id, changes)
         changed = accounts.service.update_account(
-            actor, account.account_id, AccountChanges(phone=PHONE, second_factor=True), is_confirmed=True
+            actor, account.account_id, AccountChanges(phone=PHONE), is_confirmed=True
         )
-        assert changed.second_factor
+        assert (changed.phone, changed.pending_phone) == (None, PHONE)
 
 
 def test_others_do_not_exist_for_who_is_no_admin(world: World) -> None:

@@ -11,11 +11,11 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.models import NewAccount
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
 from letstalk.verifications.repository import verifications
-from tests.support.apps import PHONE, TurnableClock, code_in, make_app, services_of
+from tests.support.account_services import someone_called
+from tests.support.apps import TurnableClock, code_in, make_app, services_of
 from tests.support.openid_provider import FakeOpenIdProvider
 from tests.support.world import wrong_code
 
@@ -31,9 +31,7 @@ def clock() -> TurnableClock:
 def app(tmp_path: Path, provider: FakeOpenIdProvider, clock: TurnableClock) -> Flask:
     """A service in which Ada is called at every sign-in."""
     app = make_app(tmp_path, clock, **provider.settings, ENCRYPTION_KEYS=KEY)
-    services_of(app).accounts.service.create_account(
-        NewAccount("ada@example.com", "ada", "developer", phone=PHONE, second_factor=True)
-    )
+    someone_called(services_of(app).accounts, app.extensions["letstalk_db"], password=None)
     return app
 
 

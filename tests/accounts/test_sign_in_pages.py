@@ -11,8 +11,8 @@ from werkzeug.test import TestResponse
 from letstalk.accounts.models import AccountChanges
 from letstalk.core.secret_files import make_encryption_key
 from tests.accounts.test_sign_in_code_pages import spoken_code
-from tests.support.account_services import OTHER_PASSWORD, someone
-from tests.support.apps import OWNER, PHONE, make_app, services_of
+from tests.support.account_services import OTHER_PASSWORD, someone, someone_called
+from tests.support.apps import OWNER, make_app, services_of
 from tests.support.apps import PASSWORD as OWNER_PASSWORD
 from tests.support.pages import TOKENS, Visitor, audited_in, refused_codes
 
@@ -150,9 +150,7 @@ def test_signing_in_leads_to_no_other_host(visitor: Visitor, target: str) -> Non
 
 def test_whoever_asks_for_a_second_factor_gives_the_code_that_the_phone_hears(app: Flask, visitor: Visitor) -> None:
     accounts = services_of(app).accounts
-    accounts.service.create_account(
-        someone("grace", phone=PHONE, second_factor=True, password=OTHER_PASSWORD, owner_ids=("acme",))
-    )
+    someone_called(accounts, app.extensions["letstalk_db"], "grace", password=OTHER_PASSWORD)
     answer = sign_in(visitor, "grace", OTHER_PASSWORD, next="/dashboard/profile")
     assert (answer.status_code, answer.location) == (302, "/sign-in/code")
     assert not visitor.is_signed_in()

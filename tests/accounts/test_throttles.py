@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 
 from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
@@ -22,5 +23,5 @@ def test_failures_are_forgotten_after_a_while_without_another() -> None:
 
 def test_no_wait_is_longer_than_five_minutes() -> None:
     throttles = SignInThrottles()
-    waits = [each.wait_seconds(10**6) for each in (throttles.name_and_address, throttles.address, throttles.name)]
+    waits = [getattr(throttles, each.name).wait_seconds(10**6) for each in fields(throttles)]
     assert max(waits) <= 300

@@ -145,6 +145,19 @@ def test_production_refuses_a_short_password_that_development_takes(tmp_path: Pa
         load_production(tmp_path, DASHBOARD_PASSWORD="short")
 
 
+@pytest.mark.parametrize(
+    "common", ["password1234", "Password1234!", "qwertyuiop12", "letstalk1234", "aaaaaaaaaaaaaaaa"]
+)
+def test_production_refuses_a_password_that_everybody_uses(tmp_path: Path, common: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DASHBOARD_PASSWORD is easy to guess") as refused:
+        load_production(tmp_path, DASHBOARD_PASSWORD=common)
+    assert common not in str(refused.value)
+    assert "\n" not in str(refused.value)
+    # Nobody can sign in with it, or from elsewhere.
+    assert not load_production(tmp_path, DASHBOARD_PASSWORD=common, OWNER_SIGN_IN="off").owner_sign_in
+    assert load(tmp_path, DASHBOARD_PASSWORD=common).is_development
+
+
 def test_development_makes_its_keys_once_and_a_password_each_time(tmp_path: Path) -> None:
     first, second = load(tmp_path), load(tmp_path)
     assert first.secret_key == second.secret_key

@@ -8,6 +8,7 @@ from letstalk.core.errors import InvalidRequest
 from letstalk.core.ip_addresses import (
     are_within,
     is_allowed,
+    networks_around,
     normalise_allowed,
     read_address,
     subscriber_of,
@@ -195,3 +196,9 @@ def test_an_address_is_read_as_servers_and_proxies_write_it(text: str, address: 
 )
 def test_what_is_no_address_is_not_read_as_one(text: str) -> None:
     assert read_address(text) is None
+
+
+def test_around_an_ipv6_subscriber_are_the_networks_that_a_household_and_a_business_get() -> None:
+    assert networks_around(subscriber_of("2001:db8:1:2ff::9")) == ("2001:db8:1:200::/56", "2001:db8:1::/48")
+    for other in ("203.0.113.7", "unknown", "un:known", "::ffff:203.0.113.7"):
+        assert networks_around(subscriber_of(other)) == ()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from letstalk.accounts import repository as account_repository
 from letstalk.accounts.models import Account, AccountState, Device, NewAccount
 from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
@@ -17,9 +18,10 @@ from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.audit.service import AuditTrail
+from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
 from letstalk.mail.transports import MailTransport
-from tests.support.apps import services_of
+from tests.support.apps import PHONE, services_of
 from tests.support.quick_apps import FAST
 from tests.support.world import World
 
@@ -28,7 +30,7 @@ OTHER_PASSWORD = "every cloud has its own weather"
 ADDRESS = "203.0.113.7"
 ELSEWHERE = "198.51.100.9"
 DEVICE = Device(ADDRESS, "a test")
-UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in range(3)))
+UNTHROTTLED = SignInThrottles(*(Throttle(10**6, 1, 1) for _ in fields(SignInThrottles)))
 
 
 def accounts_of(
@@ -65,6 +67,17 @@ def someone(username: str = "ada", role: str = "developer", **fields: Any) -> Ne
     """An active person with PASSWORD, granted to `acme`."""
     defaults: dict[str, Any] = {"owner_ids": ("acme",), "password": PASSWORD, "state": AccountState.ACTIVE}
     return NewAccount(email=f"{username}@example.com", username=username, role=role, **{**defaults, **fields})
+
+
+def someone_called(
+    accounts: Accounts, db: Database, username: str = "ada", phone: str = PHONE, **given: Any
+) -> Account:
+    """A new person whose phone is proven, and is called at each sign-in."""
+    account = accounts.service.create_account(someone(username, **given))
+    called = replace(account, phone=phone, second_factor=True)
+    with db.write() as connection:
+        account_repository.update_account(connection, called)
+    return called
 
 
 def audited(world: World, action: str) -> list[AuditEvent]:

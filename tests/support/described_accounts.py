@@ -5,6 +5,9 @@ from __future__ import annotations
 OPERATIONS = {
     "POST /api/auth/login": "log_in",
     "POST /api/auth/second-factor": "finish_second_factor",
+    "POST /api/auth/second-factor/phone": "call_pending_phone",
+    "POST /api/auth/phone": "call_own_phone",
+    "POST /api/auth/phone/verify": "verify_own_phone",
     "POST /api/auth/refresh": "refresh",
     "POST /api/auth/logout": "log_out",
     "GET /api/auth/me": "get_me",
@@ -48,6 +51,17 @@ CODES = {
     | BODY
     | {"invalid_challenge", "invalid_code", "invalid_credentials", "code_expired", "code_used", "attempts_exceeded"}
     | {"verification_superseded", "verification_failed", "too_many_failures"},
+    "call_pending_phone": ANYONE | BODY | CALL - {"phone_required"} | {"invalid_challenge"},
+    "call_own_phone": PERSON
+    | BODY
+    | FORM
+    | CALL - {"phone_required"}
+    | {"invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified", "fresh_sign_in_required"},
+    "verify_own_phone": PERSON
+    | BODY
+    | FORM
+    | {"no_pending_verification", "invalid_code", "code_expired", "code_used", "attempts_exceeded"}
+    | {"verification_superseded", "verification_failed", "too_many_failures"},
     "refresh": ANYONE | BODY | {"invalid_token"},
     "log_out": PERSON | BODY | FORM,
     "get_me": PERSON,
@@ -76,7 +90,7 @@ CODES = {
     | BODY
     | FORM
     | {"not_found", "invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified"}
-    | {"username_taken", "email_taken", "last_admin"},
+    | {"username_taken", "email_taken", "last_admin", "fresh_sign_in_required"},
     "delete_account": SCOPED | FORM | {"not_found", "last_admin"},
     "list_roles": SCOPED,
     "update_role": SCOPED | BODY | FORM,
@@ -92,13 +106,16 @@ SCOPES = {
 }
 # Whether each may be called with the cookie of someone who is signed in to the dashboard.
 BY_COOKIE = set(OPERATIONS.values()) - {
-    *("log_in", "finish_second_factor", "refresh", "change_password", "register", "verify_email"),
+    *("log_in", "finish_second_factor", "call_pending_phone", "refresh", "change_password", "register", "verify_email"),
     *("resend_verification", "ask_for_password", "reset_password", "get_invitation", "accept_invitation"),
     *("get_single_sign_on", "start_single_sign_on", "finish_single_sign_on", "log_in_with_jwt"),
 }
 BODY_REQUIRED = {
     "log_in": True,
     "finish_second_factor": True,
+    "call_pending_phone": True,
+    "call_own_phone": False,
+    "verify_own_phone": True,
     "refresh": True,
     "log_out": False,
     "change_password": True,
@@ -117,6 +134,7 @@ BODY_REQUIRED = {
 OPEN = {
     "/api/auth/login",
     "/api/auth/second-factor",
+    "/api/auth/second-factor/phone",
     "/api/auth/refresh",
     "/api/auth/register",
     "/api/auth/verify-email",

@@ -29,6 +29,8 @@ CALLS = """\
 | `DELETE /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/auth/logout` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `POST /api/auth/phone` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `POST /api/auth/phone/verify` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `PUT /api/auth/password` | token | 401 | none | 403 | yes | yes | yes | 401 |
 | `GET /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `DELETE /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
@@ -77,6 +79,7 @@ PAGES = """\
 | `GET /dashboard/profile` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/name` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/phone` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/phone/verify` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/password` | sign in | yes | yes | yes | 403 |
 | `GET /dashboard/sessions` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/sessions/{session_id}/end`, one's own | sign in | yes | yes | yes | 403 |
@@ -89,11 +92,12 @@ PAGES = """\
 OPEN = """\
 `GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
 `GET /health/ready`, `GET /api/health`, `POST /api/auth/login`, `POST /api/auth/second-factor`,
-`POST /api/auth/refresh`,
+`POST /api/auth/second-factor/phone`, `POST /api/auth/refresh`,
 `POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,
 `POST /api/auth/forgot-password`, `POST /api/auth/reset-password`, `POST /api/auth/invitation-details`,
 `POST /api/auth/register-invitation`, `POST /api/auth/jwt`, `GET /api/auth/sso`, `GET /api/auth/sso/start`,
 `GET /api/auth/sso/callback`, `GET /sign-in`, `POST /sign-in`, `GET /sign-in/code`, `POST /sign-in/code`,
+`POST /sign-in/phone`,
 `GET /accept-invitation`, `POST /accept-invitation`, `GET /forgot-password`, `POST /forgot-password`, `GET /register`,
 `POST /register`, `GET /resend-verification`, `POST /resend-verification`, `GET /reset-password`,
 `POST /reset-password`, `GET /verify-email`, `POST /verify-email`

@@ -65,6 +65,8 @@ REQUESTS: dict[str, Request] = {
     "POST /api/tokens": Request(_new_token, (201, None)),
     "PATCH /api/tokens/{token_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
+    "POST /api/auth/phone": Request(done=(400, "invalid_request")),  # no phone is named, and none is pending
+    "POST /api/auth/phone/verify": Request(lambda *_: {"code": "042917"}, (404, "no_pending_verification")),
     "PUT /api/auth/password": Request(_passwords),
     "POST /api/auth/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}, (201, None)),
     "PATCH /api/accounts/{account_id}": Request(lambda world, _: {"username": world.name()}),
@@ -79,11 +81,13 @@ REQUESTS: dict[str, Request] = {
     "POST /dashboard/people/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}),
     "POST /dashboard/profile/name": Request(lambda world, _: {"username": world.name()}, (302, None)),
     "POST /dashboard/profile/password": Request(_passwords, (302, None)),
+    "POST /dashboard/profile/phone/verify": Request(lambda *_: {"code": "042917"}, (404, None)),
     "GET /": Request(done=(302, None)),
     "POST /api/auth/login": Request(lambda world, _: {"username": world.with_password, "password": PASSWORD}),
     "POST /api/auth/second-factor": Request(
         lambda *_: {"challenge": "x" * 32, "code": "042917"}, (401, "invalid_challenge")
     ),
+    "POST /api/auth/second-factor/phone": Request(lambda *_: {"challenge": "x" * 32}, (401, "invalid_challenge")),
     "POST /api/auth/refresh": Request(lambda world, _: {"refresh_token": world.refresh_token()}),
     "POST /api/auth/register": Request(
         lambda world, _: {"username": "bob", "email": world.email(), "password": "short"}, (400, "weak_password")

@@ -151,6 +151,7 @@ def mark_up(target: Target, trial: Trial) -> None:
 @attack("429 after a few guesses, with Retry-After, even for the right one")
 def guess_password(target: Target, trial: Trial) -> None:
     """Guess the dashboard's password"""
+    known = _signed_in(target)
     browser = target.client()
     statuses = [_sign_in(target, browser, password=secrets.token_hex(8)).status_code for _ in range(MAX_SIGN_INS + 3)]
     judged = statuses.count(401)
@@ -159,6 +160,10 @@ def guess_password(target: Target, trial: Trial) -> None:
     for number in range(3):
         lie = {"X-Forwarded-For": f"198.51.100.{number}", "X-Real-IP": "198.51.100.1", "Forwarded": "for=198.51.100.2"}
         trial.see_answer(_sign_in(target, spoofed, password="x", headers=lie), 429, what="another address:")
+    left = {name: known.cookies[name] for name in known.cookies if name.endswith("letstalk_known")}
+    returning = target.client()
+    returning.cookies.update(left)
+    trial.see_answer(_sign_in(target, returning, password=target.password), 302, what="a known browser:")
 
 
 def _signed_in(target: Target) -> httpx.Client:

@@ -1,0 +1,69 @@
+"""The cookie by which a browser shows that somebody has signed in with it before.
+
+It signs nobody in: a browser that has it is counted by itself while strangers guess at the same password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from flask import Response, after_this_request, current_app, request
+from itsdangerous import BadSignature, URLSafeTimedSerializer
+
+LIFETIME_SECONDS = 365 * 24 * 3600
+MOST_ACCOUNTS = 10  # the latest; a cookie has room for some 4,000 characters
+ID_BYTES = 16
+
+
+def known_browser() -> tuple[str | None, frozenset[str]]:
+    """The id of the browser that makes the request, and the accounts it has signed in to. (None, none) without one."""
+    browser_id, account_ids = _read()
+    return browser_id, frozenset(account_ids)
+
+
+def remember_browser(account_id: str) -> None:
+    """Let the response to this request say that the browser has signed in to `account_id`."""
+    browser_id, account_ids = _read()
+    latest = [account_id, *(each for each in account_ids if each != account_id)][:MOST_ACCOUNTS]
+    value = _serializer().dumps([browser_id or secrets.token_urlsafe(ID_BYTES), latest])
+
+    @after_this_request
+    def set_cookie(response: Response) -> Response:
+        response.set_cookie(
+            _cookie_name(),
+            value,
+            max_age=LIFETIME_SECONDS,
+            secure=_is_secure(),
+            httponly=True,
+            # Not sent with another site's form, which could otherwise use up the browser's attempts.
+            samesite="Lax",
+        )
+        return response
+
+
+def _read() -> tuple[str | None, list[str]]:
+    presented = request.cookies.get(_cookie_name())
+    if presented is None:
+        return None, []
+    try:
+        browser_id, account_ids = _serializer().loads(presented, max_age=LIFETIME_SECONDS)
+    except BadSignature:
+        return None, []
+    return browser_id, account_ids
+
+
+def _serializer() -> URLSafeTimedSerializer:
+    key = current_app.config["SECRET_KEY"]
+    return URLSafeTimedSerializer(
+        key, salt="known browser", signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    )
+
+
+def _cookie_name() -> str:
+    # RFC 6265bis, section 4.1.3.2: no other host can set a cookie of that name.
+    return "__Host-letstalk_known" if _is_secure() else "letstalk_known"
+
+
+def _is_secure() -> bool:
+    return current_app.session_interface.get_cookie_secure(current_app)
