@@ -23,7 +23,7 @@ from letstalk.http.form_checks import check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_own_laptop, may_read_metrics
 from letstalk.http.rate_limits import Environ, TokenLimits, address_of, request_limits
-from letstalk.observability.request_log import ROUTE
+from letstalk.observability.request_log import CALLER, ROUTE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -154,7 +154,7 @@ class Guards:
         if guard.kind is GuardKind.SIGNED_IN:
             if not current_user.is_authenticated:
                 return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
-            g.actor = current_user.actor_at(remote_address())
+            g.actor = request.environ[CALLER] = current_user.actor_at(remote_address())
             _check_rights(g.actor, guard)
         elif guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
             self._admit_request(guard)
@@ -167,6 +167,7 @@ class Guards:
 
         Raises TooManyRequests, Forbidden, InsufficientScope.
         """
+        environ[CALLER] = actor
         if actor.token_id is not None:
             self._count_request(actor.token_id)
             check = limits.check_address_and_token if count_address else limits.check_token
@@ -179,7 +180,7 @@ class Guards:
         g.actor = actor = self._authenticate(guard)
         self.admit(request.environ, actor, guard, request_limits())
         if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
-            g.actor = _on_behalf(actor, guard)
+            g.actor = request.environ[CALLER] = _on_behalf(actor, guard)
 
     def _authenticate(self, guard: Guard) -> Actor:
         presented = _presented()
@@ -201,7 +202,7 @@ class Guards:
         presented = _presented()
         if presented is None:
             raise MissingAuthorization
-        g.actor = self._authenticator.authenticate(presented, remote_address())
+        g.actor = request.environ[CALLER] = self._authenticator.authenticate(presented, remote_address())
         if not g.actor.is_admin:
             raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
 
