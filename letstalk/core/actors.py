@@ -28,8 +28,9 @@ class Actor:
     """An authenticated caller and the limits of what it may do.
 
     `owner_id` owns the verifications that the actor starts. It is empty for a person with several grants who has not
-    chosen one (`act_for`). A token has `token_id`, `allowed_ips` (CIDR text; empty for any address), `expires_at` (None
-    for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A person has `account_id`,
+    chosen one (`act_for`). A token has `token_id`, `token_prefix` (its public start), `allowed_ips` (CIDR text; empty
+    for any address), `expires_at` (None for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A
+    person has `account_id`,
     `session_id` and `owner_ids`, the granted ones.
     """
 
@@ -37,6 +38,7 @@ class Actor:
     owner_id: str
     scopes: frozenset[Scope]
     token_id: str | None = None
+    token_prefix: str | None = None
     allowed_ips: tuple[str, ...] = ()
     expires_at: datetime | None = None
     rate_limit: str | None = None

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from flask import Flask, Response, current_app, g, jsonify, make_response, render_template, request
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from werkzeug.exceptions import HTTPException
 
@@ -16,10 +16,9 @@ from letstalk.core import errors
 from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidPhone, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
-from letstalk.db.database import is_read_only
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.schemas import PATTERN_MESSAGES
-from letstalk.observability.logs import get_logger
+from letstalk.observability.logs import describe_outage, get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.observability.request_log import current_request_id
 
@@ -241,11 +240,10 @@ def _handle_database(error: Exception) -> Response:
     """A database that is away, full, read-only or too busy: the client may try again, with an Idempotency-Key because
     the request may have succeeded. A wrong statement is a 500.
     """
-    is_away = isinstance(error, OperationalError | InterfaceError | NoConnectionFree) or is_read_only(error)
-    if not is_away and not (isinstance(error, DBAPIError) and error.connection_invalidated):
+    outage = describe_outage(error)
+    if outage is None:
         return _handle_unexpected(error)
-    cause = getattr(error, "orig", None) or error
-    log.error("database_away", path=request.path, error=type(cause).__name__, reason=str(cause).split("\n")[0][:200])
+    log.error("database_away", path=request.path, **outage)
     message = "The database can't be reached. Try again in a moment."
     return _handle_ours(Unavailable(message, code="not_ready", retry_after_seconds=DATABASE_RETRY_SECONDS))
 

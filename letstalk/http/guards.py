@@ -30,7 +30,7 @@ from letstalk.http.form_checks import check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_own_laptop, may_read_metrics
 from letstalk.http.rate_limits import CallerLimits, Environ, address_of, request_limits
-from letstalk.observability.request_log import ROUTE
+from letstalk.observability.request_log import CALLER, ROUTE
 
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
@@ -164,7 +164,7 @@ class Guards:
         if guard.kind is GuardKind.SIGNED_IN:
             if not current_user.is_authenticated:
                 return redirect(url_for("sign_in.page", next=request.path if request.method == "GET" else None))
-            g.actor = current_user.actor_at(remote_address())
+            g.actor = request.environ[CALLER] = current_user.actor_at(remote_address())
             _check_rights(g.actor, guard)
         return None
 
@@ -173,6 +173,7 @@ class Guards:
 
         Raises TooManyRequests, Forbidden, InsufficientScope.
         """
+        environ[CALLER] = actor
         if actor.token_id is not None:
             self._count_request(actor.token_id)
             limits.check_token(environ, actor.token_id, actor.rate_limit)
@@ -191,7 +192,7 @@ class Guards:
             raise
         self.admit(request.environ, actor, guard, request_limits())
         if actor.kind is ActorKind.PERSON or USER_ID_HEADER in request.headers:
-            g.actor = _on_behalf(actor, guard)
+            g.actor = request.environ[CALLER] = _on_behalf(actor, guard)
 
     def _authenticate(self, guard: Guard) -> Actor:
         presented = _presented()
@@ -213,7 +214,7 @@ class Guards:
         presented = _presented()
         if presented is None:
             raise MissingAuthorization
-        g.actor = self._authenticator.authenticate(presented, remote_address())
+        g.actor = request.environ[CALLER] = self._authenticator.authenticate(presented, remote_address())
         if not g.actor.is_admin:
             raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
 

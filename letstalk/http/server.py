@@ -54,6 +54,7 @@ class Supervisor:
             # Otherwise the system would complete connections that nobody accepts.
             self._listener.close()
             self._stop_all()
+            log.info("supervisor_stopped")
 
     def _start(self, metrics_folder: str) -> subprocess.Popen[bytes]:
         fd = self._listener.fileno()
@@ -123,7 +124,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        sys.stderr.write(f"Let's Talk listens on {_url(host, port)}\n")
+        log.info("server_listening", url=_url(host, port))
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -167,6 +168,7 @@ def _serve_production(app: Flask, options: ServerOptions, background: Background
         server.run()
     finally:
         background.stop()
+        log.info("server_stopped")
 
 
 def _serve_development(app: Flask, options: ServerOptions, background: BackgroundWork) -> None:
@@ -183,6 +185,7 @@ def _serve_development(app: Flask, options: ServerOptions, background: Backgroun
     finally:
         if is_reloaders_child:
             background.stop()
+            log.info("server_stopped")
 
 
 def _exit(*_: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 import structlog
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from structlog.contextvars import bound_contextvars as bound_contextvars  # exported for every module that logs
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -25,6 +26,11 @@ from letstalk.observability.redaction import mask_phone as mask_phone
 from letstalk.observability.redaction import redact_fields
 
 LINE_LOST = "log_line_lost"
+
+# What every driver (PEP 249) and SQLAlchemy call the errors of a database that can't be used now.
+_OUTAGES = frozenset({"OperationalError", "InterfaceError", "PendingRollbackError"})
+_READ_ONLY_STATE = "25006"  # read_only_sql_transaction (PostgreSQL's documentation, appendix A)
+_MAX_REASON = 200
 
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
@@ -65,7 +71,9 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     render: list[Processor] = (
         [structlog.processors.JSONRenderer(serializer=_dump_json)] if as_json else [_console_renderer(), _encode]
     )
-    collect: list[Processor] = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, _redact]
+    collect: list[Processor] = [
+        *(structlog.contextvars.merge_contextvars, _shorten_outage, structlog.processors.format_exc_info, _redact)
+    ]
     # Level and logger are words of ours, which need no redaction.
     identify: list[Processor] = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name]
     finish: list[Processor] = [structlog.processors.TimeStamper(fmt="iso", utc=True), *render]
@@ -120,6 +128,27 @@ class StandardLogHandler(logging.Handler):
         """Replaces logging's own report, which quotes the record before it is redacted."""
         lost = {"event": LINE_LOST, "level": "error", "logger": record.name, "line": record.lineno}
         self._output.msg(json.dumps(lost).encode())
+
+
+def describe_outage(error: BaseException) -> dict[str, str] | None:
+    """What to log about a database that is away, full, read-only or too busy; None for any other error."""
+    cause = getattr(error, "orig", None) or error
+    names = {kind.__name__ for kind in (*type(error).__mro__, type(cause))}
+    is_outage = isinstance(error, NoConnectionFree) or getattr(error, "connection_invalidated", False)
+    if not (is_outage or names & _OUTAGES or getattr(cause, "sqlstate", None) == _READ_ONLY_STATE):
+        return None
+    return {"error": type(cause).__name__, "reason": str(cause).split("\n")[0][:_MAX_REASON]}
+
+
+def _shorten_outage(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """One line instead of a traceback: a database that is away fails many times a second, for the same reason."""
+    failure = event.get("exc_info")
+    error = sys.exc_info()[1] if failure is True else failure[1] if isinstance(failure, tuple) else failure
+    outage = describe_outage(error) if isinstance(error, BaseException) else None
+    if outage is not None:
+        del event["exc_info"]
+        event.update(outage)
+    return event
 
 
 def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -14,6 +14,7 @@ from uuid import uuid4
 from flask import request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from letstalk.core.actors import Actor
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import request_seconds
 
@@ -21,6 +22,7 @@ log = get_logger(__name__)
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+CALLER = "letstalk.caller"
 REQUEST_ID = "letstalk.request_id"
 ROUTE = "letstalk.route"
 
@@ -39,7 +41,7 @@ class RequestLog:
     """Middleware that gives each request an id of our own: a client could choose one that misleads.
 
     The code that handles the request sets `environ[ROUTE]` to its route: a path with ids in it must not become a metric
-    label, and a query with a phone in it must not become a log line.
+    label, and a query with a phone in it must not become a log line. It sets `environ[CALLER]` to the actor it finds.
     """
 
     def __init__(self, wsgi_app: Any) -> None:
@@ -67,4 +69,13 @@ def _note(environ: dict[str, Any], status: str, elapsed_seconds: float) -> None:
         method = "other"
     request_seconds.labels(method, route, status).observe(elapsed_seconds)
     milliseconds = round(elapsed_seconds * 1000, 1)
-    log.info("request", method=method, route=route, status=int(status), milliseconds=milliseconds)
+    about = {"address": environ.get("REMOTE_ADDR"), **_describe(environ.get(CALLER))}
+    log.info("request", method=method, route=route, status=int(status), milliseconds=milliseconds, **about)
+
+
+def _describe(caller: Actor | None) -> dict[str, str]:
+    """By what people recognise the caller, and for which owner it acts. The API calls an owner `user_id`."""
+    if caller is None:
+        return {}
+    named = {"token_prefix": caller.token_prefix, "account_id": caller.account_id, "user_id": caller.owner_id}
+    return {name: value for name, value in named.items() if value}

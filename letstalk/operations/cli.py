@@ -17,12 +17,15 @@ from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
 from letstalk.db.crypto import LostKey
 from letstalk.db.database import Database
+from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import MetricsServer
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.worker.background_work import BackgroundWork
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,9 @@ def _make_worker(find: Find) -> click.Command:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopping.set())
         services.background_work.start()
-        click.echo("The worker is running.", err=True)
+        log.info("worker_started")
         stopping.wait()
         services.background_work.stop()
+        log.info("worker_stopped")
 
     return worker

@@ -179,6 +179,7 @@ def _actor_of(token: Token) -> Actor:
         owner_id=token.owner_id,
         scopes=token.granted,
         token_id=token.token_id,
+        token_prefix=token.prefix,
         allowed_ips=token.allowed_ips,
         expires_at=token.expires_at,
         rate_limit=token.rate_limit,
