@@ -10,6 +10,7 @@ from functools import lru_cache
 import phonenumbers
 
 from letstalk.core.errors import DestinationBlocked, Detail, InvalidPhone
+from letstalk.core.same_phones import canonical_e164
 
 MAX_PHONE_CHARACTERS = 40
 INVALID_PHONE = "This is not a phone number that can be called. Give it in international form, like +12025550142."
@@ -36,6 +37,10 @@ class Phone:
     e164: str
     region: str
     is_costly: bool
+
+    @property
+    def canonical(self) -> str:
+        return canonical_e164(self.e164)
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:

@@ -384,7 +384,7 @@ def render_approval(approval: Approval) -> dict[str, Any]:
         "verified": True,
         "status": VerificationStatus.APPROVED.value,
         "verification_id": approval.pending.verification_id,
-        "phone": approval.pending.phone,
+        "phone": approval.pending.phone_as_given or approval.pending.phone,
         "approved_at": iso_utc(approval.approved_at),
         "reference": approval.pending.reference,
     }
@@ -394,7 +394,7 @@ def render_summary(verification: Verification, status: VerificationStatus) -> di
     """The content of a `VerificationSummary`."""
     return {
         "verification_id": verification.verification_id,
-        "phone": verification.phone,
+        "phone": verification.e164,
         "status": status.value,
         "created_at": iso_utc(verification.created_at),
         "expires_at": iso_utc(verification.expires_at),

@@ -105,19 +105,19 @@ class SendService:
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_response=False)
-            self._db.lock(connection, "phone", phone.e164)
+            self._db.lock(connection, "phone", phone.canonical)
             state = repository.load_send_state(
                 connection,
                 actor.owner_id,
-                phone.e164,
+                phone.canonical,
                 since=now - self._longest_window,
                 at_most=self._fewest_to_look_at,
             )
             if state.last_wrong_code_at is not None:
-                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.e164), now)
+                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.canonical), now)
             ensure_resend_allowed(state.newest_at, now)
             if state.accepted_calls >= self._fewest_to_look_at:
-                self._ensure_phone_rates(connection, actor.owner_id, phone.e164, now)
+                self._ensure_phone_rates(connection, actor.owner_id, phone.canonical, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             self._ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
@@ -200,7 +200,7 @@ class SendService:
             )
 
     def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> None:
-        older = repository.find_newest(connection, actor.owner_id, phone.e164)
+        older = repository.find_newest(connection, actor.owner_id, phone.canonical)
         if older is None or older.status is not VerificationStatus.PENDING:
             return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
@@ -216,7 +216,7 @@ class SendService:
             verification_id,
             actor.owner_id,
             wanted,
-            phone=phone.e164,
+            phone=phone,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
             speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
@@ -233,6 +233,7 @@ def _place_call(connection: Connection, verification: Verification, turn: int, n
         script_sealed=verification.speech_sealed or "",
         locale=verification.locale,
         speak_before=verification.expires_at,
+        phone_as_given=verification.phone_as_given,
     )
     return place_call(connection, new, turn, now)
 

@@ -1,0 +1,55 @@
+"""A phone is counted under one of its numbers, and called by the one that was given."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from letstalk.core.same_phones import SAME_PHONE_CODES, canonical_e164
+
+revision = "0011"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+COLUMNS = ("phone", "phone_as_given", "user_id", "status", "holds_channel")
+VERIFICATIONS, CALLS = (sa.table(name, *map(sa.column, COLUMNS)) for name in ("verifications", "calls"))
+_pending, _live = VERIFICATIONS.alias("other"), CALLS.alias("other")
+# A unique index covers these rows: a row that would collide keeps its number until it is over, in ten minutes at most.
+COLLIDES = {
+    VERIFICATIONS: sa.and_(
+        VERIFICATIONS.c.status == "pending",
+        sa.exists().where(
+            _pending.c.user_id == VERIFICATIONS.c.user_id,
+            _pending.c.phone == sa.bindparam("counted"),
+            _pending.c.status == "pending",
+        ),
+    ),
+    CALLS: sa.and_(
+        sa.text("holds_channel"),
+        sa.exists().where(_live.c.phone == sa.bindparam("counted"), sa.text("other.holds_channel")),
+    ),
+}
+
+
+def upgrade() -> None:
+    connection = op.get_bind()
+    for table, collides in COLLIDES.items():
+        op.add_column(table.name, sa.Column("phone_as_given", sa.String(16)))
+        may_differ = sa.or_(*(table.c.phone.like(f"+{code}%") for code in SAME_PHONE_CODES))
+        phones = connection.execute(sa.select(table.c.phone).where(may_differ).distinct()).scalars().all()
+        statement = (
+            sa.update(table)
+            .where(table.c.phone == sa.bindparam("given"), ~collides)
+            .values(phone=sa.bindparam("counted"), phone_as_given=sa.bindparam("given"))
+        )
+        for phone in phones:
+            counted = canonical_e164(phone)
+            if counted != phone:
+                connection.execute(statement, {"given": phone, "counted": counted})
+
+
+def downgrade() -> None:
+    for table in COLLIDES:
+        op.execute(sa.update(table).where(table.c.phone_as_given.is_not(None)).values(phone=table.c.phone_as_given))
+        op.drop_column(table.name, "phone_as_given")
