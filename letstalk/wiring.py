@@ -48,6 +48,7 @@ from letstalk.telephony.registry import build_telephony
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
+from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
@@ -134,7 +135,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
     )
     commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
-    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings))
+    destinations = DestinationLimits(db, audit, clock, _destination_policy(settings))
+    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings), destinations)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
     dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
     mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
@@ -147,6 +149,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         audit=audit,
         sends=sends,
         verifications=verifications,
+        destinations=destinations,
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, verifications, telephony.webhooks),
@@ -221,6 +224,16 @@ def _send_policy(settings: Settings) -> SendPolicy:
         phone_rates=_rates(settings.rate_limit_phone_all),
         channels=settings.max_concurrent_calls,
         simulator_speed=_speed(settings),
+        number_types=settings.number_types,
+    )
+
+
+def _destination_policy(settings: Settings) -> DestinationPolicy:
+    return DestinationPolicy(
+        owner_rates=_rates(settings.rate_limit_owner),
+        country_rates=_rates(settings.rate_limit_country),
+        block_rates=_rates(settings.rate_limit_block),
+        has_breaker=settings.block_breaker,
     )
 
 
@@ -234,7 +247,18 @@ def _server_options(settings: Settings) -> ServerOptions:
         is_simulated=_is_simulated(settings),
         needs_credentials=not (settings.is_on_loopback_only and settings.tokens_without_credentials),
         dashboard_password=settings.dashboard_password.get_secret_value(),
+        call_limits=_call_limits(settings),
     )
+
+
+def _call_limits(settings: Settings) -> str:
+    """The limits of calls in words, for the start."""
+    limits = (
+        ("in all", settings.rate_limit_owner),
+        ("to a country", settings.rate_limit_country),
+        ("to a block of numbers", settings.rate_limit_block),
+    )
+    return ", ".join(f"{limit or 'no limit'} {where}" for where, limit in limits)
 
 
 def _redis_url(settings: Settings) -> str | None:
@@ -272,6 +296,7 @@ def _register_sweeps(
     worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
+    worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
 from letstalk.core.ip_addresses import Network
+from letstalk.core.numbering import CALLABLE_TYPES, DEFAULT_TYPES
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 
@@ -116,7 +117,14 @@ RateLimit = Annotated[
 Regions = Annotated[
     frozenset[str],
     BeforeValidator(values_of.read_regions),
-    Field(description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, separated by commas"),
+    Field(
+        description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, or 001, separated by commas"
+    ),
+]
+HourAndDay = Annotated[
+    str | None,
+    BeforeValidator(values_of.read_hour_and_day),
+    Field(description="limits for an hour and a day, such as `100 per hour; 300 per day`, or off"),
 ]
 Days = Annotated[int, Field(ge=1, le=36_500, description="a whole number of days, at least 1")]
 Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
@@ -226,6 +234,10 @@ class Settings(BaseModel):
     rate_limit_address: RateLimit = "1200 per minute"
     rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
     rate_limit_phone_all: RateLimit = "10 per 10 minutes; 30 per day"
+    rate_limit_owner: HourAndDay = "1000 per hour; 4000 per day"
+    rate_limit_country: HourAndDay = "500 per hour; 2000 per day"
+    rate_limit_block: HourAndDay = "100 per hour; 300 per day"
+    block_breaker: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
     default_region: Annotated[str | None, BeforeValidator(values_of.read_region)] = Field(
         None, description="the ISO 3166 code of a country that has phone numbers, such as `UG`"
     )
@@ -240,6 +252,9 @@ class Settings(BaseModel):
     )
     tokens_without_credentials: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(
         True, description="on or off"
+    )
+    number_types: Annotated[frozenset[str], BeforeValidator(values_of.read_number_types)] = Field(
+        DEFAULT_TYPES, description=f"types out of {', '.join(sorted(CALLABLE_TYPES))}, separated by commas"
     )
 
     retention_days: Days = 90

@@ -106,6 +106,7 @@ class ServerOptions:
     is_simulated: bool
     needs_credentials: bool  # to create a token on this machine
     dashboard_password: str  # shown at the start, in development only
+    call_limits: str
 
 
 def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
@@ -123,7 +124,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        sys.stderr.write(f"Let's Talk listens on {_url(host, port)}\n")
+        sys.stderr.write(f"Let's Talk listens on {_url(host, port)}\nCalls of one owner: {options.call_limits}\n")
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -210,6 +211,7 @@ def welcome(options: ServerOptions) -> str:
   Password           {options.dashboard_password}
   API description    {base}/docs
   Calls go to        {provider}
+  Calls of one owner {options.call_limits}
 
   Create a token:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
-from letstalk.tokens.delegation import may_manage
+from letstalk.tokens.delegation import may_manage, visible_owners
 from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -86,7 +87,10 @@ class TokenForm:
         )
 
 
-def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
+def make_blueprint(
+    service: TokenService, usage: UsageCounter, list_reached: Callable[[frozenset[str] | None], Sequence[object]]
+) -> Blueprint:
+    """`list_reached` returns the limits of calls that these owners (None: all) have reached: see the template."""
     blueprint = Blueprint("dashboard", __name__)
     for text_filter in (iso_utc, day_and_time, in_words, time_ago):
         blueprint.add_app_template_filter(text_filter)
@@ -137,6 +141,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         return render_template(
             "tokens/tokens.html",
             views=[_make_view(token, large=False) for token in page.tokens],
+            reached=list_reached(visible_owners(actor)),
             search=search,
             include_revoked=include_revoked,
             cursor=cursor,

@@ -39,7 +39,7 @@ from letstalk.calls.queue import FIRST_WAITING_TURN, own_last_turn
 from letstalk.calls.repository import IS_UNFINISHED, all_have_failed, calls
 from letstalk.core.errors import NoPendingVerification
 from letstalk.core.ids import canonical_id
-from letstalk.core.same_phones import canonical_e164
+from letstalk.core.numbering import canonical_e164
 from letstalk.db.crypto import sealed_as
 from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index

@@ -21,6 +21,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Unavailable
 from letstalk.core.ids import new_id
+from letstalk.core.numbering import DEFAULT_TYPES
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
@@ -28,10 +29,11 @@ from letstalk.http.idempotency import IdempotencyKey, find_first_response, store
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.observability.redaction import mask_phone
-from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
+from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
 from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
+from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.models import (
     CallAccepted,
     NewVerification,
@@ -62,11 +64,19 @@ class SendPolicy:
     phone_rates: tuple[Rate, ...]
     channels: int
     simulator_speed: float = 1.0
+    number_types: frozenset[str] = DEFAULT_TYPES
 
 
 class SendService:
     def __init__(
-        self, db: Database, vault: Vault, keys: DigestKeys, wakeups: Wakeups, clock: Clock, policy: SendPolicy
+        self,
+        db: Database,
+        vault: Vault,
+        keys: DigestKeys,
+        wakeups: Wakeups,
+        clock: Clock,
+        policy: SendPolicy,
+        destinations: DestinationLimits | None = None,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -74,6 +84,7 @@ class SendService:
         self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
+        self._destinations = destinations
         rates = (*policy.owner_rates, *policy.phone_rates)
         windows = [rate.window_seconds for rate in rates]
         self._longest_window = timedelta(seconds=max(windows, default=0))
@@ -94,7 +105,9 @@ class SendService:
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
-        ensure_destination_allowed(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
+        ensure_destination_allowed(
+            phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
+        )
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
@@ -128,6 +141,7 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
+            self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
 
@@ -171,6 +185,9 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, call_status, now, replays_spent=1)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
+            if live is None:
+                region = region_of(verification.e164)
+                self._count_call(connection, actor, verification.phone, region, now, is_send=False)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -185,6 +202,13 @@ class SendService:
         ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
         own = [accepted_at for accepted_at, owner in accepted if owner == owner_id]
         ensure_phone_rates(self._policy.owner_rates, own, now)
+
+    def _count_call(
+        self, connection: Connection, actor: Actor, phone: str, region: str, now: datetime, *, is_send: bool
+    ) -> None:
+        # Last in its transaction: on PostgreSQL the other calls of this owner wait from here to the commit.
+        if self._destinations is not None:
+            self._destinations.count_call(connection, actor, phone, region, now, is_send=is_send)
 
     def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
         """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""

@@ -17,7 +17,7 @@ from sqlalchemy import MetaData, insert, inspect, text
 
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import list_calls
-from letstalk.core.same_phones import canonical_e164
+from letstalk.core.numbering import canonical_e164
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.core.same_phones import SAME_PHONE_CODES, canonical_e164
+from letstalk.core.numbering import SAME_PHONE_CODES, canonical_e164
 from letstalk.telephony.phone_numbers import parse_phone
 
 SAME = {

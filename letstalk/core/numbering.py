@@ -1,4 +1,4 @@
-"""The number under which a phone with several numbers is counted.
+"""The types of phone numbers, and the number under which a phone with several numbers is counted.
 
 Each rule is for one country's numbering plan: a
 pattern for the digits after `+`, and the digits to count under, which need not be those that are dialed. There is no
@@ -11,6 +11,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+GLOBAL_REGION = "001"  # of numbers that belong to no country: satellites and other global networks
+NON_GEOGRAPHIC = "non_geographic"  # the type of these
+DEFAULT_TYPES = frozenset({"fixed_line", "mobile"})
+# The types that can be called, as libphonenumber names them.
+CALLABLE_TYPES = DEFAULT_TYPES | {
+    *("toll_free", "voip", "personal_number", "pager", "uan", "voicemail", NON_GEOGRAPHIC)
+}
 
 _RULES: dict[str, tuple[tuple[str, str], ...]] = {
     # Gabon put a digit before every number in 2019, and the old ones are still valid.
