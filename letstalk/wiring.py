@@ -26,7 +26,9 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from letstalk.config.values import read_encryption_keys
+from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import Clock, utc_now
+from letstalk.core.errors import InvalidRequest
 from letstalk.core.rates import Rate, parse_rates
 from letstalk.db import migrations
 from letstalk.db.crypto import Vault
@@ -45,6 +47,7 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
+from letstalk.telephony.speech.scripts import ensure_message
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
@@ -225,7 +228,18 @@ def _send_policy(settings: Settings) -> SendPolicy:
         channels=settings.max_concurrent_calls,
         simulator_speed=_speed(settings),
         number_types=settings.number_types,
+        custom_message=CustomMessage(settings.custom_message),
+        message_templates=_speakable_templates(settings),
     )
+
+
+def _speakable_templates(settings: Settings) -> dict[str, str]:
+    for name, text in settings.message_templates.items():
+        try:
+            ensure_message(text)
+        except InvalidRequest as error:
+            raise SettingsError(f"MESSAGE_TEMPLATES has a text that can't be spoken, {name}: {error.message}") from None
+    return settings.message_templates
 
 
 def _destination_policy(settings: Settings) -> DestinationPolicy:

@@ -230,6 +230,12 @@ class Settings(BaseModel):
         "Let's Talk", description="1 to 60 characters, none of them a control character, < or >"
     )
 
+    custom_message: Literal["on", "templates", "off"] = Field("on", description="on, templates or off")
+    # By name. The setting is the path of a file with them.
+    message_templates: dict[str, str] = Field(
+        {}, description="a file with a JSON object of texts by their names, each name of 1 to 64 of a-z, 0-9, _ and -"
+    )
+
     rate_limit_token: RateLimit = "600 per minute"
     rate_limit_address: RateLimit = "1200 per minute"
     rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
@@ -349,6 +355,8 @@ def load_settings(
     if is_development:
         values.setdefault("telephony_provider", "simulator")
         _add_made_secrets(values, root / "instance")
+    if "message_templates" in values:
+        values["message_templates"] = _read_templates(root / given["MESSAGE_TEMPLATES"])
     values["database_url"] = _place_database(given.get("DATABASE_URL", "sqlite:///instance/letstalk.db"), root)
     try:
         return Settings.model_validate(values)
@@ -366,6 +374,14 @@ def _add_made_secrets(values: dict[str, object], folder: Path) -> None:
                 raise SettingsError(f"{name.upper()} can't be kept in instance/{name}: {reason}") from None
     if "dashboard_password" not in values:
         values |= {"dashboard_password": make_password(), "dashboard_password_was_made": True}
+
+
+def _read_templates(path: Path) -> dict[str, str]:
+    try:
+        return values_of.read_templates(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = f": {error.strerror}" if isinstance(error, OSError) else ""
+        raise SettingsError(f"MESSAGE_TEMPLATES requires {_wish('message_templates')}{reason}") from None
 
 
 def _place_database(text: str, root: Path) -> str:

@@ -274,6 +274,15 @@ class JwtIssuer(BaseModel):
 _ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=20)])
 
 
+Templates = dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}\z")], str]
+_TEMPLATES: TypeAdapter[Templates] = TypeAdapter(Templates, config=ConfigDict(strict=True))
+
+
+def read_templates(content: bytes) -> Templates:
+    """Texts by their names. What can be spoken is not checked here."""
+    return _TEMPLATES.validate_json(content)  # its error is a ValueError
+
+
 def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:
     try:
         return tuple(_ISSUERS.validate_json(text))

@@ -158,6 +158,7 @@ ERRORS: dict[str, KnownError] = {
     "insufficient_scope": KnownError(403, "This token needs the scope otp:send.", {"required_scopes": ["otp:send"]}),
     "address_not_allowed": KnownError(403, "This token may not be used from this address."),
     "destination_blocked": KnownError(403, "Premium-rate and shared-cost numbers are never called."),
+    "message_not_allowed": KnownError(403, "A message of your own is not allowed here."),
     "not_granted": KnownError(403, "Your account was not granted this user_id."),
     "person_required": KnownError(403, "This requires an account: sign in."),
     "phone_required": KnownError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from letstalk.core.actors import CustomMessage
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.guards import current_actor, require, require_any_token
@@ -32,6 +33,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
             expires_in_seconds=body.expires_in,
             allowed_ips=None if body.allowed_ips is None else tuple(body.allowed_ips),
             rate_limit=body.rate_limit,
+            custom_message=_messages(body.custom_message),
         )
         issued = service.create_token(current_actor(), wanted)
         return schemas.IssuedTokenResponse.of(issued).model_dump(), 201
@@ -84,6 +86,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
             expires_in_seconds=body.expires_in if "expires_in" in given else UNSET,
             allowed_ips=(tuple(body.allowed_ips) if body.allowed_ips else None) if "allowed_ips" in given else UNSET,
             rate_limit=body.rate_limit if "rate_limit" in given else UNSET,
+            custom_message=_messages(body.custom_message) if "custom_message" in given else UNSET,
         )
         return schemas.TokenResponse.of(service.update_token(current_actor(), str(path.token_id), changes)).model_dump()
 
@@ -114,3 +117,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
         return schemas.RevocationResponse(message="Token revoked successfully").model_dump()
 
     return blueprint
+
+
+def _messages(value: str | None) -> CustomMessage | None:
+    return None if value is None else CustomMessage(value)

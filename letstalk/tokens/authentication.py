@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import blake2b
 from hmac import compare_digest
 
-from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.actors import Actor, ActorKind, CustomMessage
 from letstalk.core.clock import Clock
 from letstalk.core.errors import AddressNotAllowed, InvalidToken
 from letstalk.core.ip_addresses import Network, is_allowed, to_networks
@@ -189,4 +189,5 @@ def _actor_of(token: Token) -> Actor:
         allowed_ips=token.allowed_ips,
         expires_at=token.expires_at,
         rate_limit=token.rate_limit,
+        custom_message=token.custom_message or CustomMessage.ON,
     )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
+from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, CustomMessage, trusted_actor
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
 from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
@@ -57,6 +57,12 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         help="Comma-separated IP addresses and CIDR blocks. Default: any address.",
     )
     @click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
+    @click.option(
+        "--custom-message",
+        type=click.Choice([choice.value for choice in CustomMessage]),
+        callback=lambda _context, _option, value: None if value is None else CustomMessage(value),
+        help="Whether it can have its own texts spoken. Default: CUSTOM_MESSAGE.",
+    )
     def create(**fields: Any) -> None:
         """Create a token and print it, alone on a line. It is not shown again."""
         with find_service() as tokens:

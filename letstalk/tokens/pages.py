@@ -9,6 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope, expand_scopes
@@ -52,7 +53,7 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
-TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit")
+TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit", "custom_message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class TokenForm:
     expires_in: str = ""
     allowed_ips: str = ""
     rate_limit: str = ""
+    custom_message: str = ""
 
     @classmethod
     def from_request(cls) -> TokenForm:
@@ -84,6 +86,7 @@ class TokenForm:
             expires_in_seconds=_read_seconds("expires_in", self.expires_in) if self.expires_in else None,
             allowed_ips=tuple(self.allowed_ips.replace(",", " ").split()) or None,
             rate_limit=self.rate_limit or None,
+            custom_message=_read_custom_message(self.custom_message),
         )
 
 
@@ -243,6 +246,13 @@ def _send_to_list() -> ResponseReturnValue:
 def _offered(choices: tuple[tuple[str, str], ...], held: frozenset[Scope]) -> list[tuple[str, str]]:
     """The `choices` that a person with the scopes `held` may give."""
     return [(name, meaning) for name, meaning in choices if expand_scopes([name]) <= held]
+
+
+def _read_custom_message(value: str) -> CustomMessage | None:
+    """Raises InvalidRequest unless `value` is one of the options. An empty one is the default."""
+    if value not in ("", *CustomMessage):
+        raise InvalidRequest.in_field("custom_message", "Choose one of the options.")
+    return CustomMessage(value) if value else None
 
 
 def _read_seconds(field: str, value: str) -> int:

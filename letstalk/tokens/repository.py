@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from letstalk.core.actors import CustomMessage
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.tokens.models import Token
@@ -32,6 +33,7 @@ tokens = sa.Table(
     sa.Column("last_used", UtcDateTime),
     sa.Column("requests_total", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("successor_id", sa.String(36), sa.ForeignKey("tokens.token_id")),
+    sa.Column("custom_message", sa.String(10)),
     sa.UniqueConstraint("lookup_id"),
     # A token replaces at most one other, so its predecessors are a list and not a tree.
     sa.UniqueConstraint("successor_id"),
@@ -137,6 +139,8 @@ def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, dat
 def to_token(row: sa.Row[Any]) -> Token:
     values = {column.key: getattr(row, column.key) for column in _RECORD}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "allowed_ips")}
+    if values["custom_message"] is not None:
+        values["custom_message"] = CustomMessage(values["custom_message"])
     return Token(**{**values, **lists})
 
 
@@ -146,5 +150,6 @@ def _get(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Token 
 
 
 def _changeable(token: Token) -> dict[str, Any]:
-    values = {name: getattr(token, name) for name in ("name", "rate_limit", "expires_at", "revoked_at", "successor_id")}
+    names = ("name", "rate_limit", "expires_at", "revoked_at", "successor_id", "custom_message")
+    values = {name: getattr(token, name) for name in names}
     return {**values, "scopes": json.dumps(token.scopes), "allowed_ips": json.dumps(token.allowed_ips)}

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, check_owner_id
+from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, CustomMessage, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, NotFound
 from letstalk.core.pagination import decode_cursor, encode_cursor
@@ -79,6 +79,7 @@ class TokenService:
             rate_limit=models.normalise_rate_limit(wanted.rate_limit),
             created_at=now,
             expires_at=models.expiry_after(now, wanted.expires_in_seconds),
+            custom_message=wanted.custom_message or _inherited_messages(actor),
         )
         self._delegation.ensure_may_issue(actor, token)
         with self._db.write() as connection:
@@ -208,6 +209,10 @@ class TokenService:
 
     def _insert(self, connection: Connection, token: Token, secret: NewSecret) -> None:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))
+
+
+def _inherited_messages(actor: Actor) -> CustomMessage | None:
+    return None if actor.custom_message is CustomMessage.ON else actor.custom_message
 
 
 def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:

@@ -46,6 +46,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     @documents_errors(
         "invalid_phone",
         "destination_blocked",
+        "message_not_allowed",
         "resend_too_soon",
         "phone_limit",
         "destination_limit",

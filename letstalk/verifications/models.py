@@ -184,6 +184,7 @@ class NewVerification:
     code_length: int
     ttl_seconds: int
     reference: str | None = None
+    message_template: str | None = None  # the name of a text, instead of `message`
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,6 +165,13 @@ class SendRequest(ApiModel):
         "characters, no other placeholder.",
         examples=["Hello from Acme. Your code is {code}."],
     )
+    message_template: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Instead of `message`: the name of a text that the operator of this service has written.",
+        examples=["checkout"],
+    )
     locale: PlainText | None = Field(
         None,
         min_length=1,
@@ -194,6 +201,7 @@ class SendRequest(ApiModel):
             code_length=self.code_length,
             ttl_seconds=self.expires_in,
             reference=self.reference,
+            message_template=self.message_template,
         )
 
 

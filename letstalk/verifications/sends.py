@@ -5,7 +5,8 @@ Limits are checked in the transaction that writes, so that two requests at once 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,9 +18,9 @@ from letstalk.calls.lifecycle import place_call, say_again
 from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
 from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, CustomMessage
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Unavailable
+from letstalk.core.errors import Forbidden, InvalidRequest, Unavailable
 from letstalk.core.ids import new_id
 from letstalk.core.numbering import DEFAULT_TYPES
 from letstalk.core.rates import Rate
@@ -65,6 +66,8 @@ class SendPolicy:
     channels: int
     simulator_speed: float = 1.0
     number_types: frozenset[str] = DEFAULT_TYPES
+    custom_message: CustomMessage = CustomMessage.ON
+    message_templates: Mapping[str, str] = field(default_factory=dict)
 
 
 class SendService:
@@ -101,13 +104,15 @@ class SendService:
         3. An older pending verification of the same owner and phone is superseded and its calls are ended.
         4. The verification and its call are written; after the commit a worker is woken.
 
-        Raises InvalidPhone, DestinationBlocked, InvalidRequest, IdempotencyKeyReused, TooManyRequests, Unavailable.
+        Raises InvalidPhone, Forbidden (DestinationBlocked, `message_not_allowed`), InvalidRequest,
+        IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
         ensure_destination_allowed(
             phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
         )
+        wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
@@ -144,6 +149,23 @@ class SendService:
             self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
+
+    def _choose_message(self, actor: Actor, wanted: NewVerification) -> str | None:
+        """The text that the call says instead of the default one. Raises Forbidden, InvalidRequest."""
+        allowed = self._policy.custom_message.narrowed_by(actor.custom_message)
+        if wanted.message is not None and allowed is not CustomMessage.ON:
+            raise Forbidden("A message of your own is not allowed here.", code="message_not_allowed")
+        name = wanted.message_template
+        if name is None:
+            return wanted.message
+        if allowed is CustomMessage.OFF:
+            raise Forbidden("Only the default text is allowed here.", code="message_not_allowed")
+        if wanted.message is not None:
+            raise InvalidRequest.in_field("message_template", "Give either message or message_template.")
+        text = self._policy.message_templates.get(name)
+        if text is None:
+            raise InvalidRequest.in_field("message_template", "There is no message template of this name.")
+        return text
 
     def _follow_up(self, accepted: CallAccepted) -> None:
         verifications_started_total.inc()

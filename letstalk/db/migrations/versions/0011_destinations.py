@@ -48,6 +48,7 @@ def upgrade() -> None:
             counted = canonical_e164(phone)
             if counted != phone:
                 connection.execute(statement, {"given": phone, "counted": counted})
+    op.add_column("tokens", sa.Column("custom_message", sa.String(10)))
     op.create_table(
         "destination_counts",
         sa.Column("user_id", sa.String(128), nullable=False),
@@ -62,6 +63,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_column("tokens", "custom_message")
     op.drop_table("destination_counts")
     for table in COLLIDES:
         op.execute(sa.update(table).where(table.c.phone_as_given.is_not(None)).values(phone=table.c.phone_as_given))
