@@ -111,7 +111,12 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     configure(app, settings, SESSION_LIFETIME)
     services = _bind_services(app, settings, clock)
     limiter = make_limiter(app, _redis_url(settings))
-    limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
+    limits = RequestLimits(
+        limiter,
+        token=settings.rate_limit_token,
+        address=settings.rate_limit_address,
+        token_creation=settings.rate_limit_token_creation,
+    )
     bind_web(app, services, limits, settings)
     app.cli.commands.pop("openapi", None)  # flask-openapi3's writes another document than /openapi.json
     _add_commands(app)

@@ -238,6 +238,7 @@ class Settings(BaseModel):
 
     rate_limit_token: RateLimit = "600 per minute"
     rate_limit_address: RateLimit = "1200 per minute"
+    rate_limit_token_creation: RateLimit = "30 per hour"
     rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
     rate_limit_phone_all: RateLimit = "10 per 10 minutes; 30 per day"
     rate_limit_owner: HourAndDay = "1000 per hour; 4000 per day"

@@ -47,6 +47,8 @@ class Actor:
     chosen one (`act_for`). A token has `token_id`, `allowed_ips` (CIDR text; empty for any address), `expires_at` (None
     for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A person has `account_id`,
     `session_id` and `owner_ids`, the granted ones. `custom_message` may narrow what the installation allows.
+    `limits` are the request limits of a token: (what it is counted under, `rate_limit`) of its own, and of each token
+    above it that is no admin's.
     """
 
     kind: ActorKind
@@ -61,6 +63,7 @@ class Actor:
     session_id: str | None = None
     owner_ids: frozenset[str] = frozenset()
     custom_message: CustomMessage = CustomMessage.ON
+    limits: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def is_admin(self) -> bool:

@@ -169,8 +169,10 @@ class Guards:
         """
         if actor.token_id is not None:
             self._count_request(actor.token_id)
-            check = limits.check_address_and_token if count_address else limits.check_token
-            check(environ, actor.token_id, actor.rate_limit)
+            for place, (counted_under, own_limit) in enumerate(actor.limits or ((actor.token_id, actor.rate_limit),)):
+                is_first = count_address and place == 0
+                check = limits.check_address_and_token if is_first else limits.check_token
+                check(environ, counted_under, own_limit)
         elif actor.account_id is not None:
             limits.check_token(environ, actor.account_id, None)
         _check_rights(actor, guard)

@@ -39,6 +39,7 @@ REDIS_TIMEOUT_SECONDS = 1
 
 LEAST_REMAINING = "letstalk.least_remaining"
 LIMITED_TOKEN = "letstalk.limited_token"
+CREATOR = "letstalk.creator"
 
 Environ = dict[str, Any]
 Check = Callable[[Environ], None]
@@ -151,14 +152,18 @@ class RequestLimits:
     Each check raises TooManyRequests when the request is one too many, and adds the headers to the response.
     """
 
-    def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
-        """`token` and `address` in Flask-Limiter's notation; None or `off` disables that limit."""
+    def __init__(
+        self, limiter: Limiter, *, token: str | None, address: str | None, token_creation: str | None = None
+    ) -> None:
+        """Each limit in Flask-Limiter's notation; None or `off` disables it."""
         self.limiter = limiter
         self.token = _notation(token)
         self.address = _notation(address)
         self._was_away = False
         self._count_address = self._counter(ADDRESS_SCOPE, self.address, _subscriber)
         self._count_token = self._counter(TOKEN_SCOPE, self._token_limit, _limited_token_id)
+        creation = _notation(token_creation)
+        self._count_creation = self._counter("token_creation", creation, _creator) if creation else None
         self._count_sign_in = self._counter("sign_in", SIGN_IN_LIMIT, _subscriber)
         self._count_mail = self._counter("mail", MAIL_LIMIT, _subscriber)
         self._count_departure = self._counter("departure", DEPARTURE_LIMIT, _subscriber)
@@ -178,6 +183,12 @@ class RequestLimits:
     def check_sign_in(self, environ: Environ) -> None:
         """Count an attempt to sign in with the owner's password."""
         self._check(environ, self._count_sign_in)
+
+    def check_token_creation(self, environ: Environ, creator: str | None) -> None:
+        """Count a new token, or a new rate limit of one. A `creator` of None is not counted."""
+        if creator is not None and self._count_creation is not None:
+            environ[CREATOR] = creator
+            self._check(environ, self._count_creation)
 
     def check_mail(self, environ: Environ) -> None:
         """Count a request that sends an email to somebody."""
@@ -291,6 +302,11 @@ def _subscriber() -> str:
 def _limited_token_id() -> str:
     token_id: str = request.environ[LIMITED_TOKEN][0]
     return token_id
+
+
+def _creator() -> str:
+    creator: str = request.environ[CREATOR]
+    return creator
 
 
 def _notation(limit: str | None) -> str:

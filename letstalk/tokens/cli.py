@@ -26,6 +26,7 @@ COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
     ("SCOPES", lambda token: ",".join(token.scopes)),
     ("STATE", lambda token: _state(token)),
     ("LAST USED", lambda token: _minute(token.last_used)),
+    ("CREATED BY", lambda token: token.parent_id or "-"),
     ("REQUESTS", lambda token: str(token.requests_total)),
 )
 
@@ -86,10 +87,11 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
     @group.command("revoke")
     @click.argument("token_id")
-    def revoke(token_id: str) -> None:
+    @click.option("--cascade", is_flag=True, help="Also revoke the tokens that came of it.")
+    def revoke(token_id: str, cascade: bool) -> None:
         """Revoke a token. Every instance refuses it within a second."""
         with find_service() as tokens:
-            tokens.revoke_token(ACTOR, token_id)
+            tokens.revoke_token(ACTOR, token_id, cascade=cascade)
         click.echo("Token revoked successfully", err=True)
 
     @group.command("rotate", context_settings={"show_default": True})

@@ -73,6 +73,11 @@ def may_manage(actor: Actor, token: Token) -> bool:
     return actor.is_admin or (actor.reaches(token.owner_id) and token.granted <= actor.scopes)
 
 
+def creator_of(actor: Actor) -> str | None:
+    """What the creation of tokens is counted under: the first of the tokens above, or the person. None is unlimited."""
+    return actor.limits[-1][0] if actor.limits else actor.account_id
+
+
 def may_see(actor: Actor, token: Token) -> bool:
     """Whether `actor` may see `token`: if it may manage it, or is a person to whom the owner is granted."""
     return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.owner_id))

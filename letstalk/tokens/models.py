@@ -36,6 +36,7 @@ MAX_EXPIRES_IN_SECONDS = 10 * 365 * 24 * 3600
 DEFAULT_GRACE_SECONDS = 3600
 MAX_GRACE_SECONDS = 7 * 24 * 3600
 MAX_NAME_LENGTH = 100
+MAX_GENERATIONS = 5  # each request of a token is counted for all tokens above it
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(
@@ -64,7 +65,8 @@ class Token:
 
     `scopes` are as they were requested (bundles are not expanded). Empty `allowed_ips` permits every address,
     `rate_limit` None is the installation's default, and `expires_at` None is never. `successor_id` is the token that
-    replaced this one in a rotation. `custom_message` None is what the installation allows.
+    replaced this one in a rotation. `custom_message` None is what the installation allows. `parent_id` is the token
+    that created this one. Requests are counted under `bucket_id`, the first token of its rotations; None is its own.
     """
 
     token_id: str
@@ -81,6 +83,12 @@ class Token:
     requests_total: int = 0
     successor_id: str | None = None
     custom_message: CustomMessage | None = None
+    parent_id: str | None = None
+    bucket_id: str | None = None
+
+    @property
+    def counted_under(self) -> str:
+        return self.bucket_id or self.token_id
 
     @property
     def prefix(self) -> str:

@@ -15,8 +15,9 @@ from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, L
 from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
+from letstalk.http.rate_limits import request_limits
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
-from letstalk.tokens.delegation import may_manage, visible_owners
+from letstalk.tokens.delegation import creator_of, may_manage, visible_owners
 from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -166,6 +167,7 @@ def make_blueprint(
         if was_sent_before():
             return _send_to_list()
         form = TokenForm.from_request()
+        _count_creation()
         try:
             issued = service.create_token(current_actor(), form.as_new_token())
         except (InvalidRequest, Forbidden) as error:
@@ -188,6 +190,7 @@ def make_blueprint(
         """The token that replaces the old one, which is shown only now."""
         if was_sent_before():
             return _send_to_list()
+        _count_creation()
         try:
             grace_seconds = _read_seconds("grace_seconds", request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD))
             issued = service.rotate_token(current_actor(), token_id, grace_seconds)
@@ -198,17 +201,23 @@ def make_blueprint(
     @blueprint.get("/dashboard/tokens/<token_id>/revoke")
     @require_signed_in(Scope.TOKENS_WRITE)
     def revoke_form(token_id: str) -> ResponseReturnValue:
-        return render_template("tokens/revoke.html", view=_changeable_view(token_id))
+        view = _changeable_view(token_id)
+        children = len(service.list_descendants(current_actor(), token_id))
+        return render_template("tokens/revoke.html", view=view, children=children)
 
     @blueprint.post("/dashboard/tokens/<token_id>/revoke")
     @require_signed_in(Scope.TOKENS_WRITE)
     def revoke(token_id: str) -> ResponseReturnValue:
         title = _changeable_view(token_id).title
-        service.revoke_token(current_actor(), token_id)
+        service.revoke_token(current_actor(), token_id, cascade=request.form.get("cascade") == "1")
         flash(f"{title} is revoked.")
         return redirect(url_for("dashboard.index"))
 
     return blueprint
+
+
+def _count_creation() -> None:
+    request_limits().check_token_creation(request.environ, creator_of(current_actor()))
 
 
 def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Response:

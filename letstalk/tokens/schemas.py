@@ -87,6 +87,10 @@ class TokenPath(schemas.Query):
     token_id: UUID = Field(description="The token's id.")
 
 
+class RevocationQuery(schemas.Query):
+    cascade: bool = Field(False, description="Also revoke the tokens that came of it.")
+
+
 class TokenQuery(schemas.PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
     include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
@@ -151,6 +155,7 @@ class TokenResponse(TokenEntry):
             "allowed_ips": ["203.0.113.0/24"],
             "rate_limit": "100 per minute",
             "custom_message": None,
+            "parent_id": None,
             "successor_id": None,
         }
     )
@@ -158,6 +163,7 @@ class TokenResponse(TokenEntry):
     allowed_ips: list[str] | None = Field(description="Null is any address.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
     custom_message: Messages | None = Field(description="Null is the installation's default.")
+    parent_id: Uuid | None = Field(description="The token that created this one.")
     successor_id: Uuid | None = Field(description="The token that replaced this one in a rotation.")
 
 

@@ -12,6 +12,7 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
+HAS_PARENT = sa.text("parent_id IS NOT NULL")
 COUNTS = ("hour", "hour_calls", "day", "day_calls", "closed_until")
 COLUMNS = ("phone", "phone_as_given", "user_id", "status", "holds_channel")
 VERIFICATIONS, CALLS = (sa.table(name, *map(sa.column, COLUMNS)) for name in ("verifications", "calls"))
@@ -49,6 +50,11 @@ def upgrade() -> None:
             if counted != phone:
                 connection.execute(statement, {"given": phone, "counted": counted})
     op.add_column("tokens", sa.Column("custom_message", sa.String(10)))
+    op.add_column("tokens", sa.Column("parent_id", sa.String(36)))
+    op.add_column("tokens", sa.Column("bucket_id", sa.String(36)))
+    op.create_index(
+        "ix_tokens_parent_id", "tokens", ["parent_id"], sqlite_where=HAS_PARENT, postgresql_where=HAS_PARENT
+    )
     op.create_table(
         "destination_counts",
         sa.Column("user_id", sa.String(128), nullable=False),
@@ -63,7 +69,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_column("tokens", "custom_message")
+    op.drop_index("ix_tokens_parent_id", "tokens")
+    for column in ("custom_message", "parent_id", "bucket_id"):
+        op.drop_column("tokens", column)
     op.drop_table("destination_counts")
     for table in COLLIDES:
         op.execute(sa.update(table).where(table.c.phone_as_given.is_not(None)).values(phone=table.c.phone_as_given))
