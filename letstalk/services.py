@@ -19,6 +19,7 @@ from letstalk.sso.service import SingleSignOn
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
+from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
@@ -30,6 +31,7 @@ class Services:
     audit: AuditTrail
     sends: SendService
     verifications: VerificationService
+    destinations: DestinationLimits
     dispatch: DispatchService
     commands: CommandService
     events: EventService

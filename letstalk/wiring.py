@@ -26,7 +26,9 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
 from letstalk.config.values import read_encryption_keys
+from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import Clock, utc_now
+from letstalk.core.errors import InvalidRequest
 from letstalk.core.rates import Rate, parse_rates
 from letstalk.db import migrations
 from letstalk.db.crypto import Vault
@@ -45,9 +47,11 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
+from letstalk.telephony.speech.scripts import ensure_message
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
+from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
@@ -107,7 +111,12 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     configure(app, settings, SESSION_LIFETIME)
     services = _bind_services(app, settings, clock)
     limiter = make_limiter(app, _redis_url(settings))
-    limits = RequestLimits(limiter, token=settings.rate_limit_token, address=settings.rate_limit_address)
+    limits = RequestLimits(
+        limiter,
+        token=settings.rate_limit_token,
+        address=settings.rate_limit_address,
+        token_creation=settings.rate_limit_token_creation,
+    )
     bind_web(app, services, limits, settings)
     app.cli.commands.pop("openapi", None)  # flask-openapi3's writes another document than /openapi.json
     _add_commands(app)
@@ -134,7 +143,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
     )
     commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
-    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings))
+    destinations = DestinationLimits(db, audit, clock, _destination_policy(settings))
+    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings), destinations)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
     dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
     mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
@@ -147,6 +157,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         audit=audit,
         sends=sends,
         verifications=verifications,
+        destinations=destinations,
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, verifications, telephony.webhooks),
@@ -221,6 +232,27 @@ def _send_policy(settings: Settings) -> SendPolicy:
         phone_rates=_rates(settings.rate_limit_phone_all),
         channels=settings.max_concurrent_calls,
         simulator_speed=_speed(settings),
+        number_types=settings.number_types,
+        custom_message=CustomMessage(settings.custom_message),
+        message_templates=_speakable_templates(settings),
+    )
+
+
+def _speakable_templates(settings: Settings) -> dict[str, str]:
+    for name, text in settings.message_templates.items():
+        try:
+            ensure_message(text)
+        except InvalidRequest as error:
+            raise SettingsError(f"MESSAGE_TEMPLATES has a text that can't be spoken, {name}: {error.message}") from None
+    return settings.message_templates
+
+
+def _destination_policy(settings: Settings) -> DestinationPolicy:
+    return DestinationPolicy(
+        owner_rates=_rates(settings.rate_limit_owner),
+        country_rates=_rates(settings.rate_limit_country),
+        block_rates=_rates(settings.rate_limit_block),
+        has_breaker=settings.block_breaker,
     )
 
 
@@ -234,7 +266,18 @@ def _server_options(settings: Settings) -> ServerOptions:
         is_simulated=_is_simulated(settings),
         needs_credentials=not (settings.is_on_loopback_only and settings.tokens_without_credentials),
         dashboard_password=settings.dashboard_password.get_secret_value(),
+        call_limits=_call_limits(settings),
     )
+
+
+def _call_limits(settings: Settings) -> str:
+    """The limits of calls in words, for the start."""
+    limits = (
+        ("in all", settings.rate_limit_owner),
+        ("to a country", settings.rate_limit_country),
+        ("to a block of numbers", settings.rate_limit_block),
+    )
+    return ", ".join(f"{limit or 'no limit'} {where}" for where, limit in limits)
 
 
 def _redis_url(settings: Settings) -> str | None:
@@ -272,6 +315,7 @@ def _register_sweeps(
     worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
+    worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)

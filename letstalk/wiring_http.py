@@ -75,7 +75,9 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     )
     for api in apis:
         app.register_api(api.make_blueprint(is_described=False))
-    app.register_blueprint(token_pages.make_blueprint(services.tokens, services.usage))
+    app.register_blueprint(
+        token_pages.make_blueprint(services.tokens, services.usage, services.destinations.list_reached)
+    )
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))

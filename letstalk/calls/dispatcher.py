@@ -189,7 +189,7 @@ class DispatchService:
             dial_round, first_dial_at = dial_round + 1, now
         dial = DialCommand(
             call_id=call.call_id,
-            phone=call.phone,
+            phone=call.e164,
             command_id=f"{call.call_id}-dial-{dial_round}",
             detect_machine=self._policy.detect_machines,
             ring_seconds=self._policy.ring_seconds,

@@ -88,11 +88,15 @@ class NewCall:
     script_sealed: str
     locale: str | None
     speak_before: datetime
+    phone_as_given: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call to one phone. Times are aware, in UTC.
+
+    `phone` is the number under which the phone is counted. `e164` is the number that is dialed. `phone_as_given` is
+    stored where the two differ.
 
     `subject_id` is the id of what the call is about, in the feature that placed it. `script_sealed` is the encrypted
     `Script`, to be spoken in the language `locale` before `speak_before`. It is erased when the call is over.
@@ -136,6 +140,11 @@ class Call:
     end_status: CallStatus | None
     end_reason: str | None
     duration_seconds: float | None
+    phone_as_given: str | None = None
+
+    @property
+    def e164(self) -> str:
+        return self.phone_as_given or self.phone
 
     @property
     def is_over(self) -> bool:

@@ -60,6 +60,7 @@ calls = sa.Table(
     sa.Column("end_status", sa.String(20)),
     sa.Column("end_reason", sa.Text),
     sa.Column("duration_seconds", sa.Float),
+    sa.Column("phone_as_given", sa.String(16)),
     _one_of("status", CallStatus),
     _one_of("command", Command),
     _one_of("spoken", Spoken),

@@ -20,6 +20,7 @@ from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
 from letstalk.core.common_passwords import is_common
 from letstalk.core.ip_addresses import Network
+from letstalk.core.numbering import CALLABLE_TYPES, DEFAULT_TYPES
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
 
 
@@ -117,7 +118,14 @@ RateLimit = Annotated[
 Regions = Annotated[
     frozenset[str],
     BeforeValidator(values_of.read_regions),
-    Field(description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, separated by commas"),
+    Field(
+        description="ISO 3166 codes of countries that have phone numbers, such as `UG,KE`, or 001, separated by commas"
+    ),
+]
+HourAndDay = Annotated[
+    str | None,
+    BeforeValidator(values_of.read_hour_and_day),
+    Field(description="limits for an hour and a day, such as `100 per hour; 300 per day`, or off"),
 ]
 Days = Annotated[int, Field(ge=1, le=36_500, description="a whole number of days, at least 1")]
 Threads = Annotated[int, Field(ge=1, le=256, description="a whole number from 1 to 256")]
@@ -223,10 +231,21 @@ class Settings(BaseModel):
         "Let's Talk", description="1 to 60 characters, none of them a control character, < or >"
     )
 
+    custom_message: Literal["on", "templates", "off"] = Field("on", description="on, templates or off")
+    # By name. The setting is the path of a file with them.
+    message_templates: dict[str, str] = Field(
+        {}, description="a file with a JSON object of texts by their names, each name of 1 to 64 of a-z, 0-9, _ and -"
+    )
+
     rate_limit_token: RateLimit = "600 per minute"
     rate_limit_address: RateLimit = "1200 per minute"
+    rate_limit_token_creation: RateLimit = "30 per hour"
     rate_limit_phone: RateLimit = "5 per 10 minutes; 10 per day"
     rate_limit_phone_all: RateLimit = "10 per 10 minutes; 30 per day"
+    rate_limit_owner: HourAndDay = "1000 per hour; 4000 per day"
+    rate_limit_country: HourAndDay = "500 per hour; 2000 per day"
+    rate_limit_block: HourAndDay = "100 per hour; 300 per day"
+    block_breaker: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(True, description="on or off")
     default_region: Annotated[str | None, BeforeValidator(values_of.read_region)] = Field(
         None, description="the ISO 3166 code of a country that has phone numbers, such as `UG`"
     )
@@ -241,6 +260,9 @@ class Settings(BaseModel):
     )
     tokens_without_credentials: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(
         True, description="on or off"
+    )
+    number_types: Annotated[frozenset[str], BeforeValidator(values_of.read_number_types)] = Field(
+        DEFAULT_TYPES, description=f"types out of {', '.join(sorted(CALLABLE_TYPES))}, separated by commas"
     )
 
     retention_days: Days = 90
@@ -344,6 +366,8 @@ def load_settings(
     if is_development:
         values.setdefault("telephony_provider", "simulator")
         _add_made_secrets(values, root / "instance")
+    if "message_templates" in values:
+        values["message_templates"] = _read_templates(root / given["MESSAGE_TEMPLATES"])
     values["database_url"] = _place_database(given.get("DATABASE_URL", "sqlite:///instance/letstalk.db"), root)
     try:
         return Settings.model_validate(values)
@@ -361,6 +385,14 @@ def _add_made_secrets(values: dict[str, object], folder: Path) -> None:
                 raise SettingsError(f"{name.upper()} can't be kept in instance/{name}: {reason}") from None
     if "dashboard_password" not in values:
         values |= {"dashboard_password": make_password(), "dashboard_password_was_made": True}
+
+
+def _read_templates(path: Path) -> dict[str, str]:
+    try:
+        return values_of.read_templates(path.read_bytes())
+    except (OSError, ValueError) as error:
+        reason = f": {error.strerror}" if isinstance(error, OSError) else ""
+        raise SettingsError(f"MESSAGE_TEMPLATES requires {_wish('message_templates')}{reason}") from None
 
 
 def _place_database(text: str, root: Path) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from letstalk.core.ip_addresses import Network, read_networks
+from letstalk.core.numbering import CALLABLE_TYPES, GLOBAL_REGION
 
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
@@ -207,7 +208,24 @@ def read_region(text: str) -> str:
 
 
 def read_regions(text: str) -> frozenset[str]:
-    return frozenset(read_region(part.strip()) for part in text.split(","))
+    parts = [part.strip() for part in text.split(",")]
+    return frozenset(part if part == GLOBAL_REGION else read_region(part) for part in parts)
+
+
+def read_number_types(text: str) -> frozenset[str]:
+    types = frozenset(part.strip().lower() for part in text.split(","))
+    if not types <= CALLABLE_TYPES:
+        raise ValueError("no such type of number")
+    return types
+
+
+def read_hour_and_day(text: str) -> str | None:
+    """The same as `read_rate_limit`, for an hour and a day only, which is what is counted."""
+    limit = read_rate_limit(text)
+    windows = [] if limit is None else [item.get_expiry() for item in parse_many(limit)]
+    if not set(windows) <= {3600, 86_400} or len(windows) != len(set(windows)):
+        raise ValueError("another window")
+    return limit
 
 
 def read_e164(text: str) -> str:
@@ -254,6 +272,15 @@ class JwtIssuer(BaseModel):
 
 
 _ISSUERS: TypeAdapter[list[JwtIssuer]] = TypeAdapter(Annotated[list[JwtIssuer], Field(max_length=20)])
+
+
+Templates = dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,64}\z")], str]
+_TEMPLATES: TypeAdapter[Templates] = TypeAdapter(Templates, config=ConfigDict(strict=True))
+
+
+def read_templates(content: bytes) -> Templates:
+    """Texts by their names. What can be spoken is not checked here."""
+    return _TEMPLATES.validate_json(content)  # its error is a ValueError
 
 
 def read_jwt_issuers(text: str) -> tuple[JwtIssuer, ...]:

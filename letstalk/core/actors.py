@@ -23,6 +23,22 @@ class ActorKind(StrEnum):
     SERVICE = "service"  # this service, for someone who is signing in
 
 
+class CustomMessage(StrEnum):
+    """Whether a call may say a text of the caller's, from the widest to the narrowest."""
+
+    ON = "on"  # any text, or a template
+    TEMPLATES = "templates"  # a text that the operator has written
+    OFF = "off"  # only the default text
+
+    def is_within(self, other: CustomMessage) -> bool:
+        """Whether this allows nothing that `other` does not."""
+        order = list(CustomMessage)
+        return order.index(self) >= order.index(other)
+
+    def narrowed_by(self, other: CustomMessage) -> CustomMessage:
+        return other if other.is_within(self) else self
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """An authenticated caller and the limits of what it may do.
@@ -30,8 +46,9 @@ class Actor:
     `owner_id` owns the verifications that the actor starts. It is empty for a person with several grants who has not
     chosen one (`act_for`). A token has `token_id`, `token_prefix` (its public start), `allowed_ips` (CIDR text; empty
     for any address), `expires_at` (None for never) and `rate_limit` (Flask-Limiter's notation; None for the default). A
-    person has `account_id`,
-    `session_id` and `owner_ids`, the granted ones.
+    person has `account_id`, `session_id` and `owner_ids`, the granted ones. `custom_message` may narrow what the
+    installation allows. `limits` are the request limits of a token: (what it is counted under, `rate_limit`) of its
+    own, and of each token above it that is no admin's.
     """
 
     kind: ActorKind
@@ -46,6 +63,8 @@ class Actor:
     account_id: str | None = None
     session_id: str | None = None
     owner_ids: frozenset[str] = frozenset()
+    custom_message: CustomMessage = CustomMessage.ON
+    limits: tuple[tuple[str, str | None], ...] = ()
 
     @property
     def is_admin(self) -> bool:

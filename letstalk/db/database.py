@@ -171,7 +171,7 @@ BATCH = 500  # rows in a transaction: other writers wait for some 10 ms
 MAX_BATCHES = 50  # in one run, so that the first clean-up after years does not hold up its caller
 
 
-def delete_oldest(connection: Connection, age: Column[Any], before: date, limit: int = BATCH) -> int:
+def delete_oldest(connection: Connection, age: Column[Any], before: date | int, limit: int = BATCH) -> int:
     """Delete up to `limit` rows whose `age` is before that time or day, oldest first. Returns how many it deleted."""
     key = list(age.table.primary_key.columns)
     # Rows that another worker is deleting are skipped.

@@ -176,7 +176,8 @@ class Guards:
         environ[CALLER] = actor
         if actor.token_id is not None:
             self._count_request(actor.token_id)
-            limits.check_token(environ, actor.token_id, actor.rate_limit)
+            for counted_under, own_limit in actor.limits or ((actor.token_id, actor.rate_limit),):
+                limits.check_token(environ, counted_under, own_limit)
         elif actor.account_id is not None:
             limits.check_token(environ, actor.account_id, None)
         else:

@@ -29,11 +29,13 @@ from letstalk.observability.metrics import limit_storage_away_total
 DEPARTURE_LIMIT = "60 per minute"
 MAIL_LIMIT = "10 per minute; 30 per hour"  # a mailbox has limits of its own, for each kind of link
 
-ADDRESS_SCOPE, TOKEN_SCOPE, MAIL_SCOPE, DEPARTURE_SCOPE = "address", "token", "mail", "departure"
+ADDRESS_SCOPE, TOKEN_SCOPE, CREATION_SCOPE = "address", "token", "token_creation"
+MAIL_SCOPE, DEPARTURE_SCOPE = "mail", "departure"
 # How an error names what was counted.
 COUNTED = {
     ADDRESS_SCOPE: "from this address",
     TOKEN_SCOPE: "with this token",
+    CREATION_SCOPE: "for new tokens",
     MAIL_SCOPE: "for a mail from this address",
     DEPARTURE_SCOPE: "for single sign-on from this address",
 }
@@ -45,6 +47,7 @@ REDIS_TIMEOUT_SECONDS = 1
 
 LEAST_REMAINING = "letstalk.least_remaining"
 LIMITED_TOKEN = "letstalk.limited_token"
+CREATOR = "letstalk.creator"
 
 Environ = dict[str, Any]
 Check = Callable[[Environ], None]
@@ -160,14 +163,18 @@ class RequestLimits:
     Each check raises TooManyRequests when the request is one too many, and adds the headers to the response.
     """
 
-    def __init__(self, limiter: Limiter, *, token: str | None, address: str | None) -> None:
-        """`token` and `address` in Flask-Limiter's notation; None or `off` disables that limit."""
+    def __init__(
+        self, limiter: Limiter, *, token: str | None, address: str | None, token_creation: str | None = None
+    ) -> None:
+        """Each limit in Flask-Limiter's notation; None or `off` disables it."""
         self.limiter = limiter
         self.token = _notation(token)
         self.address = _notation(address)
         self._was_away = False
         self._count_address = self._counter(ADDRESS_SCOPE, self.address, _subscriber)
         self._count_token = self._counter(TOKEN_SCOPE, self._token_limit, _limited_token_id)
+        creation = _notation(token_creation)
+        self._count_creation = self._counter(CREATION_SCOPE, creation, _creator) if creation else None
         self._count_mail = self._counter(MAIL_SCOPE, MAIL_LIMIT, _subscriber)
         self._count_departure = self._counter(DEPARTURE_SCOPE, DEPARTURE_LIMIT, _subscriber)
 
@@ -178,6 +185,12 @@ class RequestLimits:
         """By the token's own limit if it has one."""
         environ[LIMITED_TOKEN] = (token_id, own_limit)
         self._check(environ, self._count_token)
+
+    def check_token_creation(self, environ: Environ, creator: str | None) -> None:
+        """Count a new token, or a new rate limit of one. A `creator` of None is not counted."""
+        if creator is not None and self._count_creation is not None:
+            environ[CREATOR] = creator
+            self._check(environ, self._count_creation)
 
     def check_mail(self, environ: Environ) -> None:
         """Count a request that sends an email to somebody."""
@@ -289,6 +302,11 @@ def _subscriber() -> str:
 def _limited_token_id() -> str:
     token_id: str = request.environ[LIMITED_TOKEN][0]
     return token_id
+
+
+def _creator() -> str:
+    creator: str = request.environ[CREATOR]
+    return creator
 
 
 def _notation(limit: str | None) -> str:

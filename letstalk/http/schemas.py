@@ -160,6 +160,7 @@ ERRORS: dict[str, KnownError] = {
     "insufficient_scope": KnownError(403, "This token needs the scope otp:send.", {"required_scopes": ["otp:send"]}),
     "address_not_allowed": KnownError(403, "This token may not be used from this address."),
     "destination_blocked": KnownError(403, "Premium-rate and shared-cost numbers are never called."),
+    "message_not_allowed": KnownError(403, "A message of your own is not allowed here."),
     "not_granted": KnownError(403, "Your account was not granted this user_id."),
     "person_required": KnownError(403, "This requires an account: sign in."),
     "phone_required": KnownError(
@@ -203,6 +204,9 @@ ERRORS: dict[str, KnownError] = {
         429, "The code was spoken a moment ago. Wait before asking to hear it again.", {"retry_after": 14}
     ),
     "phone_limit": KnownError(429, "This phone was called too often. Wait before asking again.", {"retry_after": 480}),
+    "destination_limit": KnownError(
+        429, "Too many calls to such numbers. Wait before asking again.", {"retry_after": 1800}
+    ),
     "too_many_failures": KnownError(
         429, "Too many wrong codes for this phone. Wait before trying again.", {"retry_after": 2400}
     ),

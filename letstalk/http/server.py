@@ -107,6 +107,7 @@ class ServerOptions:
     is_simulated: bool
     needs_credentials: bool  # to create a token on this machine
     dashboard_password: str  # shown at the start, in development only
+    call_limits: str
 
 
 def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
@@ -124,7 +125,7 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        log.info("server_listening", url=_url(host, port))
+        log.info("server_listening", url=_url(host, port), calls_of_one_owner=options.call_limits)
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -213,6 +214,7 @@ def welcome(options: ServerOptions) -> str:
   Password           {options.dashboard_password}
   API description    {base}/docs
   Calls go to        {provider}
+  Calls of one owner {options.call_limits}
 
   Create a token:
 

@@ -19,7 +19,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone
 from letstalk.operations import privacy_repository
 from letstalk.operations.retention import delete_verifications
-from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.telephony.phone_numbers import Phone, parse_phone
 from letstalk.verifications.models import Verification
 
 log = get_logger(__name__)
@@ -36,17 +36,18 @@ class PrivacyService:
 
         The code and the message of a pending verification are left out, because they are encrypted together.
         """
-        e164 = parse_phone(phone, self._default_region).e164
+        wanted = parse_phone(phone, self._default_region)
         now = self._clock()
         with self._db.read() as connection:
-            found = privacy_repository.list_all_of_phone(connection, e164)
+            found = privacy_repository.list_all_of_phone(connection, wanted.canonical)
             verifications = [_verification(connection, verification, now) for verification in found]
-            wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, e164)
-            first_responses = privacy_repository.list_first_responses_of_phone(connection, e164)
-            people = accounts.list_accounts_of_phone(connection, e164)
-        log.info("phone_exported", phone=mask_phone(e164), verifications=len(verifications))
+            wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, wanted.canonical)
+            numbers = _numbers_of(wanted, found)
+            first_responses = privacy_repository.list_first_responses_of_phone(connection, numbers)
+            people = [person for number in numbers for person in accounts.list_accounts_of_phone(connection, number)]
+        log.info("phone_exported", phone=mask_phone(wanted.e164), verifications=len(verifications))
         return {
-            "phone": e164,
+            "phone": wanted.e164,
             "exported_at": iso_utc(now),
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
@@ -62,20 +63,27 @@ class PrivacyService:
         That includes pending verifications, and the counts for the limits of the phone. Raises InvalidPhone, and
         Conflict `call_live` while a call to it is live, because its row holds a channel.
         """
-        e164 = parse_phone(phone, self._default_region).e164
+        wanted = parse_phone(phone, self._default_region)
+        counted_as = wanted.canonical
         with self._db.write() as connection:
             self._db.lock(connection, "dispatch")
-            self._db.lock(connection, "phone", e164)
-            found = privacy_repository.list_all_of_phone(connection, e164, for_update=True)
+            self._db.lock(connection, "phone", counted_as)
+            found = privacy_repository.list_all_of_phone(connection, counted_as, for_update=True)
             # Locked until the end: a late event can't make one of the calls live any more.
-            if any(call.holds_channel for call in calls.lock_calls_to(connection, e164)):
+            if any(call.holds_channel for call in calls.lock_calls_to(connection, counted_as)):
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
-            privacy_repository.delete_traces(connection, e164)
-            forgotten = accounts.forget_phone(connection, e164)
+            numbers = _numbers_of(wanted, found)
+            privacy_repository.delete_traces(connection, counted_as, numbers)
+            forgotten = sum(accounts.forget_phone(connection, number) for number in numbers)
             delete_verifications(connection, [item.verification_id for item in found])
         privacy_repository.overwrite_deleted(self._db)
-        log.info("phone_erased", phone=mask_phone(e164), verifications=len(found), accounts=forgotten)
+        log.info("phone_erased", phone=mask_phone(wanted.e164), verifications=len(found), accounts=forgotten)
         return len(found)
+
+
+def _numbers_of(phone: Phone, found: list[Verification]) -> list[str]:
+    """The numbers of one phone that it was called by, with the one that was asked about."""
+    return sorted({phone.e164, phone.canonical, *(verification.e164 for verification in found)})
 
 
 def _account(account: Account) -> dict[str, Any]:
@@ -97,6 +105,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
     found = calls.list_calls(connection, verification.verification_id)
     return {
         "verification_id": verification.verification_id,
+        "phone": verification.e164,
         "user_id": verification.owner_id,
         "status": verification.status_at(now).value,
         "created_at": iso_utc(verification.created_at),

@@ -29,10 +29,10 @@ def list_wrong_codes_of_phone(connection: Connection, phone: str) -> list[dateti
     return list(connection.execute(statement).scalars())
 
 
-def list_first_responses_of_phone(connection: Connection, phone: str) -> Sequence[tuple[str, str, datetime]]:
-    """(owner, path, when) of the stored responses to idempotent requests that name `phone`, oldest first."""
+def list_first_responses_of_phone(connection: Connection, numbers: list[str]) -> Sequence[tuple[str, str, datetime]]:
+    """(owner, path, when) of the stored responses to idempotent requests that name one of `numbers`, oldest first."""
     table = idempotency_keys.c
-    statement = select(table.owner_id, table.path, table.created_at).where(_names(phone)).order_by(table.created_at)
+    statement = select(table.owner_id, table.path, table.created_at).where(_names(numbers)).order_by(table.created_at)
     return [(row.owner_id, row.path, row.created_at) for row in connection.execute(statement)]
 
 
@@ -44,10 +44,10 @@ def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple
     return [(row.occurred_at, row.type, row.detail) for row in rows]
 
 
-def delete_traces(connection: Connection, phone: str) -> None:
-    """Delete what refers to `phone` besides its verifications and calls, which must still be there.
+def delete_traces(connection: Connection, phone: str, numbers: list[str]) -> None:
+    """Delete what refers to `phone`, or to one of its `numbers`, besides its verifications and calls.
 
-    That is: provider events of the calls, wrong codes, and responses to idempotent requests.
+    These must still be there. It is: provider events of the calls, wrong codes, and responses to idempotent requests.
     """
     table = webhook_events.c
     reported = or_(
@@ -58,7 +58,7 @@ def delete_traces(connection: Connection, phone: str) -> None:
     )
     connection.execute(delete(webhook_events).where(reported))
     connection.execute(delete(wrong_codes).where(wrong_codes.c.phone == phone))
-    connection.execute(delete(idempotency_keys).where(_names(phone)))
+    connection.execute(delete(idempotency_keys).where(_names(numbers)))
 
 
 def overwrite_deleted(db: Database) -> None:
@@ -71,6 +71,6 @@ def overwrite_deleted(db: Database) -> None:
             connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _names(phone: str) -> ColumnElement[bool]:
-    """Whether a stored response is about `phone`."""
-    return idempotency_keys.c.answer.contains(f'"{phone}"')
+def _names(numbers: list[str]) -> ColumnElement[bool]:
+    """Whether a stored response is about one of `numbers`."""
+    return or_(*(idempotency_keys.c.answer.contains(f'"{number}"') for number in numbers))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import phonenumbers
 
 from letstalk.core.errors import DestinationBlocked, Detail, InvalidPhone
+from letstalk.core.numbering import CALLABLE_TYPES, DEFAULT_TYPES, GLOBAL_REGION, NON_GEOGRAPHIC, canonical_e164
 
 MAX_PHONE_CHARACTERS = 40
 INVALID_PHONE = "This is not a phone number that can be called. Give it in international form, like +12025550142."
@@ -17,6 +18,7 @@ INVALID_PHONE = "This is not a phone number that can be called. Give it in inter
 # Never called, whatever the settings are: the called party earns money from the call, so a caller could profit from
 # requests (International Revenue Share Fraud).
 COSTLY_TYPES = frozenset({phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST})
+_TYPES = {getattr(phonenumbers.PhoneNumberType, name.upper()): name for name in CALLABLE_TYPES - {NON_GEOGRAPHIC}}
 
 # Most numbers match this, which is faster than a check of each character.
 _USUAL = re.compile(r"[+()\-./ 0-9]*")
@@ -31,11 +33,19 @@ _MEXICO = 52
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """`e164` is `+` and digits. `region` is the ISO 3166 code of the country, or `001` for a global network."""
+    """`e164` is `+` and digits. `region` is the ISO 3166 code of the country, or `001` for a global network.
+
+    `types` are those of CALLABLE_TYPES that it may be. It is empty for a costly number.
+    """
 
     e164: str
     region: str
     is_costly: bool
+    types: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def canonical(self) -> str:
+        return canonical_e164(self.e164)
 
 
 def parse_phone(text: str, default_region: str | None = None) -> Phone:
@@ -95,11 +105,29 @@ def _parse(text: str, default_region: str | None) -> Phone:
     kind = phonenumbers.number_type(number)
     if kind == phonenumbers.PhoneNumberType.UNKNOWN:  # the number is not valid
         raise _invalid()
-    return Phone(e164, _region_of(number), is_costly=kind in COSTLY_TYPES)
+    region, is_costly = _region_of(number), kind in COSTLY_TYPES
+    return Phone(e164, region, is_costly, frozenset() if is_costly else _types_of(kind, region))
+
+
+def _types_of(kind: int, region: str) -> frozenset[str]:
+    if region == GLOBAL_REGION:
+        return frozenset({NON_GEOGRAPHIC})
+    if kind == phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE:
+        return DEFAULT_TYPES
+    return frozenset({_TYPES[kind]})
+
+
+def block_of(e164: str) -> str:
+    """The start of a number that those of its block share: mostly ten thousand numbers, as they are handed out.
+
+    That is 7 digits after a country code of one digit (1 and 7), and 8 after a longer one. It does not depend on the
+    number's length: in some countries that can be chosen.
+    """
+    return e164[: 1 + (7 if e164[1] in "17" else 8)]
 
 
 def _region_of(number: phonenumbers.PhoneNumber) -> str:
-    return phonenumbers.region_code_for_number(number) or "001"
+    return phonenumbers.region_code_for_number(number) or GLOBAL_REGION
 
 
 def _read(text: str, default_region: str | None) -> phonenumbers.PhoneNumber:
@@ -172,13 +200,18 @@ def _plan_of(code: str) -> tuple[int, re.Pattern[str]] | None:
     return country_code, re.compile(f"0|{prefix}" if prefix else "0")
 
 
-def ensure_destination_allowed(phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str]) -> None:
-    """Raises DestinationBlocked for a premium-rate or shared-cost number, and for a country that is not permitted.
+def ensure_destination_allowed(
+    phone: Phone, *, allowed: frozenset[str], blocked: frozenset[str], types: frozenset[str] = DEFAULT_TYPES
+) -> None:
+    """Raises DestinationBlocked for a costly number, for a type and for a country that are not permitted.
 
-    An empty `allowed` permits every country.
+    An empty `allowed` permits every country. Whoever names `001` in it permits the type of such numbers as well.
     """
     if phone.is_costly:
         raise DestinationBlocked("Premium-rate and shared-cost numbers are never called.")
+    is_named = phone.region == GLOBAL_REGION and GLOBAL_REGION in allowed
+    if not (is_named or phone.types & types):
+        raise DestinationBlocked("Numbers of this kind are not called, such as satellite, personal and toll-free ones.")
     if phone.region in blocked or (allowed and phone.region not in allowed):
         raise DestinationBlocked("Calls to this country are not permitted.")
 

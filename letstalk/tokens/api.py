@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from flask import request
+
+from letstalk.core.actors import CustomMessage
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.guards import current_actor, require, require_any_token
 from letstalk.http.openapi import ApiRoutes, documents_errors
+from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 from letstalk.tokens import schemas
+from letstalk.tokens.delegation import creator_of
 from letstalk.tokens.models import NewToken, TokenChanges
 from letstalk.tokens.service import TokenService
 
@@ -32,7 +37,9 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
             expires_in_seconds=body.expires_in,
             allowed_ips=None if body.allowed_ips is None else tuple(body.allowed_ips),
             rate_limit=body.rate_limit,
+            custom_message=_messages(body.custom_message),
         )
+        _count_creation()
         issued = service.create_token(current_actor(), wanted)
         return schemas.IssuedTokenResponse.of(issued).model_dump(), 201
 
@@ -84,7 +91,10 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
             expires_in_seconds=body.expires_in if "expires_in" in given else UNSET,
             allowed_ips=(tuple(body.allowed_ips) if body.allowed_ips else None) if "allowed_ips" in given else UNSET,
             rate_limit=body.rate_limit if "rate_limit" in given else UNSET,
+            custom_message=_messages(body.custom_message) if "custom_message" in given else UNSET,
         )
+        if "rate_limit" in given:  # another limit is counted anew
+            _count_creation()
         return schemas.TokenResponse.of(service.update_token(current_actor(), str(path.token_id), changes)).model_dump()
 
     @blueprint.post(
@@ -97,6 +107,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
     @require(Scope.TOKENS_WRITE, trusted=True)
     @documents_errors("not_found", "token_inactive", "already_rotated")
     def rotate_token(path: schemas.TokenPath, body: schemas.RotationRequest) -> JsonResponse:
+        _count_creation()
         issued = service.rotate_token(current_actor(), str(path.token_id), body.grace_seconds)
         return schemas.IssuedTokenResponse.of(issued).model_dump(), 201
 
@@ -104,13 +115,22 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
         "/api/tokens/<uuid:token_id>",
         summary="Revoke a token",
         description="Every instance refuses the token within a second. Its record is kept. A second request gets the "
-        "same response.",
+        "same response. With `cascade=true` the tokens that it has created, those that these have created, and what "
+        "replaced any of them are revoked as well.",
         responses={200: schemas.RevocationResponse},
     )
     @require(Scope.TOKENS_WRITE, trusted=True)
     @documents_errors("not_found")
-    def revoke_token(path: schemas.TokenPath) -> JsonResponse:
-        service.revoke_token(current_actor(), str(path.token_id))
+    def revoke_token(path: schemas.TokenPath, query: schemas.RevocationQuery) -> JsonResponse:
+        service.revoke_token(current_actor(), str(path.token_id), cascade=query.cascade)
         return schemas.RevocationResponse(message="Token revoked successfully").model_dump()
 
     return blueprint
+
+
+def _count_creation() -> None:
+    request_limits().check_token_creation(request.environ, creator_of(current_actor()))
+
+
+def _messages(value: str | None) -> CustomMessage | None:
+    return None if value is None else CustomMessage(value)

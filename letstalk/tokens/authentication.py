@@ -11,10 +11,11 @@ from datetime import datetime
 from hashlib import blake2b
 from hmac import compare_digest
 
-from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.actors import Actor, ActorKind, CustomMessage
 from letstalk.core.clock import Clock
 from letstalk.core.errors import AddressNotAllowed, InvalidToken
 from letstalk.core.ip_addresses import Network, is_allowed, to_networks
+from letstalk.core.scopes import Scope
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
@@ -150,9 +151,20 @@ class TokenAuthenticator:
             raise error
         token = tokens.to_token(row)
         networks = to_networks(token.allowed_ips)
-        verified = _Verified(_actor_of(token), networks, token.expires_at, remove_at)
+        verified = _Verified(_actor_of(token, self._find_bounds(token)), networks, token.expires_at, remove_at)
         self._cache.put(key, verified, generation)
         return verified
+
+    def _find_bounds(self, token: Token) -> list[Token]:
+        """`token`, and those above it whose limits bind it: not an admin's, which may give a higher rate."""
+        found = [token]
+        while found[-1].parent_id is not None:
+            with self._db.read() as connection:
+                parent = tokens.get_token(connection, found[-1].parent_id)
+            if parent is None or Scope.ADMIN in parent.granted:
+                break
+            found.append(parent)
+        return found
 
     def _has_passed(self, time: datetime | None) -> bool:
         return time is not None and time <= self._clock()
@@ -173,7 +185,7 @@ def _called_from(address: str, verified: _Verified) -> Actor:
     return actor
 
 
-def _actor_of(token: Token) -> Actor:
+def _actor_of(token: Token, bounds: list[Token]) -> Actor:
     return Actor(
         kind=ActorKind.TOKEN,
         owner_id=token.owner_id,
@@ -183,4 +195,6 @@ def _actor_of(token: Token) -> Actor:
         allowed_ips=token.allowed_ips,
         expires_at=token.expires_at,
         rate_limit=token.rate_limit,
+        custom_message=token.custom_message or CustomMessage.ON,
+        limits=tuple((one.counted_under, one.rate_limit) for one in bounds),
     )

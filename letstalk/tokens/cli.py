@@ -11,7 +11,7 @@ from typing import Any
 import click
 from flask.cli import AppGroup
 
-from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
+from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, CustomMessage, trusted_actor
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
 from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
@@ -26,6 +26,7 @@ COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
     ("SCOPES", lambda token: ",".join(token.scopes)),
     ("STATE", lambda token: _state(token)),
     ("LAST USED", lambda token: _minute(token.last_used)),
+    ("CREATED BY", lambda token: token.parent_id or "-"),
     ("REQUESTS", lambda token: str(token.requests_total)),
 )
 
@@ -57,6 +58,12 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         help="Comma-separated IP addresses and CIDR blocks. Default: any address.",
     )
     @click.option("--rate-limit", metavar="RATES", help='Such as "100 per minute". Default: RATE_LIMIT_TOKEN.')
+    @click.option(
+        "--custom-message",
+        type=click.Choice([choice.value for choice in CustomMessage]),
+        callback=lambda _context, _option, value: None if value is None else CustomMessage(value),
+        help="Whether it can have its own texts spoken. Default: CUSTOM_MESSAGE.",
+    )
     def create(**fields: Any) -> None:
         """Create a token and print it, alone on a line. It is not shown again."""
         with find_service() as tokens:
@@ -80,10 +87,11 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
     @group.command("revoke")
     @click.argument("token_id")
-    def revoke(token_id: str) -> None:
+    @click.option("--cascade", is_flag=True, help="Also revoke the tokens that came of it.")
+    def revoke(token_id: str, cascade: bool) -> None:
         """Revoke a token. Every instance refuses it within a second."""
         with find_service() as tokens:
-            tokens.revoke_token(ACTOR, token_id)
+            tokens.revoke_token(ACTOR, token_id, cascade=cascade)
         click.echo("Token revoked successfully", err=True)
 
     @group.command("rotate", context_settings={"show_default": True})

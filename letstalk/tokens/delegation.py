@@ -7,7 +7,7 @@ from datetime import datetime
 
 from letstalk.core import ip_addresses as addresses
 from letstalk.core import rates
-from letstalk.core.actors import Actor, ActorKind
+from letstalk.core.actors import Actor, ActorKind, CustomMessage
 from letstalk.core.errors import InsufficientScope, NotGranted
 from letstalk.core.rates import Rate, parse_rates
 from letstalk.core.scopes import SCOPE_NAMES, Scope, expand_scopes
@@ -28,6 +28,7 @@ class Grant:
     allowed_ips: tuple[str, ...]
     expires_at: datetime | None
     rate: tuple[Rate, ...]
+    custom_message: CustomMessage = CustomMessage.ON
 
 
 class DelegationRule:
@@ -54,12 +55,14 @@ class DelegationRule:
                 allowed_ips=actor.allowed_ips if changes.allowed_ips is UNSET else grant.allowed_ips,
                 expires_at=actor.expires_at if changes.expires_in_seconds is UNSET else grant.expires_at,
                 rate=actor_rate if changes.rate_limit is UNSET else grant.rate,
+                custom_message=actor.custom_message if changes.custom_message is UNSET else grant.custom_message,
             )
         ensure_not_wider(actor, grant, actor_rate=actor_rate)
 
     def _grant_of(self, token: Token) -> Grant:
         rate = self._rate_of(token.rate_limit)
-        return Grant(token.owner_id, token.scopes, token.allowed_ips, token.expires_at, rate)
+        messages = token.custom_message or CustomMessage.ON
+        return Grant(token.owner_id, token.scopes, token.allowed_ips, token.expires_at, rate, messages)
 
     def _rate_of(self, rate_limit: str | None) -> tuple[Rate, ...]:
         return self._default_rate if rate_limit is None else parse_rates(rate_limit)
@@ -68,6 +71,11 @@ class DelegationRule:
 def may_manage(actor: Actor, token: Token) -> bool:
     """Whether `actor` may change `token`: an admin may; others require its owner and all of its scopes."""
     return actor.is_admin or (actor.reaches(token.owner_id) and token.granted <= actor.scopes)
+
+
+def creator_of(actor: Actor) -> str | None:
+    """What the creation of tokens is counted under: the first of the tokens above, or the person. None is unlimited."""
+    return actor.limits[-1][0] if actor.limits else actor.account_id
 
 
 def may_see(actor: Actor, token: Token) -> bool:
@@ -113,6 +121,8 @@ def ensure_not_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]
         raise _needs_admin(sentence)
     if not rates.are_within(grant.rate, actor_rate):
         raise _needs_admin("rate_limit: a token can't give a higher rate than its own.")
+    if not grant.custom_message.is_within(actor.custom_message):
+        raise _needs_admin("custom_message: a token can't permit messages that it can't send itself.")
 
 
 def is_wider(after: Grant, before: Grant) -> bool:
@@ -122,6 +132,7 @@ def is_wider(after: Grant, before: Grant) -> bool:
         and addresses.are_within(after.allowed_ips, before.allowed_ips)
         and ends_by(after.expires_at, before.expires_at)
         and rates.are_within(after.rate, before.rate)
+        and after.custom_message.is_within(before.custom_message)
     )
 
 

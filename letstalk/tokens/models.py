@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.ip_addresses import normalise_allowed
@@ -35,6 +36,7 @@ MAX_EXPIRES_IN_SECONDS = 10 * 365 * 24 * 3600
 DEFAULT_GRACE_SECONDS = 3600
 MAX_GRACE_SECONDS = 7 * 24 * 3600
 MAX_NAME_LENGTH = 100
+MAX_GENERATIONS = 5  # each request of a token is counted for all tokens above it
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(
@@ -63,7 +65,8 @@ class Token:
 
     `scopes` are as they were requested (bundles are not expanded). Empty `allowed_ips` permits every address,
     `rate_limit` None is the installation's default, and `expires_at` None is never. `successor_id` is the token that
-    replaced this one in a rotation.
+    replaced this one in a rotation. `custom_message` None is what the installation allows. `parent_id` is the token
+    that created this one. Requests are counted under `bucket_id`, the first token of its rotations; None is its own.
     """
 
     token_id: str
@@ -79,6 +82,13 @@ class Token:
     last_used: datetime | None = None
     requests_total: int = 0
     successor_id: str | None = None
+    custom_message: CustomMessage | None = None
+    parent_id: str | None = None
+    bucket_id: str | None = None
+
+    @property
+    def counted_under(self) -> str:
+        return self.bucket_id or self.token_id
 
     @property
     def prefix(self) -> str:
@@ -131,7 +141,9 @@ def checksum(body: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """The fields of a new token. None is the default: no name, no expiry, any address, the default rate limit."""
+    """The fields of a new token. None is the default: no name, no expiry, any address, the default rate limit, and the
+    messages that the installation and the actor may send.
+    """
 
     owner_id: str | None = None
     scopes: tuple[str, ...] | None = None
@@ -139,6 +151,7 @@ class NewToken:
     expires_in_seconds: int | None = None
     allowed_ips: tuple[str, ...] | None = None
     rate_limit: str | None = None
+    custom_message: CustomMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,7 @@ class TokenChanges:
     expires_in_seconds: int | Unset | None = UNSET
     allowed_ips: tuple[str, ...] | Unset | None = UNSET
     rate_limit: str | Unset | None = UNSET
+    custom_message: CustomMessage | Unset | None = UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +239,8 @@ def apply_changes(token: Token, changes: TokenChanges, now: datetime) -> Token:
         new["allowed_ips"] = normalise_addresses(changes.allowed_ips)
     if not isinstance(changes.rate_limit, Unset):
         new["rate_limit"] = normalise_rate_limit(changes.rate_limit)
+    if not isinstance(changes.custom_message, Unset):
+        new["custom_message"] = changes.custom_message
     if not isinstance(changes.expires_in_seconds, Unset):
         new["expires_at"] = expiry_after(now, changes.expires_in_seconds)
     return replace(token, **new)
@@ -239,6 +255,7 @@ def describe(token: Token) -> dict[str, Any]:
         "allowed_ips": list(token.allowed_ips),
         "rate_limit": token.rate_limit,
         "expires_at": iso_utc(token.expires_at) if token.expires_at else None,
+        "custom_message": token.custom_message,
     }
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import iso_utc, utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
+from letstalk.http.rate_limits import request_limits
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
-from letstalk.tokens.delegation import may_manage
+from letstalk.tokens.delegation import creator_of, may_manage, visible_owners
 from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -51,7 +54,7 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
-TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit")
+TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit", "custom_message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class TokenForm:
     expires_in: str = ""
     allowed_ips: str = ""
     rate_limit: str = ""
+    custom_message: str = ""
 
     @classmethod
     def from_request(cls) -> TokenForm:
@@ -83,10 +87,14 @@ class TokenForm:
             expires_in_seconds=_read_seconds("expires_in", self.expires_in) if self.expires_in else None,
             allowed_ips=tuple(self.allowed_ips.replace(",", " ").split()) or None,
             rate_limit=self.rate_limit or None,
+            custom_message=_read_custom_message(self.custom_message),
         )
 
 
-def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
+def make_blueprint(
+    service: TokenService, usage: UsageCounter, list_reached: Callable[[frozenset[str] | None], Sequence[object]]
+) -> Blueprint:
+    """`list_reached` returns the limits of calls that these owners (None: all) have reached: see the template."""
     blueprint = Blueprint("dashboard", __name__)
     for text_filter in (iso_utc, day_and_time, in_words, time_ago):
         blueprint.add_app_template_filter(text_filter)
@@ -137,6 +145,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         return render_template(
             "tokens/tokens.html",
             views=[_make_view(token, large=False) for token in page.tokens],
+            reached=list_reached(visible_owners(actor)),
             search=search,
             include_revoked=include_revoked,
             cursor=cursor,
@@ -158,6 +167,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         if was_sent_before():
             return _send_to_list()
         form = TokenForm.from_request()
+        _count_creation()
         try:
             issued = service.create_token(current_actor(), form.as_new_token())
         except (InvalidRequest, Forbidden) as error:
@@ -180,6 +190,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
         """The token that replaces the old one, which is shown only now."""
         if was_sent_before():
             return _send_to_list()
+        _count_creation()
         try:
             grace_seconds = _read_seconds("grace_seconds", request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD))
             issued = service.rotate_token(current_actor(), token_id, grace_seconds)
@@ -190,17 +201,23 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> Blueprint:
     @blueprint.get("/dashboard/tokens/<token_id>/revoke")
     @require_signed_in(Scope.TOKENS_WRITE)
     def revoke_form(token_id: str) -> ResponseReturnValue:
-        return render_template("tokens/revoke.html", view=_changeable_view(token_id))
+        view = _changeable_view(token_id)
+        children = len(service.list_descendants(current_actor(), token_id))
+        return render_template("tokens/revoke.html", view=view, children=children)
 
     @blueprint.post("/dashboard/tokens/<token_id>/revoke")
     @require_signed_in(Scope.TOKENS_WRITE)
     def revoke(token_id: str) -> ResponseReturnValue:
         title = _changeable_view(token_id).title
-        service.revoke_token(current_actor(), token_id)
+        service.revoke_token(current_actor(), token_id, cascade=request.form.get("cascade") == "1")
         flash(f"{title} is revoked.")
         return redirect(url_for("dashboard.index"))
 
     return blueprint
+
+
+def _count_creation() -> None:
+    request_limits().check_token_creation(request.environ, creator_of(current_actor()))
 
 
 def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Response:
@@ -238,6 +255,13 @@ def _send_to_list() -> ResponseReturnValue:
 def _offered(choices: tuple[tuple[str, str], ...], held: frozenset[Scope]) -> list[tuple[str, str]]:
     """The `choices` that a person with the scopes `held` may give."""
     return [(name, meaning) for name, meaning in choices if expand_scopes([name]) <= held]
+
+
+def _read_custom_message(value: str) -> CustomMessage | None:
+    """Raises InvalidRequest unless `value` is one of the options. An empty one is the default."""
+    if value not in ("", *CustomMessage):
+        raise InvalidRequest.in_field("custom_message", "Choose one of the options.")
+    return CustomMessage(value) if value else None
 
 
 def _read_seconds(field: str, value: str) -> int:

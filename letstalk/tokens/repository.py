@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from letstalk.core.actors import CustomMessage
 from letstalk.db.crypto import sealed_as
-from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.tokens.models import Token
 
 tokens = sa.Table(
@@ -32,6 +33,10 @@ tokens = sa.Table(
     sa.Column("last_used", UtcDateTime),
     sa.Column("requests_total", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("successor_id", sa.String(36), sa.ForeignKey("tokens.token_id")),
+    sa.Column("custom_message", sa.String(10)),
+    # No foreign key: SQLite adds none to a table without making it anew, and no token is deleted.
+    sa.Column("parent_id", sa.String(36)),
+    sa.Column("bucket_id", sa.String(36)),
     sa.UniqueConstraint("lookup_id"),
     # A token replaces at most one other, so its predecessors are a list and not a tree.
     sa.UniqueConstraint("successor_id"),
@@ -46,6 +51,8 @@ tokens = sa.Table(
     sa.Index(None, "created_at", "token_id"),
     sa.Index(None, "owner_id", "created_at", "token_id"),
 )
+
+partial_index("ix_tokens_parent_id", "parent_id IS NOT NULL", tokens.c.parent_id)
 
 _RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
 _BY_LOOKUP = sa.select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.lookup_id == sa.bindparam("lookup_id"))
@@ -74,6 +81,8 @@ def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted:
             secret_hash_encrypted=secret_hash_encrypted,
             owner_id=token.owner_id,
             created_at=token.created_at,
+            parent_id=token.parent_id,
+            bucket_id=token.bucket_id,
             **_changeable(token),
         )
     )
@@ -91,6 +100,32 @@ def get_token(connection: sa.Connection, token_id: str) -> Token | None:
 def get_predecessor(connection: sa.Connection, token_id: str) -> Token | None:
     """The token that `token_id` replaced."""
     return _get(connection, tokens.c.successor_id == token_id)
+
+
+def list_descendants(connection: sa.Connection, token_id: str) -> list[Token]:
+    """The tokens that `token_id`, or one that it replaced, has created, or that replaced it, what came of these, and so
+    on.
+    """
+    replaced = {token_id}
+    predecessor = get_predecessor(connection, token_id)
+    while predecessor is not None:
+        replaced.add(predecessor.token_id)
+        predecessor = get_predecessor(connection, predecessor.token_id)
+    found: dict[str, Token] = {}
+    ids = replaced
+    while ids:
+        replaced_by = sa.select(tokens.c.successor_id).where(tokens.c.token_id.in_(ids))
+        came_of = sa.or_(tokens.c.parent_id.in_(ids), tokens.c.token_id.in_(replaced_by))
+        rows = connection.execute(sa.select(*_RECORD).where(came_of)).all()
+        newer = {row.token_id: to_token(row) for row in rows if row.token_id not in replaced | found.keys()}
+        found |= newer
+        ids = set(newer)
+    return list(found.values())
+
+
+def move_children(connection: sa.Connection, from_id: str, to_id: str) -> None:
+    """Make the tokens that `from_id` created those of `to_id`."""
+    connection.execute(tokens.update().where(tokens.c.parent_id == from_id).values(parent_id=to_id))
 
 
 def find_by_lookup(connection: sa.Connection, lookup_id: str) -> sa.Row[Any] | None:
@@ -137,6 +172,8 @@ def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, dat
 def to_token(row: sa.Row[Any]) -> Token:
     values = {column.key: getattr(row, column.key) for column in _RECORD}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "allowed_ips")}
+    if values["custom_message"] is not None:
+        values["custom_message"] = CustomMessage(values["custom_message"])
     return Token(**{**values, **lists})
 
 
@@ -146,5 +183,6 @@ def _get(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Token 
 
 
 def _changeable(token: Token) -> dict[str, Any]:
-    values = {name: getattr(token, name) for name in ("name", "rate_limit", "expires_at", "revoked_at", "successor_id")}
+    names = ("name", "rate_limit", "expires_at", "revoked_at", "successor_id", "custom_message")
+    values = {name: getattr(token, name) for name in names}
     return {**values, "scopes": json.dumps(token.scopes), "allowed_ips": json.dumps(token.allowed_ips)}

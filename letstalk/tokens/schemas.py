@@ -29,6 +29,7 @@ ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+Messages = Literal["on", "templates", "off"]
 Lifetime = Annotated[int, Field(ge=1, le=models.MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
@@ -54,6 +55,11 @@ class TokenRequest(ApiModel):
         None,
         description="The token's own rate limit, such as `100 per minute; 5000 per day`. Default: RATE_LIMIT_TOKEN.",
     )
+    custom_message: Messages | None = Field(
+        None,
+        description="Whether the token can have its own texts spoken: `on`, `templates` (by `message_template`) or "
+        "`off`. Default: what the caller can. CUSTOM_MESSAGE may allow less.",
+    )
 
 
 class TokenPatch(ApiModel):
@@ -66,6 +72,7 @@ class TokenPatch(ApiModel):
     expires_in: Lifetime | None = Field(None, description="Seconds from now. Null is never.")
     allowed_ips: AllowedIps | None = Field(None, description="Null is any address.")
     rate_limit: Rate | None = Field(None, description="Null is the default, RATE_LIMIT_TOKEN.")
+    custom_message: Messages | None = Field(None, description="Null is the default, CUSTOM_MESSAGE.")
 
 
 class RotationRequest(ApiModel):
@@ -78,6 +85,10 @@ class RotationRequest(ApiModel):
 
 class TokenPath(schemas.Query):
     token_id: UUID = Field(description="The token's id.")
+
+
+class RevocationQuery(schemas.Query):
+    cascade: bool = Field(False, description="Also revoke the tokens that came of it.")
 
 
 class TokenQuery(schemas.PageQuery):
@@ -139,11 +150,20 @@ class TokenResponse(TokenEntry):
     """The record of a token."""
 
     model_config = with_example(
-        {**_RECORD, "allowed_ips": ["203.0.113.0/24"], "rate_limit": "100 per minute", "successor_id": None}
+        {
+            **_RECORD,
+            "allowed_ips": ["203.0.113.0/24"],
+            "rate_limit": "100 per minute",
+            "custom_message": None,
+            "parent_id": None,
+            "successor_id": None,
+        }
     )
 
     allowed_ips: list[str] | None = Field(description="Null is any address.")
     rate_limit: str | None = Field(description="Null is the installation's default.")
+    custom_message: Messages | None = Field(description="Null is the installation's default.")
+    parent_id: Uuid | None = Field(description="The token that created this one.")
     successor_id: Uuid | None = Field(description="The token that replaced this one in a rotation.")
 
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import Connection
 
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, check_owner_id
+from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, CustomMessage, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, NotFound
 from letstalk.core.pagination import decode_cursor, encode_cursor
@@ -24,6 +24,7 @@ from letstalk.tokens.authentication import TokenAuthenticator
 from letstalk.tokens.delegation import DelegationRule, ends_by, hidden_scopes, may_manage, may_see, visible_owners
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
+    MAX_GENERATIONS,
     IssuedToken,
     NewSecret,
     NewToken,
@@ -79,7 +80,11 @@ class TokenService:
             rate_limit=models.normalise_rate_limit(wanted.rate_limit),
             created_at=now,
             expires_at=models.expiry_after(now, wanted.expires_in_seconds),
+            custom_message=wanted.custom_message or _inherited_messages(actor),
+            parent_id=actor.token_id,
         )
+        if len(actor.limits) >= MAX_GENERATIONS:
+            raise InsufficientScope("This token comes of too many others to create more. Use one of those.")
         self._delegation.ensure_may_issue(actor, token)
         with self._db.write() as connection:
             self._insert(connection, token, secret)
@@ -171,20 +176,36 @@ class TokenService:
             self._delegation.ensure_may_issue(actor, old)
             secret = models.generate_token()
             new = replace(
-                old, token_id=str(uuid4()), lookup_id=secret.lookup_id, created_at=now, last_used=None, requests_total=0
+                old,
+                token_id=str(uuid4()),
+                lookup_id=secret.lookup_id,
+                created_at=now,
+                last_used=None,
+                requests_total=0,
+                bucket_id=old.counted_under,
             )
             ending = _earlier_end(old, now + timedelta(seconds=grace_seconds))
             self._insert(connection, new, secret)
             tokens.update_token(connection, replace(old, expires_at=ending, successor_id=new.token_id))
+            tokens.move_children(connection, token_id, new.token_id)
             detail = {"successor_id": new.token_id, "grace_seconds": grace_seconds, "works_until": iso_utc(ending)}
             self._audit.record(connection, actor, "token.rotated", token_id=token_id, detail=detail)
         self.authenticator.forget(token_id)
         return IssuedToken(new, secret.token)
 
-    def revoke_token(self, actor: Actor, token_id: str) -> Token:
+    def list_descendants(self, actor: Actor, token_id: str) -> list[Token]:
+        """The tokens that are revoked with `token_id` if that is asked for. Raises NotFound."""
+        with self._db.read() as connection:
+            _find(connection, actor, token_id)
+            now = self._clock()
+            return [token for token in tokens.list_descendants(connection, token_id) if token.is_live(now)]
+
+    def revoke_token(self, actor: Actor, token_id: str, *, cascade: bool = False) -> Token:
         """Revoke the token, and end the grace period of the tokens that it replaced.
 
-        Returns the revoked token. A second call changes nothing. Raises NotFound or InsufficientScope.
+        With `cascade`, also revoke the tokens that were created with it or replaced it, those that came of them, and
+        so on, even if it is revoked already. Returns the revoked token. A second call changes nothing. Raises
+        NotFound, or InsufficientScope if the actor may not manage one of them.
         """
         now = self._clock()
         ended = [token_id]
@@ -196,6 +217,13 @@ class TokenService:
                 ended += _end_grace(connection, token_id, now)
                 detail = {"grace_ended": ended[1:]} if ended[1:] else None
                 self._audit.record(connection, actor, "token.revoked", token_id=token_id, detail=detail)
+            for one in tokens.list_descendants(connection, token_id) if cascade else ():
+                if one.is_live(now):
+                    _ensure_may_manage(actor, one)
+                    tokens.update_token(connection, replace(one, revoked_at=now))
+                    with_it = {"revoked_with": token_id}
+                    self._audit.record(connection, actor, "token.revoked", token_id=one.token_id, detail=with_it)
+                    ended.append(one.token_id)
         self.authenticator.forget(*ended)
         return token
 
@@ -210,15 +238,24 @@ class TokenService:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))
 
 
+def _inherited_messages(actor: Actor) -> CustomMessage | None:
+    return None if actor.custom_message is CustomMessage.ON else actor.custom_message
+
+
 def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:
     # The database only gets UUIDs: PostgreSQL rejects some texts, such as one with a NUL.
     token = tokens.get_token(connection, token_id) if _is_uuid(token_id) else None
     if token is None or not may_see(actor, token):
         raise NotFound("This token does not exist.")
-    if to_change and not may_manage(actor, token):
+    if to_change:
+        _ensure_may_manage(actor, token)
+    return token
+
+
+def _ensure_may_manage(actor: Actor, token: Token) -> None:
+    if not may_manage(actor, token):
         missing = tuple(sorted(scope.value for scope in token.granted - actor.scopes))
         raise InsufficientScope("This token has scopes that you can't give.", required_scopes=missing)
-    return token
 
 
 def _is_uuid(text: str) -> bool:

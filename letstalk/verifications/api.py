@@ -44,7 +44,14 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     @require(Scope.OTP_SEND)
     @idempotent
     @documents_errors(
-        "invalid_phone", "destination_blocked", "resend_too_soon", "phone_limit", "too_many_failures", "queue_full"
+        "invalid_phone",
+        "destination_blocked",
+        "message_not_allowed",
+        "resend_too_soon",
+        "phone_limit",
+        "destination_limit",
+        "too_many_failures",
+        "queue_full",
     )
     def send_otp(body: SendRequest) -> Response:
         """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
@@ -67,6 +74,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
         *OVER,
         "replay_too_soon",
         "phone_limit",
+        "destination_limit",
         "too_many_failures",
         "queue_full",
     )

@@ -12,6 +12,7 @@ from letstalk.calls.models import Call
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
 from letstalk.core.rates import Rate
+from letstalk.telephony.phone_numbers import Phone
 
 DEFAULT_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.1: at least 6 digits
 MIN_CODE_LENGTH = 6
@@ -50,7 +51,11 @@ _OVER: dict[VerificationStatus, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """One attempt of one owner to prove one phone. Times are aware, in UTC."""
+    """One attempt of one owner to prove one phone. Times are aware, in UTC.
+
+    `phone` is the number under which the phone is counted and looked up. `e164` is the number that was given: it is
+    called, and shown. `phone_as_given` is stored where the two differ.
+    """
 
     verification_id: str
     owner_id: str
@@ -67,6 +72,7 @@ class Verification:
     speech_sealed: str | None  # the encrypted `Script` of its calls; erased when it is over
     approved_at: datetime | None
     reference: str | None = None  # of the app, such as an order number
+    phone_as_given: str | None = None
 
     @classmethod
     def start(
@@ -75,17 +81,17 @@ class Verification:
         owner_id: str,
         wanted: NewVerification,
         *,
-        phone: str,
+        phone: Phone,
         code_digest: str,
         digest_key_id: str,
         speech_sealed: str,
         now: datetime,
     ) -> Verification:
-        """A pending verification with no attempt used. `phone` is in E.164."""
+        """A pending verification with no attempt used."""
         return cls(
             verification_id=verification_id,
             owner_id=owner_id,
-            phone=phone,
+            phone=phone.canonical,
             status=VerificationStatus.PENDING,
             created_at=now,
             expires_at=now + timedelta(seconds=wanted.ttl_seconds),
@@ -98,7 +104,12 @@ class Verification:
             speech_sealed=speech_sealed,
             approved_at=None,
             reference=wanted.reference,
+            phone_as_given=None if phone.e164 == phone.canonical else phone.e164,
         )
+
+    @property
+    def e164(self) -> str:
+        return self.phone_as_given or self.phone
 
     @property
     def attempts_remaining(self) -> int:
@@ -120,7 +131,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class VerificationRef:
-    """A verification by its id, or the newest of a phone (in E.164): exactly one of them is set."""
+    """A verification by its id, or the newest of a phone (any of its numbers, in E.164): one of them is set."""
 
     phone: str | None
     verification_id: str | None
@@ -141,6 +152,7 @@ class PendingCheck:
     code_digest: str
     digest_key_id: str
     reference: str | None
+    phone_as_given: str | None
     last_wrong_code_at: datetime | None
     has_unfinished_calls: bool
 
@@ -172,6 +184,7 @@ class NewVerification:
     code_length: int
     ttl_seconds: int
     reference: str | None = None
+    message_template: str | None = None  # the name of a text, instead of `message`
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +213,7 @@ class CallAccepted:
             verification_id=verification.verification_id,
             call_id=call_id,
             call_status=call_status,
-            phone=verification.phone,
+            phone=verification.e164,
             expires_at=iso_utc(verification.expires_at),
             expires_in=verification.expires_in_seconds(now),
             attempts_remaining=verification.attempts_remaining,
@@ -218,7 +231,7 @@ class Approval:
 
 
 class VerificationFilter(TypedDict, total=False):
-    """Which verifications are listed. None, as a missing key, means all; `phone` is in E.164."""
+    """Which verifications are listed. None, as a missing key, means all; `phone` is canonical."""
 
     phone: str | None
     status: VerificationStatus | None

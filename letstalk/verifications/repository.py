@@ -39,6 +39,7 @@ from letstalk.calls.queue import FIRST_WAITING_TURN, own_last_turn
 from letstalk.calls.repository import IS_UNFINISHED, all_have_failed, calls
 from letstalk.core.errors import NoPendingVerification
 from letstalk.core.ids import canonical_id
+from letstalk.core.numbering import canonical_e164
 from letstalk.db.crypto import sealed_as
 from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
@@ -77,6 +78,7 @@ verifications = Table(
     Column("speech_sealed", Text, info=sealed_as("waiting codes")),
     Column("approved_at", UtcDateTime),
     Column("reference", String(64)),
+    Column("phone_as_given", String(16)),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),
@@ -224,8 +226,8 @@ def find(connection: Connection, owner_id: str, ref: VerificationRef, now: datet
     Raises NoPendingVerification, and InvalidPhone when the phone is not a valid number.
     """
     if ref.phone is not None:
-        e164 = parse_phone(ref.phone).e164  # `+44 0…` looks like E.164, and is a different number in E.164
-        found = find_newest(connection, owner_id, e164)
+        phone = parse_phone(ref.phone)  # `+44 0…` looks like E.164, and is a different number in E.164
+        found = find_newest(connection, owner_id, phone.canonical)
         if found is not None and found.created_at <= now - LOOKUP_WINDOW:
             found = None
     else:
@@ -266,6 +268,7 @@ class _PendingQuery:
         verifications.c.code_digest,
         verifications.c.digest_key_id,
         verifications.c.reference,
+        verifications.c.phone_as_given,
     )
     _of_others = (
         select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
@@ -308,7 +311,7 @@ def get_pending(
     By phone, that is the newest verification only. With `for_update` it is locked until the transaction ends.
     """
     if ref.phone is not None:
-        parameters = {"owner_id": owner_id, "phone": ref.phone, "now": now}
+        parameters = {"owner_id": owner_id, "phone": canonical_e164(ref.phone), "now": now}
         return _PENDING_NEWEST.get(connection, parameters, for_update=for_update)
     verification_id = canonical_id(ref.verification_id or "")
     if verification_id is None:

@@ -165,6 +165,13 @@ class SendRequest(ApiModel):
         "characters, no other placeholder.",
         examples=["Hello from Acme. Your code is {code}."],
     )
+    message_template: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Instead of `message`: the name of a text that the operator of this service has written.",
+        examples=["checkout"],
+    )
     locale: PlainText | None = Field(
         None,
         min_length=1,
@@ -194,6 +201,7 @@ class SendRequest(ApiModel):
             code_length=self.code_length,
             ttl_seconds=self.expires_in,
             reference=self.reference,
+            message_template=self.message_template,
         )
 
 
@@ -384,7 +392,7 @@ def render_approval(approval: Approval) -> dict[str, Any]:
         "verified": True,
         "status": VerificationStatus.APPROVED.value,
         "verification_id": approval.pending.verification_id,
-        "phone": approval.pending.phone,
+        "phone": approval.pending.phone_as_given or approval.pending.phone,
         "approved_at": iso_utc(approval.approved_at),
         "reference": approval.pending.reference,
     }
@@ -394,7 +402,7 @@ def render_summary(verification: Verification, status: VerificationStatus) -> di
     """The content of a `VerificationSummary`."""
     return {
         "verification_id": verification.verification_id,
-        "phone": verification.phone,
+        "phone": verification.e164,
         "status": status.value,
         "created_at": iso_utc(verification.created_at),
         "expires_at": iso_utc(verification.expires_at),

@@ -5,7 +5,8 @@ Limits are checked in the transaction that writes, so that two requests at once 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +18,11 @@ from letstalk.calls.lifecycle import place_call, say_again
 from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
 from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, CustomMessage
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Unavailable
+from letstalk.core.errors import Forbidden, InvalidRequest, Unavailable
 from letstalk.core.ids import new_id
+from letstalk.core.numbering import DEFAULT_TYPES
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
@@ -28,10 +30,11 @@ from letstalk.http.idempotency import IdempotencyKey, find_first_response, store
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.observability.redaction import mask_phone
-from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone
+from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
 from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
+from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.models import (
     CallAccepted,
     NewVerification,
@@ -62,11 +65,21 @@ class SendPolicy:
     phone_rates: tuple[Rate, ...]
     channels: int
     simulator_speed: float = 1.0
+    number_types: frozenset[str] = DEFAULT_TYPES
+    custom_message: CustomMessage = CustomMessage.ON
+    message_templates: Mapping[str, str] = field(default_factory=dict)
 
 
 class SendService:
     def __init__(
-        self, db: Database, vault: Vault, keys: DigestKeys, wakeups: Wakeups, clock: Clock, policy: SendPolicy
+        self,
+        db: Database,
+        vault: Vault,
+        keys: DigestKeys,
+        wakeups: Wakeups,
+        clock: Clock,
+        policy: SendPolicy,
+        destinations: DestinationLimits | None = None,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -74,6 +87,7 @@ class SendService:
         self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
+        self._destinations = destinations
         rates = (*policy.owner_rates, *policy.phone_rates)
         windows = [rate.window_seconds for rate in rates]
         self._longest_window = timedelta(seconds=max(windows, default=0))
@@ -101,11 +115,15 @@ class SendService:
         With `is_proven`, whoever answers the phone has proven it to this owner: calls that others make to it do not use
         up the owner's. `all_phones_rates` limit the owner's sends to all phones together.
 
-        Raises InvalidPhone, DestinationBlocked, InvalidRequest, IdempotencyKeyReused, TooManyRequests, Unavailable.
+        Raises InvalidPhone, Forbidden (DestinationBlocked, `message_not_allowed`), InvalidRequest,
+        IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
-        ensure_destination_allowed(phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries)
+        ensure_destination_allowed(
+            phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
+        )
+        wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
@@ -116,19 +134,19 @@ class SendService:
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_response=False)
-            self._db.lock(connection, "phone", phone.e164)
+            self._db.lock(connection, "phone", phone.canonical)
             state = repository.load_send_state(
                 connection,
                 actor.owner_id,
-                phone.e164,
+                phone.canonical,
                 since=now - self._longest_window,
                 at_most=self._fewest_to_look_at,
             )
             if state.last_wrong_code_at is not None:
-                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.e164), now)
+                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.canonical), now)
             ensure_resend_allowed(state.newest_at, now)
             if state.accepted_calls >= self._fewest_to_look_at:
-                self._ensure_phone_rates(connection, actor.owner_id, phone.e164, now, is_proven=is_proven)
+                self._ensure_phone_rates(connection, actor.owner_id, phone.canonical, now, is_proven=is_proven)
             if all_phones_rates:
                 self._ensure_rates_of_owner(connection, actor.owner_id, all_phones_rates, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
@@ -141,8 +159,26 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
+            self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
+
+    def _choose_message(self, actor: Actor, wanted: NewVerification) -> str | None:
+        """The text that the call says instead of the default one. Raises Forbidden, InvalidRequest."""
+        allowed = self._policy.custom_message.narrowed_by(actor.custom_message)
+        if wanted.message is not None and allowed is not CustomMessage.ON:
+            raise Forbidden("A message of your own is not allowed here.", code="message_not_allowed")
+        name = wanted.message_template
+        if name is None:
+            return wanted.message
+        if allowed is CustomMessage.OFF:
+            raise Forbidden("Only the default text is allowed here.", code="message_not_allowed")
+        if wanted.message is not None:
+            raise InvalidRequest.in_field("message_template", "Give either message or message_template.")
+        text = self._policy.message_templates.get(name)
+        if text is None:
+            raise InvalidRequest.in_field("message_template", "There is no message template of this name.")
+        return text
 
     def _follow_up(self, accepted: CallAccepted) -> None:
         verifications_started_total.inc()
@@ -184,6 +220,9 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, call_status, now, replays_spent=1)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
+            if live is None:
+                region = region_of(verification.e164)
+                self._count_call(connection, actor, verification.phone, region, now, is_send=False)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -210,6 +249,13 @@ class SendService:
         started_at = repository.list_starts(connection, owner_id, now - longest)
         ensure_phone_rates(rates, started_at, now, "You have asked for too many calls. Wait before asking again.")
 
+    def _count_call(
+        self, connection: Connection, actor: Actor, phone: str, region: str, now: datetime, *, is_send: bool
+    ) -> None:
+        # Last in its transaction: on PostgreSQL the other calls of this owner wait from here to the commit.
+        if self._destinations is not None:
+            self._destinations.count_call(connection, actor, phone, region, now, is_send=is_send)
+
     def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
         """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""
         channels = self._policy.channels
@@ -224,7 +270,7 @@ class SendService:
             )
 
     def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> None:
-        older = repository.find_newest(connection, actor.owner_id, phone.e164)
+        older = repository.find_newest(connection, actor.owner_id, phone.canonical)
         if older is None or older.status is not VerificationStatus.PENDING:
             return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
@@ -240,7 +286,7 @@ class SendService:
             verification_id,
             actor.owner_id,
             wanted,
-            phone=phone.e164,
+            phone=phone,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
             speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
@@ -257,6 +303,7 @@ def _place_call(connection: Connection, verification: Verification, turn: int, n
         script_sealed=verification.speech_sealed or "",
         locale=verification.locale,
         speak_before=verification.expires_at,
+        phone_as_given=verification.phone_as_given,
     )
     return place_call(connection, new, turn, now)
 

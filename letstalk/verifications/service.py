@@ -117,7 +117,7 @@ class VerificationService:
         """The actor's verifications, newest first. Raises InvalidPhone, and InvalidRequest for an invalid cursor."""
         phone = wanted.get("phone")
         if phone is not None:
-            wanted["phone"] = parse_phone(phone, self._default_region).e164
+            wanted["phone"] = parse_phone(phone, self._default_region).canonical
         after = None if cursor is None else decode_cursor(cursor)
         now = self._clock()
         with self._db.read() as connection:

@@ -17,6 +17,7 @@ from sqlalchemy import MetaData, insert, inspect, text
 
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import list_calls
+from letstalk.core.numbering import canonical_e164
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
@@ -265,3 +266,41 @@ def test_rows_of_the_revision_before_get_their_script_language_and_deadline(empt
     assert scripts == {"queued": "sealed", "unknown": "sealed", "busy": None}
     assert {call.locale for call in calls} == {"sw"}
     assert {call.speak_before for call in calls} == {NOON + timedelta(minutes=5)}
+
+
+def test_verifications_from_before_are_found_by_both_numbers(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    migrations.downgrade(empty_db, "0008")
+    one, other = "+390549886377", "+3780549886377"
+    row = {
+        "user_id": "acme",
+        "created_at": NOON,
+        "expires_at": NOON + timedelta(minutes=5),
+        "last_spoken_for_at": NOON,
+        "attempts_used": 0,
+        "replays_used": 0,
+        "code_digest": "0",
+        "digest_key_id": "k",
+    }
+    kept = {"1": (one, "pending"), "2": (other, "pending"), "3": (one, "expired"), "4": ("+256700123456", "expired")}
+    with empty_db.write() as connection:
+        tables = MetaData()
+        tables.reflect(connection, only=["verifications"])
+        for key, (phone, status) in kept.items():
+            values = {"verification_id": key, "phone": phone, "status": status}
+            connection.execute(insert(tables.tables["verifications"]).values(row | values))
+    migrations.upgrade(empty_db)
+    query = text("SELECT verification_id, phone, phone_as_given FROM verifications ORDER BY verification_id")
+    with empty_db.read() as connection:
+        found = {key: (phone, given) for key, phone, given in connection.execute(query)}
+    # The first would be a second one that waits for a code: it keeps its number until it is over.
+    assert found == {
+        "1": (one, None),
+        "2": (canonical_e164(other), None),
+        "3": (canonical_e164(one), one),
+        "4": ("+256700123456", None),
+    }
+    migrations.downgrade(empty_db, "0008")
+    with empty_db.read() as connection:
+        rows = connection.execute(text("SELECT verification_id, phone FROM verifications")).all()
+    assert {row.verification_id: row.phone for row in rows} == {key: phone for key, (phone, _) in kept.items()}

@@ -26,7 +26,8 @@ Found = TypeVar("Found")
 
 PATIENCE_SECONDS = 30.0  # for what takes a second or two, on a machine that has other things to do
 LEAST_LIMIT_SECONDS = 90.0  # of a call, however fast it runs: a busy machine may need half a minute for a restart
-NO_PHONE_LIMITS = dict.fromkeys(("RATE_LIMIT_PHONE", "RATE_LIMIT_PHONE_ALL"), "off")
+NO_DESTINATION_LIMITS = ("RATE_LIMIT_OWNER", "RATE_LIMIT_COUNTRY", "RATE_LIMIT_BLOCK", "BLOCK_BREAKER")
+NO_PHONE_LIMITS = dict.fromkeys(("RATE_LIMIT_PHONE", "RATE_LIMIT_PHONE_ALL", *NO_DESTINATION_LIMITS), "off")
 
 
 def eventually(find: Callable[[], Found], what: str, seconds: float = PATIENCE_SECONDS) -> Found:

@@ -57,7 +57,7 @@ CODES = {
     "send_otp": WITH_TOKEN
     | WITH_BODY
     | {"invalid_phone", "destination_blocked", "idempotency_key_reused", "resend_too_soon", "phone_limit"}
-    | {"too_many_failures", "queue_full"},
+    | {"message_not_allowed", "destination_limit", "too_many_failures", "queue_full"},
     "verify_code": WITH_TOKEN
     | WITH_BODY
     | OVER
@@ -66,7 +66,7 @@ CODES = {
     | WITH_BODY
     | OVER
     | {"invalid_phone", "no_pending_verification", "replays_exhausted", "idempotency_key_reused", "replay_too_soon"}
-    | {"phone_limit", "too_many_failures", "queue_full"},
+    | {"phone_limit", "destination_limit", "too_many_failures", "queue_full"},
     "list_verifications": WITH_TOKEN | {"invalid_request", "invalid_phone"},
     "get_verification": WITH_TOKEN | {"invalid_request", "not_found"},
     "cancel_verification": WITH_TOKEN | {"invalid_request", "not_found", "not_pending"},

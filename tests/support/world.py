@@ -43,6 +43,7 @@ from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
 from letstalk.verifications.codes import DigestKeys
+from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.models import Approval, CallAccepted, NewVerification, Verification, VerificationRef
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService
@@ -56,6 +57,7 @@ BUSY, NO_ANSWER, REJECTED, MACHINE, SLOW, PRESSES_1 = (
 NO_RATES: tuple[Rate, ...] = ()
 OWNER_RATES = (Rate(5, 600), Rate(10, 86400))
 PHONE_RATES = (Rate(10, 600), Rate(30, 86400))
+NO_DESTINATION_LIMITS = DestinationPolicy()
 SEND_PATH = "/calls/otp"
 
 Carry = Callable[[], Any]
@@ -245,6 +247,7 @@ class World:
     detect_machines: bool = True
     owner_rates: tuple[Rate, ...] = NO_RATES
     phone_rates: tuple[Rate, ...] = NO_RATES
+    destination_policy: DestinationPolicy = NO_DESTINATION_LIMITS
     simulator_speed: float = 1.0
     # Rarer than in life, where they come every 2 s: what waits for one shows as a wait.
     sweep_seconds: float = 10.0
@@ -278,12 +281,13 @@ class World:
         )
         db, wakeups, clock, provider = self.db, self.wakeups, self.clock, self.provider
         self.keys = DigestKeys(db, self.vault, clock)
-        self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy)
+        audit = AuditTrail(db, clock=clock)
+        self.destinations = DestinationLimits(db, audit, clock, self.destination_policy)
+        self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy, self.destinations)
         self.verifications = VerificationService(db, self.keys, wakeups, clock)
         self.commands = CommandService(db, self.vault, provider, wakeups, clock, brand_name="Let's Talk")
         self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy, self.verifications)
         self.events = EventService(db, self.commands, wakeups, clock, self.policy, self.verifications, None)
-        audit = AuditTrail(db, clock=clock)
         usage = UsageCounter(db, clock=clock, audit=audit)
         self.retention = RetentionService(db, audit, usage, clock, days=90, audit_days=400)
         self.heartbeat = Heartbeat(db, "worker", clock)
@@ -293,6 +297,7 @@ class World:
         """What runs every minute."""
         self.sweeps.sweep_slowly()
         self.verifications.sweep()
+        self.destinations.forget_old()
         self.retention.forget_old()
         delete_expired_keys(self.db, self.clock)
 

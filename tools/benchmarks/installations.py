@@ -46,6 +46,8 @@ class Installation:
             "MAX_CONCURRENT_CALLS": "1",
             "RATE_LIMIT_TOKEN": OUT_OF_REACH,
             "RATE_LIMIT_ADDRESS": OUT_OF_REACH,
+            **dict.fromkeys(("RATE_LIMIT_OWNER", "RATE_LIMIT_COUNTRY", "RATE_LIMIT_BLOCK"), "100000000 per hour"),
+            "BLOCK_BREAKER": "off",  # nobody types in what is sent here
             "HOST": "127.0.0.1",
             "MALLOC_ARENA_MAX": "2",  # as the files in deploy/ set it
             **self.settings,
