@@ -17,10 +17,10 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, Larg
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import repository
-from letstalk.accounts.models import name_key
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import subscriber_of
+from letstalk.core.name_keys import name_key
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
