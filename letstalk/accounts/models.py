@@ -65,6 +65,8 @@ class Account:
 
     `username` is None until an invited person accepts; `phone` is E.164. `owner_ids` are the granted owners, sorted; an
     admin needs none. `second_factor` is the person's own setting; their role may require one as well.
+    `email_verified_at` is when the address was proven by a link or another service, or an admin made the account with
+    it. Disabling and enabling changes nothing of that.
     """
 
     account_id: str
@@ -78,6 +80,7 @@ class Account:
     second_factor: bool = False
     has_password: bool = False
     last_signed_in_at: datetime | None = None
+    email_verified_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -285,6 +288,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "account_id": account.account_id,
         "username": account.username,
         "email": account.email,
+        "email_verified": account.email_verified_at is not None,
         "role": account.role,
         "state": account.state,
         "user_ids": list(account.owner_ids),
@@ -312,4 +316,6 @@ def _state_after(account: Account, disabled: bool) -> AccountState:
         return AccountState.DISABLED
     if account.state is not AccountState.DISABLED:
         return account.state
-    return AccountState.INVITED if account.username is None else AccountState.ACTIVE
+    if account.username is None:
+        return AccountState.INVITED
+    return AccountState.UNVERIFIED if account.email_verified_at is None else AccountState.ACTIVE

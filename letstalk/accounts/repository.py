@@ -36,6 +36,7 @@ accounts = sa.Table(
     sa.Column("password_changed_at", UtcDateTime),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("last_signed_in_at", UtcDateTime),
+    sa.Column("email_verified_at", UtcDateTime),
     sa.UniqueConstraint("username_key"),
     sa.UniqueConstraint("email_key"),
     sa.CheckConstraint(ROLES, name="role"),
@@ -284,6 +285,7 @@ def _changeable(account: Account) -> dict[str, Any]:
         "email_key": name_key(account.email),
         "role": account.role.value,
         "state": account.state.value,
+        "email_verified_at": account.email_verified_at,
         "phone": account.phone,
         "second_factor": account.second_factor,
     }

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import models, one_time_links, repository
-from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role
+from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role, scopes_of
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
@@ -63,6 +63,8 @@ class AccountService:
         """The same in the caller's transaction, with the password as `AccountPasswords.prepare` returned it."""
         if wanted.username is None and wanted.state is not AccountState.INVITED:
             raise InvalidRequest.in_field("username", "username is missing.")
+        is_proven = wanted.state not in (AccountState.INVITED, AccountState.UNVERIFIED)
+        now = self._clock()
         account = Account(
             account_id=str(uuid4()),
             username=None if wanted.username is None else models.check_username(wanted.username),
@@ -71,9 +73,10 @@ class AccountService:
             state=wanted.state,
             phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
             owner_ids=models.check_grants(wanted.owner_ids),
-            created_at=self._clock(),
+            created_at=now,
             second_factor=wanted.second_factor,
             has_password=password_sealed is not None,
+            email_verified_at=now if is_proven else None,
         )
         if account.second_factor and account.phone is None:
             raise InvalidRequest.in_field("second_factor", "second_factor requires a phone.")
@@ -140,10 +143,10 @@ class AccountService:
         An admin changes everything of every account; a person their own username, phone and second factor. To change
         one's own phone or second factor, also as an admin, the present password must confirm it where there is one
         (`is_confirmed`): a stolen token must not be enough. A new role makes the existing access tokens invalid, and
-        disabling ends every session.
+        disabling ends every session. An account whose address nobody has proven gets no further rights.
 
         Raises NotFound, InsufficientScope, InvalidCredentials, InvalidRequest, InvalidPhone, Conflict
-        (`username_taken`, `email_taken`, `last_admin`).
+        (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
         """
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
@@ -160,6 +163,7 @@ class AccountService:
             changed = models.differences(before, after)
             if not changed:
                 return before
+            _ensure_proven(before, after)
             self._ensure_admin_remains(connection, before, after)
             with self._unique_names(connection, after):
                 repository.update_account(connection, after)
@@ -174,8 +178,8 @@ class AccountService:
             return after
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
-        """Make an invited or unverified account active. `username` is required where it has none yet. Raises NotFound;
-        Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        """Make an invited or unverified account active, because its address is proven. `username` is required where it
+        has none yet. Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
@@ -183,7 +187,7 @@ class AccountService:
         name = account.username if username is None else models.check_username(username)
         if name is None:
             raise InvalidRequest.in_field("username", "username is missing.")
-        after = replace(account, username=name, state=AccountState.ACTIVE)
+        after = replace(account, username=name, state=AccountState.ACTIVE, email_verified_at=self._clock())
         with self._unique_names(connection, after):
             repository.update_account(connection, after)
         detail = {"from": account.state.value}
@@ -238,3 +242,13 @@ class AccountService:
             yield
         except IntegrityError:
             raise Conflict("This username or e-mail address is taken.", code="username_taken") from None
+
+
+def _ensure_proven(before: Account, after: Account) -> None:
+    """Raises Conflict `email_not_verified` for more rights of an account that might be somebody else's. An invited one
+    goes to whoever reads the mail.
+    """
+    is_no_more = scopes_of(after.role) <= scopes_of(before.role) and set(after.owner_ids) <= set(before.owner_ids)
+    if not is_no_more and before.email_verified_at is None and before.username is not None:
+        sentence = "Nobody has proven the e-mail address of this account. Invite the address instead."
+        raise Conflict(sentence, code="email_not_verified")
