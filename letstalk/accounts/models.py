@@ -15,6 +15,7 @@ from typing import Any
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InsufficientScope, InvalidRequest
+from letstalk.core.name_keys import encode_domain
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
@@ -70,6 +71,8 @@ class Account:
     `pending_phone` waits for that, and no sign-in calls it. `credentials_epoch` grows with each change of the password,
     the phone and the second factor. `owner_ids` are the granted owners, sorted; an
     admin needs none. `second_factor` is the person's own setting; their role may require one as well.
+    `email_verified_at` is when the address was proven by a link or another service, or an admin made the account with
+    it. Disabling and enabling changes nothing of that.
     """
 
     account_id: str
@@ -85,6 +88,7 @@ class Account:
     last_signed_in_at: datetime | None = None
     pending_phone: str | None = None
     credentials_epoch: int = 0
+    email_verified_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -170,11 +174,17 @@ def check_username(username: str) -> str:
 
 
 def check_email(email: str) -> str:
-    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address."""
+    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address, and for a domain that
+    IDNA 2008 does not allow: what a program makes of it depends on the program.
+    """
     email = email.strip()
     is_plain = not any(unicodedata.category(character)[0] in "CZ" for character in email)
     if len(email) > MAX_EMAIL_LENGTH or not is_plain or not _EMAIL.fullmatch(email):
         raise InvalidRequest.in_field("email", "email must be an e-mail address.")
+    try:
+        encode_domain(email.rpartition("@")[2])
+    except ValueError:
+        raise InvalidRequest.in_field("email", "email must have a domain that exists (IDNA 2008).") from None
     return email
 
 
@@ -215,11 +225,6 @@ def _as_username(name: str) -> str:
 def hash_secret(secret: str) -> bytes:
     """The SHA-256 of a secret of ours, to store. Its random bits, 192 or more, need no salt and no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def name_key(name: str) -> str:
-    """The key by which usernames and e-mail addresses are compared, regardless of case."""
-    return unicodedata.normalize("NFKC", name.strip()).casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +314,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "account_id": account.account_id,
         "username": account.username,
         "email": account.email,
+        "email_verified": account.email_verified_at is not None,
         "role": account.role,
         "state": account.state,
         "user_ids": list(account.owner_ids),
@@ -337,4 +343,6 @@ def _state_after(account: Account, disabled: bool) -> AccountState:
         return AccountState.DISABLED
     if account.state is not AccountState.DISABLED:
         return account.state
-    return AccountState.INVITED if account.username is None else AccountState.ACTIVE
+    if account.username is None:
+        return AccountState.INVITED
+    return AccountState.UNVERIFIED if account.email_verified_at is None else AccountState.ACTIVE

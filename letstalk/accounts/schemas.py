@@ -48,6 +48,7 @@ _ACCOUNT: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
     "username": "ada",
     "email": "ada@example.com",
+    "email_verified": True,
     "role": "developer",
     "state": "active",
     "phone": "+12025550142",
@@ -122,6 +123,7 @@ class AccountResponse(ResponseModel):
     account_id: Uuid
     username: str | None = Field(description="Null for a person who was invited and has not accepted yet.")
     email: str
+    email_verified: bool = Field(description="Whether the address is proven, or was given by an admin.")
     role: models.Role
     state: models.AccountState
     phone: str | None = Field(description="Proven by a code that was read to it.")
@@ -332,15 +334,17 @@ class SignedInResponse(ResponseModel):
 
 
 class RegistrationRequest(ApiModel):
-    """A username, an e-mail address and a password."""
+    """A username and an e-mail address."""
 
-    model_config = with_example(
-        {"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-    )
+    model_config = with_example({"username": "ada", "email": "ada@example.com"})
 
     username: Username
     email: Email
-    password: Password
+    password: Password | SkipJsonSchema[None] = Field(
+        None,
+        json_schema_extra={"deprecated": True},
+        description="Checked by the rules and not kept: the person chooses the password with the link in the mail.",
+    )
 
 
 class AddressRequest(ApiModel):
@@ -359,6 +363,15 @@ class LinkRequest(ApiModel):
     token: LinkToken
 
 
+class VerificationRequest(ApiModel):
+    """A link from a mail, and the password of the new account."""
+
+    model_config = with_example({"token": LINK, "password": "correct horse battery staple"})
+
+    token: LinkToken
+    password: Password
+
+
 class ResetRequest(ApiModel):
     """A link from a mail, and the new password."""
 
@@ -371,9 +384,9 @@ class ResetRequest(ApiModel):
 class RegistrationResponse(ResponseModel):
     """A link is being mailed. The response is the same for every address."""
 
-    model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
+    model_config = with_example({"message": "Open the link that we mail to you, and choose your password."})
 
-    message: Literal["Open the link that we mail to you, then sign in."]
+    message: Literal["Open the link that we mail to you, and choose your password."]
 
 
 class SentResponse(ResponseModel):
