@@ -18,7 +18,7 @@ from letstalk.config.settings import load_settings
 from letstalk.db.database import Database
 from letstalk.verifications.repository import verifications
 from letstalk.wiring import create_app
-from tests.support.apps import ServerProcess, heard_code, issue_token
+from tests.support.apps import NO_AUTHORITIES, ServerProcess, heard_code, issue_token
 from tests.support.fake_telnyx import StandaloneTelnyx
 from tests.support.quick_apps import lay_out
 
@@ -163,7 +163,7 @@ class Installation:
     @cached_property
     def stranger(self) -> httpx.Client:
         """A client without a token."""
-        http = httpx.Client(base_url=self.server.base, timeout=30)
+        http = httpx.Client(base_url=self.server.base, verify=NO_AUTHORITIES, timeout=30)
         self._clients.append(http)
         return http
 

@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from letstalk.db.database import Database
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually
-from tests.support.apps import TurnableClock, heard_code, issue_token, make_app, working
+from tests.support.apps import NO_AUTHORITIES, TurnableClock, heard_code, issue_token, make_app, working
 from tests.support.fake_telnyx import StandaloneTelnyx
 
 
@@ -51,7 +51,8 @@ def served(folder: Path, database_url: str, **settings: str) -> Iterator[Served]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            with working(app), httpx.Client(base_url=base, headers={"Authorization": f"Bearer {token}"}) as http:
+            headers = {"Authorization": f"Bearer {token}"}
+            with working(app), httpx.Client(base_url=base, headers=headers, verify=NO_AUTHORITIES) as http:
                 yield Served(Owner(http, token), telnyx, clock, app.extensions["letstalk_db"])
         finally:
             server.shutdown()

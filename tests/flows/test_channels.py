@@ -68,7 +68,9 @@ def kill_and_restart(service: Installation, down_seconds: float) -> None:
 
 
 def test_thirty_calls_at_once_share_four_channels(tmp_path: Path, database_url: str) -> None:
-    with installed(tmp_path, database_url=database_url, MAX_CONCURRENT_CALLS=str(CHANNELS)) as service:
+    with installed(
+        tmp_path, database_url=database_url, telnyx={"speed": 60}, MAX_CONCURRENT_CALLS=str(CHANNELS)
+    ) as service:
         asked = ask_for_calls(service, 30)
         check_each_was_heard_once(service, asked)
         assert service.telnyx.state()["max_live"] == CHANNELS

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -37,11 +40,27 @@ def mark_what_is_needed(item: pytest.Item) -> None:
     found = {FOLDERS[folder] for folder in path.parts if folder in FOLDERS}
     found |= {MODULES[path.name]} if path.name in MODULES else set()
     found |= {FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in FIXTURES}
-    function = getattr(item, "function", None)
-    if function is not None and STARTERS & set(getattr(getattr(function, "__code__", None), "co_names", ())):
+    if any(STARTERS & _names(code) for code in _codes(item)):
         found.add("process")
     callspec = getattr(item, "callspec", None)
     if callspec is not None:
         found |= {value for value in callspec.params.values() if isinstance(value, str) and value in PARAMETERS}
     for name in found:
         item.add_marker(name)
+
+
+def _codes(item: pytest.Item) -> Iterator[CodeType]:
+    """The code of the test, and of each fixture that it uses."""
+    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    functions = [getattr(item, "function", None), *(definitions[-1].func for definitions in fixtures.values())]
+    for function in functions:
+        code = getattr(function, "__code__", None)
+        if isinstance(code, CodeType):
+            yield code
+
+
+@cache
+def _names(code: CodeType) -> frozenset[str]:
+    """The names in it, and in the functions and comprehensions within."""
+    within = [_names(part) for part in code.co_consts if isinstance(part, CodeType)]
+    return frozenset(code.co_names).union(*within)
