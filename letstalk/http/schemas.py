@@ -189,6 +189,9 @@ ERRORS: dict[str, KnownError] = {
         429, "The code was spoken a moment ago. Wait before asking to hear it again.", {"retry_after": 14}
     ),
     "phone_limit": KnownError(429, "This phone was called too often. Wait before asking again.", {"retry_after": 480}),
+    "too_many_sessions": KnownError(
+        429, "Codes were requested for this phone from several places. Wait before asking again.", {"retry_after": 240}
+    ),
     "too_many_failures": KnownError(
         429, "Too many wrong codes for this phone. Wait before trying again.", {"retry_after": 2400}
     ),

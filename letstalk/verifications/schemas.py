@@ -31,6 +31,7 @@ from letstalk.verifications.models import (
     MAX_ATTEMPTS,
     MAX_CODE_LENGTH,
     MAX_REPLAYS,
+    MAX_SESSION_CHARACTERS,
     MAX_TTL_SECONDS,
     MIN_CODE_LENGTH,
     MIN_TTL_SECONDS,
@@ -57,6 +58,16 @@ Phone = Annotated[
         max_length=MAX_PHONE_CHARACTERS,
         description="International form, written leniently; national form only where DEFAULT_REGION is set.",
         examples=["+256 700 123456"],
+    ),
+]
+Session = Annotated[
+    PlainText,
+    Field(
+        min_length=1,
+        max_length=MAX_SESSION_CHARACTERS,
+        description="An opaque id of the browser session that asks, which nobody else can choose or guess. It is in no "
+        "response.",
+        examples=["b4f0c8d2e6a17935"],
     ),
 ]
 VerificationId = Annotated[
@@ -140,6 +151,7 @@ class SendRequest(ApiModel):
         description="Your own id for this verification, such as an order number. It is in every response.",
         examples=["order-4711"],
     )
+    session: Session | None = None
 
     def to_new_verification(self) -> NewVerification:
         return NewVerification(
@@ -149,25 +161,31 @@ class SendRequest(ApiModel):
             code_length=self.code_length,
             ttl_seconds=self.expires_in,
             reference=self.reference,
+            session=self.session,
         )
 
 
-def _given(field: str) -> dict[str, Any]:
-    return {"required": [field], "properties": {field: {"type": "string"}}}
+def _given(field: str, **others: Any) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"type": "string"}, **others}}
 
 
 class TargetRequest(ApiModel):
-    """Which verification is meant: exactly one of the two."""
+    """Which verification is meant: one by its id, or the newest of a phone and, if it was sent with one, a session."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_given("phone"), _given("verification_id")]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_given("phone"), _given("verification_id", session={"type": "null"})]}
+    )
 
     phone: Phone | None = None
     verification_id: VerificationId | None = None
+    session: Session | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> TargetRequest:
         if (self.phone is None) == (self.verification_id is None):
             raise ValueError("Give exactly one of phone and verification_id.")
+        if self.session is not None and self.phone is None:
+            raise ValueError("Give session with phone only: a verification_id names one session's verification.")
         return self
 
 
@@ -175,7 +193,9 @@ class VerifyRequest(TargetRequest):
     """Which verification, and what the person typed."""
 
     model_config = with_examples(
-        by_phone={"phone": "+256 700 123456", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
+        by_phone={"phone": "+256 700 123456", "code": "048213"},
+        by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
+        by_session={"phone": "+256 700 123456", "session": "b4f0c8d2e6a17935", "code": "048213"},
     )
 
     code: str = Field(pattern=CODE_PATTERN, description="4 to 10 digits, as text.", examples=["048213"])
