@@ -15,6 +15,7 @@ from letstalk.accounts.service import AccountService
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.errors import LetsTalkError
+from letstalk.observability.terminal import escape_controls, print_line, print_table
 
 COLUMNS: tuple[tuple[str, Callable[[Account], str]], ...] = (
     ("ACCOUNT ID", lambda account: account.account_id),
@@ -38,7 +39,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         try:
             yield accounts().service
         except LetsTalkError as error:
-            raise click.ClickException(error.message) from None
+            raise click.ClickException(escape_controls(error.message)) from None
 
     @group.command("create")
     @click.option("--username", required=True, help="2 to 64 of a-z, 0-9, dot, hyphen and underscore.")
@@ -63,7 +64,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
                 password=_read_password(),
                 phone=phone,
             )
-            click.echo(service.create_account(wanted, ACTOR).account_id)
+            print_line(service.create_account(wanted, ACTOR).account_id)
 
     @group.command("list")
     @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of a table.")
@@ -75,9 +76,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
             click.echo(json.dumps([describe_account(account) for account in found], indent=2))
             return
         rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(account) for _, show in COLUMNS) for account in found)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-        for row in rows:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_table(rows)
 
     @group.command("disable")
     @click.argument("name")
@@ -87,7 +86,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         with service_of() as service:
             account = _find(service, name)
             changed = service.update_account(ACTOR, account.account_id, AccountChanges(disabled=not undo))
-        click.echo(f"{name} is {changed.state.value}.", err=True)
+        print_line(f"{name} is {changed.state.value}.", err=True)
 
     @group.command("set-role")
     @click.argument("name")
@@ -96,7 +95,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         """Give NAME (username, e-mail address or id) another role."""
         with service_of() as service:
             service.update_account(ACTOR, _find(service, name).account_id, AccountChanges(role=role))
-        click.echo(f"{name} is {role}.", err=True)
+        print_line(f"{name} is {role}.", err=True)
 
     @group.command("set-password")
     @click.argument("name")
@@ -105,7 +104,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         with service_of() as service:
             account = _find(service, name)
             accounts().passwords.set_password(account.account_id, _read_password(), ACTOR)
-        click.echo(f"{name} has a new password, and all their sessions have ended.", err=True)
+        print_line(f"{name} has a new password, and all their sessions have ended.", err=True)
 
     @group.command("unlink")
     @click.argument("name")
@@ -115,7 +114,7 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
         """
         with service_of() as service:
             forgotten = unlink_identities(ACTOR, _find(service, name).account_id)
-        click.echo(f"{name} was linked with {forgotten} identities, and has none now.", err=True)
+        print_line(f"{name} was linked with {forgotten} identities, and has none now.", err=True)
 
     return group
 

@@ -14,6 +14,7 @@ from flask_openapi3 import OpenAPI
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from letstalk.core.errors import InvalidRequest
+from letstalk.observability.terminal import escape_json
 
 MAX_BODY_BYTES = 64 * 1024
 MIMETYPE = "application/json"
@@ -99,6 +100,8 @@ def to_body(obj: Any) -> bytes:
 
 def _to_json(obj: Any) -> bytes:
     try:
-        return orjson.dumps(obj)
+        body = orjson.dumps(obj)
     except TypeError:  # a number of over 64 bits, or a lone surrogate: valid in JSON, but not for orjson
         return json.dumps(obj).encode()
+    # curl shows a response on a terminal.
+    return body if body.isascii() and b"\x7f" not in body else escape_json(body.decode()).encode()

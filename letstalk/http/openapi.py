@@ -72,7 +72,8 @@ SECURITY_SCHEMES: dict[str, Any] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "session",
-        "description": "The session of a signed-in person. Changes also need the `X-CSRFToken` header.",
+        "description": "The session of a signed-in person. Over HTTPS the name has the Host prefix of RFC 6265bis. "
+        "Changes also need the `X-CSRFToken` header.",
     },
     "telnyx_signature": {
         "type": "apiKey",

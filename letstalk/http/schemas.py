@@ -209,6 +209,9 @@ ERRORS: dict[str, KnownError] = {
     "destination_limit": KnownError(
         429, "Too many calls to such numbers. Wait before asking again.", {"retry_after": 1800}
     ),
+    "too_many_sessions": KnownError(
+        429, "Codes were requested for this phone from several places. Wait before asking again.", {"retry_after": 240}
+    ),
     "too_many_failures": KnownError(
         429, "Too many wrong codes for this phone. Wait before trying again.", {"retry_after": 2400}
     ),

@@ -22,6 +22,7 @@ from letstalk.config.settings import Settings
 from letstalk.config.values import is_loopback
 from letstalk.core.clock import utc_now
 from letstalk.mail.models import Mail
+from letstalk.observability.terminal import escape_controls
 
 
 class MailDelayed(Exception):
@@ -164,8 +165,9 @@ class TerminalTransport:
     """Prints each mail with its link, in development only."""
 
     def send(self, mail: Mail, _mail_id: str) -> None:
-        text = textwrap.indent(mail.body.strip(), "     ")
-        sys.stdout.write(f"\n  ✉  To {mail.to}: {mail.subject}\n\n{text}\n\n")
+        title = escape_controls(f"To {mail.to}: {mail.subject}")
+        text = textwrap.indent(escape_controls(mail.body.strip(), keep="\n"), "     ")
+        sys.stdout.write(f"\n  ✉  {title}\n\n{text}\n\n")
         sys.stdout.flush()
 
 

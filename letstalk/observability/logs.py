@@ -24,6 +24,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 from letstalk.observability.redaction import mask_phone as mask_phone
 from letstalk.observability.redaction import redact_fields
+from letstalk.observability.terminal import escape_controls, has_controls
 
 LINE_LOST = "log_line_lost"
 
@@ -32,7 +33,9 @@ _OUTAGES = frozenset({"OperationalError", "InterfaceError", "PendingRollbackErro
 _READ_ONLY_STATE = "25006"  # read_only_sql_transaction (PostgreSQL's documentation, appendix A)
 _MAX_REASON = 200
 
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_BLOCKS = frozenset({"exception", "stack"})  # fields of several lines
+
+_ESCAPED = re.compile(r"[^\x00-\x7e]+")  # orjson escapes those below a space
 
 
 class LogStream:
@@ -69,7 +72,9 @@ def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
     """Write our events, and the libraries' warnings, to standard error: as JSON, or in columns for a terminal."""
     log_stream.stream = sys.stderr
     render: list[Processor] = (
-        [structlog.processors.JSONRenderer(serializer=_dump_json)] if as_json else [_console_renderer(), _encode]
+        [structlog.processors.JSONRenderer(serializer=_dump_json)]
+        if as_json
+        else [_quote_controls, _console_renderer(), _encode]
     )
     collect: list[Processor] = [
         *(structlog.contextvars.merge_contextvars, _shorten_outage, structlog.processors.format_exc_info, _redact)
@@ -163,10 +168,33 @@ def _dump_json(fields: EventDict, **_options: Any) -> bytes:
         line = orjson.dumps(fields)
     except TypeError:  # an integer of more than 64 bits, or a lone surrogate: valid in JSON, refused by orjson
         return json.dumps(fields).encode()
-    if line.isascii():
+    if line.isascii() and b"\x7f" not in line:
         return line
     # Many readers take U+2028 and similar characters for the end of a line, so they are escaped.
-    return _NOT_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
+    return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
+
+
+class _Quoted:
+    """A text that the console renderer shows by its `repr`, where control characters are escapes."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return repr(self._text)
+
+
+def _quote_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Before the renderer, which adds escape sequences of its own."""
+    shown: EventDict = {}
+    for name, value in event.items():
+        if type(value) is str and has_controls(value):
+            if name in _BLOCKS:
+                value = escape_controls(value, keep="\n\t")
+            else:
+                value = escape_controls(value) if name == "event" else _Quoted(value)
+        shown[escape_controls(name)] = value
+    return shown
 
 
 def _console_renderer() -> structlog.dev.ConsoleRenderer:

@@ -13,7 +13,20 @@ _DEEPEST = 6  # levels of nested values; deeper ones are left out
 
 # The value of a field with one of these names, or with one of these endings, is removed whatever it is.
 _SECRET_FIELDS = frozenset(
-    {"authorization", "body", "code", "codes", "cookie", "digest", "digits", "message", "payload", "speech", "ssml"}
+    {
+        "authorization",
+        "body",
+        "code",
+        "codes",
+        "cookie",
+        "digest",
+        "digits",
+        "message",
+        "payload",
+        "session",
+        "speech",
+        "ssml",
+    }
 )
 _SECRET_ENDINGS = (
     *("challenge", "key", "keys", "password", "passwords", "sealed"),

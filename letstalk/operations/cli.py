@@ -19,6 +19,7 @@ from letstalk.db.crypto import LostKey
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import MetricsServer
+from letstalk.observability.terminal import escape_controls, escape_json, print_line
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
 from letstalk.operations.key_rotation import KeyRotation
@@ -56,7 +57,7 @@ def _failure_as_message() -> Iterator[None]:
     try:
         yield
     except (backups.BackupFailed, LostKey, LetsTalkError) as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(escape_controls(str(error))) from None
 
 
 def _make_db(find: Find) -> click.Group:
@@ -68,14 +69,14 @@ def _make_db(find: Find) -> click.Group:
     def upgrade() -> None:
         """Apply the missing migrations."""
         migrations.upgrade(find().db)
-        click.echo(f"The database is at {migrations.HEAD}.")
+        print_line(f"The database is at {migrations.HEAD}.")
 
     @db.command()
     def current() -> None:
         """Show the migration of the database, and the one that this version requires."""
         with find().db.read() as connection:
             found = migrations.current_revision(connection)
-        click.echo(f"database: {found or 'none'}, expected: {migrations.HEAD}")
+        print_line(f"database: {found or 'none'}, expected: {migrations.HEAD}")
 
     @db.command()
     @click.argument("path", type=click.Path(path_type=Path))
@@ -83,7 +84,7 @@ def _make_db(find: Find) -> click.Group:
         """Write a consistent copy to PATH while the service runs. ENCRYPTION_KEYS are not in it: keep them too."""
         with _failure_as_message():
             backups.back_up(find().db, path)
-        click.echo(f"Wrote {path}.")
+        print_line(f"Wrote {path}.")
 
     @db.command()
     @click.argument("path", type=click.Path(path_type=Path))
@@ -94,7 +95,7 @@ def _make_db(find: Find) -> click.Group:
         with _failure_as_message():
             backups.restore(services.db, path)
             migrations.upgrade(services.db)
-        click.echo(f"Restored {path}.")
+        print_line(f"Restored {path}.")
         lost = services.key_rotation.check_keys()
         if lost is not None:
             raise click.ClickException(f"{lost}: nothing starts without it")
@@ -108,7 +109,7 @@ def _make_doctor(find: Find) -> click.Command:
         """Check the database, the migrations, the worker and the queue. Exits with 1 if something is wrong."""
         health = find().health.check()
         for part, result in health.checks.items():
-            click.echo(f"{part:<12} {result}")
+            print_line(f"{part:<12} {result}")
         if not health.is_ready:
             raise SystemExit(1)
 
@@ -123,7 +124,7 @@ def _make_keys(find: Find) -> click.Group:
     @keys.command()
     def generate() -> None:
         """Print a new key for ENCRYPTION_KEYS."""
-        click.echo(make_encryption_key())
+        print_line(make_encryption_key())
 
     @keys.command()
     def rotate() -> None:
@@ -135,12 +136,12 @@ def _make_keys(find: Find) -> click.Group:
         with _failure_as_message():
             counts = find().key_rotation.rotate_keys()
         for name, count in counts.items():
-            click.echo(f"{name:<18} {count}")
+            print_line(f"{name:<18} {count}")
 
     @keys.command("rotate-signing")
     def rotate_signing() -> None:
         """Sign access tokens with a new key, and print its id. Tokens signed before work until they expire."""
-        click.echo(find().rotate_signing_keys())
+        print_line(find().rotate_signing_keys())
 
     return keys
 
@@ -156,7 +157,7 @@ def _make_privacy(find: Find) -> click.Group:
         """Print everything that is stored about PHONE, as JSON."""
         with _failure_as_message():
             found = find().privacy.export_phone(phone)
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        click.echo(escape_json(json.dumps(found, indent=2, ensure_ascii=False)))
 
     @privacy.command()
     @click.argument("phone")
@@ -165,7 +166,7 @@ def _make_privacy(find: Find) -> click.Group:
         """Delete everything that is stored about PHONE. Older backups keep it until they are deleted."""
         with _failure_as_message():
             count = find().privacy.erase_phone(phone)
-        click.echo(f"Erased {count} verifications.")
+        print_line(f"Erased {count} verifications.")
 
     return privacy
 

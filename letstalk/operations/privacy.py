@@ -116,6 +116,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "replays_used": verification.replays_used,
         "locale": verification.locale,
         "reference": verification.reference,
+        "has_session": bool(verification.session_digest),
         "calls": [_call(connection, call) for call in found],
     }
 

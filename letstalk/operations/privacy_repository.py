@@ -13,7 +13,8 @@ from letstalk.calls.repository import calls
 from letstalk.db.database import Database
 from letstalk.http.idempotency import idempotency_keys
 from letstalk.verifications.models import Verification
-from letstalk.verifications.repository import verification_from, verifications, wrong_codes
+from letstalk.verifications.repository import verification_from, verifications
+from letstalk.verifications.wrong_codes import wrong_codes
 
 
 def list_all_of_phone(connection: Connection, phone: str, *, for_update: bool = False) -> list[Verification]:

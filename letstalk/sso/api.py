@@ -16,6 +16,7 @@ from letstalk.accounts.schemas import SignedInResponse
 from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import sign_in_browser
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
+from letstalk.http.cookies import cookie_name
 from letstalk.http.guards import public
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
@@ -83,14 +84,13 @@ def _add_openid(
 ) -> None:
     options = openid.options
     is_over_tls = options is not None and options.start_url.startswith("https:")
-    # RFC 6265bis, section 4.1.3.2: no other host, not even of the same domain, can set a cookie of that name.
-    cookie_name = "__Host-letstalk_sso" if is_over_tls else "letstalk_sso"
+    browser_cookie = cookie_name("letstalk_sso", is_secure=is_over_tls)
 
     def known_secret() -> str | None:
         """The secret that this browser started with. It stays the same while attempts are open, so that two tabs do
         not interfere.
         """
-        secret = request.cookies.get(cookie_name, "")
+        secret = request.cookies.get(browser_cookie, "")
         return secret if _SECRET.fullmatch(secret) else None
 
     @api.get("/api/auth/sso", summary="Single sign-on: what is set up", responses={200: SingleSignOnResponse})
@@ -110,7 +110,7 @@ def _add_openid(
         secret = known_secret() or secrets.token_urlsafe(service.SECRET_BYTES)
         response = _redirect(openid.begin(secret, local_path(query.next)))
         response.set_cookie(
-            cookie_name,
+            browser_cookie,
             secret,
             max_age=service.ATTEMPT_SECONDS,
             secure=is_over_tls,

@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, CustomMessage, trusted_actor
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
+from letstalk.observability.terminal import escape_controls, print_line, print_table
 from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
 from letstalk.tokens.schemas import TokenResponse
 from letstalk.tokens.service import TokenService
@@ -42,7 +43,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         try:
             yield service()
         except LetsTalkError as error:
-            raise click.ClickException(error.message) from None
+            raise click.ClickException(escape_controls(error.message)) from None
 
     @group.command("create", context_settings={"show_default": True})
     @click.option(
@@ -81,9 +82,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
             click.echo(json.dumps([TokenResponse.of(token).model_dump() for token in found], indent=2))
             return
         rows = [tuple(name for name, _ in COLUMNS), *(tuple(show(token) for _, show in COLUMNS) for token in found)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-        for row in rows:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_table(rows)
 
     @group.command("revoke")
     @click.argument("token_id")
@@ -92,7 +91,7 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
         """Revoke a token. Every instance refuses it within a second."""
         with find_service() as tokens:
             tokens.revoke_token(ACTOR, token_id, cascade=cascade)
-        click.echo("Token revoked successfully", err=True)
+        print_line("Token revoked successfully", err=True)
 
     @group.command("rotate", context_settings={"show_default": True})
     @click.argument("token_id")
@@ -107,8 +106,8 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
 
 def _print_secret(issued: IssuedToken) -> None:
     record = issued.record
-    click.echo(f"Token {record.token_id} of {record.owner_id}. Store it now: it is not shown again.", err=True)
-    click.echo(issued.secret)
+    print_line(f"Token {record.token_id} of {record.owner_id}. Store it now: it is not shown again.", err=True)
+    print_line(issued.secret)
 
 
 def _all_tokens(service: TokenService, owner_id: str | None, include_revoked: bool) -> Iterator[Token]:

@@ -50,18 +50,19 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
         "resend_too_soon",
         "phone_limit",
         "destination_limit",
+        "too_many_sessions",
         "too_many_failures",
         "queue_full",
     )
     def send_otp(body: SendRequest) -> Response:
-        """The phone rings, a voice reads the code. A newer code takes the place of one that is still awaited."""
+        """The phone rings, a voice reads the code. A newer code takes the place of one that the same session awaits."""
         return _respond(send(sends, current_actor(), body, _idempotency_key()))
 
     @blueprint.post("/verify", summary="Check a code", responses={200: VerifyResponse})
     @require(Scope.OTP_VERIFY)
     @documents_errors("invalid_code", "invalid_phone", "no_pending_verification", *OVER, "too_many_failures")
     def verify_code(body: VerifyRequest) -> Response:
-        """A code is accepted once. Five wrong codes end the verification. Ten within an hour block the phone."""
+        """A code is accepted once. Five wrong codes end the verification. Ten in an hour block phone and session."""
         return _respond(check(verifications, current_actor(), body))
 
     @blueprint.post("/replay", summary="Have the same code spoken again", responses={202: SendResponse})
@@ -80,7 +81,9 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     )
     def replay_otp(body: ReplayRequest) -> Response:
         """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
-        ref = verifications.make_ref(phone=body.phone, verification_id=body.verification_id)
+        ref = verifications.make_ref(
+            current_actor(), phone=body.phone, verification_id=body.verification_id, session=body.session
+        )
         accepted = sends.replay(current_actor(), ref, _idempotency_key())
         return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
 
@@ -142,7 +145,7 @@ def send(service: SendService, actor: Actor, body: SendRequest, idempotency: Ide
 
 def check(service: VerificationService, actor: Actor, body: VerifyRequest) -> Reply:
     """The response to `POST /calls/verify`. Raises what `VerificationService.check_code` raises."""
-    ref = service.make_ref(phone=body.phone, verification_id=body.verification_id)
+    ref = service.make_ref(actor, phone=body.phone, verification_id=body.verification_id, session=body.session)
     approval = service.check_code(actor, ref, body.code)
     # A line of its own would cost a tenth of the check.
     add_to_request_line(verification_id=approval.pending.verification_id, ended_as=VerificationStatus.APPROVED.value)

@@ -66,6 +66,17 @@ class DigestKeys:
         first = next(iter(keys.values()))
         return hmac.new(first, purpose.encode(), hashlib.sha256).digest()
 
+    def digest(self, purpose: str, text: str) -> str:
+        """HMAC-SHA256 in hex with the key of a `purpose`."""
+        return hmac.digest(self.derive(purpose), text.encode(), "sha256").hex()
+
+    def digest_session(self, owner_id: str, session: str | None) -> str:
+        """What stands for an app's session in the database: 128 bits in hex, and nothing without a session.
+
+        A copy of the database does not tell a session, nor that two owners use the same.
+        """
+        return "" if session is None else self.digest("sessions", f"{owner_id}\0{session}")[:32]
+
     def _load(self) -> dict[str, bytes]:
         with self._lock:
             with self._db.read() as connection:

@@ -24,8 +24,12 @@ MAX_ATTEMPTS = 5
 MAX_REPLAYS = 3
 RESEND_COOL_DOWN_SECONDS = 30
 REPLAY_COOL_DOWN_SECONDS = 20
-MAX_WRONG_CODES = 10  # per owner and phone, across verifications (NIST SP 800-63B-4, 3.2.2)
+MAX_WRONG_CODES = 10  # per owner, phone and session, across verifications (NIST SP 800-63B-4, 3.2.2)
 WRONG_CODES_WINDOW_SECONDS = 3600
+MAX_WRONG_CODES_OF_PHONE = 20  # over all owners and sessions; docs/security.md has the arithmetic
+WRONG_CODES_OF_PHONE_WINDOW = timedelta(hours=24)
+MAX_SESSIONS = 3  # that wait for a code at once, of one owner and phone
+MAX_SESSION_CHARACTERS = 64
 LOOKUP_WINDOW = timedelta(hours=24)  # how far back a phone alone finds its verification
 
 
@@ -54,7 +58,9 @@ class Verification:
     """One attempt of one owner to prove one phone. Times are aware, in UTC.
 
     `phone` is the number under which the phone is counted and looked up. `e164` is the number that was given: it is
-    called, and shown. `phone_as_given` is stored where the two differ.
+    called, and shown. `phone_as_given` is stored where the two differ. `session_digest` is a keyed digest of the
+    session of the app that it belongs to, and empty without a session. Verifications of different sessions do not
+    supersede each other.
     """
 
     verification_id: str
@@ -73,6 +79,7 @@ class Verification:
     approved_at: datetime | None
     reference: str | None = None  # of the app, such as an order number
     phone_as_given: str | None = None
+    session_digest: str = ""
 
     @classmethod
     def start(
@@ -85,6 +92,7 @@ class Verification:
         code_digest: str,
         digest_key_id: str,
         speech_sealed: str,
+        session_digest: str,
         now: datetime,
     ) -> Verification:
         """A pending verification with no attempt used."""
@@ -105,6 +113,7 @@ class Verification:
             approved_at=None,
             reference=wanted.reference,
             phone_as_given=None if phone.e164 == phone.canonical else phone.e164,
+            session_digest=session_digest,
         )
 
     @property
@@ -131,17 +140,20 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class VerificationRef:
-    """A verification by its id, or the newest of a phone (any of its numbers, in E.164): one of them is set."""
+    """A verification by its id, or the newest of a phone (any of its numbers, in E.164) and session: either phone or id
+    is set.
+    """
 
     phone: str | None
     verification_id: str | None
+    session_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCheck:
     """What a guess at a pending verification with an attempt left depends on.
 
-    `last_wrong_code_at` is the time of the newest wrong code that counts against its owner and phone, or None.
+    `last_wrong_code_at` is the time of the newest wrong code that counts against its owner, phone and session, or None.
     """
 
     verification_id: str
@@ -153,6 +165,7 @@ class PendingCheck:
     digest_key_id: str
     reference: str | None
     phone_as_given: str | None
+    session_digest: str
     last_wrong_code_at: datetime | None
     has_unfinished_calls: bool
 
@@ -161,9 +174,10 @@ class PendingCheck:
 class SendState:
     """What one more send depends on.
 
-    `newest_at` is when the owner's newest verification for the phone was made, and `last_wrong_code_at` when the last
-    code was wrong that counts against both; None without any. `accepted_calls` are the calls to the phone, of all
-    owners. The turns are those of waiting calls: the owner's last one, and the first of all.
+    `newest_at` is when the newest verification for the owner, phone and session was made, as far as the cool-down
+    depends on it, and `last_wrong_code_at` when the last code was wrong that counts against these; None without any.
+    `accepted_calls` are the calls to the phone, of all owners. The turns are those of waiting calls: the owner's last
+    one, and the first of all. `other_sessions` are those with a pending verification for the owner and phone.
     """
 
     newest_at: datetime | None
@@ -172,6 +186,7 @@ class SendState:
     accepted_calls: int
     own_last_turn: int | None
     first_waiting_turn: int | None
+    other_sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +200,7 @@ class NewVerification:
     ttl_seconds: int
     reference: str | None = None
     message_template: str | None = None  # the name of a text, instead of `message`
+    session: str | None = None  # of the app: opaque, and kept as a keyed digest only
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +295,7 @@ def ensure_cancelable(verification: Verification, now: datetime) -> None:
 def ensure_few_wrong_codes(judged_at: list[datetime], now: datetime) -> None:
     """Raises TooManyRequests `too_many_failures` when ten codes within an hour were wrong.
 
-    `judged_at`: when the wrong codes of this owner and phone were judged, newest first, at most ten.
+    `judged_at`: when the wrong codes of this owner, phone and session were judged, newest first, at most ten.
     """
     window = timedelta(seconds=WRONG_CODES_WINDOW_SECONDS)
     recent = [at for at in judged_at[:MAX_WRONG_CODES] if at > now - window]
@@ -288,6 +304,20 @@ def ensure_few_wrong_codes(judged_at: list[datetime], now: datetime) -> None:
             "Too many wrong codes for this phone. Wait before trying again.",
             code="too_many_failures",
             retry_after_seconds=_seconds_until(recent[-1] + window, now),
+        )
+
+
+def ensure_session_fits(others_expire_at: list[datetime], now: datetime) -> None:
+    """Raises TooManyRequests `too_many_sessions` when three other sessions wait for a code for the same phone.
+
+    Refused, rather than given the place of another: a stranger can open sessions too, and must not end the one of the
+    person who has just heard the code. `others_expire_at`: when the pending verifications of the others expire.
+    """
+    if len(others_expire_at) >= MAX_SESSIONS:
+        raise TooManyRequests(
+            "Codes were requested for this phone from several places. Wait before asking again.",
+            code="too_many_sessions",
+            retry_after_seconds=_seconds_until(min(others_expire_at), now),
         )
 
 

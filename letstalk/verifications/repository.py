@@ -1,4 +1,4 @@
-"""The tables of verifications, of the wrong codes that count against a phone, and of the keys of the code digests."""
+"""The tables of verifications and of the keys of the code digests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     BindParameter,
     CheckConstraint,
     Column,
@@ -22,7 +21,6 @@ from sqlalchemy import (
     Text,
     and_,
     bindparam,
-    delete,
     exists,
     func,
     insert,
@@ -41,7 +39,6 @@ from letstalk.core.errors import NoPendingVerification
 from letstalk.core.ids import canonical_id
 from letstalk.core.numbering import canonical_e164
 from letstalk.db.crypto import sealed_as
-from letstalk.db.database import delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
 from letstalk.telephony.phone_numbers import parse_phone
@@ -49,7 +46,6 @@ from letstalk.verifications.models import (
     LOOKUP_WINDOW,
     MAX_ATTEMPTS,
     MAX_TTL_SECONDS,
-    MAX_WRONG_CODES,
     PendingCheck,
     SendState,
     Verification,
@@ -57,6 +53,7 @@ from letstalk.verifications.models import (
     VerificationRef,
     VerificationStatus,
 )
+from letstalk.verifications.wrong_codes import OF_SESSION, wrong_codes
 
 PENDING = VerificationStatus.PENDING.value
 
@@ -79,6 +76,7 @@ verifications = Table(
     Column("approved_at", UtcDateTime),
     Column("reference", String(64)),
     Column("phone_as_given", String(16)),
+    Column("session_digest", String(32), nullable=False, server_default=""),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),
@@ -89,7 +87,12 @@ verifications = Table(
     CheckConstraint("status = 'pending' OR speech_sealed IS NULL", name="speech_erased"),
 )
 partial_index(
-    "uq_verifications_pending", "status = 'pending'", verifications.c.owner_id, verifications.c.phone, unique=True
+    "uq_verifications_pending",
+    "status = 'pending'",
+    verifications.c.owner_id,
+    verifications.c.phone,
+    verifications.c.session_digest,
+    unique=True,
 )
 Index("ix_verifications_user_id_phone", verifications.c.owner_id, verifications.c.phone, verifications.c.created_at)
 Index("ix_verifications_user_id_created_at", verifications.c.owner_id, verifications.c.created_at)
@@ -101,16 +104,6 @@ partial_index(
     verifications.c.created_at,
 )
 partial_index("ix_verifications_expiring", "status = 'pending'", verifications.c.expires_at)
-
-wrong_codes = Table(
-    "wrong_codes",
-    metadata,
-    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("user_id", String(128), key="owner_id", nullable=False),
-    Column("phone", String(16), nullable=False),
-    Column("judged_at", UtcDateTime, nullable=False),
-)
-Index("ix_wrong_codes_user_id_phone", wrong_codes.c.owner_id, wrong_codes.c.phone, wrong_codes.c.judged_at)
 
 digest_keys = Table(
     "digest_keys",
@@ -131,11 +124,6 @@ _BY_ID = Statement(
     )
 )
 _LOCKED = Statement(_SELECT.where(verifications.c.verification_id == bindparam("verification_id")).with_for_update())
-_NEWEST = Statement(
-    _SELECT.where(verifications.c.owner_id == bindparam("owner_id"), verifications.c.phone == bindparam("phone"))
-    .order_by(verifications.c.created_at.desc())
-    .limit(literal_column("1"))
-)
 _INSERT = Statement(insert(verifications).values({column.key: bindparam(column.key) for column in verifications.c}))
 _END = Statement(
     update(verifications)
@@ -145,24 +133,43 @@ _END = Statement(
 _ONE: ColumnClause[int] = literal_column("1")
 _OWNER_ID: BindParameter[str] = bindparam("owner_id")
 _PHONE: BindParameter[str] = bindparam("phone")
-_OWN = (verifications.c.owner_id == _OWNER_ID, verifications.c.phone == _PHONE)
+_SESSION: BindParameter[str] = bindparam("session_digest")
+_OF_PHONE = (verifications.c.owner_id == _OWNER_ID, verifications.c.phone == _PHONE)
+_OWN = (*_OF_PHONE, verifications.c.session_digest == _SESSION)
+_OF_OTHER_SESSIONS = (
+    *_OF_PHONE,
+    IS_PENDING,
+    verifications.c.session_digest != _SESSION,
+    verifications.c.session_digest != literal_column("''"),
+)
+_SINCE: BindParameter[datetime] = bindparam("since", type_=UtcDateTime)
+_NEWEST = Statement(
+    _SELECT.where(*_OWN, verifications.c.created_at > _SINCE).order_by(verifications.c.created_at.desc()).limit(_ONE)
+)
+_PENDING_ONE = Statement(_SELECT.where(*_OWN, IS_PENDING))
+_OTHER_SESSIONS = Statement(
+    select(verifications.c.expires_at).where(
+        *_OF_OTHER_SESSIONS, verifications.c.expires_at > bindparam("now", type_=UtcDateTime)
+    )
+)
 _SEND_STATE = Statement(
     select(
-        select(func.max(verifications.c.created_at)).where(*_OWN).scalar_subquery(),
-        select(_ONE).select_from(verifications).where(*_OWN, IS_PENDING).exists(),
-        select(func.max(wrong_codes.c.judged_at))
-        .where(wrong_codes.c.owner_id == _OWNER_ID, wrong_codes.c.phone == _PHONE)
+        select(func.max(verifications.c.created_at))
+        .where(*_OWN, verifications.c.created_at > bindparam("cooling_since", type_=UtcDateTime))
         .scalar_subquery(),
+        select(_ONE).select_from(verifications).where(*_OWN, IS_PENDING).exists(),
+        select(func.max(wrong_codes.c.judged_at)).where(*OF_SESSION).scalar_subquery(),
         select(func.count())
         .select_from(
             select(calls.c.created_at)
-            .where(calls.c.phone == _PHONE, calls.c.created_at > bindparam("since", type_=UtcDateTime))
+            .where(calls.c.phone == _PHONE, calls.c.created_at > _SINCE)
             .limit(bindparam("at_most", type_=Integer))
             .subquery()
         )
         .scalar_subquery(),
         own_last_turn(_OWNER_ID),
         FIRST_WAITING_TURN,
+        select(func.count()).select_from(verifications).where(*_OF_OTHER_SESSIONS).scalar_subquery(),
     )
 )
 _SPEND = (
@@ -178,12 +185,6 @@ _SPEND_ON_RIGHT = Statement(
         approved_at=bindparam("now", type_=UtcDateTime),
     )
 )
-_WRONG_CODES = Statement(
-    select(wrong_codes.c.judged_at)
-    .where(wrong_codes.c.owner_id == bindparam("owner_id"), wrong_codes.c.phone == bindparam("phone"))
-    .order_by(wrong_codes.c.judged_at.desc())
-    .limit(literal_column(str(MAX_WRONG_CODES)))
-)
 _FIELDS = tuple(column.key for column in verifications.c)  # also the fields of a Verification, in their order
 _values_of = attrgetter(*_FIELDS)
 _STATUSES = {status.value: status for status in VerificationStatus}
@@ -196,7 +197,7 @@ def verification_from(row: Sequence[Any]) -> Verification:
 
 
 def insert_verification(connection: Connection, verification: Verification) -> None:
-    """Insert a verification. Raises IntegrityError when the owner has another pending one for this phone."""
+    """Insert a verification. Raises IntegrityError when the owner has another pending one for its phone and session."""
     _INSERT.execute(connection, dict(zip(_FIELDS, _values_of(verification), strict=True)))
 
 
@@ -205,9 +206,18 @@ def find_verification(connection: Connection, owner_id: str, verification_id: st
     return None if row is None else verification_from(row)
 
 
-def find_newest(connection: Connection, owner_id: str, phone: str) -> Verification | None:
-    """The newest verification of an owner and phone, however old."""
-    row = _NEWEST.first(connection, {"owner_id": owner_id, "phone": phone})
+def find_newest(
+    connection: Connection, owner_id: str, phone: str, session_digest: str, *, since: datetime
+) -> Verification | None:
+    """The newest verification of an owner, phone and session that was made after `since`."""
+    parameters = {"owner_id": owner_id, "phone": phone, "session_digest": session_digest, "since": since}
+    row = _NEWEST.first(connection, parameters)
+    return None if row is None else verification_from(row)
+
+
+def find_pending(connection: Connection, owner_id: str, phone: str, session_digest: str) -> Verification | None:
+    """The verification of an owner, phone and session that is marked pending, also if its time ran out."""
+    row = _PENDING_ONE.first(connection, {"owner_id": owner_id, "phone": phone, "session_digest": session_digest})
     return None if row is None else verification_from(row)
 
 
@@ -227,9 +237,7 @@ def find(connection: Connection, owner_id: str, ref: VerificationRef, now: datet
     """
     if ref.phone is not None:
         phone = parse_phone(ref.phone)  # `+44 0…` looks like E.164, and is a different number in E.164
-        found = find_newest(connection, owner_id, phone.canonical)
-        if found is not None and found.created_at <= now - LOOKUP_WINDOW:
-            found = None
+        found = find_newest(connection, owner_id, phone.canonical, ref.session_digest, since=now - LOOKUP_WINDOW)
     else:
         verification_id = canonical_id(ref.verification_id or "")
         found = None if verification_id is None else find_verification(connection, owner_id, verification_id)
@@ -246,16 +254,6 @@ def lock(connection: Connection, verification_id: str) -> Verification:
     return locked
 
 
-_newest = verifications.alias("newest")
-_IS_NEWEST = verifications.c.verification_id == (
-    select(_newest.c.verification_id)
-    .where(_newest.c.owner_id == _OWNER_ID, _newest.c.phone == _PHONE)
-    .order_by(_newest.c.created_at.desc())
-    .limit(_ONE)
-    .scalar_subquery()
-)
-
-
 class _PendingQuery:
     """Reads the `PendingCheck` of the verification that `conditions` select."""
 
@@ -269,10 +267,15 @@ class _PendingQuery:
         verifications.c.digest_key_id,
         verifications.c.reference,
         verifications.c.phone_as_given,
+        verifications.c.session_digest,
     )
     _of_others = (
         select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
-        .where(wrong_codes.c.owner_id == verifications.c.owner_id, wrong_codes.c.phone == verifications.c.phone)
+        .where(
+            wrong_codes.c.owner_id == verifications.c.owner_id,
+            wrong_codes.c.phone == verifications.c.phone,
+            wrong_codes.c.session_digest == verifications.c.session_digest,
+        )
         .scalar_subquery(),
         exists(_ONE).where(calls.c.subject_id == verifications.c.verification_id, IS_UNFINISHED),
     )
@@ -283,7 +286,7 @@ class _PendingQuery:
         can_be_checked = and_(*conditions, IS_PENDING, has_attempts, is_alive)
         # `key_share` is the lock that an UPDATE of the row takes.
         self._locking = Statement(select(*self._of_verification).where(can_be_checked).with_for_update(key_share=True))
-        self._others = Statement(select(*self._of_others).select_from(verifications).where(*conditions))
+        self._others = Statement(select(*self._of_others).select_from(verifications).where(*conditions, IS_PENDING))
         self._all = Statement(select(*self._of_verification, *self._of_others).where(can_be_checked))
 
     def get(self, connection: Connection, parameters: dict[str, Any], *, for_update: bool) -> PendingCheck | None:
@@ -291,8 +294,8 @@ class _PendingQuery:
             row = self._all.first(connection, parameters)
             return None if row is None else PendingCheck(*row)
         # A statement that had to wait for the row does not see what was committed meanwhile. The next one does: of
-        # parallel guesses, the tenth wrong one must be the last. Both find the same verification, because no newer one
-        # can be added while this one is pending and locked.
+        # parallel guesses, the tenth wrong one must be the last. Both find the same verification: it is pending and
+        # locked, and the only pending one of its session.
         row = self._locking.first(connection, parameters)
         return None if row is None else PendingCheck(*row, *self._others.one(connection, parameters))
 
@@ -300,7 +303,8 @@ class _PendingQuery:
 _PENDING_BY_ID = _PendingQuery(
     verifications.c.verification_id == bindparam("verification_id"), verifications.c.owner_id == _OWNER_ID
 )
-_PENDING_NEWEST = _PendingQuery(_IS_NEWEST)
+# The newest of its session: a newer one is only added when this one has ended.
+_PENDING_OF_SESSION = _PendingQuery(*_OWN)
 
 
 def get_pending(
@@ -308,11 +312,13 @@ def get_pending(
 ) -> PendingCheck | None:
     """What a guess at the owner's verification `ref` depends on. None when it is over or no attempt is left.
 
-    By phone, that is the newest verification only. With `for_update` it is locked until the transaction ends.
+    By phone, that is the newest verification of the session only. With `for_update` it is locked until the transaction
+    ends.
     """
     if ref.phone is not None:
-        parameters = {"owner_id": owner_id, "phone": canonical_e164(ref.phone), "now": now}
-        return _PENDING_NEWEST.get(connection, parameters, for_update=for_update)
+        phone = canonical_e164(ref.phone)
+        parameters = {"owner_id": owner_id, "phone": phone, "session_digest": ref.session_digest, "now": now}
+        return _PENDING_OF_SESSION.get(connection, parameters, for_update=for_update)
     verification_id = canonical_id(ref.verification_id or "")
     if verification_id is None:
         return None
@@ -330,10 +336,29 @@ def spend_attempt_and_approve(connection: Connection, verification_id: str, now:
     _SPEND_ON_RIGHT.execute(connection, {"id": verification_id, "now": now})
 
 
-def load_send_state(connection: Connection, owner_id: str, phone: str, *, since: datetime, at_most: int) -> SendState:
-    """What a send depends on, in one statement. Counts `at_most` of the calls that were accepted after `since`."""
-    parameters = {"owner_id": owner_id, "phone": phone, "since": since, "at_most": at_most}
-    return SendState(*_SEND_STATE.one(connection, parameters))
+def load_send_state(
+    connection: Connection,
+    owner_id: str,
+    phone: str,
+    session_digest: str,
+    *,
+    since: datetime,
+    at_most: int,
+    cooling_since: datetime,
+) -> SendState:
+    """What a send depends on, in one statement. Counts `at_most` of the calls that were accepted after `since`, and
+    looks for a verification that was made after `cooling_since`.
+    """
+    parameters = {"owner_id": owner_id, "phone": phone, "session_digest": session_digest, "since": since}
+    return SendState(*_SEND_STATE.one(connection, parameters | {"at_most": at_most, "cooling_since": cooling_since}))
+
+
+def list_other_sessions(
+    connection: Connection, owner_id: str, phone: str, session_digest: str, now: datetime
+) -> list[datetime]:
+    """When the pending verifications of an owner's other sessions for a phone expire."""
+    parameters = {"owner_id": owner_id, "phone": phone, "session_digest": session_digest, "now": now}
+    return [expires_at for (expires_at,) in _OTHER_SESSIONS.all(connection, parameters)]
 
 
 def list_starts(connection: Connection, owner_id: str, since: datetime) -> list[datetime]:
@@ -418,24 +443,6 @@ def list_unplaceable(connection: Connection, now: datetime, limit: int = 500) ->
         .limit(limit)
     )
     return list(connection.execute(statement).scalars())
-
-
-def list_wrong_codes(connection: Connection, owner_id: str, phone: str) -> list[datetime]:
-    """When the last wrong codes were judged, newest first, as many as the rule needs."""
-    return [judged_at for (judged_at,) in _WRONG_CODES.all(connection, {"owner_id": owner_id, "phone": phone})]
-
-
-def insert_wrong_code(connection: Connection, owner_id: str, phone: str, now: datetime) -> None:
-    connection.execute(insert(wrong_codes), {"owner_id": owner_id, "phone": phone, "judged_at": now})
-
-
-def clear_wrong_codes(connection: Connection, owner_id: str, phone: str) -> None:
-    connection.execute(delete(wrong_codes).where(wrong_codes.c.owner_id == owner_id, wrong_codes.c.phone == phone))
-
-
-def delete_old_wrong_codes(connection: Connection, before: datetime) -> int:
-    """Delete some of the wrong codes that were judged before that time. Returns how many were deleted."""
-    return delete_oldest(connection, wrong_codes.c.judged_at, before)
 
 
 def list_digest_keys(connection: Connection) -> list[tuple[str, str]]:

@@ -34,6 +34,7 @@ from letstalk.verifications.models import (
     MAX_ATTEMPTS,
     MAX_CODE_LENGTH,
     MAX_REPLAYS,
+    MAX_SESSION_CHARACTERS,
     MAX_TTL_SECONDS,
     MIN_CODE_LENGTH,
     MIN_TTL_SECONDS,
@@ -103,6 +104,16 @@ def _ensure_can_be_called(phone: str) -> str:
 
 
 CalledPhone = Annotated[Phone, AfterValidator(_ensure_can_be_called)]
+Session = Annotated[
+    PlainText,
+    Field(
+        min_length=1,
+        max_length=MAX_SESSION_CHARACTERS,
+        description="An opaque id of the browser session that asks, which nobody else can choose or guess. It is in no "
+        "response.",
+        examples=["b4f0c8d2e6a17935"],
+    ),
+]
 VerificationId = Annotated[
     str,
     Field(
@@ -192,6 +203,7 @@ class SendRequest(ApiModel):
         description="Your own id for this verification, such as an order number. It is in every response.",
         examples=["order-4711"],
     )
+    session: Session | None = None
 
     def to_new_verification(self) -> NewVerification:
         return NewVerification(
@@ -202,25 +214,31 @@ class SendRequest(ApiModel):
             ttl_seconds=self.expires_in,
             reference=self.reference,
             message_template=self.message_template,
+            session=self.session,
         )
 
 
-def _given(field: str) -> dict[str, Any]:
-    return {"required": [field], "properties": {field: {"type": "string"}}}
+def _given(field: str, **others: Any) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"type": "string"}, **others}}
 
 
 class TargetRequest(ApiModel):
-    """Which verification is meant: exactly one of the two."""
+    """Which verification is meant: one by its id, or the newest of a phone and, if it was sent with one, a session."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [_given("phone"), _given("verification_id")]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [_given("phone"), _given("verification_id", session={"type": "null"})]}
+    )
 
     phone: Phone | None = None
     verification_id: VerificationId | None = None
+    session: Session | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> TargetRequest:
         if (self.phone is None) == (self.verification_id is None):
             raise ValueError("Give exactly one of phone and verification_id.")
+        if self.session is not None and self.phone is None:
+            raise ValueError("Give session with phone only: a verification_id names one session's verification.")
         return self
 
 
@@ -228,7 +246,9 @@ class VerifyRequest(TargetRequest):
     """Which verification, and what the person typed."""
 
     model_config = with_examples(
-        by_phone={"phone": "+1 202 555 0142", "code": "048213"}, by_id={"verification_id": EXAMPLE_ID, "code": "048213"}
+        by_phone={"phone": "+1 202 555 0142", "code": "048213"},
+        by_id={"verification_id": EXAMPLE_ID, "code": "048213"},
+        by_session={"phone": "+1 202 555 0142", "session": "b4f0c8d2e6a17935", "code": "048213"},
     )
 
     code: Code

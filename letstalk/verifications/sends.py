@@ -32,10 +32,12 @@ from letstalk.observability.metrics import replays_total, verifications_started_
 from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
 from letstalk.telephony.speech.scripts import ensure_speakable
-from letstalk.verifications import repository
+from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
 from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.models import (
+    MAX_SESSIONS,
+    RESEND_COOL_DOWN_SECONDS,
     CallAccepted,
     NewVerification,
     Verification,
@@ -46,11 +48,14 @@ from letstalk.verifications.models import (
     ensure_phone_rates,
     ensure_replay_allowed,
     ensure_resend_allowed,
+    ensure_session_fits,
 )
 from letstalk.verifications.service import end_calls, end_verification
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
+
+RESEND_COOL_DOWN = timedelta(seconds=RESEND_COOL_DOWN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class SendService:
 
         1. A known idempotency key brings back its first response.
         2. Cool-downs and limits are checked: TooManyRequests, Unavailable.
-        3. An older pending verification of the same owner and phone is superseded and its calls are ended.
+        3. An older pending verification of the same owner, phone and session is superseded and its calls are ended.
         4. The verification and its call are written; after the commit a worker is woken.
 
         With `is_proven`, whoever answers the phone has proven it to this owner: calls that others make to it do not use
@@ -129,31 +134,36 @@ class SendService:
             code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
         )
         key_id, key = self._keys.current()  # may write, in a transaction of its own
+        session_digest = self._keys.digest_session(actor.owner_id, wanted.session)
+        idempotency = self._without_session(idempotency, session_digest)
         with self._db.write() as connection:
             now = self._clock()
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
                 return CallAccepted(**first, is_first_response=False)
             self._db.lock(connection, "phone", phone.canonical)
+            of_session = (actor.owner_id, phone.canonical, session_digest)
             state = repository.load_send_state(
                 connection,
-                actor.owner_id,
-                phone.canonical,
+                *of_session,
                 since=now - self._longest_window,
                 at_most=self._fewest_to_look_at,
+                cooling_since=now - RESEND_COOL_DOWN,
             )
             if state.last_wrong_code_at is not None:
-                ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone.canonical), now)
+                ensure_few_wrong_codes(wrong_codes.list_wrong_codes(connection, *of_session), now)
             ensure_resend_allowed(state.newest_at, now)
             if state.accepted_calls >= self._fewest_to_look_at:
                 self._ensure_phone_rates(connection, actor.owner_id, phone.canonical, now, is_proven=is_proven)
+            if session_digest and state.other_sessions >= MAX_SESSIONS:
+                ensure_session_fits(repository.list_other_sessions(connection, *of_session, now), now)
             if all_phones_rates:
                 self._ensure_rates_of_owner(connection, actor.owner_id, all_phones_rates, now)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             self._ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
-                self._supersede(connection, actor, phone, now)
-            verification = self._new_verification(actor, wanted, phone, code, key_id, key, now)
+                self._supersede(connection, actor, phone, session_digest, now)
+            verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now)
             repository.insert_verification(connection, verification)
             call_id = _place_call(connection, verification, turn, now)
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
@@ -195,6 +205,7 @@ class SendService:
 
         Raises NoPendingVerification, Gone, Conflict, IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
+        idempotency = self._without_session(idempotency, ref.session_digest)
         with self._db.write() as connection:
             now = self._clock()
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
@@ -203,7 +214,8 @@ class SendService:
             found = repository.find(connection, actor.owner_id, ref, now)
             self._db.lock(connection, "phone", found.phone)
             verification = repository.lock(connection, found.verification_id)
-            ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, verification.phone), now)
+            of_session = (actor.owner_id, verification.phone, verification.session_digest)
+            ensure_few_wrong_codes(wrong_codes.list_wrong_codes(connection, *of_session), now)
             ensure_pending(verification, now)
             call = calls.lock_latest_call(connection, verification.verification_id)
             ensure_replay_allowed(verification, is_reading_awaited=_is_reading_awaited(call), now=now)
@@ -269,9 +281,17 @@ class SendService:
                 retry_after_seconds=max(1, min(60, int(wait_seconds))),
             )
 
-    def _supersede(self, connection: Connection, actor: Actor, phone: Phone, now: datetime) -> None:
-        older = repository.find_newest(connection, actor.owner_id, phone.canonical)
-        if older is None or older.status is not VerificationStatus.PENDING:
+    def _without_session(self, idempotency: IdempotencyKey | None, session_digest: str) -> IdempotencyKey | None:
+        """The same key with a keyed hash of the body, where that has a session: a session is kept in no other way."""
+        if idempotency is None or not session_digest:
+            return idempotency
+        return replace(idempotency, body_hash=self._keys.digest("idempotent requests", idempotency.body_hash))
+
+    def _supersede(
+        self, connection: Connection, actor: Actor, phone: Phone, session_digest: str, now: datetime
+    ) -> None:
+        older = repository.find_pending(connection, actor.owner_id, phone.canonical, session_digest)
+        if older is None:
             return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
         status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
@@ -279,7 +299,15 @@ class SendService:
         end_calls(connection, self._wakeups, older.verification_id, "A newer code was requested.", now)
 
     def _new_verification(
-        self, actor: Actor, wanted: NewVerification, phone: Phone, code: str, key_id: str, key: bytes, now: datetime
+        self,
+        actor: Actor,
+        wanted: NewVerification,
+        phone: Phone,
+        session_digest: str,
+        code: str,
+        key_id: str,
+        key: bytes,
+        now: datetime,
     ) -> Verification:
         verification_id = new_id(now)
         return Verification.start(
@@ -290,6 +318,7 @@ class SendService:
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
             speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
+            session_digest=session_digest,
             now=now,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Unpack
 
@@ -20,11 +20,12 @@ from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone
-from letstalk.verifications import repository
+from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, is_code
 from letstalk.verifications.models import (
     MAX_ATTEMPTS,
-    WRONG_CODES_WINDOW_SECONDS,
+    MAX_WRONG_CODES_OF_PHONE,
+    WRONG_CODES_OF_PHONE_WINDOW,
     Approval,
     CallHistory,
     PendingCheck,
@@ -72,12 +73,15 @@ class VerificationService:
         self._clock = clock
         self._default_region = default_region
 
-    def make_ref(self, *, phone: str | None, verification_id: str | None) -> VerificationRef:
-        """The verification that a request names by one of the two.
+    def make_ref(
+        self, actor: Actor, *, phone: str | None, verification_id: str | None, session: str | None = None
+    ) -> VerificationRef:
+        """The verification that a request names by its id, or by a phone and, if it was sent with one, a session.
 
         Raises InvalidPhone. A phone that is written as E.164 is checked later, when it is not found.
         """
-        return VerificationRef(None if phone is None else as_e164(phone, self._default_region), verification_id)
+        e164 = None if phone is None else as_e164(phone, self._default_region)
+        return VerificationRef(e164, verification_id, self._keys.digest_session(actor.owner_id, session))
 
     def check_code(self, actor: Actor, ref: VerificationRef, code: str) -> Approval:
         """Check a code.
@@ -85,7 +89,8 @@ class VerificationService:
         1. The verification is locked until the end, so that parallel guesses are judged one after the other, and each
            spends an attempt. If it is over, or there were too many wrong codes, no attempt is spent.
         2. The right code spends an attempt, approves the verification, clears the wrong codes and ends the calls.
-        3. A wrong code spends an attempt and is counted. The fifth ends the verification.
+        3. A wrong code spends an attempt and is counted. The fifth ends the verification; where too many were wrong for
+           the phone in a day, over all owners and sessions, the first does. The right code is never refused for that.
 
         Raises NoPendingVerification, TooManyRequests, Gone, InvalidCode.
         """
@@ -159,8 +164,8 @@ class VerificationService:
             unplaceable = repository.list_unplaceable(connection, now)
         for verification_id in unplaceable:  # a process died before it could tell that the call had failed
             self.call_failed(verification_id)
-        before = now - timedelta(seconds=WRONG_CODES_WINDOW_SECONDS)
-        delete_in_batches(self._db, partial(repository.delete_old_wrong_codes, before=before))
+        before = now - WRONG_CODES_OF_PHONE_WINDOW
+        delete_in_batches(self._db, partial(wrong_codes.delete_old_wrong_codes, before=before))
 
     def _end_expired(self, now: datetime) -> None:
         """Ends all of them, so that no code is kept more than a minute after it expires."""
@@ -188,13 +193,13 @@ class VerificationService:
         pending = repository.get_pending(connection, actor.owner_id, ref, now, for_update=True)
         if pending is not None:
             if pending.last_wrong_code_at is not None:
-                self._ensure_few_wrong_codes(connection, actor, pending.phone, now)
+                self._ensure_few_wrong_codes(connection, actor, pending, now)
             return pending
         verification = repository.find(connection, actor.owner_id, ref, now)
         # It may be a newer one, which was added while we waited for the one that it has superseded.
         by_id = VerificationRef(None, verification.verification_id)
         pending = repository.get_pending(connection, actor.owner_id, by_id, now, for_update=True)
-        self._ensure_few_wrong_codes(connection, actor, verification.phone, now)
+        self._ensure_few_wrong_codes(connection, actor, verification, now)
         if pending is None:
             ensure_pending(verification, now)
             # Another request has ended it since. It is read by its id, because its phone may have a newer one by now.
@@ -202,14 +207,17 @@ class VerificationService:
             raise LetsTalkError("a pending verification had no attempt to spend")
         return pending
 
-    def _ensure_few_wrong_codes(self, connection: Connection, actor: Actor, phone: str, now: datetime) -> None:
+    def _ensure_few_wrong_codes(
+        self, connection: Connection, actor: Actor, checked: PendingCheck | Verification, now: datetime
+    ) -> None:
         # Counted while the lock is held: otherwise parallel requests could exceed ten wrong codes.
-        ensure_few_wrong_codes(repository.list_wrong_codes(connection, actor.owner_id, phone), now)
+        judged_at = wrong_codes.list_wrong_codes(connection, actor.owner_id, checked.phone, checked.session_digest)
+        ensure_few_wrong_codes(judged_at, now)
 
     def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> None:
         repository.spend_attempt_and_approve(connection, pending.verification_id, now)
         if pending.last_wrong_code_at is not None:
-            repository.clear_wrong_codes(connection, actor.owner_id, pending.phone)
+            wrong_codes.clear_wrong_codes(connection, actor.owner_id, pending.phone, pending.session_digest)
         if pending.has_unfinished_calls:
             end_calls(connection, self._wakeups, pending.verification_id, "The code was approved.", now)
 
@@ -217,8 +225,15 @@ class VerificationService:
         self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime
     ) -> InvalidCode:
         repository.spend_attempt(connection, pending.verification_id)
-        repository.insert_wrong_code(connection, actor.owner_id, pending.phone, now)
-        attempts_remaining = MAX_ATTEMPTS - pending.attempts_used - 1
+        # Guesses at other verifications of the phone, which may run at the same time, count too. Nobody locks a
+        # verification after this.
+        self._db.lock(connection, "wrong codes", pending.phone)
+        wrong_codes.insert_wrong_code(connection, actor.owner_id, pending.phone, pending.session_digest, now)
+        since = now - WRONG_CODES_OF_PHONE_WINDOW
+        is_guessed_at = (
+            wrong_codes.count_wrong_codes_of_phone(connection, pending.phone, since) >= MAX_WRONG_CODES_OF_PHONE
+        )
+        attempts_remaining = 0 if is_guessed_at else MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
             end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
             end_calls(connection, self._wakeups, pending.verification_id, "Too many wrong codes were entered.", now)

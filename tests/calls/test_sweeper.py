@@ -173,7 +173,7 @@ def test_a_call_whose_code_expires_while_it_rings_is_hung_up_on_in_silence(world
 
 def test_wrong_codes_are_forgotten_once_they_no_longer_count(world: World) -> None:
     world.guess_wrong(world.send().verification_id, 3)
-    world.clock.move(3599)
+    world.clock.move(86_399)
     world.sweep_slowly()
     assert rows_in(world, "wrong_codes") == 3
     world.clock.move(2)

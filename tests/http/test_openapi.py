@@ -57,7 +57,7 @@ CODES = {
     "send_otp": WITH_TOKEN
     | WITH_BODY
     | {"invalid_phone", "destination_blocked", "idempotency_key_reused", "resend_too_soon", "phone_limit"}
-    | {"message_not_allowed", "destination_limit", "too_many_failures", "queue_full"},
+    | {"message_not_allowed", "destination_limit", "too_many_sessions", "too_many_failures", "queue_full"},
     "verify_code": WITH_TOKEN
     | WITH_BODY
     | OVER

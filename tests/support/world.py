@@ -315,8 +315,9 @@ class World:
         message: str | None = None,
         code_length: int = 6,
         ttl_seconds: int = 300,
+        session: str | None = None,
     ) -> CallAccepted:
-        wanted = NewVerification(phone, message, None, code_length, ttl_seconds)
+        wanted = NewVerification(phone, message, None, code_length, ttl_seconds, session=session)
         return self.sends.start(an_actor(owner), wanted, idempotency)
 
     def let_a_moment_pass(self) -> None:
@@ -331,8 +332,8 @@ class World:
     def check(self, verification_id: str, code: str, *, owner: str = "acme") -> Approval:
         return self.verifications.check_code(an_actor(owner), VerificationRef(None, verification_id), code)
 
-    def check_phone(self, phone: str, code: str, *, owner: str = "acme") -> Approval:
-        ref = self.verifications.make_ref(phone=phone, verification_id=None)
+    def check_phone(self, phone: str, code: str, *, owner: str = "acme", session: str | None = None) -> Approval:
+        ref = self.verifications.make_ref(an_actor(owner), phone=phone, verification_id=None, session=session)
         return self.verifications.check_code(an_actor(owner), ref, code)
 
     def cancel(self, verification_id: str, *, owner: str = "acme") -> None:

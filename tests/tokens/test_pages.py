@@ -154,6 +154,26 @@ class TestSigningIn:
         assert "HttpOnly" in cookie
         assert "SameSite=Lax" in cookie
         assert ("Secure" in cookie) is is_secure
+        # RFC 6265bis, section 4.1.3.2: the prefix asks for all three.
+        assert cookie.startswith("__Host-session=" if is_secure else "session=")
+        assert "Path=/" in cookie.split("; ")
+        assert "Domain" not in cookie
+
+    def test_over_tls_a_cookie_that_a_neighbor_could_have_planted_is_not_read(
+        self, app: Flask, client: FlaskClient
+    ) -> None:
+        base = "https://localhost"
+        sign_in(client)
+        victim = app.test_client()
+        victim.set_cookie("session", cookies_of(client))
+        assert victim.get(LIST, base_url=base).status_code == 302
+        victim.set_cookie("__Host-session", cookies_of(client))
+        assert victim.get(LIST, base_url=base).status_code == 200
+        assert victim.get(LIST, base_url="http://localhost").status_code == 200  # development, by its own cookie
+
+    def test_behind_https_the_prefix_does_not_depend_on_a_trusted_proxy(self, app: Flask, client: FlaskClient) -> None:
+        app.config["COOKIES_ARE_SECURE"] = True  # as with PUBLIC_URL=https://…
+        assert client.get("/sign-in").headers["Set-Cookie"].startswith("__Host-session=")
 
     @pytest.mark.parametrize("target", ["/", "/dashboard/tokens/new", "/a?b=//c"])
     def test_a_path_of_ours_is_a_way_to_go_on(self, target: str) -> None:

@@ -17,6 +17,7 @@ from letstalk.calls.lifecycle import place_call
 from letstalk.calls.models import NewCall
 from letstalk.db.database import Database
 from letstalk.verifications import repository as rows
+from letstalk.verifications import wrong_codes
 from letstalk.verifications.models import MAX_ATTEMPTS, PendingCheck, Verification, VerificationRef, VerificationStatus
 from letstalk.verifications.repository import spend_attempt, spend_attempt_and_approve
 from tests.support.world import at_once
@@ -85,10 +86,11 @@ def test_it_is_found_by_its_owner_only(db: Database) -> None:
     assert found(db, verification.verification_id) is None
 
 
-def test_an_owner_has_one_pending_verification_for_a_phone(db: Database) -> None:
-    insert(db, a_verification())
-    with pytest.raises(IntegrityError):
-        insert(db, a_verification())
+def test_an_owner_has_one_pending_verification_for_a_phone_and_session(db: Database) -> None:
+    insert(db, a_verification(), a_verification(session_digest="one"), a_verification(session_digest="two"))
+    for session_digest in ("", "one"):
+        with pytest.raises(IntegrityError):
+            insert(db, a_verification(session_digest=session_digest))
     insert(db, a_verification(owner_id="globex"), a_verification(phone="+256700000001"), over(), over())
 
 
@@ -193,33 +195,41 @@ def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
     assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None)
 
 
-def test_the_newest_is_found_however_old(db: Database) -> None:
+def test_the_newest_of_a_session_is_found(db: Database) -> None:
     old = over(created_at=NOON - timedelta(days=9), expires_at=NOON - timedelta(days=8))
     older = over(created_at=NOON - timedelta(days=10), expires_at=NOON - timedelta(days=8))
-    insert(db, old, older)
+    newer = over(created_at=NOON - timedelta(days=8, hours=1), session_digest="one")
+    insert(db, old, older, newer)
+    since = NOON - timedelta(days=20)
     with db.read() as connection:
-        assert rows.find_newest(connection, "acme", PHONE) == old
-        assert rows.find_newest(connection, "acme", "+256700000001") is None
-        assert rows.find_newest(connection, "globex", PHONE) is None
+        assert rows.find_newest(connection, "acme", PHONE, "", since=since) == old
+        assert rows.find_newest(connection, "acme", PHONE, "one", since=since) == newer
+        assert rows.find_newest(connection, "acme", PHONE, "two", since=since) is None
+        assert rows.find_newest(connection, "acme", PHONE, "", since=old.created_at) is None
+        assert rows.find_newest(connection, "acme", "+256700000001", "", since=since) is None
+        assert rows.find_newest(connection, "globex", PHONE, "", since=since) is None
 
 
 def test_the_ten_latest_wrong_codes_count_newest_first(db: Database) -> None:
     with db.write() as connection:
         for minutes in range(12):
-            rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(minutes=minutes))
-        rows.insert_wrong_code(connection, "globex", PHONE, NOON)
-        judged = rows.list_wrong_codes(connection, "acme", PHONE)
+            wrong_codes.insert_wrong_code(connection, "acme", PHONE, "", NOON + timedelta(minutes=minutes))
+        wrong_codes.insert_wrong_code(connection, "globex", PHONE, "", NOON)
+        wrong_codes.insert_wrong_code(connection, "acme", PHONE, "one", NOON + timedelta(minutes=20))
+        judged = wrong_codes.list_wrong_codes(connection, "acme", PHONE, "")
     assert judged == [NOON + timedelta(minutes=minutes) for minutes in range(11, 1, -1)]
 
 
-def test_wrong_codes_are_cleared_for_one_owner_and_phone(db: Database) -> None:
+def test_wrong_codes_are_cleared_for_one_owner_phone_and_session_and_still_count_for_the_phone(db: Database) -> None:
+    others = (("globex", PHONE, ""), ("acme", "+256700000001", ""), ("acme", PHONE, "one"))
     with db.write() as connection:
-        for owner, phone in (("acme", PHONE), ("globex", PHONE), ("acme", "+256700000001")):
-            rows.insert_wrong_code(connection, owner, phone, NOON)
-        rows.clear_wrong_codes(connection, "acme", PHONE)
-        assert rows.list_wrong_codes(connection, "acme", PHONE) == []
-        assert rows.list_wrong_codes(connection, "globex", PHONE) == [NOON]
-        assert rows.list_wrong_codes(connection, "acme", "+256700000001") == [NOON]
+        for owner, phone, session_digest in (("acme", PHONE, ""), *others):
+            wrong_codes.insert_wrong_code(connection, owner, phone, session_digest, NOON)
+        wrong_codes.clear_wrong_codes(connection, "acme", PHONE, "")
+        assert wrong_codes.list_wrong_codes(connection, "acme", PHONE, "") == []
+        assert [wrong_codes.list_wrong_codes(connection, *other) for other in others] == [[NOON]] * 3
+        assert wrong_codes.count_wrong_codes_of_phone(connection, PHONE, NOON - timedelta(seconds=1)) == 3
+        assert wrong_codes.count_wrong_codes_of_phone(connection, PHONE, NOON) == 0
 
 
 def test_what_has_expired_is_found_in_portions(db: Database) -> None:
@@ -238,7 +248,9 @@ def test_what_has_expired_is_found_in_portions(db: Database) -> None:
     [
         ("verifications", "user_id = 'acme' AND phone = '+256700123456' ORDER BY created_at DESC LIMIT 1"),
         ("verifications", "status = 'pending' AND expires_at <= '2026-11-20 12:00:00'"),
-        ("wrong_codes", "user_id = 'acme' AND phone = '+256700123456' ORDER BY judged_at DESC LIMIT 10"),
+        ("verifications", "user_id = 'acme' AND phone = '+1' AND session_digest = '' AND status = 'pending'"),
+        ("wrong_codes", "user_id = 'a' AND phone = '+1' AND session_digest = '' ORDER BY judged_at DESC LIMIT 10"),
+        ("wrong_codes", "phone = '+256700123456' AND judged_at > '2026-11-20 12:00:00' LIMIT 20"),
         ("calls", "phone = '+256700123456' AND created_at > '2026-11-20 12:00:00'"),
         ("calls", "subject_id = 'one' ORDER BY created_at"),
         ("calls", "status = 'queued' ORDER BY turn, created_at LIMIT 50"),
@@ -259,7 +271,8 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
     insert(db, older, newest, *others)
     with db.write() as connection:
         for owner, phone in (("globex", PHONE), ("acme", "+256700000001")):
-            rows.insert_wrong_code(connection, owner, phone, NOON)
+            wrong_codes.insert_wrong_code(connection, owner, phone, "", NOON)
+        wrong_codes.insert_wrong_code(connection, "acme", PHONE, "one", NOON)
         queue_call(connection, others[0])
         held = pending_by_phone(connection, "acme", PHONE, NOON)
         assert held is not None
@@ -268,7 +281,7 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
         assert (held.attempts_used, held.last_wrong_code_at, held.has_unfinished_calls) == (0, None, False)
         spend_attempt(connection, held.verification_id)
         for seconds in (2, 1):
-            rows.insert_wrong_code(connection, "acme", PHONE, NOON + timedelta(seconds=seconds))
+            wrong_codes.insert_wrong_code(connection, "acme", PHONE, "", NOON + timedelta(seconds=seconds))
         queue_call(connection, newest)
         again = pending_by_id(connection, "acme", newest.verification_id, NOON)
         assert again is not None
@@ -278,10 +291,16 @@ def test_an_awaited_code_comes_with_what_counts_of_its_own_owner_phone_and_calls
     assert [found.attempts_used for found in all_of(db, older, *others)] == [0, 0, 0]
 
 
-def test_only_the_newest_of_a_phone_is_awaited(db: Database) -> None:
-    insert(db, a_verification(), over(created_at=NOON + timedelta(seconds=1)))
+def test_by_phone_only_that_of_the_session_is_awaited(db: Database) -> None:
+    insert(db, over(created_at=NOON + timedelta(seconds=1)), a_verification(session_digest="one"))
     with db.write() as connection:
         assert pending_by_phone(connection, "acme", PHONE, NOON) is None
+        of_session = VerificationRef(PHONE, None, "one")
+        assert rows.get_pending(connection, "acme", of_session, NOON, for_update=True) is not None
+        assert (
+            rows.get_pending(connection, "acme", replace(of_session, session_digest="two"), NOON, for_update=True)
+            is None
+        )
 
 
 def queue_call(connection: Connection, verification: Verification) -> None:

@@ -6,16 +6,27 @@ from datetime import timedelta
 
 from letstalk.db.database import Database
 from letstalk.verifications import repository as rows
+from letstalk.verifications import wrong_codes
 from letstalk.verifications.models import SendState
 from tests.calls.test_repository import NOON, a_call, a_live_call, after
-from tests.verifications.test_repository import insert, over
+from tests.verifications.test_repository import a_verification, insert, over
 
 PHONE, OTHER_PHONE = "+256700123456", "+256700000001"
 
 
-def send_state_of(db: Database, owner_id: str, phone: str, *, since: float = -1, at_most: int = 100) -> SendState:
+def send_state_of(
+    db: Database,
+    owner_id: str,
+    phone: str,
+    session_digest: str = "",
+    *,
+    since: float = -1,
+    at_most: int = 100,
+    cooling_since: float = -1,
+) -> SendState:
+    limits = {"since": after(since), "cooling_since": after(cooling_since)}
     with db.read() as connection:
-        return rows.load_send_state(connection, owner_id, phone, since=after(since), at_most=at_most)
+        return rows.load_send_state(connection, owner_id, phone, session_digest, **limits, at_most=at_most)
 
 
 def test_where_nothing_is_nothing_stands_in_the_way(db: Database) -> None:
@@ -26,10 +37,21 @@ def test_it_is_of_the_owner_and_the_phone(db: Database) -> None:
     a_call(db, phone=PHONE, turn=4)
     with db.write() as connection:
         for seconds in (2, 1):
-            rows.insert_wrong_code(connection, "acme", PHONE, after(seconds))
+            wrong_codes.insert_wrong_code(connection, "acme", PHONE, "", after(seconds))
     assert send_state_of(db, "acme", PHONE) == SendState(NOON, True, after(2), 1, 4, 4)
     assert send_state_of(db, "acme", OTHER_PHONE) == SendState(None, False, None, 0, 4, 4)
     assert send_state_of(db, "globex", PHONE) == SendState(None, False, None, 1, None, 4)
+
+
+def test_it_is_of_the_session_and_counts_the_others_that_wait(db: Database) -> None:
+    insert(db, over(created_at=after(1), session_digest="one"), a_verification(session_digest="two"), a_verification())
+    with db.write() as connection:
+        wrong_codes.insert_wrong_code(connection, "acme", PHONE, "one", after(2))
+    assert send_state_of(db, "acme", PHONE, "one") == SendState(after(1), False, after(2), 0, None, None, 1)
+    assert send_state_of(db, "acme", PHONE, "two") == SendState(NOON, True, None, 0, None, None, 0)
+    assert send_state_of(db, "acme", PHONE) == SendState(NOON, True, None, 0, None, None, 1)
+    assert send_state_of(db, "acme", PHONE, "three") == SendState(None, False, None, 0, None, None, 1)
+    assert send_state_of(db, "acme", PHONE, "one", cooling_since=1).newest_at is None
 
 
 def test_the_newest_counts_whether_it_is_pending_or_not(db: Database) -> None:

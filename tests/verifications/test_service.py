@@ -12,7 +12,7 @@ from letstalk.calls.models import CallStatus
 from letstalk.core.errors import InvalidRequest, NotFound
 from letstalk.db.database import Database
 from letstalk.verifications.models import VerificationStatus
-from letstalk.verifications.repository import list_wrong_codes
+from letstalk.verifications.wrong_codes import list_wrong_codes
 from tests.support.world import (
     NO_ANSWER,
     NOON,
@@ -450,7 +450,7 @@ def listed(
 
 def wrong_codes(world: World, owner: str = "acme", phone: str = PHONE) -> list[object]:
     with world.db.read() as connection:
-        return list(list_wrong_codes(connection, owner, phone))
+        return list(list_wrong_codes(connection, owner, phone, ""))
 
 
 def end(world: World, verification_id: str, how: str) -> None:

@@ -74,6 +74,7 @@ class VerificationMachine(RuleBasedStateMachine):
         self.db = Database(f"sqlite:///{self.folder}/letstalk.db")
         self.world = World(self.db, owner_rates=OWNER_RATES, phone_rates=PHONE_RATES)
         self.owners = {"acme": Owner(), "globex": Owner()}
+        self.wrong_for_the_phone: list[datetime] = []
 
     def teardown(self) -> None:
         self.db.close()
@@ -224,7 +225,9 @@ class VerificationMachine(RuleBasedStateMachine):
             known.wrong.clear()
             return "ok"
         known.wrong.append(self.now)
-        if target.attempts == 0:
+        self.wrong_for_the_phone.append(self.now)
+        in_a_day = sum(self.now - moment < timedelta(hours=24) for moment in self.wrong_for_the_phone)
+        if target.attempts == 0 or in_a_day >= 20:
             target.status = VerificationStatus.ATTEMPTS_EXCEEDED
         return "invalid_code"
 

@@ -20,6 +20,7 @@ ELSEWHERE = (
 )  # fmt: skip
 FORMS = ("/dashboard/tokens", "/dashboard/tokens/%s/rotate", "/dashboard/tokens/%s/revoke", "/sign-out", "/sign-in")
 MAX_SIGN_INS = 5
+COOKIES = ("__Host-session", "session")  # over TLS, and without
 
 
 @attack("403, and the token still works")
@@ -72,7 +73,7 @@ def fixate(target: Target, trial: Trial) -> None:
     trial.see("a new session" if session != planted else "the planted one", holds=session != planted)
     stranger = target.client()
     for cookie in (planted, "x", _signed_otherwise(session), session.split(".")[0] + ".."):
-        answer = stranger.get(DASHBOARD, headers={"Cookie": f"session={cookie}"})
+        answer = stranger.get(DASHBOARD, headers={"Cookie": _as_cookies(cookie)})
         trial.see_answer(answer, 302, what="planted or changed:")
     stale = browser.post("/dashboard/tokens", data={"csrf_token": old_csrf, "name": "stale", "scopes": "read"})
     trial.see_answer(stale, 403, what="the old form:")
@@ -80,7 +81,7 @@ def fixate(target: Target, trial: Trial) -> None:
     guarded = "HttpOnly" in flags and re.search("SameSite=(Lax|Strict)", flags) is not None
     trial.see("HttpOnly, SameSite" if guarded else flags[-60:], holds=guarded)
     browser.post("/sign-out", data={"csrf_token": _csrf(browser.get(DASHBOARD).text)})
-    answer = stranger.get(DASHBOARD, headers={"Cookie": f"session={session}"})
+    answer = stranger.get(DASHBOARD, headers={"Cookie": _as_cookies(session)})
     trial.see_answer(answer, 302, what="a copy after the sign-out:")
 
 
@@ -197,7 +198,12 @@ def _signed_otherwise(cookie: str) -> str:
 
 
 def _cookie(browser: httpx.Client, answer: httpx.Response) -> str:
-    return answer.cookies.get("session") or browser.cookies.get("session") or ""
+    jars = (answer.cookies, browser.cookies)
+    return next((value for jar in jars for name in COOKIES if (value := jar.get(name))), "")
+
+
+def _as_cookies(value: str) -> str:
+    return "; ".join(f"{name}={value}" for name in COOKIES)
 
 
 ATTACKS: tuple[Attack, ...] = (forge_forms, forge_json, fixate, redirect_out, frame, mark_up, guess_password)

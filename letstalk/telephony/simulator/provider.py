@@ -13,6 +13,7 @@ from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
+from letstalk.observability.terminal import escape_controls
 from letstalk.telephony import provider as telephony
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.simulator import scenarios
@@ -291,5 +292,5 @@ def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> te
 
 def print_speech(phone: str, text: str) -> None:
     """Print what the called phone hears, including the code."""
-    sys.stdout.write(f"\n  ☎  {phone} hears:\n     “{text}”\n\n")
+    sys.stdout.write(f"\n  ☎  {phone} hears:\n     “{escape_controls(text)}”\n\n")
     sys.stdout.flush()
