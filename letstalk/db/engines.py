@@ -88,6 +88,8 @@ def _configure_sqlite(engine: Engine, synchronous: str) -> None:
         _switch_to_wal(cursor)
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # What RETURNING returns waits in a temporary table: a file for it took longer than the statement.
+        cursor.execute("PRAGMA temp_store = MEMORY")
         cursor.execute(f"PRAGMA wal_autocheckpoint = {MAX_LOG_PAGES}")
         # Deleted data is overwritten. Otherwise phone numbers and sealed codes would stay in the file's free pages.
         cursor.execute("PRAGMA secure_delete = ON")

@@ -212,3 +212,48 @@ def test_a_block_is_seven_digits_or_eight(db: Database, phone: str, block: str) 
     world = make_world(db, owner_rates=(Rate(5, DAY),))
     world.send(phone)
     assert ("acme", block) in counted(world)
+
+
+def make_busy(db: Database, calls: int, *rates: Rate) -> World:
+    """A world whose owner has had so many calls in this hour, to the block of GHANA."""
+    world = make_world(db, block_rates=rates)
+    world.send(GHANA[0])
+    with db.write() as connection:
+        connection.execute(sa.update(destination_counts).values(hour_calls=calls, day_calls=calls))
+    world.clock.move(2)
+    world.send(GHANA[1])
+    return world
+
+
+def test_where_thousands_are_left_a_busy_owner_is_counted_in_advance_and_never_too_low(db: Database) -> None:
+    world = make_busy(db, 1000, Rate(1_000_000, HOUR))
+    seen = set()
+    for phone in GHANA[2:60]:
+        world.send(phone)
+        seen.add(counted(world)["acme", "+23324234"])
+    assert len(seen) < 10
+    assert max(seen) >= 1059
+
+
+def test_calls_counted_in_advance_end_with_their_second_and_their_hour(db: Database) -> None:
+    world = make_busy(db, 1000, Rate(1_000_000, HOUR))
+    for moved in (0, 2, 2):
+        world.clock.move(moved)
+        before = counted(world)["acme", "+23324234"]
+        world.send(GHANA[10 + moved + before % 7])
+        assert counted(world)["acme", "+23324234"] > before
+    world.clock.move(HOUR - 7)
+    world.send(GHANA[50])
+    world.clock.move(1)
+    world.send(GHANA[51])
+    with world.db.read() as connection:
+        hours = connection.execute(sa.select(destination_counts.c.hour).distinct()).scalars().all()
+    assert hours == [int(world.clock().timestamp()) // HOUR]
+
+
+def test_near_a_high_limit_it_is_not_exceeded_by_calls_at_once(db: Database) -> None:
+    world = make_busy(db, 9990, Rate(10_000, HOUR))
+    outcomes = at_once([partial(world.send, phone) for phone in GHANA[2:22]])
+    assert outcomes.count("ok") == 9
+    refusal_of(lambda: world.send(GHANA[30]), "destination_limit")
+    assert [event["limit"] for event in recorded(world)] == ["10000 per hour"]

@@ -11,9 +11,12 @@ from tools.attacks.codes import spelled
 from tools.attacks.targets import Target, at_once
 from tools.attacks.trials import Attack, Trial, attack, code_of
 
-# Premium-rate, shared-cost and service numbers. None is called if the rules hold.
+# Premium-rate, shared-cost and service numbers; satellites and other global networks, personal numbers and pagers. None
+# is called if the rules hold.
 COSTLY = ("+19005550199", "+449098765432", "+448441234567", "+448712345678", "+3531580123456", "+33899123456",
-          "+4990012345678", "+979123456789", "+80812345678", "+61190012345", "+393899123456789")  # fmt: skip
+          "+4990012345678", "+979123456789", "+80812345678", "+61190012345", "+393899123456789",
+          "+870773111632", "+881612345678", "+883510012345", "+878101234567890", "+80012345678", "+447012345678",
+          "+447640123456", "+15002345678", "+18002345678")  # fmt: skip
 NO_PHONES = ("911", "+1911", "+44999", "+44112", "112", "*#06#", "+1202555010\u0661\u0661", "+1 202 555 0100 x5",
              "+12025550100;ext=5", "tel:+12025550100", "+1-800-FLOWERS", "sip:a@b.example", "+", "+0", "")  # fmt: skip
 PER_PHONE = 10  # accepted calls in ten minutes over all owners, unless RATE_LIMIT_PHONE_ALL says otherwise

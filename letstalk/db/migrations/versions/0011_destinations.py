@@ -12,8 +12,9 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
+IS_REACHED = sa.text("reached_until > 0")
 HAS_PARENT = sa.text("parent_id IS NOT NULL")
-COUNTS = ("hour", "hour_calls", "day", "day_calls", "closed_until")
+COUNTS = ("hour", "hour_calls", "day", "day_calls", "closed_until", "reached_until")
 COLUMNS = ("phone", "phone_as_given", "user_id", "status", "holds_channel")
 VERIFICATIONS, CALLS = (sa.table(name, *map(sa.column, COLUMNS)) for name in ("verifications", "calls"))
 _pending, _live = VERIFICATIONS.alias("other"), CALLS.alias("other")
@@ -62,7 +63,13 @@ def upgrade() -> None:
         *(sa.Column(name, sa.Integer, nullable=False) for name in COUNTS),
         sa.PrimaryKeyConstraint("user_id", "destination", name=op.f("pk_destination_counts")),
     )
-    op.create_index("ix_destination_counts_day", "destination_counts", ["day"])
+    op.create_index(
+        "ix_destination_counts_reached_until",
+        "destination_counts",
+        ["reached_until"],
+        sqlite_where=IS_REACHED,
+        postgresql_where=IS_REACHED,
+    )
     if connection.dialect.name == "postgresql":
         # Each call changes three rows. On a page with room for that no index is written.
         op.execute("ALTER TABLE destination_counts SET (fillfactor = 50)")
