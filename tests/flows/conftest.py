@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
-import psycopg
 import pytest
 
 from tests.flows.installations import Installation, eventually, installed
+from tests.support.postgresql_databases import own_database
 
 KINDS = ("sqlite", "postgresql")
 
 
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """DATABASE_URL of an empty database that the test has to itself."""
+    """DATABASE_URL of a database that the test has to itself: of none yet on SQLite, where `installed` copies one."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/letstalk.db"
-    url: str = request.getfixturevalue("postgresql_url")
+    url: str = request.getfixturevalue("migrated_postgresql_url")
     return url
 
 
@@ -31,15 +29,13 @@ def sqlite_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install
 
 
 @pytest.fixture(scope="package")
-def postgresql_service(tmp_path_factory: pytest.TempPathFactory, postgresql_folder: Path) -> Iterator[Installation]:
-    # It goes with the server that holds it, which is this test process's own.
-    name = f"service_{uuid.uuid4().hex}"
-    with psycopg.connect(
-        host=str(postgresql_folder), user="postgres", dbname="postgres", autocommit=True
-    ) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    url = f"postgresql://postgres@/{name}?host={quote(str(postgresql_folder), safe='')}"
-    with installed(tmp_path_factory.mktemp("service"), database_url=url) as installation:
+def postgresql_service(
+    tmp_path_factory: pytest.TempPathFactory, postgresql_folder: Path, postgresql_template: str
+) -> Iterator[Installation]:
+    with (
+        own_database(postgresql_folder, postgresql_template) as url,
+        installed(tmp_path_factory.mktemp("service"), database_url=url) as installation,
+    ):
         yield installation
 
 

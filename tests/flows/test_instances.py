@@ -36,11 +36,11 @@ class Pair:
 
 
 @pytest.fixture
-def pair(tmp_path: Path, postgresql_url: str, redis_url: str) -> Iterator[Pair]:
+def pair(tmp_path: Path, migrated_postgresql_url: str, redis_url: str) -> Iterator[Pair]:
     with ExitStack() as stack:
         telnyx = stack.enter_context(StandaloneTelnyx(speed=8))
         shared = {
-            "DATABASE_URL": postgresql_url,
+            "DATABASE_URL": migrated_postgresql_url,
             "REDIS_URL": redis_url,
             "ENCRYPTION_KEYS": make_encryption_key(),
             "MAX_CONCURRENT_CALLS": str(CHANNELS),

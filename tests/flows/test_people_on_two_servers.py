@@ -20,7 +20,7 @@ def servers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Fl
     """Two applications with one database and the same keys; on PostgreSQL as on two machines."""
     settings = {}
     if request.param == "postgresql":
-        settings["DATABASE_URL"] = request.getfixturevalue("postgresql_url")
+        settings["DATABASE_URL"] = request.getfixturevalue("migrated_postgresql_url")
     pair = make_app(tmp_path, **settings), make_app(tmp_path, **settings)
     yield pair
     for app in pair:

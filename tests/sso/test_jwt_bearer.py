@@ -49,7 +49,7 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def app_on_each(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Flask]:
-    more = {"DATABASE_URL": request.getfixturevalue("postgresql_url")} if request.param == "postgresql" else {}
+    more = {"DATABASE_URL": request.getfixturevalue("migrated_postgresql_url")} if request.param == "postgresql" else {}
     app = with_ada(make_app(tmp_path, JWT_ISSUERS=jwt_issuers(), **more))
     yield app
     app.extensions["letstalk_db"].close()

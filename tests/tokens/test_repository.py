@@ -36,13 +36,6 @@ def empty_db(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     db.close()
 
 
-@pytest.fixture
-def db(empty_db: Database) -> Database:
-    """The tables as the migration makes them: what runs in production is what is tested."""
-    migrations.upgrade(empty_db)
-    return empty_db
-
-
 def a_token(**fields: Any) -> Token:
     token = Token(
         token_id=str(uuid4()),
@@ -85,9 +78,10 @@ def test_the_migration_makes_what_the_code_expects(db: Database) -> None:
             assert made == said
 
 
-def test_the_migration_can_be_undone(db: Database) -> None:
-    migrations.downgrade(db, "base")
-    with db.read() as connection:
+def test_the_migration_can_be_undone(empty_db: Database) -> None:
+    migrations.upgrade(empty_db)
+    migrations.downgrade(empty_db, "base")
+    with empty_db.read() as connection:
         assert not OURS & set(inspect(connection).get_table_names())
 
 

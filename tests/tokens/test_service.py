@@ -27,7 +27,7 @@ def setup(tmp_path: Path) -> Iterator[TokenSetup]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def any_setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenSetup]:
     is_sqlite = request.param == "sqlite"
-    made = make_sqlite_setup(tmp_path) if is_sqlite else make_setup(request.getfixturevalue("postgresql_url"))
+    made = make_sqlite_setup(tmp_path) if is_sqlite else make_setup(request.getfixturevalue("migrated_postgresql_url"))
     yield made
     made.db.close()
 

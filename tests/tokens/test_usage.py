@@ -19,7 +19,7 @@ from tests.support.token_setup import NOON, OWNER, TokenSetup, make_setup, make_
 @pytest.fixture(params=["sqlite", "postgresql"])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[TokenSetup]:
     is_sqlite = request.param == "sqlite"
-    made = make_sqlite_setup(tmp_path) if is_sqlite else make_setup(request.getfixturevalue("postgresql_url"))
+    made = make_sqlite_setup(tmp_path) if is_sqlite else make_setup(request.getfixturevalue("migrated_postgresql_url"))
     yield made
     made.usage.stop()
     made.db.close()
