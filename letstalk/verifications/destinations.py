@@ -2,7 +2,8 @@
 
 Whoever earns money from calls has many numbers of one block called, and nobody types a code. A limit per phone does not
 notice that. Each accepted call adds one to the counts of its owner, in the transaction that accepts it, so that
-requests at once on several servers can't exceed a limit. The sign-in calls of this service count as one owner's.
+requests at once on several servers can't exceed a limit. This service's own calls to phones that people only claim to
+have count as one owner's; a sign-in's call to a proven phone counts for its account, so that nobody else can use it up.
 """
 
 from __future__ import annotations
@@ -130,7 +131,15 @@ class DestinationLimits:
         self._next_advance: dict[_Place, int] = {}
 
     def count_call(
-        self, connection: Connection, actor: Actor, phone: str, country: str, now: datetime, *, is_send: bool
+        self,
+        connection: Connection,
+        actor: Actor,
+        phone: str,
+        country: str,
+        now: datetime,
+        *,
+        is_send: bool,
+        is_proven: bool = False,
     ) -> None:
         """Count one accepted call to the canonical number `phone`, in the transaction that accepts it.
 
@@ -140,7 +149,8 @@ class DestinationLimits:
         """
         if self._policy == DestinationPolicy():
             return
-        owner_id, block, seconds = _counted_owner(actor.owner_id), block_of(phone), int(now.timestamp())
+        owner_id = actor.owner_id if is_proven else _counted_owner(actor.owner_id)
+        block, seconds = block_of(phone), int(now.timestamp())
         place = (owner_id, country, block)
         if self._is_in_advance(place, seconds):
             return
@@ -160,9 +170,9 @@ class DestinationLimits:
                         self._next_advance.pop(place, None)
                         raise _refusal(until - seconds)
                     self._note_reached(connection, actor, owner_id, destination, _in_words(rate), until)
-            # A sign-in call is not judged: somebody could shut out the people of a block by not answering.
-            is_judged = destination == block and is_send and owner_id == actor.owner_id
-            if is_judged and _is_turn_to_judge(hour_calls, added):
+            # This service's own calls are not judged: somebody could shut out the people of a block by not answering.
+            is_own = actor.owner_id.startswith(RESERVED_PREFIX)
+            if destination == block and is_send and not is_own and _is_turn_to_judge(hour_calls, added):
                 self._judge(connection, actor, block, now)
             if destination == block:
                 block_calls = hour_calls

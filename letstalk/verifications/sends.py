@@ -169,7 +169,7 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
-            self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True)
+            self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True, is_proven=is_proven)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
 
@@ -262,11 +262,19 @@ class SendService:
         ensure_phone_rates(rates, started_at, now, "You have asked for too many calls. Wait before asking again.")
 
     def _count_call(
-        self, connection: Connection, actor: Actor, phone: str, region: str, now: datetime, *, is_send: bool
+        self,
+        connection: Connection,
+        actor: Actor,
+        phone: str,
+        region: str,
+        now: datetime,
+        *,
+        is_send: bool,
+        is_proven: bool = False,
     ) -> None:
         # Last in its transaction: on PostgreSQL the other calls of this owner wait from here to the commit.
         if self._destinations is not None:
-            self._destinations.count_call(connection, actor, phone, region, now, is_send=is_send)
+            self._destinations.count_call(connection, actor, phone, region, now, is_send=is_send, is_proven=is_proven)
 
     def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
         """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""

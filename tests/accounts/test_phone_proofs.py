@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from letstalk.core.errors import (
 from letstalk.core.rates import Rate
 from letstalk.db import migrations
 from letstalk.db.database import Database
+from letstalk.verifications.destinations import DestinationPolicy
 from tests.support.account_services import (
     ADDRESS,
     DEVICE,
@@ -310,6 +312,23 @@ class TestBudgets:
         world.pass_time(570)
         challenge = challenged(accounts)
         assert accounts.sign_ins.finish_second_factor(challenge, heard(world), DEVICE)
+
+    def test_proofs_of_strangers_in_a_block_of_numbers_keep_nobody_there_from_signing_in(self, db: Database) -> None:
+        policy = DestinationPolicy(block_rates=(Rate(6, 3600),), owner_rates=(Rate(8, 3600),), has_breaker=True)
+        world = World(db, destination_policy=policy)
+        accounts = accounts_of(world)
+        someone_called(accounts, db)
+        outcomes = []
+        for number in range(10, 22):
+            eve = accounts.service.create_account(someone(f"eve{number}", password=None))
+            actor = signed_in(accounts, eve.account_id)
+            prove = partial(accounts.second_factors.begin_proof, actor, f"+2567001234{number}", is_confirmed=False)
+            outcomes += at_once([prove])
+        assert outcomes.count("ok") == 6, "all accounts together have no more called than one owner"
+        assert set(outcomes) == {"ok", "destination_limit"}
+        challenge = challenged(accounts)
+        world.pass_time(120)
+        assert accounts.sign_ins.finish_second_factor(challenge, world.heard(PHONE)[-1], DEVICE)
 
     def test_a_sign_in_counts_as_a_call_for_the_others(self, db: Database) -> None:
         world = World(db, phone_rates=(Rate(1, 600),))

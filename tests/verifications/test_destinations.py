@@ -119,7 +119,7 @@ def test_a_phone_is_counted_in_one_block_by_whichever_number_it_is_called(db: Da
     refusal_of(lambda: world.send("+390549886379"), "destination_limit")
 
 
-def test_the_sign_in_calls_of_all_people_count_as_one_owners(db: Database) -> None:
+def test_the_calls_that_prove_the_phones_of_all_people_count_as_one_owners(db: Database) -> None:
     world = make_world(db, block_rates=(Rate(2, HOUR),))
     world.send(GHANA[0], owner="letstalk:one")
     world.send(GHANA[1], owner="letstalk:two")
