@@ -15,6 +15,7 @@ from typing import Any
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InsufficientScope, InvalidRequest
+from letstalk.core.name_keys import encode_domain
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
 from letstalk.telephony.phone_numbers import parse_phone
@@ -170,11 +171,17 @@ def check_username(username: str) -> str:
 
 
 def check_email(email: str) -> str:
-    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address."""
+    """`email` without surrounding spaces. Raises InvalidRequest for what can't be an address, and for a domain that
+    IDNA 2008 does not allow: what a program makes of it depends on the program.
+    """
     email = email.strip()
     is_plain = not any(unicodedata.category(character)[0] in "CZ" for character in email)
     if len(email) > MAX_EMAIL_LENGTH or not is_plain or not _EMAIL.fullmatch(email):
         raise InvalidRequest.in_field("email", "email must be an e-mail address.")
+    try:
+        encode_domain(email.rpartition("@")[2])
+    except ValueError:
+        raise InvalidRequest.in_field("email", "email must have a domain that exists (IDNA 2008).") from None
     return email
 
 
@@ -215,11 +222,6 @@ def _as_username(name: str) -> str:
 def hash_secret(secret: str) -> bytes:
     """The SHA-256 of a secret of ours, to store. Its random bits, 192 or more, need no salt and no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def name_key(name: str) -> str:
-    """The key by which usernames and e-mail addresses are compared, regardless of case."""
-    return unicodedata.normalize("NFKC", name.strip()).casefold()
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,8 @@ class RegistrationService:
                 return None
             purpose, template = LinkPurpose.RESET_PASSWORD, templates.known_address_email
             return mailed.write_mail(connection, purpose, known, base_url, template)
+        if repository.has_similar_email(connection, email, without=""):
+            return None
         username = repository.find_free_username(connection, details["username"], email)
         wanted = models.NewAccount(email=email, username=username, state=models.AccountState.UNVERIFIED)
         account = mailed.accounts.insert_account(connection, wanted, details["password_sealed"])

@@ -10,8 +10,9 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from letstalk.accounts.models import Account, AccountState, Role, name_key, usernames_for
+from letstalk.accounts.models import Account, AccountState, Role, usernames_for
 from letstalk.core.errors import NotFound
+from letstalk.core.name_keys import name_key, similar_keys
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
 
@@ -22,7 +23,7 @@ accounts = sa.Table(
     metadata,
     sa.Column("account_id", sa.String(36), primary_key=True),
     sa.Column("username", sa.String(64)),
-    # Compared by their keys. Folding case can make a text longer.
+    # Compared by their keys. A domain in A-labels can be longer than as it is written.
     sa.Column("username_key", sa.String(64)),
     sa.Column("email", sa.String(254), nullable=False),
     sa.Column("email_key", sa.String(1024), nullable=False),
@@ -108,7 +109,9 @@ def insert_account(connection: sa.Connection, account: Account, password_sealed:
 
 def update_account(connection: sa.Connection, account: Account) -> None:
     """Write all but the password and the last sign-in. Raises IntegrityError if the username or address is taken."""
-    _set_columns(connection, account.account_id, **_changeable(account))
+    # An address that does not change keeps its key, which migration 0009 may have left as it was.
+    key = sa.case((accounts.c.email == account.email, accounts.c.email_key), else_=name_key(account.email))
+    _set_columns(connection, account.account_id, **{**_changeable(account), "email_key": key})
     connection.execute(sa.delete(account_grants).where(account_grants.c.account_id == account.account_id))
     _insert_grants(connection, account.account_id, account.owner_ids)
 
@@ -129,6 +132,18 @@ def lock_account(connection: sa.Connection, account_id: str) -> Account:
 
 def find_by_email(connection: sa.Connection, email: str) -> Account | None:
     return _one(connection, _ACCOUNT.where(accounts.c.email_key == name_key(email)))
+
+
+def has_similar_email(connection: sa.Connection, email: str, *, without: str) -> bool:
+    """Whether an account, apart from `without`, has an address that normalisation would make of `email`. One that
+    nobody has proven does not count: a stranger must not be able to keep the owner of `email` out.
+    """
+    keys = similar_keys(email)
+    if not keys:
+        return False
+    is_similar = accounts.c.email_key.in_(keys) & (accounts.c.account_id != without)
+    statement = sa.select(accounts.c.account_id).where(is_similar, accounts.c.state != AccountState.UNVERIFIED.value)
+    return connection.execute(statement.limit(1)).first() is not None
 
 
 def find_by_username(connection: sa.Connection, username: str) -> Account | None:

@@ -238,11 +238,17 @@ class AccountService:
 
     @contextmanager
     def _unique_names(self, connection: Connection, account: Account) -> Iterator[None]:
-        """Raises Conflict `email_taken` or `username_taken` if another account has one of the two."""
+        """Raises Conflict `email_taken` or `username_taken` if another account has one of the two, or a new address
+        is one that normalisation would make into that of another account.
+        """
         self._db.lock(connection, "account_names")
-        by_email = repository.find_by_email(connection, account.email)
-        if by_email is not None and by_email.account_id != account.account_id:
-            raise Conflict("This e-mail address already has an account.", code="email_taken")
+        own = repository.get_account(connection, account.account_id)
+        if own is None or own.email != account.email:
+            by_email = repository.find_by_email(connection, account.email)
+            if by_email is not None and by_email.account_id != account.account_id:
+                raise Conflict("This e-mail address already has an account.", code="email_taken")
+            if repository.has_similar_email(connection, account.email, without=account.account_id):
+                raise Conflict("An account has an e-mail address that is almost the same.", code="email_taken")
         by_name = None if account.username is None else repository.find_by_username(connection, account.username)
         if by_name is not None and by_name.account_id != account.account_id:
             raise Conflict("This username is taken.", code="username_taken")

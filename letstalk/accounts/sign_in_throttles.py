@@ -21,10 +21,11 @@ from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, Larg
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import repository
-from letstalk.accounts.models import BUILT_IN_OWNER, MAX_EMAIL_LENGTH, Device, name_key
+from letstalk.accounts.models import BUILT_IN_OWNER, MAX_EMAIL_LENGTH, Device
 from letstalk.core.clock import Clock
 from letstalk.core.errors import TooManyRequests
 from letstalk.core.ip_addresses import networks_around, subscriber_of
+from letstalk.core.name_keys import name_key
 from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into

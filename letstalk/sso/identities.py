@@ -12,6 +12,7 @@ from letstalk.accounts.service import AccountService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
+from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.sso import repository
@@ -71,7 +72,10 @@ class IdentityService:
             if sign_up is None:
                 raise IdentityRefused("no account")
             username = account_repository.find_free_username(connection, identity.name, email)
-            account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
+            try:
+                account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
+            except Conflict as error:
+                raise IdentityRefused(error.code) from None
         elif repository.has_identity_of(connection, identity.issuer, account.account_id):
             raise IdentityRefused("the account is linked with another subject")
         elif account.state is AccountState.INVITED:
