@@ -52,12 +52,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @public
     @needs_database
     @documents_errors(
-        "invalid_credentials",
-        "second_factor_required",
-        "email_not_verified",
-        "sign_in_throttled",
-        "too_many_failures",
-        *CALL_REFUSALS,
+        "invalid_credentials", "second_factor_required", "sign_in_throttled", "too_many_failures", *CALL_REFUSALS
     )
     def log_in(body: schemas.LoginRequest) -> JsonResponse:
         """An unknown username and a wrong password get the same response. A second factor makes the phone ring."""
@@ -206,9 +201,9 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     @auth.post(
         "/api/auth/register",
         summary="Create an account",
-        description="Where registration is open to everyone. The account can sign in once the link in the mail was "
-        "opened. An e-mail address that already has an account gets the same response, and a mail that says so. A "
-        "username that is taken gets a number appended; sign in with the e-mail address to see it.",
+        description="Where registration is open to everyone. The person chooses the password with the link in the "
+        "mail, and can sign in then. An e-mail address that already has an account gets the same response, and a mail "
+        "that says so. A username that is taken gets a number appended; sign in with the e-mail address to see it.",
         responses={201: schemas.RegistrationResponse},
     )
     @public
@@ -216,9 +211,11 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     @documents_errors("registration_closed", "mail_not_set_up", "weak_password")
     def register(body: schemas.RegistrationRequest) -> JsonResponse:
         request_limits().check_mail(request.environ)
-        accounts.registrations.register(body.username, body.email, body.password, link_base())
+        accounts.registrations.register(
+            body.username, body.email, link_base(), current_device().address, password=body.password
+        )
         return schemas.RegistrationResponse(
-            message="Open the link that we mail to you, then sign in."
+            message="Open the link that we mail to you, and choose your password."
         ).model_dump(), 201
 
     @auth.post(
@@ -226,10 +223,10 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     )
     @public
     @needs_database
-    @documents_errors("invalid_link")
-    def verify_email(body: schemas.LinkRequest) -> JsonResponse:
-        """With the link from the mail, once, within 24 hours."""
-        accounts.registrations.verify_email(body.token)
+    @documents_errors("invalid_link", "weak_password")
+    def verify_email(body: schemas.VerificationRequest) -> JsonResponse:
+        """With the link from the mail, once, within 24 hours. The person chooses the account's password."""
+        accounts.registrations.verify_email(body.token, body.password)
         return schemas.VerifiedResponse(message="Your e-mail address is verified. You can sign in.").model_dump()
 
     @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: schemas.SentResponse})
@@ -239,7 +236,7 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     def resend_verification(body: schemas.AddressRequest) -> JsonResponse:
         """It replaces the link before it. One address gets at most three mails in half an hour, and one a minute."""
         request_limits().check_mail(request.environ)
-        accounts.registrations.resend_verification(body.email, link_base())
+        accounts.registrations.resend_verification(body.email, link_base(), current_device().address)
         return _sent()
 
     @auth.post("/api/auth/forgot-password", summary="Ask for a new password", responses={200: schemas.SentResponse})
@@ -249,7 +246,7 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     def ask_for_password(body: schemas.AddressRequest) -> JsonResponse:
         """Mails a link, with the limits of a verification. The current password keeps working."""
         request_limits().check_mail(request.environ)
-        accounts.password_resets.request_link(body.email, link_base())
+        accounts.password_resets.request_link(body.email, link_base(), current_device().address)
         return _sent()
 
     @auth.post(

@@ -202,6 +202,10 @@ class AccountPasswords:
     def rules(self) -> PasswordRules:
         return self._passwords.rules
 
+    def ensure_allowed(self, password: str, *, names: tuple[str, ...]) -> None:
+        """Raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a person with those names."""
+        self._passwords.check_new(password, names)
+
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
     ) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -16,6 +17,7 @@ from letstalk.accounts.service import AccountService
 from letstalk.accounts.sign_ins import SignInService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
 from letstalk.core.errors import Forbidden, InvalidLink
 from letstalk.db.database import Database
 from letstalk.mail import templates
@@ -29,7 +31,12 @@ def may_reset(account: models.Account) -> bool:
     """Whether access to the mailbox is enough to choose a new password. Not for an account without a password: its
     person signs in with another service, which may have locked them out.
     """
-    return account.has_password and account.state in (models.AccountState.ACTIVE, models.AccountState.UNVERIFIED)
+    return account.has_password and account.is_active
+
+
+def may_verify(account: models.Account) -> bool:
+    """Whether access to the mailbox proves the address of an account that somebody registered."""
+    return account.state is models.AccountState.UNVERIFIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +49,14 @@ class MailedLinks:
     links: LinkService
     mails: MailService
     brand_name: str
+    clock: Clock
 
-    def defer(self, kind: str, purpose: LinkPurpose, email: str, base_url: str) -> None:
-        """Have a mail to `email` written in the background, so that the work is the same for every address. Raises
-        InvalidRequest, Forbidden `mail_not_set_up`.
+    def defer(self, kind: str, purpose: LinkPurpose, email: str, base_url: str, address: str, **more: str) -> None:
+        """Have a mail to `email` written in the background, so that the work is the same for every email address. The
+        mail says that it was asked for from `address`. Raises InvalidRequest, Forbidden `mail_not_set_up`.
         """
-        details = {"email": models.check_email(email), "base_url": base_url}
+        asked = templates.describe_request(self.clock(), address)
+        details = {"email": models.check_email(email), "base_url": base_url, "asked": asked, **more}
         with self.db.write() as connection:
             self.mails.defer_email(connection, kind, details, ttl_seconds=lifetime_seconds(purpose))
 
@@ -56,14 +65,36 @@ class MailedLinks:
         connection: Connection,
         purpose: LinkPurpose,
         account: models.Account,
-        base_url: str,
-        template: Callable[[str, str, str], Mail],
+        details: DeferredEmail,
+        template: Callable[[str, str, str, str], Mail],
     ) -> Mail | None:
         """The mail with a new link; None if the account was mailed too often recently."""
         made = self.links.make_mailed_link(connection, purpose, account.account_id)
         if made is None:
             return None
-        return template(account.email, self.brand_name, write_link(base_url, purpose, made.token))
+        link = write_link(details["base_url"], purpose, made.token)
+        return template(account.email, self.brand_name, link, details.get("asked", ""))  # earlier versions left it out
+
+    def choose_password(
+        self, purpose: LinkPurpose, link: str, password: str, field: str, may_use: Callable[[models.Account], bool]
+    ) -> models.Account:
+        """Use up a link that proves the e-mail address: the account gets the password, and every session ends. Raises
+        InvalidLink, also for an account that `may_use` rejects; WeakPassword and Unavailable, after which the link is
+        still valid.
+        """
+        with self.db.read() as connection:
+            found = self.links.find_link(connection, purpose, link)
+            account = repository.get_account(connection, found.account_id)
+        if account is None or not may_use(account):
+            raise InvalidLink
+        # Hashing takes long, and no transaction may wait for it.
+        sealed = self.passwords.prepare(password, account=account, field=field)
+        with self.db.write() as connection:
+            locked = self.links.use_link(connection, purpose, link)
+            if not may_use(locked):
+                raise InvalidLink
+            self.passwords.store(connection, locked.account_id, sealed)
+            return locked if locked.is_active else self.accounts.activate(connection, locked.account_id)
 
 
 class PasswordResetService:
@@ -71,36 +102,20 @@ class PasswordResetService:
         self._mailed = mailed
         mailed.mails.register_writer("reset", self._write_reset)
 
-    def request_link(self, email: str, base_url: str) -> None:
+    def request_link(self, email: str, base_url: str, address: str) -> None:
         """Mail a link to the account with `email`, if there is one. Raises as `MailedLinks.defer`."""
-        self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url)
+        self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url, address)
 
     def reset(self, link: str, password: str) -> None:
-        """Replace the lost password and end every session. The link also proves the e-mail address. Raises
-        InvalidLink; WeakPassword and Unavailable, after which the link is still valid.
-        """
-        mailed = self._mailed
-        with mailed.db.read() as connection:
-            found = mailed.links.find_link(connection, LinkPurpose.RESET_PASSWORD, link)
-            account = repository.get_account(connection, found.account_id)
-        if account is None or not may_reset(account):
-            raise InvalidLink
-        # Hashing takes long, and no transaction may wait for it.
-        sealed = mailed.passwords.prepare(password, account=account, field="new_password")
-        with mailed.db.write() as connection:
-            locked = mailed.links.use_link(connection, LinkPurpose.RESET_PASSWORD, link)
-            if not may_reset(locked):
-                raise InvalidLink
-            mailed.passwords.store(connection, locked.account_id, sealed)
-            if locked.state is models.AccountState.UNVERIFIED:
-                mailed.accounts.activate(connection, locked.account_id)
+        """Replace the lost password and end every session. Raises as `MailedLinks.choose_password`."""
+        self._mailed.choose_password(LinkPurpose.RESET_PASSWORD, link, password, "new_password", may_reset)
 
     def _write_reset(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         account = repository.find_by_email(connection, details["email"])
         if account is None or not may_reset(account):
             return None
         purpose, template = LinkPurpose.RESET_PASSWORD, templates.password_reset_email
-        return self._mailed.write_mail(connection, purpose, account, details["base_url"], template)
+        return self._mailed.write_mail(connection, purpose, account, details, template)
 
 
 class RegistrationService:
@@ -110,8 +125,9 @@ class RegistrationService:
         mailed.mails.register_writer("registration", self._write_registration)
         mailed.mails.register_writer("verification", self._write_verification)
 
-    def register(self, username: str, email: str, password: str, base_url: str) -> None:
-        """Create an account that can sign in once its person has opened the link in a mail.
+    def register(self, username: str, email: str, base_url: str, address: str, *, password: str | None = None) -> None:
+        """Create an account that can sign in once its person has chosen a password with the link in a mail. A
+        `password` is checked and not kept: whoever asks for the account need not be the owner of `email`.
 
         All that depends on existing accounts is done in the background: an address that has an account gets a mail that
         says so, and a username that is taken gets a number appended. So neither the response nor another try reveals
@@ -123,49 +139,48 @@ class RegistrationService:
         if not self.is_open:
             raise Forbidden("Accounts are created by invitation only. Ask an admin.", code="registration_closed")
         mailed.mails.ensure_set_up()
-        username, email = models.check_username(username), models.check_email(email)
-        sealed = mailed.passwords.prepare(password, names=(username, email))
-        details = {"username": username, "email": email, "password_sealed": sealed, "base_url": base_url}
-        with mailed.db.write() as connection:
-            mailed.mails.defer_email(connection, "registration", details)
+        username = models.check_username(username)
+        if password is not None:
+            mailed.passwords.ensure_allowed(password, names=(username, models.check_email(email)))
+        mailed.defer("registration", LinkPurpose.VERIFY_EMAIL, email, base_url, address, username=username)
 
-    def resend_verification(self, email: str, base_url: str) -> None:
+    def resend_verification(self, email: str, base_url: str, address: str) -> None:
         """Mail another link to the person who has not proven `email` yet. Raises as `MailedLinks.defer`."""
-        self._mailed.defer("verification", LinkPurpose.VERIFY_EMAIL, email, base_url)
+        self._mailed.defer("verification", LinkPurpose.VERIFY_EMAIL, email, base_url, address)
 
-    def verify_email(self, link: str) -> models.Account:
-        """The account whose address the link proves. It can sign in now. Raises InvalidLink."""
-        with self._mailed.db.write() as connection:
-            account = self._mailed.links.use_link(connection, LinkPurpose.VERIFY_EMAIL, link)
-            if account.state is not models.AccountState.UNVERIFIED:
-                raise InvalidLink
-            return self._mailed.accounts.activate(connection, account.account_id)
+    def verify_email(self, link: str, password: str) -> models.Account:
+        """The account whose address the link proves. It can sign in now, with `password`. Raises as
+        `MailedLinks.choose_password`.
+        """
+        return self._mailed.choose_password(LinkPurpose.VERIFY_EMAIL, link, password, "password", may_verify)
 
     def _write_registration(self, connection: Connection, details: DeferredEmail) -> Mail | None:
-        """The owner of an address that has an account gets a link to choose its password, which also proves it."""
-        mailed, email, base_url = self._mailed, details["email"], details["base_url"]
+        mailed, email = self._mailed, details["email"]
         known = repository.find_by_email(connection, email)
+        if known is not None and may_verify(known):
+            return self._write_verification_mail(connection, known, details)
         if known is not None:
             if not may_reset(known):
                 return None
             purpose, template = LinkPurpose.RESET_PASSWORD, templates.known_address_email
-            return mailed.write_mail(connection, purpose, known, base_url, template)
+            return mailed.write_mail(connection, purpose, known, details, template)
         if repository.has_similar_email(connection, email, without=""):
             return None
         username = repository.find_free_username(connection, details["username"], email)
         wanted = models.NewAccount(email=email, username=username, state=models.AccountState.UNVERIFIED)
-        account = mailed.accounts.insert_account(connection, wanted, details["password_sealed"])
-        return self._write_verification_mail(connection, account, base_url)
+        return self._write_verification_mail(connection, mailed.accounts.insert_account(connection, wanted), details)
 
     def _write_verification(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         account = repository.find_by_email(connection, details["email"])
-        if account is None or account.state is not models.AccountState.UNVERIFIED:
+        if account is None or not may_verify(account):
             return None
-        return self._write_verification_mail(connection, account, details["base_url"])
+        return self._write_verification_mail(connection, account, details)
 
-    def _write_verification_mail(self, connection: Connection, account: models.Account, base_url: str) -> Mail | None:
-        purpose, template = LinkPurpose.VERIFY_EMAIL, templates.verification_email
-        return self._mailed.write_mail(connection, purpose, account, base_url, template)
+    def _write_verification_mail(
+        self, connection: Connection, account: models.Account, details: DeferredEmail
+    ) -> Mail | None:
+        template = partial(templates.verification_email, name=account.username or "")
+        return self._mailed.write_mail(connection, LinkPurpose.VERIFY_EMAIL, account, details, template)
 
 
 @dataclass(frozen=True, slots=True)

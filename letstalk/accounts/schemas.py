@@ -332,15 +332,17 @@ class SignedInResponse(ResponseModel):
 
 
 class RegistrationRequest(ApiModel):
-    """A username, an e-mail address and a password."""
+    """A username and an e-mail address."""
 
-    model_config = with_example(
-        {"username": "ada", "email": "ada@example.com", "password": "correct horse battery staple"}
-    )
+    model_config = with_example({"username": "ada", "email": "ada@example.com"})
 
     username: Username
     email: Email
-    password: Password
+    password: Password | SkipJsonSchema[None] = Field(
+        None,
+        json_schema_extra={"deprecated": True},
+        description="Checked by the rules and not kept: the person chooses the password with the link in the mail.",
+    )
 
 
 class AddressRequest(ApiModel):
@@ -359,6 +361,15 @@ class LinkRequest(ApiModel):
     token: LinkToken
 
 
+class VerificationRequest(ApiModel):
+    """A link from a mail, and the password of the new account."""
+
+    model_config = with_example({"token": LINK, "password": "correct horse battery staple"})
+
+    token: LinkToken
+    password: Password
+
+
 class ResetRequest(ApiModel):
     """A link from a mail, and the new password."""
 
@@ -371,9 +382,9 @@ class ResetRequest(ApiModel):
 class RegistrationResponse(ResponseModel):
     """A link is being mailed. The response is the same for every address."""
 
-    model_config = with_example({"message": "Open the link that we mail to you, then sign in."})
+    model_config = with_example({"message": "Open the link that we mail to you, and choose your password."})
 
-    message: Literal["Open the link that we mail to you, then sign in."]
+    message: Literal["Open the link that we mail to you, and choose your password."]
 
 
 class SentResponse(ResponseModel):

@@ -80,7 +80,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
     throttle = SignInThrottle(db, given.keys.derive("sign_in_failures"), clock, options.throttles)
     sign_ins = SignInService(db, service, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     links = LinkService(audit, clock)
-    mailed = MailedLinks(db, service, passwords, links, mails, options.brand_name)
+    mailed = MailedLinks(db, service, passwords, links, mails, options.brand_name, clock)
     return Accounts(
         service=service,
         passwords=passwords,

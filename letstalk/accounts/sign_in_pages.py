@@ -216,10 +216,9 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
         return form_response(
             "accounts/links/register.html",
             error,
-            fields=("username", "email", "password"),
+            fields=("username", "email"),
             name=form_text("username"),
             email=form_text("email"),
-            rules=describe_rules(accounts.passwords.rules),
             is_open=accounts.registrations.is_open,
             is_sent=is_sent,
         )
@@ -229,14 +228,13 @@ def _add_registration(pages: Blueprint, accounts: Accounts) -> None:
     def register() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            wanted = form_text("username"), form_text("email"), request.form.get("password", "")
-            accounts.registrations.register(*wanted, link_base())
+            accounts.registrations.register(form_text("username"), form_text("email"), link_base(), remote_address())
         except errors.LetsTalkError as error:
             return render_form(error)
         return render_form(is_sent=True)
 
 
-def _add_mail_form(pages: Blueprint, name: str, template: str, mail_link: Callable[[str, str], None]) -> None:
+def _add_mail_form(pages: Blueprint, name: str, template: str, mail_link: Callable[[str, str, str], None]) -> None:
     """A page that takes an e-mail address, to which `mail_link` mails a link."""
     path = f"/{name.replace('_', '-')}"
 
@@ -250,7 +248,7 @@ def _add_mail_form(pages: Blueprint, name: str, template: str, mail_link: Callab
     def submit() -> ResponseReturnValue:
         try:
             request_limits().check_mail(request.environ)
-            mail_link(form_text("email"), link_base())
+            mail_link(form_text("email"), link_base(), remote_address())
         except errors.LetsTalkError as error:
             return render_form(error)
         return render_form(is_sent=True)
@@ -276,14 +274,15 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @pages.get("/verify-email", endpoint="email_address")
     @sign_in_page
     def render_address_form(error: errors.LetsTalkError | None = None) -> Response:
-        """With a button to press: a program that only opens links, such as a mail filter, proves nothing."""
-        return _link_form("accounts/links/verify.html", error)
+        """With a form to send: a program that only opens links, such as a mail filter, proves nothing."""
+        rules = describe_rules(accounts.passwords.rules)
+        return _link_form("accounts/links/verify.html", error, fields=("password",), rules=rules)
 
     @pages.post("/verify-email")
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
-            accounts.registrations.verify_email(form_text("token"))
+            accounts.registrations.verify_email(form_text("token"), request.form.get("password", ""))
         except errors.LetsTalkError as error:
             return render_address_form(error)
         flash("Your e-mail address is verified. You can sign in.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from letstalk.accounts import repository
 from letstalk.accounts.account_sessions import AccountSessionService, SignedIn
-from letstalk.accounts.models import Account, AccountState, Device
+from letstalk.accounts.models import Account, Device
 from letstalk.accounts.passwords import AccountPasswords, PasswordService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
@@ -12,7 +12,7 @@ from letstalk.accounts.sign_in_throttles import SignInThrottle
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Forbidden, InvalidCredentials, InvalidToken, NotFound
+from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
@@ -55,9 +55,7 @@ class SignInService:
         return self._sessions.start_session(account.account_id, device, "password", credentials_epoch=epoch)
 
     def check_password(self, name: str, password: str, device: Device) -> Account:
-        """The active account with that name and password. Raises as `sign_in`, but requires no second factor. Raises
-        Forbidden `email_not_verified` for a person who registered and has not opened the link.
-        """
+        """The active account with that name and password. Raises as `sign_in`, but requires no second factor."""
         attempt = self._throttle.begin(name, device)
         is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
@@ -65,9 +63,6 @@ class SignInService:
             with self._db.write() as connection:
                 self._throttle.take_back(connection, attempt, self._clock())
                 account = repository.get_account(connection, attempt.account_id)
-        if account is not None and account.state is AccountState.UNVERIFIED:
-            sentence = "Your e-mail address is not verified yet. Open the link that we mailed."
-            raise Forbidden(sentence, code="email_not_verified")
         if account is None or not account.is_active:
             sign_ins_total.labels("refused").inc()
             log.warning("sign_in_refused", address=device.address)

@@ -48,7 +48,7 @@ def retry_at(attempts: int, now: datetime, chance: float) -> datetime:
 
 
 class LinkPurpose(StrEnum):
-    VERIFY_EMAIL = "verify_email"  # proves that the person who registered has this address
+    VERIFY_EMAIL = "verify_email"  # proves an address, whose person chooses the password
     RESET_PASSWORD = "reset_password"  # replaces a forgotten password
     INVITATION = "invitation"  # a person whom an admin invited chooses a username and a password
 

@@ -213,17 +213,16 @@ class TestRegistrations:
     def test_who_registers_proves_the_address_and_signs_in(
         self, visitor: Visitor, mailed_link: Callable[[str], str]
     ) -> None:
-        form = {"username": "zoe", "email": "zoe@example.com", "password": OTHER_PASSWORD}
+        assert 'type="password"' not in visitor.get("/register").text
+        form = {"username": "zoe", "email": "zoe@example.com"}
         assert "Open the link that we mail" in visitor.post("/register", **form).text
         link = mailed_link("zoe@example.com")
-        early = visitor.post("/sign-in", username="zoe", password=OTHER_PASSWORD)
-        assert early.status_code == 403
-        assert "not verified yet" in early.text
-        assert visitor.get("/verify-email").status_code == 200
-        assert visitor.post("/sign-in", username="zoe", password=OTHER_PASSWORD).status_code == 403, (
-            "looking proves nothing"
-        )
-        answer = visitor.post("/verify-email", token=link)
+        assert 'type="password"' in visitor.get("/verify-email").text
+        weak = visitor.post("/verify-email", token=link, password="short")
+        assert weak.status_code == 400
+        assert 'id="password-error"' in weak.text
+        assert visitor.post("/sign-in", username="zoe", password=OTHER_PASSWORD).status_code == 401
+        answer = visitor.post("/verify-email", token=link, password=OTHER_PASSWORD)
         assert (answer.status_code, answer.location) == (302, "/sign-in")
         assert not visitor.is_signed_in()
         assert visitor.post("/sign-in", username="zoe", password=OTHER_PASSWORD).status_code == 302

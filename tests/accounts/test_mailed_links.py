@@ -199,10 +199,23 @@ def test_whoever_registers_proves_the_address_and_signs_in(auth: Auth) -> None:
     assert answer.status_code == 201
     assert PASSWORD not in answer.text
     link = auth.mailed_link()
-    assert auth.post("login", {"username": "ada", "password": PASSWORD}).status_code in (401, 403)
-    assert auth.post("verify-email", {"token": link}).status_code == 200
-    assert auth.post("login", {"username": "ada", "password": PASSWORD}).status_code == 200
-    refusal(auth.post("verify-email", {"token": link}), 400, "invalid_link")
+    refusal(auth.post("login", {"username": "ada", "password": PASSWORD}), 401, "invalid_credentials")
+    refusal(auth.post("verify-email", {"token": link}), 400, "invalid_request")
+    weak = refusal(auth.post("verify-email", {"token": link, "password": "short"}), 400, "weak_password")
+    assert weak["details"][0]["field"] == "password"
+    assert auth.post("verify-email", {"token": link, "password": OTHER_PASSWORD}).status_code == 200
+    refusal(auth.post("login", {"username": "ada", "password": PASSWORD}), 401, "invalid_credentials")
+    assert auth.post("login", {"username": "ada", "password": OTHER_PASSWORD}).status_code == 200
+    refusal(auth.post("verify-email", {"token": link, "password": PASSWORD}), 400, "invalid_link")
+
+
+def test_who_registers_need_give_no_password_and_a_weak_one_is_refused_at_once(auth: Auth) -> None:
+    body = {"username": "ada", "email": EMAIL}
+    assert auth.post("register", body, OUTSIDE).status_code == 201
+    auth.deliver()
+    [mail] = auth.server.mails_to(EMAIL)
+    assert f"from the network address {OUTSIDE}" in mail.replace("\n", " ")
+    refusal(auth.post("register", {**body, "password": "short"}), 400, "weak_password")
 
 
 def test_registration_is_closed_unless_it_is_opened(tmp_path: Path) -> None:
@@ -229,6 +242,7 @@ def test_a_lost_password_is_replaced_and_ends_every_session(auth: Auth) -> None:
 @pytest.mark.parametrize("call", ["verify-email", "reset-password", "invitation-details", "register-invitation"])
 def test_whatever_is_wrong_with_a_link_is_answered_alike(auth: Auth, call: str) -> None:
     more = {
+        "verify-email": {"password": PASSWORD},
         "reset-password": {"new_password": PASSWORD},
         "register-invitation": {"username": "ada", "password": PASSWORD},
     }.get(call, {})

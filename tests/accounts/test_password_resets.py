@@ -7,7 +7,7 @@ import pytest
 from letstalk.accounts.models import AccountChanges, AccountState
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.mail.models import LinkPurpose, lifetime_seconds
-from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -21,7 +21,7 @@ def post(world: World) -> Post:
 
 def ask(post: Post, email: str = EMAIL) -> str:
     """Ask for a link, and have it mailed. Returns the link."""
-    post.accounts.password_resets.request_link(email, BASE)
+    post.accounts.password_resets.request_link(email, BASE, ADDRESS)
     post.sweep()
     return post.last_link()
 
@@ -126,13 +126,13 @@ def test_what_is_no_link_is_refused_alike(post: Post, text: str) -> None:
 def test_a_link_for_something_else_is_refused_and_goes_on_working_for_that(post: Post) -> None:
     invitation = post.accounts.invitations.invite(ADMIN, NewInvitation("new@example.org"), BASE)
     assert reset(post, invitation.link) == "invalid_link"
-    assert outcome_of(lambda: post.accounts.registrations.verify_email(invitation.link)) == "invalid_link"
+    assert outcome_of(lambda: post.accounts.registrations.verify_email(invitation.link, PASSWORD)) == "invalid_link"
     assert post.accounts.invitations.get_invitation(invitation.link).account.email == "new@example.org"
 
 
 def test_whoever_does_not_exist_gets_no_mail_and_nothing_stays(post: Post) -> None:
     post.make_account()
-    post.accounts.password_resets.request_link("nobody@example.org", BASE)
+    post.accounts.password_resets.request_link("nobody@example.org", BASE, ADDRESS)
     post.sweep()
     assert post.taken == []
     assert post.rows() == []
@@ -143,14 +143,14 @@ def test_whoever_does_not_exist_gets_no_mail_and_nothing_stays(post: Post) -> No
 def test_who_may_not_sign_in_gets_no_mail(post: Post, state: AccountState) -> None:
     is_invited = state is AccountState.INVITED
     post.make_account(state=state, username=None if is_invited else "ada", password=None if is_invited else PASSWORD)
-    post.accounts.password_resets.request_link(EMAIL, BASE)
+    post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
     post.sweep()
     assert post.taken == []
 
 
 def test_who_signs_in_elsewhere_and_has_no_password_gets_none_by_mail(post: Post) -> None:
     post.make_account(password=None)
-    post.accounts.password_resets.request_link(EMAIL, BASE)
+    post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
     post.sweep()
     assert post.taken == []
 
@@ -158,7 +158,7 @@ def test_who_signs_in_elsewhere_and_has_no_password_gets_none_by_mail(post: Post
 def test_nobody_is_flooded_and_the_last_link_goes_on_working(post: Post) -> None:
     post.make_account()
     for _ in range(100):
-        post.accounts.password_resets.request_link(EMAIL, BASE)
+        post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
         post.pass_time(10)
     assert len(post.taken) == 3
     assert reset(post, post.last_link()) == "ok"
@@ -168,22 +168,22 @@ def test_what_one_is_mailed_takes_nothing_from_another(post: Post) -> None:
     post.make_account()
     post.make_account("grace@example.org", "grace")
     for _ in range(10):
-        post.accounts.password_resets.request_link(EMAIL, BASE)
-    post.accounts.password_resets.request_link("grace@example.org", BASE)
+        post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
+    post.accounts.password_resets.request_link("grace@example.org", BASE, ADDRESS)
     post.sweep()
     assert sorted(mail.to for mail in post.taken) == [EMAIL, "grace@example.org"]
 
 
 def test_a_request_that_waited_until_nobody_needs_it_leads_to_no_mail(post: Post) -> None:
     post.make_account()
-    post.accounts.password_resets.request_link(EMAIL, BASE)
+    post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
     post.pass_time(lifetime_seconds(LinkPurpose.RESET_PASSWORD) + 1)
     assert post.taken == []
 
 
 def test_neither_the_link_nor_the_address_can_be_read_in_the_database(post: Post) -> None:
     account = post.make_account()
-    post.accounts.password_resets.request_link(EMAIL, BASE)
+    post.accounts.password_resets.request_link(EMAIL, BASE, ADDRESS)
     before = post.everything_written()
     post.sweep()
     [token] = TOKEN.findall(post.last_link())
@@ -199,5 +199,5 @@ def test_neither_the_link_nor_the_address_can_be_read_in_the_database(post: Post
 
 
 def test_an_address_that_is_none_is_refused_whoever_exists(post: Post) -> None:
-    assert outcome_of(lambda: post.accounts.password_resets.request_link("ada", BASE)) == "invalid_request"
+    assert outcome_of(lambda: post.accounts.password_resets.request_link("ada", BASE, ADDRESS)) == "invalid_request"
     assert post.rows() == []

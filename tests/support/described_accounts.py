@@ -43,10 +43,7 @@ SCOPED = TOKEN | {"insufficient_scope"}
 FORM = {"csrf_failed"}
 CALL = {"phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full", "too_many_failures"}
 CODES = {
-    "log_in": ANYONE
-    | BODY
-    | CALL
-    | {"invalid_credentials", "second_factor_required", "email_not_verified", "sign_in_throttled"},
+    "log_in": ANYONE | BODY | CALL | {"invalid_credentials", "second_factor_required", "sign_in_throttled"},
     "finish_second_factor": ANYONE
     | BODY
     | {"invalid_challenge", "invalid_code", "invalid_credentials", "code_expired", "code_used", "attempts_exceeded"}
@@ -70,7 +67,7 @@ CODES = {
     "end_other_sessions": PERSON | FORM,
     "end_session": PERSON | FORM | {"not_found"},
     "register": ANYONE | BODY | {"registration_closed", "mail_not_set_up", "weak_password"},
-    "verify_email": ANYONE | BODY | {"invalid_link"},
+    "verify_email": ANYONE | BODY | {"invalid_link", "weak_password"},
     "resend_verification": ANYONE | BODY | {"mail_not_set_up"},
     "ask_for_password": ANYONE | BODY | {"mail_not_set_up"},
     "reset_password": ANYONE | BODY | {"invalid_link", "weak_password"},

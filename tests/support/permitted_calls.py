@@ -92,7 +92,7 @@ REQUESTS: dict[str, Request] = {
     "POST /api/auth/register": Request(
         lambda world, _: {"username": "bob", "email": world.email(), "password": "short"}, (400, "weak_password")
     ),
-    "POST /api/auth/verify-email": Request(_some("token"), (400, "invalid_link")),
+    "POST /api/auth/verify-email": Request(_some("token", "password"), (400, "invalid_link")),
     "POST /api/auth/resend-verification": Request(lambda world, _: {"email": world.email()}),
     "POST /api/auth/forgot-password": Request(lambda world, _: {"email": world.email()}),
     "POST /api/auth/reset-password": Request(_some("token", "new_password"), (400, "invalid_link")),
@@ -107,7 +107,7 @@ REQUESTS: dict[str, Request] = {
     "GET /sign-in/code": Request(done=(302, None)),
     "POST /accept-invitation": Request(_a_link, (400, None)),
     "POST /forgot-password": Request(lambda world, _: {"email": world.email()}),
-    "POST /register": Request(lambda world, _: {"username": "bob", "email": world.email()}, (400, None)),
+    "POST /register": Request(lambda world, _: {"username": "bob", "email": world.email()}),
     "POST /resend-verification": Request(lambda world, _: {"email": world.email()}),
     "POST /reset-password": Request(_a_link, (400, None)),
     "POST /verify-email": Request(_a_link, (400, None)),

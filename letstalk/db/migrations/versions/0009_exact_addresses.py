@@ -1,4 +1,7 @@
-"""E-mail addresses are compared by exact keys: only the case of ASCII letters and the way to write a domain differ."""
+"""E-mail addresses are compared by exact keys: only the case of ASCII letters and the way to write a domain differ.
+
+The password that somebody gave who registered is dropped: the link in the mail leads to choosing one.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,28 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-ACCOUNTS = sa.table("accounts", *map(sa.column, ("account_id", "email", "email_key", "state", "created_at")))
+
+PASSWORD_COLUMNS = ("password_sealed", "password_changed_at")
+ACCOUNTS = sa.table(
+    "accounts", *map(sa.column, ("account_id", "email", "email_key", "state", "created_at", *PASSWORD_COLUMNS))
+)
+OLD_PASSWORDS = sa.table("password_history", sa.column("account_id"))
 
 
 def upgrade() -> None:
     set_exact_keys(op.get_bind())
+    drop_unproven_passwords()
 
 
 def downgrade() -> None:
     """The keys stay: those of ASCII addresses are the same, and no two accounts have the same key."""
+
+
+def drop_unproven_passwords() -> None:
+    is_unproven = ACCOUNTS.c.state == "unverified"
+    unproven = sa.select(ACCOUNTS.c.account_id).where(is_unproven)
+    op.execute(sa.delete(OLD_PASSWORDS).where(OLD_PASSWORDS.c.account_id.in_(unproven)))
+    op.execute(sa.update(ACCOUNTS).where(is_unproven).values(dict.fromkeys(PASSWORD_COLUMNS)))
 
 
 def set_exact_keys(connection: sa.Connection) -> None:
