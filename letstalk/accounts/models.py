@@ -71,6 +71,8 @@ class Account:
     `pending_phone` waits for that, and no sign-in calls it. `credentials_epoch` grows with each change of the password,
     the phone and the second factor. `owner_ids` are the granted owners, sorted; an
     admin needs none. `second_factor` is the person's own setting; their role may require one as well.
+    `email_verified_at` is when the address was proven by a link or another service, or an admin made the account with
+    it. Disabling and enabling changes nothing of that.
     """
 
     account_id: str
@@ -86,6 +88,7 @@ class Account:
     last_signed_in_at: datetime | None = None
     pending_phone: str | None = None
     credentials_epoch: int = 0
+    email_verified_at: datetime | None = None
 
     @property
     def is_active(self) -> bool:
@@ -311,6 +314,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "account_id": account.account_id,
         "username": account.username,
         "email": account.email,
+        "email_verified": account.email_verified_at is not None,
         "role": account.role,
         "state": account.state,
         "user_ids": list(account.owner_ids),
@@ -339,4 +343,6 @@ def _state_after(account: Account, disabled: bool) -> AccountState:
         return AccountState.DISABLED
     if account.state is not AccountState.DISABLED:
         return account.state
-    return AccountState.INVITED if account.username is None else AccountState.ACTIVE
+    if account.username is None:
+        return AccountState.INVITED
+    return AccountState.UNVERIFIED if account.email_verified_at is None else AccountState.ACTIVE

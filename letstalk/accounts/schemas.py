@@ -48,6 +48,7 @@ _ACCOUNT: dict[str, Any] = {
     "account_id": ACCOUNT_ID,
     "username": "ada",
     "email": "ada@example.com",
+    "email_verified": True,
     "role": "developer",
     "state": "active",
     "phone": "+12025550142",
@@ -122,6 +123,7 @@ class AccountResponse(ResponseModel):
     account_id: Uuid
     username: str | None = Field(description="Null for a person who was invited and has not accepted yet.")
     email: str
+    email_verified: bool = Field(description="Whether the address is proven, or was given by an admin.")
     role: models.Role
     state: models.AccountState
     phone: str | None = Field(description="Proven by a code that was read to it.")

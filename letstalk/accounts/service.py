@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import models, one_time_links, repository
-from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role
+from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role, scopes_of
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
@@ -84,6 +84,8 @@ class AccountService:
         """The same in the caller's transaction, with the password as `AccountPasswords.prepare` returned it."""
         if wanted.username is None and wanted.state is not AccountState.INVITED:
             raise InvalidRequest.in_field("username", "username is missing.")
+        is_proven = wanted.state not in (AccountState.INVITED, AccountState.UNVERIFIED)
+        now = self._clock()
         account = Account(
             account_id=str(uuid4()),
             username=None if wanted.username is None else models.check_username(wanted.username),
@@ -93,8 +95,9 @@ class AccountService:
             phone=None,
             pending_phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
             owner_ids=models.check_grants(wanted.owner_ids),
-            created_at=self._clock(),
+            created_at=now,
             has_password=password_sealed is not None,
+            email_verified_at=now if is_proven else None,
         )
         with self._unique_names(connection, account):
             repository.insert_account(connection, account, password_sealed)
@@ -158,10 +161,10 @@ class AccountService:
 
         An admin changes everything of every account; a person their own username, phone and second factor. See
         `ensure_may_change_factor` for one's own phone and second factor. A new role makes the existing access tokens
-        invalid, and disabling ends every session.
+        invalid, and disabling ends every session. An account whose address nobody has proven gets no further rights.
 
         Raises NotFound, InsufficientScope, InvalidCredentials, Forbidden `fresh_sign_in_required`, InvalidRequest,
-        InvalidPhone, Conflict (`username_taken`, `email_taken`, `last_admin`).
+        InvalidPhone, Conflict (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
         """
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
@@ -178,6 +181,7 @@ class AccountService:
             changed = models.differences(before, after)
             if not changed:
                 return before
+            _ensure_proven(before, after)
             self._ensure_admin_remains(connection, before, after)
             with self._unique_names(connection, after):
                 repository.update_account(connection, after)
@@ -192,8 +196,8 @@ class AccountService:
             return after
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
-        """Make an invited or unverified account active. `username` is required where it has none yet. Raises NotFound;
-        Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        """Make an invited or unverified account active, because its address is proven. `username` is required where it
+        has none yet. Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
@@ -201,7 +205,7 @@ class AccountService:
         name = account.username if username is None else models.check_username(username)
         if name is None:
             raise InvalidRequest.in_field("username", "username is missing.")
-        after = replace(account, username=name, state=AccountState.ACTIVE)
+        after = replace(account, username=name, state=AccountState.ACTIVE, email_verified_at=self._clock())
         with self._unique_names(connection, after):
             repository.update_account(connection, after)
         detail = {"from": account.state.value}
@@ -256,3 +260,13 @@ class AccountService:
             yield
         except IntegrityError:
             raise Conflict("This username or e-mail address is taken.", code="username_taken") from None
+
+
+def _ensure_proven(before: Account, after: Account) -> None:
+    """Raises Conflict `email_not_verified` for more rights of an account that might be somebody else's. An invited one
+    goes to whoever reads the mail.
+    """
+    is_no_more = scopes_of(after.role) <= scopes_of(before.role) and set(after.owner_ids) <= set(before.owner_ids)
+    if not is_no_more and before.email_verified_at is None and before.username is not None:
+        sentence = "Nobody has proven the e-mail address of this account. Invite the address instead."
+        raise Conflict(sentence, code="email_not_verified")

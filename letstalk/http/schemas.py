@@ -171,7 +171,6 @@ ERRORS: dict[str, KnownError] = {
     ),
     "registration_closed": KnownError(403, "Accounts are created by invitation only. Ask an admin."),
     "mail_not_set_up": KnownError(403, "This service can't send mail. Ask an admin."),
-    "email_not_verified": KnownError(403, "Your e-mail address is not verified yet. Open the link that we mailed."),
     "sso_refused": KnownError(403, "You have no account here, or it is disabled. Ask an admin to invite you."),
     "csrf_failed": KnownError(403, "The X-CSRFToken header is missing or wrong."),
     "invalid_signature": KnownError(403, "The signature is not Telnyx's."),
@@ -184,6 +183,9 @@ ERRORS: dict[str, KnownError] = {
     "token_inactive": KnownError(409, "The token is revoked or expired."),
     "already_rotated": KnownError(409, "The token has been rotated already."),
     "username_taken": KnownError(409, "This username is taken."),
+    "email_not_verified": KnownError(
+        409, "Nobody has proven the e-mail address of this account. Invite the address instead."
+    ),
     "email_taken": KnownError(409, "This e-mail address already has an account."),
     "last_admin": KnownError(409, "This is the last admin who can sign in. Create another admin first."),
     "code_expired": KnownError(410, "This code has expired. Ask for a new one."),

@@ -91,6 +91,7 @@ def _account(account: Account) -> dict[str, Any]:
         "account_id": account.account_id,
         "username": account.username,
         "email": account.email,
+        "email_verified_at": None if account.email_verified_at is None else iso_utc(account.email_verified_at),
         "role": account.role.value,
         "state": account.state.value,
         "user_ids": list(account.owner_ids),

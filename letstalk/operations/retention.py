@@ -132,6 +132,8 @@ def delete_unverified_accounts(connection: sa.Connection, before: datetime, limi
     old = (
         sa.select(accounts.c.account_id)
         .where(accounts.c.state == AccountState.UNVERIFIED.value, accounts.c.created_at < before)
+        # Somebody used it before migration 0009 took back what nobody had proven.
+        .where(accounts.c.last_signed_in_at.is_(None))
         .order_by(accounts.c.created_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

@@ -81,7 +81,7 @@ class IdentityService:
         elif account.state is AccountState.INVITED:
             username = account_repository.find_free_username(connection, identity.name, email)
             account = self._accounts.activate(connection, account.account_id, username=username)
-        elif account.state is AccountState.UNVERIFIED:
+        elif account.email_verified_at is None and account.state is not AccountState.DISABLED:
             without_phone = replace(account, phone=None, pending_phone=None, second_factor=False)
             account_repository.update_account(connection, without_phone)
             account_repository.clear_password(connection, account.account_id)

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from letstalk.accounts.models import AccountChanges, AccountState, Role
+from letstalk.accounts.registrations import NewInvitation
 from letstalk.audit.service import AuditTrail
 from letstalk.operations.retention import RetentionService
 from letstalk.tokens.usage import UsageCounter
@@ -265,3 +266,49 @@ def test_neither_link_nor_password_can_be_read_in_the_database(post: Post) -> No
     assert token.removeprefix("ltl_") not in written
     assert "horse" not in written
     assert "scrypt" not in written
+
+
+def test_disabling_and_enabling_proves_no_address(post: Post) -> None:
+    """Mallory registers with Ada's address. An admin disables the account, and enables it again."""
+    register(post, "mallory")
+    update, account_id = post.accounts.service.update_account, post.account().account_id
+    update(ADMIN, account_id, AccountChanges(disabled=True))
+    post.accounts.passwords.set_password(account_id, PASSWORD)
+    enabled = update(ADMIN, account_id, AccountChanges(disabled=False))
+    assert (enabled.state, enabled.email_verified_at) == (AccountState.UNVERIFIED, None)
+    assert post.outcome_of_sign_in(PASSWORD) == "invalid_credentials"
+    post.pass_time(120)
+    post.accounts.registrations.resend_verification(EMAIL, BASE, ADDRESS)
+    post.sweep()
+    assert verify(post, post.last_link(), OTHER_PASSWORD) == "ok"
+    for disabled in (True, False):
+        account = update(ADMIN, account_id, AccountChanges(disabled=disabled))
+        assert account.email_verified_at == post.clock(), "what is proven stays so"
+    assert post.outcome_of_sign_in(OTHER_PASSWORD) == "ok"
+
+
+@pytest.mark.parametrize("is_disabled", [False, True])
+def test_an_account_that_nobody_proved_gets_no_further_rights(post: Post, is_disabled: bool) -> None:
+    register(post, "mallory")
+    update, account_id = post.accounts.service.update_account, post.account().account_id
+    update(ADMIN, account_id, AccountChanges(disabled=is_disabled))
+    more = (AccountChanges(role="admin"), AccountChanges(owner_ids=("acme",)), AccountChanges(role="developer"))
+    for changes in (*more, AccountChanges(role="admin", disabled=False)):
+        refusal_of(lambda changes=changes: update(ADMIN, account_id, changes), "email_not_verified")  # type: ignore[misc]
+    account = post.account()
+    assert (account.role, account.owner_ids) == (Role.VIEWER, ())
+    update(ADMIN, account_id, AccountChanges(disabled=False))
+    post.pass_time(120)
+    post.accounts.registrations.resend_verification(EMAIL, BASE, ADDRESS)
+    post.sweep()
+    assert verify(post, post.last_link()) == "ok"
+    assert update(ADMIN, account_id, more[0]).role is Role.ADMIN
+
+
+def test_an_invited_person_gets_another_role_before_they_come(post: Post) -> None:
+    invited = post.accounts.invitations.invite(ADMIN, NewInvitation(EMAIL), BASE).account
+    update = post.accounts.service.update_account
+    assert update(ADMIN, invited.account_id, AccountChanges(role="admin")).role is Role.ADMIN
+    for disabled, state in ((True, AccountState.DISABLED), (False, AccountState.INVITED)):
+        account = update(ADMIN, invited.account_id, AccountChanges(disabled=disabled))
+        assert (account.state, account.email_verified_at) == (state, None)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import sqlalchemy as sa
 from letstalk.accounts.models import AccountChanges, AccountState
 from letstalk.db import migrations
 from letstalk.db.database import Database
+from letstalk.operations.retention import delete_unverified_accounts
 from tests.support.account_services import ADDRESS, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, Post
 from tests.support.world import NOON, World, refusal_of
@@ -101,3 +104,48 @@ def test_the_password_of_who_registered_is_dropped_from_an_older_database(older_
     post.sweep()
     post.accounts.registrations.verify_email(post.last_link(), PASSWORD)
     assert post.outcome_of_sign_in(PASSWORD, "eve@example.org") == "ok"
+
+
+def insert_event(db: Database, account_id: str, action: str, **detail: str) -> None:
+    at = f"{NOON:%F %T}" if db.is_sqlite else NOON
+    event = {"event_id": f"{account_id[-2:]} {action}", "account_id": account_id, "at": at, "action": action}
+    insert_row(db, "audit_events", {**event, "detail": json.dumps(detail)})
+
+
+def test_what_an_older_database_knows_of_who_proved_an_address_counts(older_db: Database) -> None:
+    def insert(number: int, state: str, *events: str) -> None:
+        account_id = insert_old(older_db, number, f"{number}@example.org", f"{number}@example.org", state, password="x")
+        for event in events:
+            action, _, first_state = event.partition(" ")
+            insert_event(older_db, account_id, f"account.{action}", **({"state": first_state} if first_state else {}))
+
+    insert(10, "active")
+    insert(11, "active", "created active")
+    insert(12, "active", "created unverified", "activated", "updated")
+    insert(13, "active", "created unverified", "updated")  # it was disabled and enabled
+    insert(14, "unverified", "created unverified")
+    insert(15, "disabled", "created unverified", "activated")
+    insert(16, "disabled", "created unverified")
+    insert(17, "disabled", "created active")
+    insert(18, "disabled")
+    migrations.upgrade(older_db)
+    post = Post(World(older_db))
+    accounts = [post.account(f"{number}@example.org") for number in range(10, 19)]
+    states = ["active"] * 3 + ["unverified"] * 2 + ["disabled"] * 4
+    assert [account.state.value for account in accounts] == states
+    proven = [True, True, True, False, False, True, False, True, False]
+    assert [account.email_verified_at == NOON for account in accounts] == proven
+    assert [account.email_verified_at is None for account in accounts] == [not it for it in proven]
+    assert [account.has_password for account in accounts[:5]] == [True, True, True, False, False]
+
+
+def test_who_used_an_account_that_nobody_proved_does_not_lose_it(older_db: Database) -> None:
+    account_id = insert_old(older_db, 10, "ada@example.org", "ada@example.org")
+    insert_event(older_db, account_id, "account.created", state="unverified")
+    with older_db.write() as connection:
+        connection.execute(sa.text("UPDATE accounts SET last_signed_in_at = created_at"))
+    migrations.upgrade(older_db)
+    post = Post(World(older_db))
+    with post.db.write() as connection:
+        assert delete_unverified_accounts(connection, NOON + timedelta(days=365), 10) == 0
+    assert post.account("ada@example.org").state is AccountState.UNVERIFIED

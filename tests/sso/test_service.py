@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from letstalk.accounts.models import AccountState, Role, person_actor
+from letstalk.accounts.models import AccountChanges, AccountState, Role, person_actor
 from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core.clock import utc_now
@@ -179,6 +179,20 @@ def test_who_never_came_is_let_in_by_a_verified_address_alone(world: World, stat
     found = accounts.service.find(account.account_id)
     assert found is not None
     assert (found.state, found.has_password, found.role) == (AccountState.ACTIVE, False, Role.DEVELOPER)
+
+
+def test_enabling_an_account_that_nobody_proved_leaves_its_owner_no_planted_password(world: World) -> None:
+    accounts = accounts_of(world)
+    identities = identities_of(world, accounts)
+    wanted = replace(someone(), state=AccountState.UNVERIFIED, password="planted by somebody else")
+    account = accounts.service.create_account(wanted)
+    accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=True))
+    assert not admitted(world, identities, ADA), "an admin closed it"
+    accounts.service.update_account(OWNER, account.account_id, AccountChanges(disabled=False))
+    assert admitted(world, identities, ADA)
+    found = accounts.service.find(account.account_id)
+    assert found is not None
+    assert (found.state, found.has_password, found.email_verified_at) == (AccountState.ACTIVE, False, world.clock())
 
 
 def admitted(world: World, identities: IdentityService, identity: Identity) -> bool:

@@ -1,9 +1,12 @@
 """E-mail addresses are compared by exact keys: only the case of ASCII letters and the way to write a domain differ.
 
-The password that somebody gave who registered is dropped: the link in the mail leads to choosing one.
+When an address was proven is a fact of its own, which disabling and enabling the account does not change. The password
+that somebody gave who registered is dropped: the link in the mail leads to choosing one.
 """
 
 from __future__ import annotations
+
+import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,21 +18,46 @@ down_revision = "0008"
 branch_labels = None
 depends_on = None
 
-
+MOMENT = sa.DateTime(timezone=True)
 PASSWORD_COLUMNS = ("password_sealed", "password_changed_at")
-ACCOUNTS = sa.table(
-    "accounts", *map(sa.column, ("account_id", "email", "email_key", "state", "created_at", *PASSWORD_COLUMNS))
-)
+COLUMNS = ("account_id", "email", "email_key", "email_verified_at", "state", "created_at", *PASSWORD_COLUMNS)
+ACCOUNTS = sa.table("accounts", *map(sa.column, COLUMNS))
 OLD_PASSWORDS = sa.table("password_history", sa.column("account_id"))
+EVENTS = sa.table("audit_events", *map(sa.column, ("account_id", "action", "detail")))
 
 
 def upgrade() -> None:
+    op.add_column("accounts", sa.Column("email_verified_at", MOMENT))
+    note_proven_addresses(op.get_bind())
     set_exact_keys(op.get_bind())
     drop_unproven_passwords()
 
 
 def downgrade() -> None:
     """The keys stay: those of ASCII addresses are the same, and no two accounts have the same key."""
+    op.drop_column("accounts", "email_verified_at")
+
+
+def note_proven_addresses(connection: sa.Connection) -> None:
+    """Active accounts count as proven, except those that the audit trail knows as registered and never verified: they
+    were disabled and enabled, which made them active. Disabled ones count as proven if the audit trail says so.
+    """
+    is_about = (EVENTS.c.account_id == ACCOUNTS.c.account_id) & ACCOUNTS.c.state.in_(("active", "disabled"))
+    is_wanted = EVENTS.c.action.in_(("account.created", "account.activated"))
+    statement = sa.select(EVENTS.c.account_id, EVENTS.c.action, EVENTS.c.detail).where(is_about & is_wanted)
+    proven: set[str] = set()
+    unproven: set[str] = set()
+    for account_id, action, detail in connection.execute(statement):
+        is_proof = action == "account.activated" or json.loads(detail).get("state") in ("active", "disabled")
+        (proven if is_proof else unproven).add(account_id)
+    is_active = ACCOUNTS.c.state == "active"
+    set_verified = sa.update(ACCOUNTS).values(email_verified_at=ACCOUNTS.c.created_at)
+    connection.execute(set_verified.where(is_active))
+    set_unverified = sa.update(ACCOUNTS).values(email_verified_at=None, state="unverified")
+    for account_id in unproven - proven:
+        connection.execute(set_unverified.where(is_active & (ACCOUNTS.c.account_id == account_id)))
+    for account_id in proven:
+        connection.execute(set_verified.where(ACCOUNTS.c.account_id == account_id))
 
 
 def drop_unproven_passwords() -> None:
