@@ -53,7 +53,7 @@ class JwtIssuers:
         claims = issuer_keys.read_signed(text, keys, options.algorithms).claims
         self._check(claims, options)
         return VerifiedJwt(
-            identity=read_identity(options.issuer, claims, is_verified=claims.get("email_verified")),
+            identity=read_identity(options.issuer, claims),
             token_id=claims["jti"],
             expires_at=int(claims["exp"]) + issuer_keys.LEEWAY_SECONDS + 1,
         )

@@ -56,10 +56,26 @@ def read_email(email: object, is_verified: object) -> str | None:
         return None
 
 
-def read_identity(issuer: str, claims: Mapping[str, Any], *, is_verified: object) -> Identity:
-    """The person of `claims`, whose `sub` was checked. `is_verified` is what the issuer says of the e-mail address."""
+def read_identity(issuer: str, *sources: Mapping[str, Any], domain_claim: str | None = None) -> Identity:
+    """The person whom the claims of all `sources` are about. The first, whose `sub` was checked, takes precedence.
+
+    Only the source that names the e-mail address verifies it, by `email_verified` or by `domain_claim`. If any source
+    says of either that it is not so, the address is not verified.
+    """
+    claims = {name: value for source in reversed(sources) for name, value in source.items()}
     name = str(claims.get("preferred_username") or claims.get("name") or "")
-    return Identity(issuer, claims["sub"], read_email(claims.get("email"), is_verified), name)
+    naming = next((source for source in sources if source.get("email") is not None), {})
+    is_verified = True in _judgements(naming, domain_claim)
+    is_denied = any(False in _judgements(source, domain_claim) for source in sources)
+    return Identity(issuer, claims["sub"], read_email(naming.get("email"), is_verified and not is_denied), name)
+
+
+def _judgements(source: Mapping[str, Any], domain_claim: str | None) -> set[bool]:
+    """What a source says of its address: True, False, both, or nothing. A value that is not understood is a no."""
+    said = {value is True for value in (source.get("email_verified"),) if value is not None}
+    if domain_claim is not None and source.get(domain_claim) is not None:
+        said.add(source[domain_claim] in (True, "1", "true"))  # also the number 1
+    return said
 
 
 @dataclass(frozen=True, slots=True)

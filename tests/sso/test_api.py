@@ -338,6 +338,27 @@ def test_entra_ids_own_claim_verifies_an_address(client: FlaskClient, provider: 
     assert sign_in(client, provider, person).status_code == 302
 
 
+def test_a_no_of_the_provider_is_not_overruled_by_another_claim(
+    client: FlaskClient, provider: FakeOpenIdProvider
+) -> None:
+    for verified in (False, "false", 0):
+        person = Person(email_verified=verified, more={"xms_edov": True})
+        assert_refused(client, sign_in(client, provider, person), 403)
+
+
+def test_what_the_id_token_says_of_no_address_verifies_none_that_userinfo_names(
+    client: FlaskClient, provider: FakeOpenIdProvider
+) -> None:
+    provider.sends_email_later = True
+    for claims in ({"email_verified": True}, {"xms_edov": True}):
+        provider.spoil = with_(**claims)
+        assert_refused(client, sign_in(client, provider, Person(email_verified=None)), 403)
+    provider.spoil = with_(email_verified=False)
+    assert_refused(client, sign_in(client, provider), 403)
+    provider.spoil = lambda claims: claims
+    assert sign_in(client, provider).status_code == 302
+
+
 def test_once_linked_the_subject_counts_and_no_address(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
     assert sign_in(client, provider).status_code == 302
     client.delete_cookie("session")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.accounts.models import check_username, usernames_for
-from letstalk.sso.models import is_subject, read_email
+from letstalk.sso.models import is_subject, read_email, read_identity
 
 
 def test_only_a_plain_true_verifies_an_address() -> None:
@@ -48,3 +48,38 @@ def test_every_name_is_one_that_an_account_can_have(name: str, email: str) -> No
     assert len(set(names)) == 12
     for each in names:
         assert check_username(each) == each
+
+
+EMAIL = "ada@example.com"
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_verified"),
+    [
+        ([{"email": EMAIL, "email_verified": True}], True),
+        ([{"email": EMAIL, "edov": "1"}], True),
+        ([{"email": EMAIL, "email_verified": None, "edov": 1}], True),
+        ([{}, {"email": EMAIL, "email_verified": True}], True),
+        ([{"email": None}, {"email": EMAIL, "email_verified": True}], True),
+        # An explicit no wins, wherever it stands and however it is written.
+        ([{"email": EMAIL, "email_verified": False, "edov": True}], False),
+        ([{"email": EMAIL, "email_verified": "false", "edov": True}], False),
+        ([{"email": EMAIL, "email_verified": True, "edov": False}], False),
+        ([{"email": EMAIL, "email_verified": True, "edov": "0"}], False),
+        ([{"email_verified": False}, {"email": EMAIL, "email_verified": True}], False),
+        ([{"edov": 0}, {"email": EMAIL, "email_verified": True}], False),
+        # Only who names the address verifies it.
+        ([{"email_verified": True}, {"email": EMAIL}], False),
+        ([{"edov": True}, {"email": EMAIL}], False),
+        ([{"email": EMAIL}, {"email": "eve@example.com", "email_verified": True}], False),
+        ([{"email": EMAIL}], False),
+        ([{"email": EMAIL, "another": True}], False),
+    ],
+)
+def test_an_address_is_verified_only_by_who_names_it_and_nobody_denies_it(
+    sources: list[dict[str, object]], is_verified: bool
+) -> None:
+    first, *others = sources
+    identity = read_identity("https://id.example.com", {"sub": "ada-1", **first}, *others, domain_claim="edov")
+    assert identity.verified_email == (EMAIL if is_verified else None)
+    assert identity.subject == "ada-1"
