@@ -97,7 +97,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @auth.post("/api/auth/phone", summary="Prove one's phone", responses={202: second_factor_schemas.PhoneCalled})
     @require_person
     @documents_errors(
-        *("invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified", "fresh_sign_in_required"),
+        *("invalid_phone", "invalid_credentials", "sign_in_throttled", "fresh_sign_in_required"),
         *CALL_REFUSALS[1:],
         "too_many_failures",
     )

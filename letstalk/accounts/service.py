@@ -243,23 +243,40 @@ class AccountService:
     @contextmanager
     def _unique_names(self, connection: Connection, account: Account) -> Iterator[None]:
         """Raises Conflict `email_taken` or `username_taken` if another account has one of the two, or a new address
-        is one that normalisation would make into that of another account.
+        is one that normalisation would make into that of another account. An account that somebody registered, and
+        whose address nobody has proven, gives way to one that does not come from a registration: it is deleted where
+        the address is needed, and gets another username where only that is needed.
         """
         self._db.lock(connection, "account_names")
         own = repository.get_account(connection, account.account_id)
         if own is None or own.email != account.email:
             by_email = repository.find_by_email(connection, account.email)
             if by_email is not None and by_email.account_id != account.account_id:
-                raise Conflict("This e-mail address already has an account.", code="email_taken")
+                self._give_way(connection, by_email, account)
             if repository.has_similar_email(connection, account.email, without=account.account_id):
                 raise Conflict("An account has an e-mail address that is almost the same.", code="email_taken")
         by_name = None if account.username is None else repository.find_by_username(connection, account.username)
         if by_name is not None and by_name.account_id != account.account_id:
-            raise Conflict("This username is taken.", code="username_taken")
+            if not _gives_way(by_name, account):
+                raise Conflict("This username is taken.", code="username_taken")
+            free = repository.find_free_username(connection, by_name.username or "", by_name.email)
+            repository.update_account(connection, replace(by_name, username=free))
         try:
             yield
         except IntegrityError:
             raise Conflict("This username or e-mail address is taken.", code="username_taken") from None
+
+    def _give_way(self, connection: Connection, known: Account, account: Account) -> None:
+        """Delete the account that has the address of `account`. Raises Conflict `email_taken` unless it gives way."""
+        if not _gives_way(known, account):
+            raise Conflict("This e-mail address already has an account.", code="email_taken")
+        repository.delete_account(connection, known.account_id)
+        detail = {"role": known.role.value, "gave_way_to": account.account_id}
+        self._audit.record(connection, None, "account.deleted", account_id=known.account_id, detail=detail)
+
+
+def _gives_way(known: Account, account: Account) -> bool:
+    return known.state is AccountState.UNVERIFIED and account.state is not AccountState.UNVERIFIED
 
 
 def _ensure_proven(before: Account, after: Account) -> None:

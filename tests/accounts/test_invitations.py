@@ -12,7 +12,7 @@ from letstalk.accounts.registrations import Invitation, NewInvitation
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
 from letstalk.mail.transports import MailDelayed
-from tests.support.account_services import DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -181,3 +181,54 @@ def test_the_link_can_not_be_read_in_the_database(post: Post) -> None:
     assert token.removeprefix("ltl_") not in post.everything_written()
     post.sweep()
     assert token.removeprefix("ltl_") not in post.everything_written()
+
+
+def test_a_sign_up_that_nobody_proved_gives_way_to_an_invitation(post: Post) -> None:
+    """Mallory registers with Ada's address, which keeps nobody from inviting her."""
+    post.accounts.registrations.register("mallory", EMAIL, BASE, ADDRESS)
+    post.sweep()
+    planted, link = post.account(), post.last_link()
+    invitation = invite(post)
+    assert invitation.account.account_id != planted.account_id
+    assert (invitation.account.state, invitation.account.username) == (AccountState.INVITED, None)
+    assert post.accounts.service.find(planted.account_id) is None
+    assert outcome_of(lambda: post.accounts.registrations.verify_email(link, OTHER_PASSWORD)) == "invalid_link"
+    [deleted] = [event for event in post.events(planted.account_id) if event.action == "account.deleted"]
+    assert deleted.detail["gave_way_to"] == invitation.account.account_id
+    assert accept(post, invitation.link) == "ok"
+    account = post.account()
+    assert (account.username, account.role) == ("ada", Role.DEVELOPER)
+
+
+def test_it_gives_way_to_whatever_an_admin_makes_with_its_address_and_to_nothing_else(post: Post) -> None:
+    def register(username: str, email: str) -> str:
+        post.accounts.registrations.register(username, email, BASE, ADDRESS)
+        post.sweep()
+        return post.account(email).account_id
+
+    update = post.accounts.service.update_account
+    register("mallory1", "one@example.org")
+    assert post.make_account("ONE@example.org", "one").account_id == post.account("one@example.org").account_id
+    register("mallory2", "two@example.org")
+    grace = post.make_account("grace@example.org", "grace")
+    update(ADMIN, grace.account_id, AccountChanges(email="TWO@example.org"))
+    assert post.account("two@example.org").account_id == grace.account_id
+    mallory, eve = register("mallory", EMAIL), register("eve", "eve@example.org")
+    refusal_of(lambda: update(ADMIN, eve, AccountChanges(email=EMAIL)), "email_taken")
+    update(ADMIN, mallory, AccountChanges(disabled=True))
+    refusal_of(lambda: invite(post), "email_taken")
+    assert post.account().account_id == mallory, "an admin has decided about it"
+
+
+def test_a_name_that_nobody_proved_to_be_theirs_is_free_for_an_invited_person(post: Post) -> None:
+    post.accounts.registrations.register("ada", "mallory@example.org", BASE, ADDRESS)
+    post.sweep()
+    assert accept(post, invite(post).link) == "ok"
+    assert (post.account().username, post.account("mallory@example.org").username) == ("ada", "ada-2")
+    refusal_of(lambda: post.make_account("eve@example.org", "ADA"), "username_taken")
+
+
+def test_what_is_proven_gives_way_to_no_invitation(post: Post) -> None:
+    account = post.make_account()
+    refusal_of(lambda: invite(post), "email_taken")
+    assert post.account() == account

@@ -53,7 +53,7 @@ CODES = {
     | BODY
     | FORM
     | CALL - {"phone_required"}
-    | {"invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified", "fresh_sign_in_required"},
+    | {"invalid_phone", "invalid_credentials", "sign_in_throttled", "fresh_sign_in_required"},
     "verify_own_phone": PERSON
     | BODY
     | FORM
