@@ -26,6 +26,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total
 
 MAX_PASSWORD_LENGTH = 256
+MAX_PASSWORD_BYTES = 1024  # in UTF-8, as it is typed
 CLASSIC_HISTORY = 5
 _SMALLEST_NAME = 4  # almost every password contains names of one or two letters
 
@@ -50,11 +51,15 @@ def describe_rules(rules: PasswordRules) -> str:
 
 
 def normalise_password(password: str) -> str:
-    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate."""
+    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate, and for
+    what is too long: the time for combining characters grows with the square of their number.
+    """
     try:
-        password.encode("utf-8")
+        encoded = password.encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidRequest.in_field("password", "password must be text.") from None
+    if len(encoded) > MAX_PASSWORD_BYTES:
+        raise InvalidRequest.in_field("password", f"password must have at most {MAX_PASSWORD_BYTES} bytes.")
     return unicodedata.normalize("NFKC", password)
 
 
@@ -141,7 +146,8 @@ class PasswordService:
         """
         password = normalise_password(password)
         known = (*names, *self._names)
-        is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
+        is_short = len(password) <= MAX_PASSWORD_LENGTH
+        is_common = self.rules is PasswordRules.NIST and is_short and self._is_common(password, known)
         ensure_password_allowed(password, self.rules, names=known, is_common=is_common, field=field)
         if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
             raise WeakPassword.in_field(field, f"{field} must not be one of your last {CLASSIC_HISTORY} passwords.")
