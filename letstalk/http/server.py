@@ -106,6 +106,7 @@ class ServerOptions:
     is_development: bool
     is_simulated: bool
     needs_credentials: bool  # to create a token on this machine
+    is_behind_proxy: bool
     dashboard_password: str  # shown at the start, in development only
     call_limits: str
 
@@ -156,7 +157,7 @@ def _serve_production(app: Flask, options: ServerOptions, background: Background
     # Imported only here: development and the commands do not need Waitress.
     from letstalk.http.production_server import ProductionServer
 
-    server = ProductionServer(app, listener, threads=options.threads)
+    server = ProductionServer(app, listener, threads=options.threads, is_behind_proxy=options.is_behind_proxy)
 
     def stop(*_: Any) -> None:
         background.begin_stop()
