@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts import models
-from letstalk.accounts.account_sessions import SignedIn
+from letstalk.accounts.account_sessions import SessionPage, SignedIn
 from letstalk.accounts.passwords import MAX_PASSWORD_BYTES
 from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
@@ -231,15 +231,17 @@ class SessionResponse(ResponseModel):
 
 
 class SessionList(ResponseModel):
-    """One's own live sessions, newest first."""
+    """A page of one's own live sessions, newest first; `next_cursor` is null on the last one."""
 
-    model_config = with_example({"sessions": [_SESSION]})
+    model_config = with_example({"sessions": [_SESSION], "next_cursor": None})
 
     sessions: list[SessionResponse]
+    next_cursor: str | None
 
     @classmethod
-    def of(cls, sessions: list[models.AccountSession], current_id: str | None) -> SessionList:
-        return cls(sessions=[SessionResponse.of(session, current_id) for session in sessions])
+    def of(cls, page: SessionPage, current_id: str | None) -> SessionList:
+        listed = [SessionResponse.of(session, current_id) for session in page.sessions]
+        return cls(sessions=listed, next_cursor=page.next_cursor)
 
 
 class SessionsEnded(ResponseModel):

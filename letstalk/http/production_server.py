@@ -21,6 +21,7 @@ from werkzeug.wsgi import ClosingIterator
 
 from letstalk.http.connections import Listener, OpenConnections, allow_more_files, most_connections
 from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, to_body
+from letstalk.http.turns import WAITING_THREADS, Turns
 
 MAX_HEADER_BYTES = 32 * 1024
 IDLE_SECONDS = 75  # between two requests; longer than nginx keeps its connections to us
@@ -59,7 +60,8 @@ class ProductionServer:
         **waitress_options: Any,
     ) -> None:
         """`listener` is bound already; other processes may accept from it too. The server takes it over, and closes it
-        when it stops. `connections` is how many are kept open; by default as many as there are files for.
+        when it stops. `threads` requests are worked on at a time (see `Turns`). `connections` is how many are kept
+        open; by default as many as there are files for.
         """
         most = most_connections(allow_more_files()) if connections is None else connections
         self._open = OpenConnections(most, counts_clients=not is_behind_proxy)
@@ -71,7 +73,7 @@ class ProductionServer:
         self._connections: dict[int, Any] = {}  # whatever Waitress's loop listens to, by file descriptor
         options: dict[str, Any] = {
             "ident": None,
-            "threads": threads,
+            "threads": threads + WAITING_THREADS,
             "backlog": BACKLOG,
             "connection_limit": most + 2,  # Waitress counts the listener and its trigger among them
             "channel_timeout": IDLE_SECONDS,
@@ -86,7 +88,7 @@ class ProductionServer:
             # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
-        app = CloseConnections(wsgi_app, self._stopping.is_set)
+        app = CloseConnections(Turns(wsgi_app, threads), self._stopping.is_set)
         options |= waitress_options
         with warnings.catch_warnings():
             # Waitress means to remove `send_bytes`, whose default is 1 for applications that send a response in parts.
