@@ -125,8 +125,6 @@ VerificationId = Annotated[
     ),
 ]
 
-Code = Annotated[str, Field(pattern=CODE_PATTERN, max_length=MAX_CODE_LENGTH, description="4 to 10 digits, as text.")]
-
 
 _SUMMARY: dict[str, Any] = {
     "verification_id": EXAMPLE_ID,
