@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from typing import Any, Protocol
 
-from letstalk.core.ip_addresses import subscriber_of
+from letstalk.core.ip_addresses import Network, is_in, read_address, subscriber_of
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -73,11 +73,11 @@ class OpenConnections:
     """
 
     def __init__(
-        self, most: int, *, counts_clients: bool = True, monotonic: Callable[[], float] = time.monotonic
+        self, most: int, *, proxies: int | tuple[Network, ...] = 0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        """`counts_clients` is False behind a proxy, which has all connections: there the proxy must count."""
+        """`proxies` are those of TRUSTED_PROXIES. They hold the connections of many clients, and must count these."""
         self._most = most
-        self._counts_clients = counts_clients
+        self._proxies = proxies
         self._monotonic = monotonic
         self._keys: dict[Connection, tuple[str, str]] = {}
         self._counts: Counter[str] = Counter()
@@ -90,13 +90,19 @@ class OpenConnections:
         """Keep `new`, and close another one where there are too many; `new` itself if all others are being served."""
         address, network = self._keys[new] = _keys_of(str(new.addr[0]))
         self._counts.update((address, network))
-        if self._counts_clients:
+        if not self._is_proxy(str(new.addr[0])):
             for key, most in ((address, MAX_PER_ADDRESS), (network, MAX_PER_NETWORK)):
                 if self._counts[key] > most and not self._close_one(but=new, key=key):
                     new.handle_close()
                     return
         if len(self._keys) >= self._most:
             self._close_one(but=new)
+
+    def _is_proxy(self, address: str) -> bool:
+        if isinstance(self._proxies, int):
+            return self._proxies > 0
+        read = read_address(address)
+        return read is not None and is_in(read, self._proxies)
 
     def forget(self, closed: Connection) -> None:
         for key in self._keys.pop(closed, ()):

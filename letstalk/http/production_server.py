@@ -19,6 +19,7 @@ from waitress.server import create_server
 from waitress.task import ErrorTask
 from werkzeug.wsgi import ClosingIterator
 
+from letstalk.core.ip_addresses import Network
 from letstalk.http.connections import Listener, OpenConnections, allow_more_files, most_connections
 from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, to_body
 from letstalk.http.turns import WAITING_THREADS, Turns
@@ -55,7 +56,7 @@ class ProductionServer:
         listener: socket.socket,
         *,
         threads: int,
-        is_behind_proxy: bool = False,
+        proxies: int | tuple[Network, ...] = 0,
         connections: int | None = None,
         **waitress_options: Any,
     ) -> None:
@@ -64,7 +65,7 @@ class ProductionServer:
         open; by default as many as there are files for.
         """
         most = most_connections(allow_more_files()) if connections is None else connections
-        self._open = OpenConnections(most, counts_clients=not is_behind_proxy)
+        self._open = OpenConnections(most, proxies=proxies)
         self._listener = Listener(listener, make_room=self._open.make_room)
         self._stopping = threading.Event()
         self._drain_thread = threading.Thread(target=self._drain, name="drain", daemon=True)

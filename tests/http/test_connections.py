@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from letstalk.core.ip_addresses import read_networks
 from letstalk.http import connections, production_server
 from letstalk.http.connections import MAX_CONNECTIONS, OTHER_FILES, OpenConnections, most_connections
 from letstalk.http.json_bodies import MAX_BODY_BYTES
@@ -106,7 +107,8 @@ def test_who_opens_too_many_connections_displaces_their_own(
     monkeypatch: pytest.MonkeyPatch, application: Application
 ) -> None:
     monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 5)
-    with serving(application) as (port, server, _), ExitStack() as stack:
+    proxies = read_networks("10.0.0.0/8")
+    with serving(application, proxies=proxies) as (port, server, _), ExitStack() as stack:
         neighbour = stack.enter_context(closing(socket.create_connection(("127.0.0.1", port), 10, ("127.0.0.2", 0))))
         assert is_served(neighbour)
         many = [stack.enter_context(closing(connect(port))) for _ in range(12)]
@@ -127,9 +129,12 @@ def test_networks_are_counted_beside_addresses(monkeypatch: pytest.MonkeyPatch, 
         assert len(server._open) == 5
 
 
-def test_behind_a_proxy_the_proxy_counts(monkeypatch: pytest.MonkeyPatch, application: Application) -> None:
+@pytest.mark.parametrize("proxies", [1, read_networks("127.0.0.0/24")])
+def test_behind_a_proxy_the_proxy_counts(
+    proxies: Any, monkeypatch: pytest.MonkeyPatch, application: Application
+) -> None:
     monkeypatch.setattr(connections, "MAX_PER_ADDRESS", 2)
-    with serving(application, is_behind_proxy=True) as (port, server, _), ExitStack() as stack:
+    with serving(application, proxies=proxies) as (port, server, _), ExitStack() as stack:
         for _ in range(6):
             wire = stack.enter_context(closing(connect(port)))
             assert is_served(wire)
