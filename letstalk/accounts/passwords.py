@@ -220,8 +220,8 @@ class AccountPasswords:
         return self._passwords.rules
 
     def ensure_allowed(self, password: str, *, names: tuple[str, ...]) -> None:
-        """For a stranger's password: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a person
-        with those names.
+        """For a stranger's password: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a
+        person with those names.
         """
         with self._passwords.place(is_known=False):
             self._passwords.check_new(password, names)
@@ -230,8 +230,7 @@ class AccountPasswords:
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
     ) -> str:
         """The encrypted hash of a new password. It takes long: do not call it within a transaction. With `account` the
-        rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest,
-        Unavailable.
+        rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest, Unavailable.
         """
         old: list[str] = []
         if account is not None:

@@ -56,7 +56,8 @@ class SignInService:
 
     def check_password(self, name: str, password: str, device: Device, *, is_known: bool = False) -> Account:
         """The active account with that name and password. Raises as `sign_in`, but requires no second factor. When
-        many sign in at once, those who are not `is_known`, and never signed in to the account from this address, are turned away first.
+        many sign in at once, those are turned away first who are not `is_known`, and never signed in to the account
+        from this address or with this browser.
         """
         is_known = is_known or self._throttle.is_known(name, device)
         # Before the attempt is counted: who is turned away has not tried.
