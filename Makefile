@@ -5,7 +5,7 @@ VENV_PYTHON := .venv/bin/python
 
 # What takes more than a moment: what needs other programs, starts some, or asks hundreds of generated requests, as
 # tests/support/needs.py marks it.
-NEEDS := postgresql or redis or browser or node or flow or process or generated
+NEEDS := postgresql or redis or browser or nginx or node or flow or process or generated
 
 # Where a virtual environment thinks it lives, and on which Python; fails on a Python that is too old.
 PROBE := import sys; assert sys.version_info >= (3, 11); print(sys.prefix, *sys.version_info[:2])

@@ -265,6 +265,7 @@ def _server_options(settings: Settings) -> ServerOptions:
         is_development=settings.is_development,
         is_simulated=_is_simulated(settings),
         needs_credentials=not (settings.is_on_loopback_only and settings.tokens_without_credentials),
+        proxies=settings.trusted_proxies,
         dashboard_password=settings.dashboard_password.get_secret_value(),
         call_limits=_call_limits(settings),
     )

@@ -110,14 +110,29 @@ def find_live_by_secret(
     return _with_account(connection.execute(_LIVE_BY_SECRET, {"secret_hash": secret_hash, "now": now}).all())
 
 
-def list_live_sessions(connection: sa.Connection, account_id: str, now: datetime) -> list[AccountSession]:
-    """The sessions of an account that have neither ended nor expired, newest first."""
+def list_live_sessions(
+    connection: sa.Connection,
+    account_id: str,
+    now: datetime,
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    before: tuple[datetime, str] | None = None,
+) -> list[AccountSession]:
+    """The sessions of an account that have neither ended nor expired, newest first: `limit` of them after `offset`, or
+    after the one with the time and the id of `before`.
+    """
+    table = account_sessions.c
     statement = sa.select(*_LISTED).where(
-        account_sessions.c.account_id == account_id,
-        account_sessions.c.ended_at.is_(None),
-        account_sessions.c.expires_at > now,
+        table.account_id == account_id, table.ended_at.is_(None), table.expires_at > now
     )
-    return [_to_session(row) for row in connection.execute(statement.order_by(account_sessions.c.created_at.desc()))]
+    if before is not None:
+        moment, session_id = before
+        statement = statement.where(
+            (table.created_at < moment) | ((table.created_at == moment) & (table.session_id < session_id))
+        )
+    statement = statement.order_by(table.created_at.desc(), table.session_id.desc()).limit(limit).offset(offset)
+    return [_to_session(row) for row in connection.execute(statement)]
 
 
 def end_sessions(

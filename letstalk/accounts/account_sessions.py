@@ -27,6 +27,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import subscriber_of
+from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 
@@ -34,6 +35,7 @@ log = get_logger(__name__)
 
 REFRESH_PREFIX = "ltr_"
 SECRET_BYTES = 32
+MAX_SESSIONS = 50  # live ones of an account: another sign-in ends the oldest
 BROWSER_LIFETIME = timedelta(hours=12)
 # After this long a person must sign in again, however often the session was renewed (NIST SP 800-63B-4, section 2.1.3).
 LONGEST_LIFE = timedelta(days=30)
@@ -48,6 +50,12 @@ class SignedIn:
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
     expires_in_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPage:
+    sessions: tuple[AccountSession, ...]
+    next_cursor: str | None
 
 
 class AccountSessionService:
@@ -132,9 +140,25 @@ class AccountSessionService:
         return self._signed_in(account, session_id, row.epoch, new_token)
 
     def list_sessions(self, account_id: str) -> list[AccountSession]:
-        """The live sessions of an account, newest first."""
+        """The live sessions of an account, newest first, `MAX_SESSIONS` at most."""
+        return list(self.page_sessions(account_id, limit=MAX_SESSIONS).sessions)
+
+    def page_sessions(self, account_id: str, *, limit: int, cursor: str | None = None) -> SessionPage:
+        """A page of them. Raises InvalidRequest for a cursor that is none."""
+        before = None if cursor is None else decode_cursor(cursor)
         with self._db.read() as connection:
-            return session_repository.list_live_sessions(connection, account_id, self._clock())
+            found = session_repository.list_live_sessions(
+                connection, account_id, self._clock(), limit=limit + 1, before=before
+            )
+        page = tuple(found[:limit])
+        is_last = len(found) <= limit
+        return SessionPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].session_id))
+
+    def find_session(self, session_id: str) -> AccountSession | None:
+        """None if it has ended or expired, or if the account is not active."""
+        with self._db.read() as connection:
+            found = session_repository.find_live(connection, session_id, self._clock())
+        return None if found is None else found[0]
 
     def end_session(self, actor: Actor, session_id: str, reason: str = "ended") -> None:
         """End one of the actor's own sessions. Raises NotFound for any other session, and for one that has ended."""
@@ -199,6 +223,9 @@ class AccountSessionService:
         actor = person_actor(account, row.session_id, row.address)
         detail = {"session_id": row.session_id, "kind": row.kind.value, "method": method}
         self._audit.record(connection, actor, "session.started", account_id=account_id, detail=detail)
+        for oldest in session_repository.list_live_sessions(connection, account_id, now, offset=MAX_SESSIONS):
+            if oldest.session_id != row.session_id:
+                self._end(connection, account_id, None, "too_many_sessions", session_id=oldest.session_id)
         log.info("person_signed_in", account_id=account_id, method=method, kind=row.kind.value)
         return account, row
 

@@ -19,7 +19,7 @@ from letstalk.http.guards import current_actor, public, require, require_access_
 from letstalk.http.local_requests import link_base
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import JsonResponse
+from letstalk.http.schemas import JsonResponse, PageQuery
 from letstalk.observability.redaction import mask_phone
 
 # The errors of a sign-in that calls a phone.
@@ -152,27 +152,27 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
 def _add_sessions(auth: ApiRoutes, accounts: Accounts) -> None:
     sessions = accounts.sessions
 
-    def list_own_sessions(actor: Actor) -> schemas.SessionList:
-        return schemas.SessionList.of(sessions.list_sessions(actor.account_id or ""), actor.session_id)
-
     @auth.get("/api/auth/me", summary="Who is asking", responses={200: schemas.MeResponse})
     @require_person
     def get_me() -> JsonResponse:
         """The account, its role and grants, and the session."""
         actor = current_actor()
         account = accounts.service.get_account(actor, actor.account_id or "")
-        session = next((each for each in list_own_sessions(actor).sessions if each.current), None)
-        if session is None:
+        found = sessions.find_session(actor.session_id or "")
+        if found is None:
             raise InvalidToken  # it has ended since the guard looked
+        session = schemas.SessionResponse.of(found, actor.session_id)
         return schemas.MeResponse(
             **schemas.account_fields(account), user_id=account.account_id, session=session
         ).model_dump()
 
     @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: schemas.SessionList})
     @require_person
-    def list_sessions() -> JsonResponse:
-        """With the device and the address of each sign-in, newest first."""
-        return list_own_sessions(current_actor()).model_dump()
+    def list_sessions(query: PageQuery) -> JsonResponse:
+        """With the device and the address of each sign-in, newest first. An account has 50 at most."""
+        actor = current_actor()
+        page = sessions.page_sessions(actor.account_id or "", **query.model_dump())
+        return schemas.SessionList.of(page, actor.session_id).model_dump()
 
     @auth.delete("/api/auth/sessions", summary="End one's other sessions", responses={200: schemas.SessionsEnded})
     @require_person

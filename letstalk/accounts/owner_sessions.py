@@ -41,6 +41,7 @@ _LIVE_MARK = select(sessions.c.password_mark).where(
 log = get_logger(__name__)
 
 SESSION_ID_BYTES = 32
+MAX_SESSIONS = 50  # live ones: another sign-in ends the oldest
 
 
 class OwnerSessionService:
@@ -73,6 +74,12 @@ class OwnerSessionService:
         with self._db.write() as connection:
             connection.execute(delete(sessions).where(sessions.c.expires_at < now))
             connection.execute(insert(sessions).values(**row))
+            live = and_(sessions.c.ended_at.is_(None), sessions.c.expires_at > now)
+            others = sessions.c.id_hash != row["id_hash"]
+            newest = select(sessions.c.id_hash).where(live).order_by(sessions.c.created_at.desc()).limit(MAX_SESSIONS)
+            connection.execute(
+                update(sessions).where(live, sessions.c.id_hash.not_in(newest), others).values(ended_at=now)
+            )
         sign_ins_total.labels("accepted").inc()
         log.info("signed_in", address=address)
         return session_id

@@ -22,10 +22,12 @@ from letstalk.core.common_passwords import is_common
 from letstalk.core.errors import InvalidRequest, NotFound, Unavailable, WeakPassword
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
+from letstalk.http.turns import without_turn
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total
 
 MAX_PASSWORD_LENGTH = 256
+MAX_PASSWORD_BYTES = 1024  # in UTF-8, as it is typed
 CLASSIC_HISTORY = 5
 _SMALLEST_NAME = 4  # almost every password contains names of one or two letters
 
@@ -50,11 +52,15 @@ def describe_rules(rules: PasswordRules) -> str:
 
 
 def normalise_password(password: str) -> str:
-    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate."""
+    """`password` in NFKC: keyboards differ in how they write it. Raises InvalidRequest for a lone surrogate, and for
+    what is too long: the time for combining characters grows with the square of their number.
+    """
     try:
-        password.encode("utf-8")
+        encoded = password.encode("utf-8")
     except UnicodeEncodeError:
         raise InvalidRequest.in_field("password", "password must be text.") from None
+    if len(encoded) > MAX_PASSWORD_BYTES:
+        raise InvalidRequest.in_field("password", f"password must have at most {MAX_PASSWORD_BYTES} bytes.")
     return unicodedata.normalize("NFKC", password)
 
 
@@ -104,32 +110,30 @@ log = get_logger(__name__)
 
 SCRYPT = "scrypt:32768:8:1"  # 32 MB and about 70 ms for each hash
 AT_ONCE = 2
-WAIT_SECONDS = 5.0
+# How many requests hash a password or wait for it. The last of them are for people who signed in from there before.
+PLACES = 6
+PLACES_FOR_STRANGERS = 4
 RETRY_SECONDS = 2
 
 
 class PasswordService:
-    """Hashes and compares passwords. Call no method within a database transaction: each takes long and may wait."""
+    """Hashes and compares passwords. Call no method within a database transaction: each takes long and may wait. A
+    request first takes a `place`.
+    """
 
     def __init__(
-        self,
-        vault: Vault,
-        rules: PasswordRules,
-        *,
-        names: Sequence[str],
-        scrypt: str = SCRYPT,
-        at_once: int = AT_ONCE,
-        wait_seconds: float = WAIT_SECONDS,
+        self, vault: Vault, rules: PasswordRules, *, names: Sequence[str], scrypt: str = SCRYPT, at_once: int = AT_ONCE
     ) -> None:
         """`names` are those of the service. `scrypt` is the cost as Werkzeug writes it. At most `at_once` hashes are
-        computed at a time, so that sign-ins cannot use up the memory or all threads.
+        computed at a time, so that sign-ins cannot use up the memory or the processor.
         """
         self._vault = vault
         self.rules = rules
         self._names = tuple(names)
         self._scrypt = scrypt
         self._turns = threading.BoundedSemaphore(at_once)
-        self._wait_seconds = wait_seconds
+        self._places = threading.Lock()
+        self._taken = 0
         self._decoy: str | None = None
         self._decoy_lock = threading.Lock()
 
@@ -137,28 +141,30 @@ class PasswordService:
         self, password: str, names: Iterable[str], *, old: Sequence[str] = (), field: str = "password"
     ) -> str:
         """`password`, normalised, if the rules accept it for a person with `names` and the sealed former passwords
-        `old`, newest first. Raises WeakPassword; InvalidRequest for what is no text; Unavailable.
+        `old`, newest first. Raises WeakPassword; InvalidRequest for what is no text.
         """
         password = normalise_password(password)
         known = (*names, *self._names)
-        is_common = self.rules is PasswordRules.NIST and self._is_common(password, known)
+        is_short = len(password) <= MAX_PASSWORD_LENGTH
+        is_common = self.rules is PasswordRules.NIST and is_short and self._is_common(password, known)
         ensure_password_allowed(password, self.rules, names=known, is_common=is_common, field=field)
         if self.rules is PasswordRules.CLASSIC and any(self.is_right(password, it) for it in old[:CLASSIC_HISTORY]):
             raise WeakPassword.in_field(field, f"{field} must not be one of your last {CLASSIC_HISTORY} passwords.")
         return password
 
     def seal(self, password: str) -> str:
-        """The encrypted hash of a normalised password, to store. Raises Unavailable."""
-        with self._turn():
+        """The encrypted hash of a normalised password, to store."""
+        with self._slow_work():
             hashed = generate_password_hash(password, method=self._scrypt)
         return self._vault.encrypt(hashed.encode("ascii"))
 
     def is_right(self, password: str, sealed: str | None) -> bool:
-        """Whether `sealed` is of `password`. Without `sealed` it is False after the same work. Raises Unavailable."""
+        """Whether `sealed` is of `password`. Without `sealed` it is False after the same work."""
+        password = normalise_password(password)
         decoy = self._sealed_decoy()
         hashed = self._open(decoy if sealed is None else sealed, decoy)
-        with self._turn():
-            is_equal = check_password_hash(hashed, normalise_password(password))
+        with self._slow_work():
+            is_equal = check_password_hash(hashed, password)
         return is_equal and sealed is not None
 
     def _sealed_decoy(self) -> str:
@@ -177,18 +183,29 @@ class PasswordService:
             return self._vault.decrypt(decoy).decode("ascii")
 
     def _is_common(self, password: str, names: Sequence[str]) -> bool:
-        with self._turn():
+        with self._slow_work():
             return is_common(password, names)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        if not self._turns.acquire(timeout=self._wait_seconds):
-            sentence = "Too many people are signing in right now. Try again in a few seconds."
-            raise Unavailable(sentence, retry_after_seconds=RETRY_SECONDS)
+    def place(self, *, is_known: bool) -> Iterator[None]:
+        """A place among the few requests that may hash or compare passwords now. `is_known` says that the person signed
+        in from there before. Raises Unavailable at once where there is none, to strangers first.
+        """
+        with self._places:
+            if self._taken >= (PLACES if is_known else PLACES_FOR_STRANGERS):
+                sentence = "Too many people are signing in right now. Try again in a few seconds."
+                raise Unavailable(sentence, retry_after_seconds=RETRY_SECONDS)
+            self._taken += 1
         try:
             yield
         finally:
-            self._turns.release()
+            with self._places:
+                self._taken -= 1
+
+    @contextmanager
+    def _slow_work(self) -> Iterator[None]:
+        with without_turn(), self._turns:
+            yield
 
 
 class AccountPasswords:
@@ -203,8 +220,11 @@ class AccountPasswords:
         return self._passwords.rules
 
     def ensure_allowed(self, password: str, *, names: tuple[str, ...]) -> None:
-        """Raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a person with those names."""
-        self._passwords.check_new(password, names)
+        """For a stranger's password: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a
+        person with those names.
+        """
+        with self._passwords.place(is_known=False):
+            self._passwords.check_new(password, names)
 
     def prepare(
         self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
@@ -219,7 +239,8 @@ class AccountPasswords:
                 present = repository.get_password(connection, account.account_id)
                 old = [sealed for _, sealed in repository.list_old_passwords(connection, account.account_id)]
             old = [present, *old] if present is not None else old
-        return self._passwords.seal(self._passwords.check_new(password, names, old=old, field=field))
+        with self._passwords.place(is_known=True):
+            return self._passwords.seal(self._passwords.check_new(password, names, old=old, field=field))
 
     def store(
         self,

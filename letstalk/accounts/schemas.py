@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts import models
-from letstalk.accounts.account_sessions import SignedIn
+from letstalk.accounts.account_sessions import SessionPage, SignedIn
+from letstalk.accounts.passwords import MAX_PASSWORD_BYTES
 from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
@@ -26,14 +27,16 @@ LINK = "ltl_8c1f0b…"
 
 def _ensure_utf8(text: str) -> str:
     try:
-        text.encode("utf-8")
+        encoded = text.encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("must be text") from None
+    if len(encoded) > MAX_PASSWORD_BYTES:
+        raise ValueError(f"must have at most {MAX_PASSWORD_BYTES} bytes")
     return text
 
 
 # Any characters. The rules for length and content apply to new passwords only.
-Password = Annotated[str, AfterValidator(_ensure_utf8), Field(min_length=1, max_length=1024)]
+Password = Annotated[str, AfterValidator(_ensure_utf8), Field(min_length=1, max_length=MAX_PASSWORD_BYTES)]
 Username = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_USERNAME_LENGTH)]
 Email = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
 UserIds = Annotated[list[UserId], Field(max_length=models.MAX_GRANTS)]
@@ -161,7 +164,7 @@ class DeletionResponse(ResponseModel):
 
 class RolePath(Query):
     # Checked after the body, by the service. The names are listed for the description only.
-    role: PlainText = Field(description="The role.", json_schema_extra={"enum": list(models.Role)})
+    role: PlainText = Field(max_length=64, description="The role.", json_schema_extra={"enum": list(models.Role)})
 
 
 class RolePatch(ApiModel):
@@ -228,15 +231,17 @@ class SessionResponse(ResponseModel):
 
 
 class SessionList(ResponseModel):
-    """One's own live sessions, newest first."""
+    """A page of one's own live sessions, newest first; `next_cursor` is null on the last one."""
 
-    model_config = with_example({"sessions": [_SESSION]})
+    model_config = with_example({"sessions": [_SESSION], "next_cursor": None})
 
     sessions: list[SessionResponse]
+    next_cursor: str | None
 
     @classmethod
-    def of(cls, sessions: list[models.AccountSession], current_id: str | None) -> SessionList:
-        return cls(sessions=[SessionResponse.of(session, current_id) for session in sessions])
+    def of(cls, page: SessionPage, current_id: str | None) -> SessionList:
+        listed = [SessionResponse.of(session, current_id) for session in page.sessions]
+        return cls(sessions=listed, next_cursor=page.next_cursor)
 
 
 class SessionsEnded(ResponseModel):

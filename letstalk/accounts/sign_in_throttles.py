@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Table, delete, select
+from sqlalchemy import CheckConstraint, Column, Connection, Index, Integer, LargeBinary, Row, Table, delete, select
 
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import repository
@@ -121,18 +122,20 @@ class SignInThrottle:
         self._clock = clock
         self._throttles = throttles
 
+    def is_known(self, name: str, device: Device) -> bool:
+        """Whether somebody signed in as `name` with this browser, or from this address, before."""
+        found, is_known_address = self._find(_short(name), device)
+        return is_known_address or (found is not None and found.account_id in device.known_to)
+
     def begin(self, name: str, device: Device) -> Attempt:
         """Count an attempt to sign in as `name` with `device`.
 
         The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
         and counts nothing then.
         """
-        if len(name) > MAX_EMAIL_LENGTH:
-            name = ""  # no account has such a name, and the key of a long text takes long
-        with self._db.read() as connection:
-            found = repository.find_password(connection, name if name.isprintable() else "")
-            account_id = "" if found is None else found.account_id
-            is_known = session_repository.has_signed_in_from(connection, account_id, subscriber_of(device.address))
+        name = _short(name)
+        found, is_known = self._find(name, device)
+        account_id = "" if found is None else found.account_id
         counted = self._counted("", name_key(name), device, account_id, is_known_address=is_known)
         self._count(counted)
         sealed = None if found is None else found.password_sealed
@@ -158,6 +161,13 @@ class SignInThrottle:
         fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows if row.failures > 0]
         if fewer:
             put_failures(connection, fewer)
+
+    def _find(self, name: str, device: Device) -> tuple[Row[Any, Any] | None, bool]:
+        """The account of that name, if any, and whether somebody signed in to it from this address before."""
+        with self._db.read() as connection:
+            found = repository.find_password(connection, name if name.isprintable() else "")
+            account_id = "" if found is None else found.account_id
+            return found, session_repository.has_signed_in_from(connection, account_id, subscriber_of(device.address))
 
     def _counted(
         self, whose: str, name: str, device: Device, account_id: str, *, is_known_address: bool
@@ -207,3 +217,8 @@ def _one_more(key: bytes, throttle: Throttle, row: FailureRow | None, now: datet
     before = 0 if row is None else throttle.failures_at(row.failures, row.last_failed_at, now)
     failures = before + 1
     return FailureRow(key, failures, now, now + timedelta(seconds=throttle.wait_seconds(failures)))
+
+
+def _short(name: str) -> str:
+    """No account has a longer name, and the key of a long text takes long."""
+    return name if len(name) <= MAX_EMAIL_LENGTH else ""

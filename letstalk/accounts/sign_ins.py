@@ -54,10 +54,16 @@ class SignInService:
         epoch = account.credentials_epoch
         return self._sessions.start_session(account.account_id, device, "password", credentials_epoch=epoch)
 
-    def check_password(self, name: str, password: str, device: Device) -> Account:
-        """The active account with that name and password. Raises as `sign_in`, but requires no second factor."""
-        attempt = self._throttle.begin(name, device)
-        is_right = self._passwords.is_right(password, attempt.password_sealed)
+    def check_password(self, name: str, password: str, device: Device, *, is_known: bool = False) -> Account:
+        """The active account with that name and password. Raises as `sign_in`, but requires no second factor. When
+        many sign in at once, those are turned away first who are not `is_known`, and never signed in to the account
+        from this address or with this browser.
+        """
+        is_known = is_known or self._throttle.is_known(name, device)
+        # Before the attempt is counted: who is turned away has not tried.
+        with self._passwords.place(is_known=is_known):
+            attempt = self._throttle.begin(name, device)
+            is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
         if is_right and attempt.account_id is not None:
             with self._db.write() as connection:
@@ -113,4 +119,4 @@ class SignInService:
         account = None if actor.account_id is None else self._accounts.find(actor.account_id)
         if account is None:
             raise InvalidToken
-        return self.check_password(account.username or account.email, password, device)
+        return self.check_password(account.username or account.email, password, device, is_known=True)

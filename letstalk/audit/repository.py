@@ -64,6 +64,15 @@ def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
     )
 
 
+def put_counts(connection: Connection, events: Iterable[AuditEvent]) -> None:
+    """Write `events`, at least one, or replace the `detail` of those that exist."""
+    statement = insert_into(audit_events, connection.dialect.name)
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["event_id"], set_={"detail": statement.excluded.detail}),
+        [{**asdict(event), "detail": json.dumps(event.detail)} for event in events],
+    )
+
+
 def list_events(
     connection: Connection,
     *,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 from uuid import uuid4
@@ -17,6 +18,7 @@ from letstalk.audit import repository as audit_events
 from letstalk.audit.repository import AuditEvent
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
+from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database, delete_in_batches
 from letstalk.observability.logs import get_logger
 
@@ -25,6 +27,7 @@ log = get_logger(__name__)
 REFUSED = "refused"
 DROPPED = "refusals_dropped"
 MAX_BUFFERED = 10_000
+MAX_STRANGERS = 100  # rows a minute for strangers' addresses: 40 MB a day at most, however many take part
 
 
 class About(TypedDict, total=False):
@@ -37,12 +40,25 @@ class About(TypedDict, total=False):
     request_id: str | None
 
 
-class AuditTrail:
-    """Changes are recorded in their own transaction. Refusals wait in memory for `flush`.
+@dataclass(slots=True)
+class CountedRefusal:
+    """Refusals of one kind, to one client, within one minute. `event` is the first of them."""
 
-    Otherwise anyone could cause disk writes with wrong tokens, and the time of a response would show a write. Of
-    too many refusals only the count is recorded. A process that is killed loses the refusals of its last half second,
-    and no change.
+    event: AuditEvent
+    minute: datetime
+    count: int = 0
+    written: int = 0
+
+    def counted(self) -> AuditEvent:
+        return replace(self.event, detail={**self.event.detail, "count": self.count})
+
+
+class AuditTrail:
+    """Changes are recorded in their own transaction. Refusals are counted in memory, and written by `flush`: one row
+    for each kind, client (a /64 of IPv6 is one) and minute, with how many there were.
+
+    Otherwise anyone could cause disk writes with wrong tokens, and the time of a response would show a write. A process
+    that is killed loses the refusals of its last half second, and no change.
 
     No event contains a token or a secret: callers pass ids.
     """
@@ -52,6 +68,8 @@ class AuditTrail:
         self._clock = clock
         self._max_buffered = max_buffered
         self._waiting: deque[AuditEvent] = deque()
+        self._refusals: dict[tuple[object, ...], CountedRefusal] = {}
+        self._strangers: Counter[datetime] = Counter()
         self._dropped = 0
         self._lock = threading.Lock()
         self._flush_lock = threading.Lock()
@@ -70,9 +88,26 @@ class AuditTrail:
                 self._dropped += 1
 
     def record_refusal(self, code: str, *, actor: Actor | None = None, **about: Unpack[About]) -> None:
-        """Keep the refusal `code` (an error's stable code, the event's `detail`) for the next `flush`."""
+        """Count the refusal `code` (an error's stable code, in the event's `detail`) for the next `flush`.
+
+        Strangers from more than `MAX_STRANGERS` clients in a minute are counted together, without their addresses.
+        """
         about["detail"] = {"code": code}
-        self.note(REFUSED, actor=actor, **about)
+        event = self._event(REFUSED, actor, **about)
+        minute = event.at.replace(second=0, microsecond=0)
+        client = None if event.address is None else subscriber_of(event.address)
+        is_stranger = actor is None and event.token_id is None
+        whose = (event.actor_token_id, event.actor_account_id, event.token_id, event.account_id)
+        key: tuple[object, ...] = (minute, code, client, *whose)
+        with self._lock:
+            if key not in self._refusals and is_stranger:
+                if self._strangers[minute] >= MAX_STRANGERS:
+                    key, event = (minute, code), replace(event, address=None, request_id=None)
+                self._strangers[minute] += 1
+            if key not in self._refusals and len(self._refusals) >= self._max_buffered:
+                self._dropped += 1
+            else:
+                self._refusals.setdefault(key, CountedRefusal(event, minute)).count += 1
 
     def flush(self) -> bool:
         """Write what waits, in one transaction. Returns False if the database failed: the events keep waiting."""
@@ -81,18 +116,25 @@ class AuditTrail:
                 batch, dropped = list(self._waiting), self._dropped
                 self._waiting.clear()
                 self._dropped = 0
-            events = batch
-            if dropped:
-                events = [*batch, self._event(DROPPED, None, detail={"count": dropped})]
-            if not events:
+                counted = [
+                    (one, one.counted(), one.count) for one in self._refusals.values() if one.count > one.written
+                ]
+            events = [*batch, self._event(DROPPED, None, detail={"count": dropped})] if dropped else batch
+            if not events and not counted:
                 return True
             try:
                 with self._db.write() as connection:
-                    audit_events.insert_events(connection, events)
+                    if events:
+                        audit_events.insert_events(connection, events)
+                    if counted:
+                        audit_events.put_counts(connection, [event for _, event, _ in counted])
             except SQLAlchemyError as error:
-                log.warning("audit_not_flushed", error=type(error).__name__, events=len(events))
+                log.warning("audit_not_flushed", error=type(error).__name__, events=len(events) + len(counted))
                 self._put_back(batch, dropped)
                 return False
+            for one, _, count in counted:
+                one.written = count
+            self._forget_past_minutes()
             return True
 
     def erase_before(self, before: datetime) -> int:
@@ -105,6 +147,14 @@ class AuditTrail:
             kept = [*batch, *newer][: self._max_buffered]
             self._waiting = deque(kept)
             self._dropped += dropped + len(batch) + len(newer) - len(kept)
+
+    def _forget_past_minutes(self) -> None:
+        minute = self._clock().replace(second=0, microsecond=0)
+        with self._lock:
+            self._refusals = {
+                key: one for key, one in self._refusals.items() if one.minute >= minute or one.count > one.written
+            }
+            self._strangers = Counter({key: count for key, count in self._strangers.items() if key >= minute})
 
     def _event(self, action: str, actor: Actor | None, **about: Unpack[About]) -> AuditEvent:
         address = about.get("address") or (actor.address if actor else None)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 COMMON_GUESSES = 1_000_000
-MEASURED_LENGTH = 72  # the estimate takes quadratic time, and longer passwords do not need it
+# What the estimate reads of a password. Its time grows with the square of the length, and it tries the readings of each
+# kind of letter that is written as a digit or symbol with those of each other kind: 128 of all kinds took 41 s.
+MEASURED_LENGTH = 72
+LEET = frozenset("4@8({[<369!1|70$5+%2")
+MEASURED_KINDS = 6  # further kinds are read only up to LEAST_MEASURED: 0.2 s at worst
+LEAST_MEASURED = 18
 
 
 def is_common(password: str, names: Iterable[str]) -> bool:
@@ -15,5 +20,15 @@ def is_common(password: str, names: Iterable[str]) -> bool:
 
     if not password:
         return True  # the estimate accepts no empty password
-    measured = zxcvbn(password[:MEASURED_LENGTH], user_inputs=list(names), max_length=MEASURED_LENGTH)
+    measured = zxcvbn(measured_part(password), user_inputs=list(names), max_length=MEASURED_LENGTH)
     return bool(measured["guesses"] < COMMON_GUESSES)
+
+
+def measured_part(password: str) -> str:
+    """The beginning of `password` that is long enough to tell whether it is common, and quick to estimate."""
+    kinds: set[str] = set()
+    for index, character in enumerate(password[:MEASURED_LENGTH]):
+        kinds |= LEET & {character}
+        if len(kinds) > MEASURED_KINDS and index >= LEAST_MEASURED:
+            return password[:index]
+    return password[:MEASURED_LENGTH]

@@ -9,6 +9,7 @@ from flask_wtf.csrf import CSRFError
 
 from letstalk.core.errors import CsrfFailed
 from letstalk.http.cookies import csrf
+from letstalk.http.forms import ensure_short_fields
 
 OTHER_SITE = "This form was sent from another site. Open the page here, and send it from there."
 NO_SOURCE = "Your browser did not say which page this form is from. Allow it to send Origin or Referer to this site."
@@ -18,10 +19,13 @@ EXPIRED = "This form has expired. Go back, reload it and try again."
 
 
 def check_form() -> None:
-    """Raises CsrfFailed, whose sentence names the cause, for a form that is not from our own page."""
+    """Raises CsrfFailed, whose sentence names the cause, for a form that is not from our own page; InvalidRequest for
+    one with a value that is too long.
+    """
     if request.method not in csrf_methods():
         return
     _check_source()
+    ensure_short_fields()
     try:
         csrf.protect()
     except CSRFError:

@@ -1,4 +1,4 @@
-"""Waitress as production runs it: its arguments, a stricter request parser, and a graceful stop."""
+"""Waitress as production runs it: its arguments, a stricter parser, deadlines, errors in our shape, a graceful stop."""
 
 from __future__ import annotations
 
@@ -8,20 +8,27 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
 from typing import Any, cast
+from uuid import uuid4
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
+from waitress.task import ErrorTask
 from werkzeug.wsgi import ClosingIterator
 
-MAX_BODY_BYTES_RECEIVED = 16 * 1024 * 1024  # over 64 KiB our own 413 is sent; over this, Waitress's
-MAX_BODY_BYTES_IN_MEMORY = 64 * 1024  # the rest of a longer body is kept in a file
+from letstalk.core.ip_addresses import Network
+from letstalk.http.connections import Listener, OpenConnections, allow_more_files, most_connections
+from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, to_body
+from letstalk.http.turns import WAITING_THREADS, Turns
+
 MAX_HEADER_BYTES = 32 * 1024
-# A client that sends slowly takes no thread, only one of these places: with Waitress's own 100, and 256 KiB of headers
-# each, one slow client could keep everyone else out. A process may usually have 1,024 files open.
-MAX_CONNECTIONS = 800
+IDLE_SECONDS = 75  # between two requests; longer than nginx keeps its connections to us
 BACKLOG = 1024
+LINGER_SECONDS = 2.0  # for a client that has been refused to finish sending: what it sends is thrown away
+LINGER_BYTES = 2 * 1024 * 1024
 # Waitress reads this much ahead of its responses, and a thread waits for a client that leaves MAX_UNREAD_BYTES of
 # responses unread. So few requests fit into it that their responses are never that long: no client can hold a thread.
 RECEIVE_BYTES = 2048
@@ -35,6 +42,7 @@ DRAIN_SECONDS = 5.0  # how long a stop waits for requests that were received bef
 QUIET_SECONDS = 0.3  # without a request for so long, the stop goes on
 ABANDON_SECONDS = 0.5  # for threads that are still busy after that
 POLL_SECONDS = 0.02
+DEADLINE_POLL_SECONDS = 1.0
 
 Environ = dict[str, Any]
 
@@ -42,44 +50,63 @@ Environ = dict[str, Any]
 class ProductionServer:
     """Serves a WSGI application until it is told to stop, and then completes every request that it has received."""
 
-    def __init__(self, wsgi_app: Any, listener: socket.socket, *, threads: int, **waitress_options: Any) -> None:
-        """`listener` is bound already; other processes may accept from it too. The server closes it when it stops."""
-        self._listener = listener
+    def __init__(
+        self,
+        wsgi_app: Any,
+        listener: socket.socket,
+        *,
+        threads: int,
+        proxies: int | tuple[Network, ...] = 0,
+        connections: int | None = None,
+        **waitress_options: Any,
+    ) -> None:
+        """`listener` is bound already; other processes may accept from it too. The server takes it over, and closes it
+        when it stops. `threads` requests are worked on at a time (see `Turns`). `connections` is how many are kept
+        open; by default as many as there are files for.
+        """
+        most = most_connections(allow_more_files()) if connections is None else connections
+        self._open = OpenConnections(most, proxies=proxies)
+        self._listener = Listener(listener, make_room=self._open.make_room)
         self._stopping = threading.Event()
         self._drain_thread = threading.Thread(target=self._drain, name="drain", daemon=True)
+        self._deadline_thread = threading.Thread(target=self._watch_deadlines, name="deadlines", daemon=True)
         self._quiet_since = self._deadline = 0.0  # by the monotonic clock, once it is stopping
         self._connections: dict[int, Any] = {}  # whatever Waitress's loop listens to, by file descriptor
         options: dict[str, Any] = {
             "ident": None,
-            "threads": threads,
+            "threads": threads + WAITING_THREADS,
             "backlog": BACKLOG,
-            "connection_limit": MAX_CONNECTIONS,
+            "connection_limit": most + 2,  # Waitress counts the listener and its trigger among them
+            "channel_timeout": IDLE_SECONDS,
             "asyncore_use_poll": True,  # select() knows no file descriptor above 1,023
             "max_request_header_size": MAX_HEADER_BYTES,
-            "max_request_body_size": MAX_BODY_BYTES_RECEIVED,
-            "inbuf_overflow": MAX_BODY_BYTES_IN_MEMORY,
+            # A longer one is refused at its headers, or cut where its chunks exceed it. None is ever kept in a file.
+            "max_request_body_size": MAX_BODY_BYTES + 1,
+            "inbuf_overflow": MAX_BODY_BYTES + RECEIVE_BYTES + 1,
             "recv_bytes": RECEIVE_BYTES,
             "send_bytes": SEND_BYTES,
             "outbuf_high_watermark": MAX_UNREAD_BYTES,
             # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
-        app = CloseConnections(wsgi_app, self._stopping.is_set)
+        app = CloseConnections(Turns(wsgi_app, threads), self._stopping.is_set)
         options |= waitress_options
         with warnings.catch_warnings():
             # Waitress means to remove `send_bytes`, whose default is 1 for applications that send a response in parts.
             warnings.filterwarnings("ignore", "send_bytes", DeprecationWarning)
-            self._server = cast("Any", create_server(app, map=self._connections, sockets=[listener], **options))
-        self._server.channel_class = Channel
+            self._server = cast("Any", create_server(app, map=self._connections, sockets=[self._listener], **options))
+        self._server.channel_class = partial(Channel, self._open)
 
     def run(self) -> None:
         """Serve. Returns once `stop` was called and the requests received by then have their responses."""
+        self._deadline_thread.start()
         self._server.run()
         self._stopping.set()
         dispatcher = self._server.task_dispatcher
         dispatcher.shutdown(timeout=ABANDON_SECONDS)
-        if self._drain_thread.is_alive():
-            self._drain_thread.join()
+        for thread in (self._drain_thread, self._deadline_thread):
+            if thread.is_alive():
+                thread.join()
         for channel in list(self._server.active_channels.values()):
             channel.handle_write()  # the response of a request that has ended since the loop did
             channel.close()
@@ -93,6 +120,10 @@ class ProductionServer:
             self._stopping.set()
             # The thread that handles a signal runs Waitress's loop and may hold its lock.
             self._drain_thread.start()
+
+    def _watch_deadlines(self) -> None:
+        while not self._stopping.wait(DEADLINE_POLL_SECONDS):
+            self._in_loop(self._open.close_late)
 
     def _drain(self) -> None:
         self._quiet_since = time.monotonic()
@@ -172,13 +203,57 @@ class Parser(HTTPRequestParser):
     def parse_header(self, header_plus: bytes) -> None:
         """Raises ParsingError, which becomes a 400 and ends the connection."""
         super().parse_header(header_plus)
+        # A body that will be refused is not asked for.
+        expected, self.expect_continue = self.expect_continue, False
         # HTTP/1.0 has no chunks: there Waitress leaves the header and does not honour it.
         if "TRANSFER_ENCODING" in self.headers or (self.chunked and "CONTENT_LENGTH" in self.headers):
             raise ParsingError("A request has one length")
+        self.expect_continue = expected and self.content_length < self.adj.max_request_body_size
+
+
+# What Waitress answers itself, before there is a request for the application.
+ERRORS: dict[int, tuple[str, str]] = {
+    400: ("invalid_request", "The request could not be read."),
+    413: ("too_large", "The body is too large: at most 64 KiB."),
+    431: ("invalid_request", "The headers are too long: at most 32 KiB."),
+    500: ("internal_error", "Something went wrong on our side."),
+    501: ("invalid_request", "The body is in a transfer coding that is not known here."),
+}
+
+
+class OurError:
+    """An error of Waitress as `ErrorTask` writes it, in the shape of all our errors."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        self._status = status
+        self._reason = reason
+
+    def to_response(self, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        code, sentence = ERRORS.get(self._status, ERRORS[400])
+        request_id = str(uuid4())
+        headers = [
+            ("Content-Type", MIMETYPE),
+            ("X-Request-Id", request_id),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cache-Control", "no-store"),
+        ]
+        body = to_body({"error": sentence, "code": code, "request_id": request_id})
+        return f"{self._status} {self._reason}", headers, body
+
+
+class OurErrorTask(ErrorTask):
+    def execute(self) -> None:
+        channel, request = cast("Channel", self.channel), cast("Any", self.request)
+        channel.is_refused = True
+        request.error = OurError(request.error.code, request.error.reason)
+        super().execute()
 
 
 class Channel(HTTPChannel):
+    """A connection that is counted, and knows since when it waits for what."""
+
     parser_class = Parser
+    error_task_class = OurErrorTask
 
     def writable(self) -> bool:
         """Whether the loop has something to send. Not while it would wait for the next of a client's requests to end.
@@ -189,3 +264,45 @@ class Channel(HTTPChannel):
         if self.requests and self.total_outbufs_len < SEND_BYTES and not is_ending:
             return False
         return bool(super().writable())
+
+    def __init__(self, connections: OpenConnections, *given: Any, **options: Any) -> None:
+        self._connections = connections
+        self.began_at = self.waits_since = time.monotonic()
+        self.was_useful = self.is_refused = False
+        self.lingers_until: float | None = None
+        self._discarded_bytes = 0
+        super().__init__(*given, **options)
+        connections.admit(self)
+
+    def received(self, data: bytes) -> bool:
+        if self.lingers_until is not None:
+            self._discarded_bytes += len(data)
+            if self._discarded_bytes > LINGER_BYTES:
+                self.handle_close()
+            return False
+        before = self.request
+        is_taken = super().received(data)
+        if before is None or self.request is not before:
+            self.began_at = time.monotonic()
+        if self.request is None or before not in (None, self.request):
+            self.was_useful = True
+            self.waits_since = time.monotonic()
+        return is_taken
+
+    def handle_close(self) -> None:
+        """Close it. After a refusal that the client may still be sending against, first say that this was all.
+
+        What was not read when a connection is closed resets it, and the client would lose the response (RFC 9112,
+        section 9.6).
+        """
+        if self.is_refused and self.connected and self.socket is not None and self.lingers_until is None:
+            self.lingers_until = time.monotonic() + LINGER_SECONDS
+            self.will_close = False
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+                return
+        super().handle_close()
+
+    def del_channel(self, map: Any = None) -> None:
+        super().del_channel(map)
+        self._connections.forget(self)

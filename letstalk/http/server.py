@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from flask import Flask
 from werkzeug.serving import is_running_from_reloader
 
+from letstalk.core.ip_addresses import Network
 from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
@@ -106,6 +107,7 @@ class ServerOptions:
     is_development: bool
     is_simulated: bool
     needs_credentials: bool  # to create a token on this machine
+    proxies: int | tuple[Network, ...]
     dashboard_password: str  # shown at the start, in development only
     call_limits: str
 
@@ -156,7 +158,7 @@ def _serve_production(app: Flask, options: ServerOptions, background: Background
     # Imported only here: development and the commands do not need Waitress.
     from letstalk.http.production_server import ProductionServer
 
-    server = ProductionServer(app, listener, threads=options.threads)
+    server = ProductionServer(app, listener, threads=options.threads, proxies=options.proxies)
 
     def stop(*_: Any) -> None:
         background.begin_stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import cast
+from typing import Annotated, cast
 
 from flask import Response, redirect, request
 from pydantic import ConfigDict, Field
@@ -39,15 +39,19 @@ class StartQuery(Query):
     )
 
 
+# The service checks the length, because its error is a page for the person who comes back.
+CallbackText = Annotated[str, Field(json_schema_extra={"maxLength": service.MAX_CALLBACK_LENGTH})]
+
+
 class CallbackQuery(Query):
     """What the provider adds to the address. Other parameters are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
-    state: str | SkipJsonSchema[None] = None
-    code: str | SkipJsonSchema[None] = None
-    iss: str | SkipJsonSchema[None] = Field(None, description="See RFC 9207.")
-    error: str | SkipJsonSchema[None] = None
+    state: CallbackText | SkipJsonSchema[None] = None
+    code: CallbackText | SkipJsonSchema[None] = None
+    iss: CallbackText | SkipJsonSchema[None] = Field(None, description="See RFC 9207.")
+    error: CallbackText | SkipJsonSchema[None] = None
 
 
 class SingleSignOnResponse(ResponseModel):

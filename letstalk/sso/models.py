@@ -63,7 +63,8 @@ def read_identity(issuer: str, *sources: Mapping[str, Any], domain_claim: str | 
     says of either that it is not so, the address is not verified.
     """
     claims = {name: value for source in reversed(sources) for name, value in source.items()}
-    name = str(claims.get("preferred_username") or claims.get("name") or "")
+    # People choose their names there, and to turn a long one into a username takes long.
+    name = str(claims.get("preferred_username") or claims.get("name") or "")[:MAX_SUBJECT_LENGTH]
     naming = next((source for source in sources if source.get("email") is not None), {})
     is_verified = True in _judgements(naming, domain_claim)
     is_denied = any(False in _judgements(source, domain_claim) for source in sources)

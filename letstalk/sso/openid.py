@@ -20,7 +20,7 @@ from authlib.oidc.core.claims import CodeIDToken
 from letstalk.core.clock import Clock
 from letstalk.sso.keys import KEY_TYPE_OF, LEEWAY_SECONDS, MALFORMED, PublishedKeys, read_signed
 from letstalk.sso.models import Identity, IdentityRefused, OpenIdOptions, ProviderUnavailable, is_subject, read_identity
-from letstalk.sso.provider_client import ProviderClient, TtlCache, ensure_https, get_json
+from letstalk.sso.provider_client import ProviderClient, TtlCache, ask_provider, ensure_https, get_json
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 # Authlib knows no hash for the name Ed25519, which the `at_hash` of an ID token requires.
@@ -60,6 +60,9 @@ class OpenIdProvider:
 
     def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
         """The person who signed in at the provider. Raises IdentityRefused, ProviderUnavailable."""
+        return ask_provider(lambda: self._identify(code, nonce, verifier))
+
+    def _identify(self, code: str, nonce: str, verifier: str) -> Identity:
         with ProviderClient() as connection:
             tokens = self._exchange(connection, code, verifier)
             sources = [self._read_id_token(tokens, nonce)]

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextvars
 import ipaddress
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import cache
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from letstalk.http.turns import without_turn
 from letstalk.observability.logs import get_logger
 from letstalk.sso.models import ProviderUnavailable
 
 STEP_SECONDS = 5.0  # to connect, and between two chunks of a response
 RESPONSE_SECONDS = 10.0  # for a whole response, in however many chunks
+PATIENCE_SECONDS = 12.0  # of a request for all that it asks a provider
+PLACES = 8  # how many threads ask providers at a time
 MAX_RESPONSE_BYTES = 1024 * 1024
 USER_AGENT = "letstalk"
+
+Value = TypeVar("Value")
 
 
 class ProviderClient(httpx.Client):
@@ -67,6 +74,40 @@ def ensure_https(url: str) -> None:
         raise ProviderUnavailable("an address that is not https")
 
 
+_places = threading.BoundedSemaphore(PLACES)
+_thread = threading.local()
+
+
+def ask_provider(ask: Callable[[], Value]) -> Value:
+    """What `ask` returns or raises, which runs in a thread of its own, while other requests have this one's turn.
+
+    Raises ProviderUnavailable at once while all places are taken, and when `ask` takes longer than PATIENCE_SECONDS. A
+    thread that a provider keeps from ending keeps its place.
+    """
+    if getattr(_thread, "asks", False):  # within another question
+        return ask()
+    if not _places.acquire(blocking=False):
+        raise ProviderUnavailable("too many requests wait for it")
+    asked: Future[Value] = Future()
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        _thread.asks = True
+        try:
+            asked.set_result(context.run(ask))
+        except BaseException as error:
+            asked.set_exception(error)
+        finally:
+            _places.release()
+
+    threading.Thread(target=work, name="provider", daemon=True).start()
+    try:
+        with without_turn():
+            return asked.result(PATIENCE_SECONDS)
+    except TimeoutError:
+        raise ProviderUnavailable("it takes too long") from None
+
+
 def get_json(client: httpx.Client, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The JSON object at `url`. Raises ProviderUnavailable."""
     try:
@@ -89,8 +130,6 @@ def _is_loopback(host: str) -> bool:
 
 
 log = get_logger(__name__)
-
-Value = TypeVar("Value")
 
 FRESH_SECONDS = 3600.0
 KEPT_SECONDS = 24 * 3600.0
@@ -124,10 +163,20 @@ class TtlCache(Generic[Value]):
 
     def _load(self, pause_seconds: float) -> Value:
         """Read the value, but at most once in `pause_seconds` for each of the two reasons to read."""
+        if self._may_read(pause_seconds):
+            ask_provider(lambda: self._read_once(pause_seconds))
+        held = self._held
+        if held is None or self._monotonic() - held[1] > KEPT_SECONDS:
+            raise ProviderUnavailable(self._reason)
+        return held[0]
+
+    def _may_read(self, pause_seconds: float) -> bool:
+        read_at = self._read_at.get(pause_seconds)
+        return read_at is None or self._monotonic() - read_at >= pause_seconds
+
+    def _read_once(self, pause_seconds: float) -> None:
         with self._lock:
-            now = self._monotonic()
-            read_at = self._read_at.get(pause_seconds)
-            if read_at is None or now - read_at >= pause_seconds:
+            if self._may_read(pause_seconds):
                 try:
                     self._held = (self._read(), self._monotonic())
                 except ProviderUnavailable as error:
@@ -135,6 +184,3 @@ class TtlCache(Generic[Value]):
                     log.warning("identity_provider_away", reason=error.reason)
                 # Counted from the end of the read: threads that waited for one that timed out must not repeat it.
                 self._read_at[pause_seconds] = self._monotonic()
-            if self._held is None or self._monotonic() - self._held[1] > KEPT_SECONDS:
-                raise ProviderUnavailable(self._reason)
-            return self._held[0]

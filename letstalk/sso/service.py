@@ -128,7 +128,8 @@ class SingleSignOnService:
         return account, attempt.next_path
 
     def _use_attempt(self, callback: Callback, browser: str | None) -> tuple[AttemptRow, str]:
-        if not callback.state or not browser or max(map(len, (callback.state, callback.code))) > MAX_CALLBACK_LENGTH:
+        texts = (callback.state, callback.code, callback.issuer or "", callback.error or "")
+        if not callback.state or not browser or max(map(len, texts)) > MAX_CALLBACK_LENGTH:
             raise IdentityRefused("state")
         with self._db.write() as connection:
             attempt = repository.use_attempt(connection, _hash(callback.state, browser).hex(), self._clock())

@@ -25,7 +25,7 @@ CREATED = "2026-11-20T17:00:00.000Z"
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
 Name = Annotated[PlainText, Field(min_length=1, max_length=models.MAX_NAME_LENGTH, pattern=r"\S")]
 # The service checks the names, because its error lists the valid ones. Here they are only for the description.
-ScopeName = Annotated[str, Field(json_schema_extra={"enum": list(SCOPE_NAMES)})]
+ScopeName = Annotated[str, Field(max_length=64, json_schema_extra={"enum": list(SCOPE_NAMES)})]
 Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAMES))]
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.account_sessions import MAX_SESSIONS
 from letstalk.accounts.models import AccountChanges, Device, SessionKind
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
@@ -187,3 +188,38 @@ def test_when_someone_was_last_seen_is_kept_to_five_minutes(world: World) -> Non
     world.clock.move(200)
     accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     assert accounts.sessions.list_sessions(account.account_id)[0].last_seen_at == world.clock()
+
+
+def test_another_sign_in_ends_the_oldest_of_fifty_sessions(world: World) -> None:
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    start = partial(accounts.sessions.start_browser_session, account.account_id, DEVICE, "password")
+    secrets = []
+    for _ in range(MAX_SESSIONS + 3):
+        world.clock.move(1)
+        secrets.append(start())
+    assert [accounts.sessions.find_browser_session(one, ADDRESS) is None for one in secrets[:4]] == [True] * 3 + [False]
+    assert accounts.sessions.find_browser_session(secrets[-1], ADDRESS) is not None
+    assert len(accounts.sessions.list_sessions(account.account_id)) == MAX_SESSIONS
+    assert {event.detail["reason"] for event in audited(world, "session.ended")} == {"too_many_sessions"}
+    other = accounts.service.create_account(someone("bob"))
+    accounts.sessions.start_browser_session(other.account_id, DEVICE, "password")
+    assert len(accounts.sessions.list_sessions(account.account_id)) == MAX_SESSIONS, "each account for itself"
+
+
+def test_sessions_are_listed_in_pages(world: World) -> None:
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    for number in range(7):
+        world.clock.move(number % 2)  # some at the same moment
+        accounts.sessions.start_session(account.account_id, DEVICE, "password")
+    everything = [one.session_id for one in accounts.sessions.list_sessions(account.account_id)]
+    found, cursor = list[str](), None
+    for expected in (3, 3, 1):
+        page = accounts.sessions.page_sessions(account.account_id, limit=3, cursor=cursor)
+        assert len(page.sessions) == expected
+        found += [one.session_id for one in page.sessions]
+        cursor = page.next_cursor
+    assert cursor is None
+    assert found == everything
+    assert len(set(found)) == 7

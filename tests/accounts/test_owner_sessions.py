@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from letstalk.accounts.owner_sessions import OwnerSessionService, sessions
+from letstalk.accounts.owner_sessions import MAX_SESSIONS, OwnerSessionService, sessions
 from letstalk.core.errors import NotAuthenticated
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
@@ -122,3 +122,11 @@ def test_expired_rows_leave_with_the_next_sign_in(
     service.sign_in(PASSWORD, "127.0.0.1")
     with db.read() as connection:
         assert len(connection.execute(select(sessions)).all()) == 1
+
+
+def test_another_sign_in_ends_the_oldest_of_fifty_sessions(service: OwnerSessionService, clock: SettableClock) -> None:
+    opened = []
+    for _ in range(MAX_SESSIONS + 2):
+        clock.now += timedelta(seconds=1)
+        opened.append(service.sign_in(PASSWORD, "127.0.0.1"))
+    assert [service.is_live(one) for one in opened] == [False] * 2 + [True] * MAX_SESSIONS

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from werkzeug.security import generate_password_hash
 
-from letstalk.accounts.passwords import PasswordRules, PasswordService
+from letstalk.accounts.passwords import PLACES, PLACES_FOR_STRANGERS, RETRY_SECONDS, PasswordRules, PasswordService
 from letstalk.core.errors import Unavailable, WeakPassword
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
@@ -95,23 +97,42 @@ def test_by_the_classic_rules_none_of_the_last_five_comes_back() -> None:
     assert nist.check_new(PASSWORD, (), old=[nist.seal(PASSWORD)])
 
 
-def test_only_so_many_hashes_are_computed_at_once_and_who_waits_too_long_is_told() -> None:
-    passwords = service(scrypt="scrypt:32768:8:4", at_once=1, wait_seconds=0.01)
-    sealed = service(vault=passwords._vault).seal(PASSWORD)
-    results: list[object] = []
+def test_only_so_many_hashes_are_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = service(at_once=2)
+    computing, most, lock = 0, 0, threading.Lock()
+    real = generate_password_hash
 
-    def compare() -> None:
-        try:
-            results.append(passwords.seal(PASSWORD))
-        except Unavailable as error:
-            results.append(error.retry_after_seconds)
+    def slow(password: str, method: str) -> str:
+        nonlocal computing, most
+        with lock:
+            computing += 1
+            most = max(most, computing)
+        time.sleep(0.02)
+        hashed = real(password, method=method)
+        with lock:
+            computing -= 1
+        return hashed
 
-    threads = [threading.Thread(target=compare) for _ in range(4)]
+    monkeypatch.setattr("letstalk.accounts.passwords.generate_password_hash", slow)
+    threads = [threading.Thread(target=passwords.seal, args=(PASSWORD,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len([result for result in results if isinstance(result, str)]) < 4
-    assert 2 in results
-    passwords._wait_seconds = 10  # the turn was given back each time
-    assert passwords.is_right(PASSWORD, sealed)
+    assert most == 2
+
+
+def test_who_finds_no_place_is_told_at_once_strangers_first() -> None:
+    passwords = service()
+    with ExitStack() as taken:
+        for _ in range(PLACES_FOR_STRANGERS):
+            taken.enter_context(passwords.place(is_known=False))
+        with pytest.raises(Unavailable) as refused:
+            taken.enter_context(passwords.place(is_known=False))
+        assert refused.value.retry_after_seconds == RETRY_SECONDS
+        for _ in range(PLACES - PLACES_FOR_STRANGERS):
+            taken.enter_context(passwords.place(is_known=True))
+        with pytest.raises(Unavailable):
+            taken.enter_context(passwords.place(is_known=True))
+    with passwords.place(is_known=False):
+        pass  # each was given back

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from random import SystemRandom
 from time import perf_counter
 
 import pytest
+from sqlalchemy import func, select
 
 from letstalk.accounts import repository as account_storage
 from letstalk.accounts.models import AccountChanges, AccountState, Device
-from letstalk.accounts.passwords import PasswordRules
-from letstalk.core.errors import InvalidCredentials, InvalidToken, LetsTalkError, TooManyRequests, WeakPassword
+from letstalk.accounts.passwords import PLACES_FOR_STRANGERS, RETRY_SECONDS, PasswordRules
+from letstalk.accounts.sign_in_throttles import sign_in_failures
+from letstalk.core.errors import (
+    InvalidCredentials,
+    InvalidToken,
+    LetsTalkError,
+    TooManyRequests,
+    Unavailable,
+    WeakPassword,
+)
 from letstalk.db.database import Database
 from tests.support.account_services import (
     ADDRESS,
@@ -166,7 +177,8 @@ def test_the_addresses_of_one_household_are_one(world: World) -> None:
     assert outcomes.count("invalid_credentials") == 5
 
 
-def test_tries_at_once_cannot_share_one(db: Database) -> None:
+def test_tries_at_once_cannot_share_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("letstalk.accounts.passwords.PLACES_FOR_STRANGERS", 20)
     world = World(db)
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
@@ -247,3 +259,25 @@ def test_by_the_classic_rules_the_last_five_are_remembered_and_no_more_are_kept(
     accounts.passwords.set_password(account.account_id, "Passw0rd!1")
     with world.db.read() as connection:
         assert len(account_storage.list_old_passwords(connection, account.account_id)) == 4
+
+
+def test_when_many_sign_in_at_once_strangers_are_turned_away_first_and_it_counts_against_nobody(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    hashing = accounts.sign_ins._passwords
+    with ExitStack() as taken:
+        for _ in range(PLACES_FOR_STRANGERS):
+            taken.enter_context(hashing.place(is_known=False))
+        for name in ("ada", "nobody"):
+            for _ in range(10):
+                error = refusal(partial(accounts.sign_ins.sign_in, name, "wrong", Device(ELSEWHERE)))
+                assert (type(error), error.retry_after_seconds) == (Unavailable, RETRY_SECONDS)
+        assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE), "she signed in from there before"
+        account = accounts.sign_ins.check_password("ada", PASSWORD, Device(ELSEWHERE), is_known=True)
+        assert account.username == "ada"
+        with pytest.raises(Unavailable):
+            accounts.passwords.ensure_allowed(OTHER_PASSWORD, names=())
+    with world.db.read() as connection:
+        assert connection.execute(select(func.sum(sign_in_failures.c.failures))).scalar() == 0
+    assert accounts.sign_ins.sign_in("ada", PASSWORD, Device(ELSEWHERE))

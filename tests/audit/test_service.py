@@ -80,21 +80,64 @@ def test_refusals_wait_for_the_flush_and_are_written_in_one_statement(setup: Tok
     def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
         statements.append(statement)
 
-    for _ in range(50):
-        setup.audit.record_refusal("invalid_token", address=ADDRESS, request_id="r" * 100)
+    for number in range(50):
+        setup.audit.record_refusal("invalid_token", address=f"203.0.113.{number}", request_id="r" * 100)
     assert statements == []
     assert setup.audit.flush()
     assert len([statement for statement in statements if statement.startswith("INSERT")]) == 1
     found = setup.events("refused")
     assert len(found) == 50
-    assert (found[0].detail, found[0].address) == ({"code": "invalid_token"}, ADDRESS)
+    assert found[0].detail == {"code": "invalid_token", "count": 1}
     assert found[0].actor_kind is None
+
+
+def test_refusals_of_one_kind_to_one_client_in_one_minute_are_one_row_with_their_count(setup: TokenSetup) -> None:
+    issued = setup.issue("read", owner_id="acme")
+    actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
+    for number in range(3000):
+        setup.audit.record_refusal("invalid_token", address=f"2001:db8:1:2::{number:x}")
+        if number % 1000 == 0:
+            assert setup.audit.flush()
+    setup.audit.record_refusal("invalid_token", address="2001:db8:1:3::1")
+    setup.audit.record_refusal("missing_authorization", address="2001:db8:1:2::1")
+    setup.audit.record_refusal("insufficient_scope", actor=actor)
+    setup.clocks.move(60)
+    setup.audit.record_refusal("invalid_token", address="2001:db8:1:2::1")
+    assert setup.audit.flush()
+    rows = [
+        (one.detail["code"], one.address, one.actor_token_id, one.detail["count"]) for one in setup.events("refused")
+    ]
+    assert sorted(rows, key=repr) == [
+        ("insufficient_scope", ADDRESS, issued.record.token_id, 1),
+        ("invalid_token", "2001:db8:1:2::0", None, 3000),
+        ("invalid_token", "2001:db8:1:2::1", None, 1),
+        ("invalid_token", "2001:db8:1:3::1", None, 1),
+        ("missing_authorization", "2001:db8:1:2::1", None, 1),
+    ]
+    assert setup.audit.flush()
+    assert len(setup.audit._refusals) == 1, "past minutes are forgotten once they are written"
+
+
+def test_many_strangers_in_one_minute_are_counted_together_and_hide_nobody_who_is_known(
+    setup: TokenSetup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("letstalk.audit.service.MAX_STRANGERS", 20)
+    issued = setup.issue("read", owner_id="acme")
+    actor = setup.service.authenticator.authenticate(issued.secret, ADDRESS)
+    for number in range(100):
+        setup.audit.record_refusal("invalid_token", address=f"198.51.{number // 250}.{number % 250}")
+    setup.audit.record_refusal("insufficient_scope", actor=actor)
+    assert setup.audit.flush()
+    found = setup.events("refused")
+    assert len(found) == 20 + 2
+    assert [one.detail["count"] for one in found if one.address is None] == [80]
+    assert [one.detail["code"] for one in found if one.actor_token_id is not None] == ["insufficient_scope"]
 
 
 def test_a_flood_is_counted_and_not_kept(setup: TokenSetup) -> None:
     audit = AuditTrail(setup.db, clock=setup.clocks.utc, max_buffered=10)
-    for _ in range(25):
-        audit.record_refusal("invalid_token")
+    for number in range(25):
+        audit.record_refusal("invalid_token", address=str(number))
     assert audit.flush()
     assert len(setup.events("refused")) == 10
     assert [one.detail for one in setup.events("refusals_dropped")] == [{"count": 15}]

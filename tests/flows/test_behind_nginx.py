@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.services import needed
 
 FRAME = """daemon off; master_process off; pid nginx.pid; error_log stderr;
-events {{}}
+worker_rlimit_nofile 16384; events {{ worker_connections 8192; }}
 http {{
     client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;
 {site}
@@ -31,8 +31,9 @@ def site(folder: Path, port: int, upstream_port: int) -> str:
     """The shipped file, with only its ports and paths changed."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     text = re.sub(r"/etc/letsencrypt/\S+\.pem", str(make_certificate(folder)), text)
-    text = re.sub(r"listen \[::\]:\d+[^;]*;|listen 80;", "", text)
+    text = re.sub(r"listen \[::\]:\d+[^;]*;", "", text)
     for old, new in (
+        ("listen 80;", f"listen 127.0.0.1:{free_port()};"),
         ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
         ("127.0.0.1:5000", f"127.0.0.1:{upstream_port}"),
         ("/var/log/nginx/letstalk.log", "access.log"),

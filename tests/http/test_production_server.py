@@ -217,22 +217,37 @@ def test_a_silent_connection_is_closed_after_the_time_out_and_no_other(applicati
             pytest.fail("the silent connection was kept")
 
 
-def test_above_the_limit_of_connections_one_waits_until_another_is_closed(application: Application) -> None:
-    # Waitress counts its own two, the listener and the trigger, among them.
-    with serving(application, connection_limit=4, asyncore_loop_timeout=0.1) as (port, _, _):
-        first, second, third = (connect(port) for _ in range(3))
+def test_above_the_limit_of_connections_the_one_that_waited_longest_makes_room(application: Application) -> None:
+    with serving(application, connections=3, asyncore_loop_timeout=0.1) as (port, _, _):
+        silent, first, second = (connect(port) for _ in range(3))
         for wire in (first, second):
             wire.sendall(get())
             assert wire.recv(65536)
-        third.sendall(get())
-        third.settimeout(0.3)
-        with pytest.raises(TimeoutError):
-            third.recv(1)
-        first.close()
-        third.settimeout(10)
-        assert third.recv(65536)
-        second.close()
-        third.close()
+        with connect(port) as third, closing(silent), closing(first), closing(second):
+            third.sendall(get())
+            assert third.recv(65536)
+            assert silent.recv(1) == b"", "it never sent a request"
+            second.sendall(get())
+            assert second.recv(65536), "and the others stay"
+
+
+def test_no_connection_with_a_request_under_way_makes_room(application: Application) -> None:
+    with serving(application, connections=THREADS + 1, asyncore_loop_timeout=0.1) as (port, _, _):
+        held = [connect(port) for _ in range(THREADS)]
+        for wire in held:
+            wire.sendall(get(b"/held"))
+            assert application.held.acquire(timeout=10)
+        with connect(port) as waiting:
+            waiting.sendall(get())
+            waiting.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                waiting.recv(1)
+            application.may_go_on.set()
+            waiting.settimeout(10)
+            assert waiting.recv(65536)
+        for wire in held:
+            with closing(wire):
+                assert b"small" in wire.recv(65536)
 
 
 def all_of(wire: socket.socket) -> bytes:

@@ -436,7 +436,7 @@ def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient,
         events = {event.action: event for event in list_events(connection)}
     assert events["identity.linked"].detail == {"issuer": provider.issuer}
     assert events["session.started"].detail["method"] == "sso"
-    assert events["refused"].detail == {"code": "sso_failed"}
+    assert events["refused"].detail == {"code": "sso_failed", "count": 1}
 
 
 def test_neither_code_nor_state_nor_secret_is_logged(

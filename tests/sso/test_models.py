@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.accounts.models import check_username, usernames_for
-from letstalk.sso.models import is_subject, read_email, read_identity
+from letstalk.sso.models import MAX_SUBJECT_LENGTH, is_subject, read_email, read_identity
 
 
 def test_only_a_plain_true_verifies_an_address() -> None:
@@ -83,3 +83,8 @@ def test_an_address_is_verified_only_by_who_names_it_and_nobody_denies_it(
     identity = read_identity("https://id.example.com", {"sub": "ada-1", **first}, *others, domain_claim="edov")
     assert identity.verified_email == (EMAIL if is_verified else None)
     assert identity.subject == "ada-1"
+
+
+def test_of_a_name_that_its_person_chose_elsewhere_only_the_beginning_is_read() -> None:
+    claims = {"sub": "ada-1", "name": "\u0316" * 30_000}
+    assert len(read_identity("https://id.example.com", claims).name) == MAX_SUBJECT_LENGTH

@@ -63,7 +63,7 @@ CODES = {
     "log_out": PERSON | BODY | FORM,
     "get_me": PERSON,
     "change_password": PERSON | BODY | {"weak_password", "invalid_credentials", "sign_in_throttled"},
-    "list_sessions": PERSON,
+    "list_sessions": PERSON | {"invalid_request"},
     "end_other_sessions": PERSON | FORM,
     "end_session": PERSON | FORM | {"not_found"},
     "register": ANYONE | BODY | {"registration_closed", "mail_not_set_up", "weak_password"},

@@ -26,6 +26,8 @@ MODULES = {
     "test_authentication_guide.py": "node",
     "test_limits_and_redis.py": "redis",
     "test_readme.py": "node",
+    "test_behind_nginx.py": "nginx",
+    "test_nginx_limits.py": "nginx",
     "test_faults.py": "postgresql",
     "test_short_chaos.py": "postgresql",
     "test_schemathesis.py": "generated",

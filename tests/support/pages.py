@@ -100,4 +100,4 @@ def audited_in(app: Flask, action: str) -> list[AuditEvent]:
 
 
 def refused_codes(app: Flask) -> list[Any]:
-    return [event.detail["code"] for event in audited_in(app, "refused")]
+    return [event.detail["code"] for event in audited_in(app, "refused") for _ in range(event.detail["count"])]
