@@ -22,8 +22,8 @@ ORDER = (
 )
 TOP = ("wiring", "wiring_accounts", "wiring_http", "commands", "services")  # modules, and packages, above all features
 
-MOST_MODULES = 195
-MOST_LINES = 26_500  # 22,500 before the defenses that docs/security.md lists under what attackers tried
+MOST_MODULES = 200
+MOST_LINES = 27_500  # 22,500 before the defenses against what attackers tried (docs/security.md)
 MOST_IMPORTED_BY_API = 45
 MOST_FILES_OF_A_CHECK = 22
 
