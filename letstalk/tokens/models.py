@@ -84,7 +84,7 @@ class Token:
     successor_id: str | None = None
     custom_message: CustomMessage | None = None
     parent_id: str | None = None
-    bucket_id: str | None = None
+    bucket_id: str | None = field(default=None, compare=False)
 
     @property
     def counted_under(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from letstalk.core.clock import utc_now
 from tests.support.apps import PASSWORD, issue_token, make_app
 from tests.tokens.test_pages import csrf_token
 
@@ -39,7 +40,7 @@ def test_a_satellite_is_not_called_unless_the_settings_say_so(tmp_path: Path) ->
     ):
         folder = tmp_path / name
         folder.mkdir()
-        app = make_app(folder, **settings)
+        app = make_app(folder, utc_now, **settings)
         headers = {"Authorization": f"Bearer {issue_token(app, 'otp:send')}"}
         response = app.test_client().post("/calls/otp", json={"phone": "+870773111632"}, headers=headers)
         assert response.status_code == status, (name, response.text)
