@@ -72,6 +72,7 @@ RULES: dict[str, set[str]] = {
     "receive_telnyx_event": {"invalid_request"},
     "change_password": {"weak_password"},
     "call_own_phone": {"invalid_phone", "phone"},
+    "verify_own_phone": {"invalid_code", "no_pending_verification"},
     "update_account": {"username", "email", "phone", "user_ids", "second_factor", "invalid_phone"},
     "register": {"username", "email", "weak_password"},
     "verify_email": {"invalid_link"},
