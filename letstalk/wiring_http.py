@@ -27,6 +27,7 @@ from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
+from letstalk.verifications import language_api
 from letstalk.verifications.fast_path import FastPath
 from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
@@ -67,6 +68,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     guards.init_app(app)
     apis = (
         verification_api.make_blueprint(services.sends, services.verifications),
+        language_api.make_blueprint(),
         token_api.make_blueprint(services.tokens),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),

@@ -21,6 +21,7 @@ from letstalk.operations import privacy_repository
 from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import Phone, parse_phone
 from letstalk.verifications.models import Verification
+from letstalk.verifications.service import VerificationService
 
 log = get_logger(__name__)
 
@@ -115,6 +116,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "attempts_used": verification.attempts_used,
         "replays_used": verification.replays_used,
         "locale": verification.locale,
+        "spoken_locale": VerificationService.spoken_locale(verification),
         "reference": verification.reference,
         "has_session": bool(verification.session_digest),
         "calls": [_call(connection, call) for call in found],

@@ -87,6 +87,11 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
         accepted = sends.replay(current_actor(), ref, _idempotency_key())
         return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
 
+    def render_history(history: VerificationHistory) -> Response:
+        spoken_locale = verifications.spoken_locale(history.verification)
+        summary = render_summary(history.verification, history.status, spoken_locale)
+        return jsonify({**summary, "calls": [_render_call(item) for item in history.calls]})
+
     @blueprint.get("", summary="List verifications", responses={200: VerificationListResponse})
     @require(Scope.CALLS_READ)
     @documents_errors("invalid_phone")
@@ -95,7 +100,10 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
         page = verifications.list_verifications(
             current_actor(), limit=query.limit, cursor=query.cursor, **query.to_filter()
         )
-        summaries = [render_summary(verification, status) for verification, status in page.verifications]
+        summaries = [
+            render_summary(verification, status, verifications.spoken_locale(verification))
+            for verification, status in page.verifications
+        ]
         return jsonify(verifications=summaries, next_cursor=page.next_cursor)
 
     @blueprint.get(
@@ -105,7 +113,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     @documents_errors("not_found")
     def get_verification(path: CallPath) -> Response:
         """With every call, what happened in it, and why it ended."""
-        return _render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
+        return render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
 
     @blueprint.post(
         "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationResponse}
@@ -114,7 +122,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     @documents_errors("not_found", "not_pending")
     def cancel_verification(path: CallPath) -> Response:
         """Its code is dead at once; a waiting call is dropped, a live one hung up."""
-        return _render_history(verifications.cancel_verification(current_actor(), str(path.verification_id)))
+        return render_history(verifications.cancel_verification(current_actor(), str(path.verification_id)))
 
     return blueprint
 
@@ -166,11 +174,6 @@ def _respond(reply: Reply) -> Response:
     response.status_code = reply.status
     response.headers.extend(reply.headers)
     return response
-
-
-def _render_history(history: VerificationHistory) -> Response:
-    summary = render_summary(history.verification, history.status)
-    return jsonify({**summary, "calls": [_render_call(item) for item in history.calls]})
 
 
 def _render_call(item: CallHistory) -> dict[str, Any]:

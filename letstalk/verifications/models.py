@@ -201,6 +201,7 @@ class NewVerification:
     reference: str | None = None
     message_template: str | None = None  # the name of a text, instead of `message`
     session: str | None = None  # of the app: opaque, and kept as a keyed digest only
+    locale_fallback: bool = True  # whether another language may be spoken than that of `locale`
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +219,20 @@ class CallAccepted:
     expires_in: int
     attempts_remaining: int
     replays_remaining: int
+    spoken_locale: str
     reference: str | None = None
     is_first_response: bool = True
 
     @classmethod
     def of(
-        cls, verification: Verification, call_id: str, call_status: str, now: datetime, replays_spent: int = 0
+        cls,
+        verification: Verification,
+        call_id: str,
+        call_status: str,
+        now: datetime,
+        *,
+        spoken_locale: str,
+        replays_spent: int = 0,
     ) -> CallAccepted:
         return cls(
             verification_id=verification.verification_id,
@@ -234,6 +243,7 @@ class CallAccepted:
             expires_in=verification.expires_in_seconds(now),
             attempts_remaining=verification.attempts_remaining,
             replays_remaining=verification.replays_remaining - replays_spent,
+            spoken_locale=spoken_locale,
             reference=verification.reference,
         )
 

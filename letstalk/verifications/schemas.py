@@ -125,6 +125,7 @@ VerificationId = Annotated[
     ),
 ]
 
+SpokenLocale = Annotated[str, Field(description="The language that the call speaks, one of `GET /api/languages`.")]
 
 _SUMMARY: dict[str, Any] = {
     "verification_id": EXAMPLE_ID,
@@ -136,6 +137,7 @@ _SUMMARY: dict[str, Any] = {
     "attempts_remaining": 4,
     "replays_remaining": 3,
     "locale": None,
+    "spoken_locale": "en-US",
     "reference": "order-4711",
 }
 _CALL: dict[str, Any] = {
@@ -187,8 +189,12 @@ class SendRequest(ApiModel):
         None,
         min_length=1,
         max_length=35,
-        description="BCP 47. A language that is not spoken here falls back to that of the phone's country.",
+        description="BCP 47. A language that is not in `GET /api/languages` falls back to that of the phone's country, "
+        "else to English.",
         examples=["en-US"],
+    )
+    locale_fallback: bool = Field(
+        True, description="False: a `locale` that is not spoken here is refused and places no call."
     )
     code_length: Annotated[
         int, Field(ge=MIN_CODE_LENGTH, le=MAX_CODE_LENGTH, description="How many digits."), WHOLE
@@ -215,6 +221,7 @@ class SendRequest(ApiModel):
             reference=self.reference,
             message_template=self.message_template,
             session=self.session,
+            locale_fallback=self.locale_fallback,
         )
 
 
@@ -304,6 +311,7 @@ class SendResponse(ResponseModel):
             "expires_in": 300,
             "attempts_remaining": 5,
             "replays_remaining": 3,
+            "spoken_locale": "en-US",
             "reference": "order-4711",
             "message": f"{EXAMPLE_PHONE} is being called.",
         }
@@ -318,6 +326,7 @@ class SendResponse(ResponseModel):
     expires_in: int = Field(ge=0, le=MAX_TTL_SECONDS, description="Seconds that are left of it.")
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
+    spoken_locale: SpokenLocale
     reference: str | None
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
@@ -373,7 +382,8 @@ class VerificationSummary(ResponseModel):
     approved_at: Timestamp | None
     attempts_remaining: int = Field(ge=0, le=MAX_ATTEMPTS)
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
-    locale: str | None
+    locale: str | None = Field(description="As it was sent.")
+    spoken_locale: SpokenLocale
     reference: str | None
 
 
@@ -406,6 +416,7 @@ def render_accepted(accepted: CallAccepted, message: str) -> dict[str, Any]:
         "expires_in": accepted.expires_in,
         "attempts_remaining": accepted.attempts_remaining,
         "replays_remaining": accepted.replays_remaining,
+        "spoken_locale": accepted.spoken_locale,
         "reference": accepted.reference,
         "message": message,
     }
@@ -423,7 +434,7 @@ def render_approval(approval: Approval) -> dict[str, Any]:
     }
 
 
-def render_summary(verification: Verification, status: VerificationStatus) -> dict[str, Any]:
+def render_summary(verification: Verification, status: VerificationStatus, spoken_locale: str) -> dict[str, Any]:
     """The content of a `VerificationSummary`."""
     return {
         "verification_id": verification.verification_id,
@@ -435,5 +446,6 @@ def render_summary(verification: Verification, status: VerificationStatus) -> di
         "attempts_remaining": verification.attempts_remaining,
         "replays_remaining": verification.replays_remaining,
         "locale": verification.locale,
+        "spoken_locale": spoken_locale,
         "reference": verification.reference,
     }

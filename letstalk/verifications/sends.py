@@ -31,6 +31,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
+from letstalk.telephony.speech.languages import choose_language
 from letstalk.telephony.speech.scripts import ensure_speakable
 from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
@@ -50,7 +51,7 @@ from letstalk.verifications.models import (
     ensure_resend_allowed,
     ensure_session_fits,
 )
-from letstalk.verifications.service import end_calls, end_verification
+from letstalk.verifications.service import VerificationService, end_calls, end_verification
 from letstalk.worker.wakeups import Wakeups
 
 log = get_logger(__name__)
@@ -131,7 +132,12 @@ class SendService:
         wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
-            code, brand=policy.brand_name, locale=wanted.locale, region=phone.region, message=wanted.message
+            code,
+            brand=policy.brand_name,
+            locale=wanted.locale,
+            region=phone.region,
+            message=wanted.message,
+            may_fall_back=wanted.locale_fallback,
         )
         key_id, key = self._keys.current()  # may write, in a transaction of its own
         session_digest = self._keys.digest_session(actor.owner_id, wanted.session)
@@ -140,7 +146,7 @@ class SendService:
             now = self._clock()
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
-                return CallAccepted(**first, is_first_response=False)
+                return _repeat(connection, actor, first)
             self._db.lock(connection, "phone", phone.canonical)
             of_session = (actor.owner_id, phone.canonical, session_digest)
             state = repository.load_send_state(
@@ -166,7 +172,8 @@ class SendService:
             verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now)
             repository.insert_verification(connection, verification)
             call_id = _place_call(connection, verification, turn, now)
-            accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now)
+            spoken = VerificationService.spoken_locale(verification)
+            accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now, spoken_locale=spoken)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True, is_proven=is_proven)
@@ -210,7 +217,7 @@ class SendService:
             now = self._clock()
             first = find_first_response(self._db, connection, actor.owner_id, idempotency, now)
             if first is not None:
-                return CallAccepted(**first, is_first_response=False)
+                return _repeat(connection, actor, first)
             found = repository.find(connection, actor.owner_id, ref, now)
             self._db.lock(connection, "phone", found.phone)
             verification = repository.lock(connection, found.verification_id)
@@ -229,7 +236,8 @@ class SendService:
                 self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
                 call_id, call_status = _place_call(connection, verification, turn, now), CallStatus.QUEUED
             repository.spend_replay(connection, verification.verification_id, now)
-            accepted = CallAccepted.of(verification, call_id, call_status, now, replays_spent=1)
+            spoken = VerificationService.spoken_locale(verification)
+            accepted = CallAccepted.of(verification, call_id, call_status, now, spoken_locale=spoken, replays_spent=1)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             if live is None:
@@ -357,3 +365,11 @@ def _stored(accepted: CallAccepted) -> dict[str, Any]:
     response = asdict(accepted)
     del response["is_first_response"]
     return response
+
+
+def _repeat(connection: Connection, actor: Actor, first: dict[str, Any]) -> CallAccepted:
+    if "spoken_locale" not in first:  # stored by a version that did not have it
+        known = repository.find_verification(connection, actor.owner_id, first["verification_id"])
+        locale = None if known is None else known.locale
+        first = {**first, "spoken_locale": choose_language(locale, region_of(first["phone"])).tag}
+    return CallAccepted(**first, is_first_response=False)

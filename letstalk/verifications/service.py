@@ -19,7 +19,8 @@ from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
-from letstalk.telephony.phone_numbers import as_e164, parse_phone
+from letstalk.telephony.phone_numbers import as_e164, parse_phone, region_of
+from letstalk.telephony.speech.languages import choose_language
 from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, is_code
 from letstalk.verifications.models import (
@@ -133,6 +134,11 @@ class VerificationService:
         more = len(found) > limit
         next_cursor = encode_cursor(page[-1].created_at, page[-1].verification_id) if more else None
         return VerificationPage(tuple((item, item.status_at(now)) for item in page), next_cursor)
+
+    @staticmethod
+    def spoken_locale(verification: Verification) -> str:
+        """The language (BCP 47) of its calls: that of `locale` if it is spoken here, else of the phone's country."""
+        return choose_language(verification.locale, region_of(verification.e164)).tag
 
     def cancel_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """End a pending verification and its calls. Raises NotFound, Conflict `not_pending`."""

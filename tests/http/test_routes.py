@@ -113,6 +113,7 @@ def test_only_these_routes_are_open_to_anyone(routes: list[Route]) -> None:
         "/openapi.json": GuardKind.PUBLIC,
         "/docs": GuardKind.PUBLIC,
         "/docs/assets/<path:name>": GuardKind.PUBLIC,
+        "/api/languages": GuardKind.PUBLIC,
         "/health": GuardKind.UNLIMITED,
         "/api/health": GuardKind.UNLIMITED,
         "/health/ready": GuardKind.UNLIMITED,

@@ -27,6 +27,7 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "rotate_token": (140, {201, 400, 401, 403, 404, 409}),
     "revoke_token": (120, {200, 401, 403, 404}),
     "receive_telnyx_event": (130, {200, 400, 403}),
+    "list_languages": (8, {200}),
     "get_health": (8, {200}),
     "get_readiness": (8, {200, 503}),
     "get_metrics": (8, {200}),

@@ -316,8 +316,9 @@ class World:
         code_length: int = 6,
         ttl_seconds: int = 300,
         session: str | None = None,
+        locale: str | None = None,
     ) -> CallAccepted:
-        wanted = NewVerification(phone, message, None, code_length, ttl_seconds, session=session)
+        wanted = NewVerification(phone, message, locale, code_length, ttl_seconds, session=session)
         return self.sends.start(an_actor(owner), wanted, idempotency)
 
     def let_a_moment_pass(self) -> None:

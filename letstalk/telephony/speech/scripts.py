@@ -114,10 +114,15 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
     return Speech(ssml.around(_paused(code)), language.tag, text.around(shown))
 
 
-def ensure_speakable(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None) -> None:
-    """Raises what `render_code` would raise for the same arguments."""
+def ensure_speakable(
+    code: str, *, brand: str, locale: str | None, region: str | None, message: str | None, may_fall_back: bool = True
+) -> None:
+    """Raises what `render_code` would raise for the same arguments, and without `may_fall_back` InvalidRequest for a
+    locale that is not spoken.
+    """
+    language = choose_language(locale, region, may_fall_back=may_fall_back)
     if message is None:
-        _frames(choose_language(locale, region), brand)  # every frame leaves room for the longest code
+        _frames(language, brand)  # every frame leaves room for the longest code
     else:
         render_code(code, brand=brand, locale=locale, region=region, message=message)
 

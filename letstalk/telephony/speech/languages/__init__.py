@@ -108,20 +108,25 @@ def supported_locales() -> tuple[str, ...]:
     return tuple(sorted(language.tag for language in LANGUAGES))
 
 
-def choose_language(locale: str | None, region: str | None) -> Language:
+def choose_language(locale: str | None, region: str | None, *, may_fall_back: bool = True) -> Language:
     """The language for a call: that of `locale`, else that of the phone's country (`region`, ISO 3166), else English.
 
     `locale` is a BCP 47 tag in upper or lower case, with `-` or `_`. An exact match of language and country comes
     first, then a match of the language alone. A well-formed locale that is not supported is ignored, because a code in
-    the country's language is more useful than an error. Raises InvalidRequest (field `locale`) for a malformed one.
+    the country's language is more useful than an error. Raises InvalidRequest (field `locale`) for a malformed one, and
+    without `may_fall_back` for one that is not supported.
     """
     if locale is not None:
         if len(locale) > _MAX_LOCALE_LENGTH or not _LOCALE.fullmatch(locale):
-            known = ", ".join(supported_locales())
-            problem = f'A locale is a BCP 47 tag such as "en" or "pt-BR". Supported: {known}.'
-            raise InvalidRequest.in_field("locale", problem)
+            raise _invalid('A locale is a BCP 47 tag such as "en" or "pt-BR".')
         tag = locale.replace("_", "-").lower()
         supported = _BY_TAG.get(tag) or _BY_PRIMARY.get(tag.partition("-")[0])
         if supported:
             return supported
+        if not may_fall_back:
+            raise _invalid("This language is not spoken here.")
     return _BY_REGION.get((region or "").upper(), _DEFAULT)
+
+
+def _invalid(problem: str) -> InvalidRequest:
+    return InvalidRequest.in_field("locale", f"{problem} Supported: {', '.join(supported_locales())}.")
