@@ -53,7 +53,8 @@ CALLS = {"calls.status", "calls.reason", "calls.ended_at"}  # how far a call has
 CALL_STATUSES = {"queued", "dialing", "ringing", "answered", "speaking", "completed", "canceled"}
 # Codes of calls for people, single sign-on and the webhook, which other pages describe.
 OTHER_CODES = {
-    *("invalid_link", "sso_failed", "weak_password", "invalid_credentials", "second_factor_required"),
+    *("invalid_link", "sso_failed", "sso_canceled", "weak_password", "invalid_credentials"),
+    "second_factor_required",
     *(
         "invalid_challenge",
         "not_granted",

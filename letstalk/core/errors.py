@@ -19,6 +19,7 @@ class LetsTalkError(Exception):
 
     code = "internal_error"
     token_id: str | None = None  # the token that it is about: for the audit trail, never in a response
+    hint: str | None = None  # what to do next, where a program cannot know
 
     def __init__(
         self,
@@ -72,6 +73,16 @@ class SingleSignOnFailed(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__("Signing in did not work: it was canceled, took too long, or continued in another browser.")
+
+
+class SingleSignOnCanceled(InvalidRequest):
+    """The person, or a rule of the provider, said no there. Nothing is wrong with the callback."""
+
+    code = "sso_canceled"
+    hint = "Start again at GET /api/auth/sso/start, or sign in with a password."
+
+    def __init__(self) -> None:
+        super().__init__("Signing in did not work: it was canceled at the service that you sign in with.")
 
 
 class WeakPassword(InvalidRequest):

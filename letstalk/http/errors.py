@@ -53,6 +53,11 @@ MAX_FIELD_CHARACTERS = 100
 # Programs use these, whatever their Accept header says.
 API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
 
+# Where the button on the page of an error leads.
+DASHBOARD = ("/", "Back to the dashboard")
+SIGN_IN = ("/sign-in", "Back to the sign-in page")
+OF_SIGNING_IN = frozenset({"sso_failed", "sso_canceled", "sso_refused"})
+
 RECORDER = "letstalk_refusals"  # where Flask keeps the recorder of this application
 
 REALM = 'Bearer realm="letstalk"'
@@ -161,7 +166,7 @@ def render_error(error: LetsTalkError) -> Response:
         body |= {"challenge": error.challenge, "phone": error.masked_phone}
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False
-    if isinstance(error, errors.MissingAuthorization) and error.hint is not None:
+    if error.hint is not None:
         body["hint"] = error.hint
     if error.required_scopes:
         body["required_scopes"] = list(error.required_scopes)
@@ -213,7 +218,7 @@ def _handle_ours(error: LetsTalkError) -> Response:
     record_refusal(error)
     if not wants_page():
         return render_error(error)
-    page = _page(status_of(error), error.message)
+    page = _page(status_of(error), error.message, SIGN_IN if error.code in OF_SIGNING_IN else DASHBOARD)
     if error.retry_after_seconds is not None:
         page.headers["Retry-After"] = str(error.retry_after_seconds)
     return page
@@ -257,8 +262,10 @@ def _handle_unexpected(error: Exception) -> Response:
     return _json_error(500, message, "internal_error")
 
 
-def _page(status: HTTPStatus, message: str) -> Response:
-    page = render_template("http/error.html", status=status, message=message, request_id=current_request_id())
+def _page(status: HTTPStatus, message: str, way_back: tuple[str, str] = DASHBOARD) -> Response:
+    target, label = way_back
+    about = {"status": status, "message": message, "request_id": current_request_id()}
+    page = render_template("http/error.html", **about, target=target, label=label)
     return make_response(page, status)
 
 

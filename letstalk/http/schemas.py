@@ -114,7 +114,9 @@ class ErrorBody(ResponseModel):
     )
     required_scopes: list[str] | SkipJsonSchema[None] = Field(None, description="With `insufficient_scope`.")
     hint: str | SkipJsonSchema[None] = Field(
-        None, description="With `missing_authorization` at `/api/tokens`: how to get a first token."
+        None,
+        description="What to do next: with `missing_authorization` at `/api/tokens` how to get a first token, with "
+        "`sso_canceled` where to start again.",
     )
 
 
@@ -147,6 +149,11 @@ ERRORS: dict[str, KnownError] = {
     "weak_password": KnownError(400, _PASSWORD, {"details": [{"field": "new_password", "message": _PASSWORD}]}),
     "sso_failed": KnownError(
         400, "Signing in did not work: it was canceled, took too long, or continued in another browser."
+    ),
+    "sso_canceled": KnownError(
+        400,
+        "Signing in did not work: it was canceled at the service that you sign in with.",
+        {"hint": "Start again at GET /api/auth/sso/start, or sign in with a password."},
     ),
     "missing_authorization": KnownError(401, "Missing or invalid authorization header"),
     "invalid_token": KnownError(401, "Invalid or revoked token"),

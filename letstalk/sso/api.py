@@ -131,7 +131,9 @@ def _add_openid(
     @api.get("/api/auth/sso/callback", summary="Come back from the provider", responses={302: _REDIRECT})
     @public
     @needs_database
-    @documents_errors("sso_failed", "sso_refused", "sso_not_configured", "too_many_failures", *CALL_REFUSALS)
+    @documents_errors(
+        "sso_failed", "sso_canceled", "sso_refused", "sso_not_configured", "too_many_failures", *CALL_REFUSALS
+    )
     def finish_single_sign_on(query: CallbackQuery) -> Response:
         """For the browser that started: it is signed in to the dashboard and sent to the path that it asked for."""
         request.environ[IS_PAGE] = _prefers_page()

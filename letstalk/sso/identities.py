@@ -16,7 +16,7 @@ from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.sso import repository
-from letstalk.sso.models import Identity, IdentityRefused
+from letstalk.sso.models import Identity, IdentityRefused, ProviderUnavailable
 
 log = get_logger(__name__)
 
@@ -37,7 +37,8 @@ class IdentityService:
            not proven the address, so their password and phone are removed.
         3. A person without an account gets one with the role `sign_up`, without grants; with None, no account.
 
-        Raises IdentityRefused otherwise, for a disabled account, and for an account that the issuer knows by another
+        Raises ProviderUnavailable for a new identity whose address could not be asked for, and IdentityRefused
+        otherwise, for a disabled account, and for an account that the issuer knows by another
         subject, because the address may belong to a different person now.
         """
         known = self._find(connection, identity)
@@ -65,6 +66,8 @@ class IdentityService:
 
     def _link(self, connection: Connection, identity: Identity, sign_up: Role | None) -> Account:
         email = identity.verified_email
+        if email is None and identity.is_incomplete:
+            raise ProviderUnavailable("userinfo, which may verify the address")
         if email is None:
             raise IdentityRefused("no verified e-mail address")
         account = account_repository.find_by_email(connection, email)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from joserfc import jwt
-from joserfc.errors import JoseError, UnsupportedAlgorithmError
+from joserfc.errors import BadSignatureError, JoseError, UnsupportedAlgorithmError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
-from joserfc.jws import JWSRegistry
+from joserfc.jws import JWSRegistry, extract_compact
 from joserfc.jwt import Token
 
 from letstalk.sso.models import IdentityRefused
@@ -32,8 +32,10 @@ MAX_KEYS = 100
 class KeyRing(Protocol):
     """The keys of an issuer."""
 
-    def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
-        """The key for a token's header. Raises IdentityRefused if there is none; ProviderUnavailable."""
+    def find_keys(self, key_id: str | None, algorithm: str) -> Iterable[PublicKey]:
+        """The keys that a token with this header may be signed with, the likeliest first. Raises ProviderUnavailable
+        while it is iterated.
+        """
         ...  # pragma: no cover (a protocol)
 
 
@@ -56,25 +58,24 @@ class FixedKey:
             raise ValueError(f"public_key has fewer than {MIN_RSA_BITS} bits")
         self._key: PublicKey = KEY_TYPES[found[0]].import_key(raw)
 
-    def find_key(self, _key_id: str | None, _algorithm: str) -> PublicKey:
-        return self._key
+    def find_keys(self, _key_id: str | None, _algorithm: str) -> Iterable[PublicKey]:
+        return (self._key,)
 
 
 class PublishedKeys:
-    """The keys at an issuer's `jwks_uri`, read again when a token names a key that is not among them."""
+    """The keys at an issuer's `jwks_uri`, read again for a token that none of them has signed."""
 
     def __init__(self, url: Callable[[], str], monotonic: Callable[[], float] = time.monotonic) -> None:
         """`url` returns the address of the keys, and may use the network."""
         self._url = url
         self._keys = TtlCache(self._read, monotonic)
 
-    def find_key(self, key_id: str | None, algorithm: str) -> PublicKey:
-        found = _fitting(self._keys.get(), key_id, algorithm)
-        if len(found) != 1:
-            found = _fitting(self._keys.refresh(), key_id, algorithm)
-        if len(found) != 1:
-            raise IdentityRefused("unknown key")
-        return found[0]
+    def find_keys(self, key_id: str | None, algorithm: str) -> Iterable[PublicKey]:
+        known = self._keys.get()
+        yield from _fitting(known, key_id, algorithm)
+        read_again = self._keys.refresh()
+        if read_again is not known:
+            yield from _fitting(read_again, key_id, algorithm)
 
     def _read(self) -> list[PublicKey]:
         with ProviderClient() as client:
@@ -97,14 +98,18 @@ def _import(entry: Any) -> PublicKey | None:
 
 
 def _fitting(keys: list[PublicKey], key_id: str | None, algorithm: str) -> list[PublicKey]:
-    """The keys that fit the header of a token. Without a key id, all of the algorithm's kind."""
-    return [
+    """The keys that fit the header of a token, those of its key id first. Without a key id in the token all keys of the
+    algorithm's kind fit, and a key without one fits every token: `kid` is optional in both (RFC 7515, section 4.1.4;
+    RFC 7517, section 4.5), and several keys may have the same.
+    """
+    fitting = [
         key
         for key in keys
         if key.key_type == KEY_TYPE_OF.get(algorithm)
         and key.get("alg") in (None, algorithm)
-        and (key_id is None or key.get("kid") == key_id)
+        and (key_id is None or key.get("kid") in (None, key_id))
     ]
+    return sorted(fitting, key=lambda key: key.get("kid") is None)
 
 
 MAX_TOKEN_LENGTH = 16_384
@@ -130,16 +135,19 @@ def read_signed(text: str, keys: KeyRing, algorithms: Collection[str]) -> Token:
     if len(text) > MAX_TOKEN_LENGTH or not text.isascii():
         raise IdentityRefused("malformed")
     allowed = frozenset(algorithms)
-
-    def find_key(signed: Any) -> PublicKey:
-        header = signed.headers()
+    # Unknown header parameters are no reason to refuse a token. A key address in the header is ignored.
+    registry = _Algorithms(algorithms=allowed, strict_check_header=False)
+    try:
+        header = extract_compact(text.encode(), registry=registry).headers()
         if header["alg"] not in allowed:
             raise IdentityRefused("algorithm")
-        return keys.find_key(header.get("kid"), header["alg"])
-
-    try:
-        # Unknown header parameters are no reason to refuse a token. A key address in the header is ignored.
-        return jwt.decode(text, find_key, registry=_Algorithms(algorithms=allowed, strict_check_header=False))
+        reason = "unknown key"
+        for key in keys.find_keys(header.get("kid"), header["alg"]):
+            try:
+                return jwt.decode(text, key, registry=registry)
+            except BadSignatureError as error:
+                reason = error.error
+        raise IdentityRefused(reason)
     except UnsupportedAlgorithmError:
         raise IdentityRefused("algorithm") from None
     except MALFORMED as error:

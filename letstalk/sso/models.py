@@ -8,6 +8,7 @@ from typing import Any
 
 from letstalk.accounts.models import check_email
 from letstalk.core.errors import InvalidRequest
+from letstalk.core.name_keys import name_key
 
 MAX_SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2: `sub` must not exceed 255 ASCII characters
 
@@ -32,13 +33,14 @@ class ProviderUnavailable(Exception):
 class Identity:
     """A person as an issuer knows them: `issuer` and `subject` together identify them for ever (OpenID Connect Core
     1.0, section 5.7). `verified_email` is None unless the issuer says that the address is theirs; `name` is what they
-    want to be called, and proves nothing.
+    want to be called, and proves nothing. `is_incomplete` if the issuer could not be asked for all that it knows.
     """
 
     issuer: str
     subject: str
     verified_email: str | None = None
     name: str = ""
+    is_incomplete: bool = False
 
 
 def is_subject(value: object) -> bool:
@@ -59,19 +61,25 @@ def read_email(email: object, is_verified: object) -> str | None:
 def read_identity(issuer: str, *sources: Mapping[str, Any], domain_claim: str | None = None) -> Identity:
     """The person whom the claims of all `sources` are about. The first, whose `sub` was checked, takes precedence.
 
-    Only the source that names the e-mail address verifies it, by `email_verified` or by `domain_claim`. If any source
-    says of either that it is not so, the address is not verified.
+    Only a source that names the e-mail address verifies it, by `email_verified` or by `domain_claim`: an ID token may
+    name it without a judgement that userinfo has. If any source says of either that it is not so, it is not verified.
     """
     claims = {name: value for source in reversed(sources) for name, value in source.items()}
     # People choose their names there, and to turn a long one into a username takes long.
     name = str(claims.get("preferred_username") or claims.get("name") or "")[:MAX_SUBJECT_LENGTH]
-    naming = next((source for source in sources if source.get("email") is not None), {})
-    is_verified = True in _judgements(naming, domain_claim)
-    is_denied = any(False in _judgements(source, domain_claim) for source in sources)
-    return Identity(issuer, claims["sub"], read_email(naming.get("email"), is_verified and not is_denied), name)
+    email = next((source["email"] for source in sources if source.get("email") is not None), None)
+    is_verified = any(
+        True in judgements(source, domain_claim) for source in sources if _is_same(source.get("email"), email)
+    )
+    is_denied = any(False in judgements(source, domain_claim) for source in sources)
+    return Identity(issuer, claims["sub"], read_email(email, is_verified and not is_denied), name)
 
 
-def _judgements(source: Mapping[str, Any], domain_claim: str | None) -> set[bool]:
+def _is_same(email: object, other: object) -> bool:
+    return isinstance(email, str) and isinstance(other, str) and name_key(email) == name_key(other)
+
+
+def judgements(source: Mapping[str, Any], domain_claim: str | None) -> set[bool]:
     """What a source says of its address: True, False, both, or nothing. A value that is not understood is a no."""
     said = {value is True for value in (source.get("email_verified"),) if value is not None}
     if domain_claim is not None and source.get(domain_claim) is not None:

@@ -36,6 +36,8 @@ ATTEMPT_SECONDS = 600
 SECRET_BYTES = 32  # 43 characters, the minimum for a verifier in RFC 7636
 MAX_CALLBACK_LENGTH = 4096
 RETRY_SECONDS = 30
+# RFC 6749, section 4.1.2.1. All others are a no, such as `access_denied` for a person who cancels.
+PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +104,19 @@ class SingleSignOnService:
         """The account that signed in, and the path that its person requested. A second factor may still be required.
 
         Raises SingleSignOnFailed for a callback that belongs to no attempt of this browser, or proves nothing;
-        SingleSignOnRefused for a person without an account; NotFound, Unavailable.
+        SingleSignOnCanceled for the provider's own error; SingleSignOnRefused for a person without an account;
+        NotFound, Unavailable.
         """
         provider, options = self._configured()
         try:
             attempt, verifier = self._use_attempt(callback, browser)
             # Between the two transactions, because this waits for the network.
             provider.ensure_sender(callback.issuer)
+            if callback.error in PASSING_ERRORS:
+                raise ProviderUnavailable(callback.error)
             if callback.error is not None:
-                raise IdentityRefused(f"the provider says {callback.error[:60]}")
+                _note_refusal("sso_canceled", f"the provider says {callback.error[:60]}", device)
+                raise errors.SingleSignOnCanceled
             identity = provider.identify(callback.code, nonce=attempt.nonce, verifier=verifier)
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
@@ -124,6 +130,8 @@ class SingleSignOnService:
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
             raise errors.SingleSignOnRefused from None
+        except ProviderUnavailable as error:
+            raise _provider_unavailable(error) from None
         sign_ins_total.labels("accepted").inc()
         return account, attempt.next_path
 

@@ -198,7 +198,40 @@ def test_whoever_cancels_there_is_told_so(client: FlaskClient, provider: FakeOpe
     answer = come_back(client, {"state": brought["state"], "error": "access_denied", "error_description": "<b>no</b>"})
     assert_refused(client, answer)
     assert "<b>no</b>" not in answer.text
+    assert 'href="/sign-in"' in answer.text
     assert_refused(client, come_back(client, brought))  # the attempt is over
+
+
+@pytest.mark.parametrize("error", ["access_denied", "login_required", "invalid_scope", "<script>", "e" * 4096])
+def test_a_program_that_comes_back_with_a_no_is_told_where_to_start_again(
+    client: FlaskClient, provider: FakeOpenIdProvider, error: str
+) -> None:
+    state = provider.sign_in(start(client))["state"]
+    answer = client.get("/api/auth/sso/callback", query_string={"state": state, "error": error})
+    assert (answer.status_code, answer.get_json()["code"]) == (400, "sso_canceled")
+    assert "/api/auth/sso/start" in answer.get_json()["hint"]
+    assert error not in answer.text
+    assert provider.asked["/token"] == 0
+    assert not is_signed_in(client)
+    assert sign_in(client, provider).status_code == 302
+
+
+@pytest.mark.parametrize("error", ["server_error", "temporarily_unavailable"])
+def test_a_provider_that_can_not_now_is_no_refusal(
+    client: FlaskClient, provider: FakeOpenIdProvider, error: str
+) -> None:
+    state = provider.sign_in(start(client))["state"]
+    answer = client.get("/api/auth/sso/callback", query_string={"state": state, "error": error})
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "not_ready")
+    assert answer.headers["Retry-After"]
+
+
+def test_a_no_that_belongs_to_no_sign_in_says_nothing_of_one(client: FlaskClient) -> None:
+    answer = come_back(client, {"state": "s" * 43, "error": "access_denied"})
+    assert_refused(client, answer)
+    assert 'href="/sign-in"' in answer.text
+    answer = client.get("/api/auth/sso/callback", query_string={"state": "s" * 43, "error": "access_denied"})
+    assert answer.get_json()["code"] == "sso_failed"
 
 
 @pytest.mark.parametrize("code", [None, "", "a\nb", "c" * 5000], ids=["none", "empty", "control", "long"])
@@ -238,7 +271,9 @@ WRONG_CLAIMS = {
     "another audience": with_(aud="another"),
     "several audiences without us": with_(aud=["a", "b"]),
     "several audiences, authorized for another": with_(aud=[CLIENT_ID, "b"], azp="b"),
-    "several audiences, authorized for nobody": with_(aud=[CLIENT_ID, "b"]),
+    "one audience, authorized for another": with_(azp="b"),
+    "no client for an authorized party": with_(aud=[CLIENT_ID], azp=""),
+    "a list of nobody": with_(aud=[]),
     "no audience": without("aud"),
     "expired": lambda claims: {**claims, "exp": claims["iat"] - 61},
     "no expiry": without("exp"),
@@ -264,6 +299,13 @@ def test_an_id_token_that_says_something_else_is_refused(
         changed.setattr(provider, "spoil", spoil)
         assert_refused(client, sign_in(client, provider))
     assert sign_in(client, provider).status_code == 302
+
+
+def test_an_id_token_may_have_more_audiences_than_us(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
+    for audiences in (CLIENT_ID, [CLIENT_ID], [CLIENT_ID, CLIENT_ID], ["b", CLIENT_ID]):
+        for more in ({}, {"azp": None}, {"azp": CLIENT_ID}):
+            provider.spoil = with_(aud=audiences, **more)
+            assert sign_in(client, provider).status_code == 302, (audiences, more)
 
 
 FORGERIES: dict[str, Callable[[Claims], str]] = {
@@ -316,6 +358,44 @@ def test_an_address_is_asked_for_where_the_id_token_has_none(client: FlaskClient
     provider.userinfo = with_(sub="somebody else")
     assert_refused(client, sign_in(client, provider))
     provider.userinfo = lambda claims: claims
+    assert sign_in(client, provider).status_code == 302
+
+
+@pytest.mark.parametrize("judgement", [{"email_verified": True}, {"xms_edov": "1"}])
+def test_an_address_that_the_id_token_names_may_be_verified_at_userinfo(
+    client: FlaskClient, provider: FakeOpenIdProvider, judgement: Claims
+) -> None:
+    provider.spoil = without("email_verified")
+    provider.userinfo = with_(email_verified=None)
+    assert_refused(client, sign_in(client, provider), 403)
+    judged = {"email_verified": None, **judgement}
+    provider.userinfo = with_(email="ada@elsewhere.example", **judged)
+    assert_refused(client, sign_in(client, provider), 403)
+    provider.userinfo = with_(sub="somebody else", **judged)
+    assert_refused(client, sign_in(client, provider))
+    provider.userinfo = with_(**judged)
+    assert sign_in(client, provider).status_code == 302
+
+
+def test_a_no_in_the_id_token_is_not_overruled_at_userinfo(client: FlaskClient, provider: FakeOpenIdProvider) -> None:
+    provider.spoil = with_(email_verified=False)
+    assert_refused(client, sign_in(client, provider), 403)
+    provider.spoil = lambda claims: {**without("email_verified")(claims), "xms_edov": False}
+    assert_refused(client, sign_in(client, provider), 403)
+    assert provider.asked["/userinfo"] == 0, "what would verify an address that is denied?"
+
+
+def test_without_userinfo_who_is_linked_comes_in_and_who_is_not_shall_try_again(
+    client: FlaskClient, provider: FakeOpenIdProvider
+) -> None:
+    provider.spoil = without("email_verified")
+    provider.answers["/userinfo"] = (503, b"")
+    answer = sign_in(client, provider)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
+    provider.answers.clear()
+    assert sign_in(client, provider).status_code == 302
+    client.delete_cookie("session")
+    provider.answers["/userinfo"] = (401, b"{}")
     assert sign_in(client, provider).status_code == 302
 
 

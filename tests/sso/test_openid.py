@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from letstalk.core.clock import utc_now
 from letstalk.sso import provider_client
@@ -229,10 +232,55 @@ def test_keys_that_can_not_be_used_are_passed_over(client: OpenIdProvider, provi
     assert sign_in(client, provider).subject == "ada-1"
 
 
-def test_two_keys_of_one_name_are_none(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
-    provider.published = [KEYS[0], {**KEYS[1].as_dict(private=False), "kid": KEYS[0].kid}]
+FIRST, SECOND = (key.as_dict(private=False) for key in KEYS)
+NAMELESS = [{name: value for name, value in key.items() if name != "kid"} for key in (FIRST, SECOND)]
+
+
+@pytest.mark.parametrize(
+    "published",
+    [
+        [FIRST, {**SECOND, "kid": KEYS[0].kid}],
+        [{**SECOND, "kid": KEYS[0].kid}, FIRST],
+        [SECOND, NAMELESS[0]],
+        list(reversed(NAMELESS)),
+        [FIRST, FIRST, SECOND],
+    ],
+    ids=["same name, first", "same name, second", "one nameless", "all nameless", "the same key twice"],
+)
+@pytest.mark.parametrize("names_key", [True, False])
+def test_each_key_that_fits_is_tried_whatever_its_name(
+    client: OpenIdProvider, provider: FakeOpenIdProvider, published: list[dict[str, Any]], names_key: bool
+) -> None:
+    provider.published = published
+    if not names_key:
+        provider.forge = lambda claims: jwt.encode({"alg": "RS256"}, claims, KEYS[0])
+    assert sign_in(client, provider).subject == "ada-1"
+    assert provider.asked["/jwks"] == 1
+
+
+def test_a_token_that_no_key_has_signed_is_refused_however_they_are_named(
+    client: OpenIdProvider, provider: FakeOpenIdProvider
+) -> None:
+    stranger = RSAKey.generate_key(2048)
+    provider.published = [NAMELESS[0], {**SECOND, "kid": KEYS[0].kid}, {**FIRST, "alg": "RS512"}]
+    for header in ({}, {"kid": KEYS[0].kid}, {"kid": "another"}):
+        provider.forge = lambda claims, header=header: jwt.encode({"alg": "RS256", **header}, claims, stranger)
+        with pytest.raises(IdentityRefused, match="bad_signature"):
+            sign_in(client, provider)
+
+
+def test_a_key_of_another_name_does_not_count(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
+    provider.published = [{**FIRST, "kid": "retired"}]
     with pytest.raises(IdentityRefused, match="unknown key"):
         sign_in(client, provider)
+
+
+def test_a_nameless_key_is_replaced_by_another(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:
+    provider.published = [NAMELESS[0]]
+    sign_in(client, provider)
+    provider.key, provider.published = KEYS[1], [NAMELESS[1]]
+    sign_in(client, provider)
+    assert provider.asked["/jwks"] == 2
 
 
 def test_many_at_once_ask_once(client: OpenIdProvider, provider: FakeOpenIdProvider) -> None:

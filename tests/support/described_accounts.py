@@ -79,7 +79,10 @@ CODES = {
     | {"invalid_link", "weak_password", "username_taken", "invalid_credentials", "second_factor_required"},
     "get_single_sign_on": {"rate_limited"},
     "start_single_sign_on": ANYONE | {"invalid_request", "sso_not_configured"},
-    "finish_single_sign_on": ANYONE | CALL | {"invalid_request", "sso_failed", "sso_refused", "sso_not_configured"},
+    "finish_single_sign_on": ANYONE
+    | CALL
+    | {"invalid_request", "sso_failed", "sso_canceled", "sso_refused"}
+    | {"sso_not_configured"},
     "log_in_with_jwt": ANYONE | BODY | CALL | {"invalid_token", "second_factor_required"},
     "list_accounts": SCOPED | {"invalid_request"},
     "get_account": TOKEN | {"not_found"},
