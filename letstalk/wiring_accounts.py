@@ -75,6 +75,7 @@ def make_single_sign_on(
             # On the host of the callback: the cookie that binds the two belongs to one host.
             start_url=f"{settings.public_url}{SSO_PATH}/start",
             sign_up=_sign_up_role(settings.oidc_sign_up),
+            redirect_uris=settings.oidc_redirect_uris,
         )
     if settings.jwt_issuers:
         from letstalk.sso.jwt_issuers import JwtIssuers

@@ -189,6 +189,11 @@ class Settings(BaseModel):
         "openid email profile", description="scopes with spaces between them, openid among them"
     )
     oidc_sign_up: Literal["off", "viewer", "developer"] = Field("off", description="off, viewer or developer")
+    oidc_redirect_uris: Annotated[tuple[str, ...], BeforeValidator(values_of.read_redirect_uris)] = Field(
+        (),
+        description="addresses such as https://app.example.com/signed-in,http://127.0.0.1/,com.example.app:/signed-in "
+        "(http on loopback only)",
+    )
     cors_origins: Annotated[frozenset[str], BeforeValidator(values_of.read_origins)] = Field(
         frozenset(),
         description="origins such as https://app.example.com, separated by commas, never * (http on loopback only)",

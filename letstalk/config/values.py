@@ -155,6 +155,26 @@ def _read_origin(text: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{'' if is_usual else f':{parts.port}'}"
 
 
+def read_redirect_uris(text: str) -> tuple[str, ...]:
+    """Addresses separated by commas that people may be sent back to: https, http on loopback, or a client's own scheme
+    with a dot, such as `com.example.app:/signed-in` (RFC 8252, section 7).
+    """
+    return tuple(_read_redirect_uri(part.strip()) for part in text.split(","))
+
+
+def _read_redirect_uri(text: str) -> str:
+    parts = urlsplit(text)
+    if not re.fullmatch(r"[!-~]{1,2000}", text) or re.search(r"[#*\\<>\"]", text) or parts.username is not None:
+        raise ValueError("not an address to be sent back to")
+    if parts.scheme in ("http", "https"):
+        _check_url(text, ("http", "https"))
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError("not encrypted")
+    elif "." not in parts.scheme:
+        raise ValueError("a scheme that belongs to nobody")
+    return text
+
+
 def read_visible_text(text: str) -> str:
     """1 to 500 visible ASCII characters, without surrounding spaces. Nothing else can be sent in an HTTP header."""
     text = text.strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import secrets
 from typing import Annotated, cast
@@ -21,8 +23,17 @@ from letstalk.http.guards import public
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.schemas import ApiModel, JsonResponse, PlainText, Query, ResponseModel, with_example
+from letstalk.http.schemas import (
+    PATTERN_MESSAGES,
+    ApiModel,
+    JsonResponse,
+    PlainText,
+    Query,
+    ResponseModel,
+    with_example,
+)
 from letstalk.sso import service
+from letstalk.sso.models import ClientReturn
 
 
 class JwtRequest(ApiModel):
@@ -31,6 +42,72 @@ class JwtRequest(ApiModel):
     model_config = with_example({"token": "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOi…"})
 
     token: PlainText = Field(min_length=1, max_length=16_384)
+
+
+STATE = "The value that comes back to `redirect_uri` as `state`: the client continues only with its own."
+CHALLENGE_PATTERN, VERIFIER_PATTERN = r"^[A-Za-z0-9_-]{43}$", r"^[A-Za-z0-9._~-]{43,128}$"  # RFC 7636, section 4
+PATTERN_MESSAGES[CHALLENGE_PATTERN] = "must be a SHA-256 digest in Base64 for URLs"
+PATTERN_MESSAGES[VERIFIER_PATTERN] = "must be 43 to 128 letters, digits, or the characters . _ ~ -"
+RedirectUri = Annotated[PlainText, Field(min_length=1, max_length=2000, description="One of OIDC_REDIRECT_URIS.")]
+
+
+class ClientStartRequest(ApiModel):
+    """Where the person comes back to, and a proof that whoever finishes is who started."""
+
+    model_config = with_example(
+        {"redirect_uri": "http://127.0.0.1:51004/", "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}
+    )
+
+    redirect_uri: RedirectUri
+    code_challenge: str | None = Field(
+        None,
+        pattern=CHALLENGE_PATTERN,
+        description="S256 of a secret of the client (RFC 7636). Required with an app's own scheme.",
+    )
+
+
+class ClientStartResponse(ResponseModel):
+    """Open `authorization_url` in the person's browser."""
+
+    model_config = with_example(
+        {
+            "authorization_url": "https://id.example.com/authorize?response_type=code&client_id=letstalk&state=…",
+            "state": "q5Yq0tR1p3bPz6mWn8cXv2kLd4sFh7jGa9eUo1iTyBw",
+            "expires_in": 600,
+        }
+    )
+
+    authorization_url: str
+    state: str = Field(description=STATE)
+    expires_in: int = Field(description="Seconds until the sign-in must be finished.")
+
+
+class ClientFinishRequest(ApiModel):
+    """What came back to `redirect_uri`."""
+
+    model_config = with_example(
+        {
+            "code": "SplxlOBeZQQYbYS6WxSbIA",
+            "redirect_uri": "http://127.0.0.1:51004/",
+            "state": "q5Yq0tR1p3bPz6mWn8cXv2kLd4sFh7jGa9eUo1iTyBw",
+            "code_verifier": "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk",
+        }
+    )
+
+    code: PlainText = Field(min_length=1, max_length=service.MAX_CALLBACK_LENGTH)
+    redirect_uri: RedirectUri
+    state: PlainText = Field(min_length=1, max_length=service.MAX_CALLBACK_LENGTH)
+    code_verifier: str | None = Field(
+        None, pattern=VERIFIER_PATTERN, description="The secret, if `code_challenge` was sent."
+    )
+    iss: PlainText | None = Field(
+        None, min_length=1, max_length=service.MAX_CALLBACK_LENGTH, description="As it came back (RFC 9207), if it did."
+    )
+
+    def to_client_return(self) -> ClientReturn:
+        digest = hashlib.sha256((self.code_verifier or "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode() if self.code_verifier else ""
+        return ClientReturn(self.redirect_uri, challenge)
 
 
 class StartQuery(Query):
@@ -83,6 +160,7 @@ _REDIRECT = {"description": "The next address."}
 def make_blueprint(sso: service.SingleSignOn, accounts: Accounts, browser_sessions: BrowserSessions) -> ApiRoutes:
     api = ApiRoutes("single_sign_on", "Single sign-on", "Signing in with an account elsewhere.")
     _add_openid(api, sso.openid, accounts, browser_sessions)
+    _add_openid_for_clients(api, sso.openid, accounts)
     _add_jwt(api, sso.jwt_bearer)
     return api
 
@@ -143,6 +221,35 @@ def _add_openid(
             return _redirect(sign_in_browser(accounts, browser_sessions, account, service.METHOD, next_path))
         except InvalidCredentials:  # the account was disabled in the meantime
             raise SingleSignOnRefused from None
+
+
+def _add_openid_for_clients(api: ApiRoutes, openid: service.SingleSignOnService, accounts: Accounts) -> None:
+    @api.post("/api/auth/sso/start", summary="Start for a client", responses={200: ClientStartResponse})
+    @public
+    @needs_database
+    @documents_errors("sso_not_configured")
+    def start_single_sign_on_for_client(body: ClientStartRequest) -> JsonResponse:
+        """For an app that opens the person's browser itself and finishes at POST /api/auth/sso within ten minutes."""
+        request_limits().check_departure(request.environ)
+        url, state = openid.begin_for_client(ClientReturn(body.redirect_uri, body.code_challenge or ""))
+        return ClientStartResponse(authorization_url=url, state=state, expires_in=service.ATTEMPT_SECONDS).model_dump()
+
+    @api.post("/api/auth/sso", summary="Sign in with what came back", responses={200: SignedInResponse})
+    @public
+    @needs_database
+    @documents_errors(
+        *("sso_failed", "sso_refused", "sso_not_configured", "second_factor_required", "too_many_failures"),
+        *CALL_REFUSALS,
+    )
+    def finish_single_sign_on_for_client(body: ClientFinishRequest) -> JsonResponse:
+        """A state is good for one sign-in, with the `redirect_uri` and the secret that it was started with."""
+        callback = service.Callback(body.state, body.code, body.iss)
+        account = openid.finish_for_client(callback, body.to_client_return(), current_device())
+        try:
+            signed_in = service.start_session(accounts, account, service.METHOD, current_device())
+        except InvalidCredentials:  # the account was disabled in the meantime
+            raise SingleSignOnRefused from None
+        return SignedInResponse.of(signed_in).model_dump()
 
 
 def _add_jwt(api: ApiRoutes, jwt_bearer: service.JwtBearerService) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable
@@ -54,7 +55,7 @@ class JwtIssuers:
         self._check(claims, options)
         return VerifiedJwt(
             identity=read_identity(options.issuer, claims),
-            token_id=claims["jti"],
+            token_id=_id_of(claims, text),
             expires_at=int(claims["exp"]) + issuer_keys.LEEWAY_SECONDS + 1,
         )
 
@@ -67,7 +68,6 @@ class JwtIssuers:
             sub={"essential": True},
             exp={"essential": True},
             iat={"essential": True},
-            jti={"essential": True},
         )
         try:
             registry.validate(claims)
@@ -76,10 +76,20 @@ class JwtIssuers:
             raise IdentityRefused(getattr(error, "claim", None) or type(error).__name__) from None
         if not is_subject(claims["sub"]):
             raise IdentityRefused("sub")
-        if not 0 < len(claims["jti"]) <= MAX_ID_LENGTH:
-            raise IdentityRefused("jti")
         if lives_too_long:
             raise IdentityRefused("exp")
+
+
+def _id_of(claims: dict[str, Any], text: str) -> str:
+    """What tells a token from others of its issuer. Without a `jti` it is a digest of what is signed, not of the whole
+    text: others than the signer can write the same ECDSA signature in a second way. Raises IdentityRefused.
+    """
+    jti = claims.get("jti")
+    if jti is None:
+        return f"sha-256:{hashlib.sha256(text.rpartition('.')[0].encode()).hexdigest()}"
+    if not isinstance(jti, str) or not 0 < len(jti) <= MAX_ID_LENGTH:
+        raise IdentityRefused("jti")
+    return jti
 
 
 def _key_ring(options: JwtIssuerOptions, monotonic: Callable[[], float]) -> issuer_keys.KeyRing:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,3 +108,32 @@ class JwtIssuerOptions:
     algorithms: tuple[str, ...]
     jwks_url: str | None = None
     public_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientReturn:
+    """How a client of the API is told that its person has signed in: at `redirect_uri`.
+
+    `challenge` is the SHA-256 digest, in Base64 for URLs, of a secret that only the client has (RFC 7636), or empty.
+    """
+
+    redirect_uri: str
+    challenge: str = ""
+
+    def ensure_allowed(self, registered: Collection[str]) -> None:
+        """Raises InvalidRequest for an address that is not registered, and for an app's own scheme without a challenge:
+        any other app may claim that scheme and read the code (RFC 8252, sections 7.3, 8.1 and 8.4).
+        """
+        if _without_port(self.redirect_uri) not in map(_without_port, registered):
+            raise InvalidRequest.in_field("redirect_uri", "This redirect_uri is not one of OIDC_REDIRECT_URIS.")
+        if not self.challenge and not self.redirect_uri.startswith(("https:", "http:")):
+            raise InvalidRequest.in_field("code_challenge", "An app's own scheme requires a code_challenge.")
+
+
+_LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):[0-9]{1,5}(/.*)?")
+
+
+def _without_port(uri: str) -> str:
+    """A loopback address without its port, which an app gets from its system only when it starts."""
+    found = _LOOPBACK.fullmatch(uri)
+    return uri if found is None else found[1] + (found[2] or "")

@@ -51,15 +51,17 @@ class OpenIdProvider:
         self._metadata = TtlCache(self._discover, monotonic)
         self._keys = PublishedKeys(lambda: str(self._metadata.get()["jwks_uri"]), monotonic)
 
-    def authorization_url(self, *, state: str, nonce: str, verifier: str) -> str:
-        """The address to send the browser to. Raises ProviderUnavailable."""
+    def authorization_url(self, *, state: str, nonce: str, verifier: str, redirect_uri: str | None = None) -> str:
+        """The address to send the browser to, which comes back to `redirect_uri`, by default the dashboard's. Raises
+        ProviderUnavailable.
+        """
         options = self._options
         url, _ = self._client(None).create_authorization_url(
             self._metadata.get()["authorization_endpoint"],
             state=state,
             code_verifier=verifier,
             nonce=nonce,
-            redirect_uri=options.redirect_url,
+            redirect_uri=redirect_uri or options.redirect_url,
             scope=options.scopes,
         )
         return str(url)
@@ -70,13 +72,13 @@ class OpenIdProvider:
         if (promised or issuer is not None) and issuer != self._options.issuer:
             raise IdentityRefused("issuer")
 
-    def identify(self, code: str, *, nonce: str, verifier: str) -> Identity:
+    def identify(self, code: str, *, nonce: str, verifier: str, redirect_uri: str | None = None) -> Identity:
         """The person who signed in at the provider. Raises IdentityRefused, ProviderUnavailable."""
-        return ask_provider(lambda: self._identify(code, nonce, verifier))
+        return ask_provider(lambda: self._identify(code, nonce, verifier, redirect_uri or self._options.redirect_url))
 
-    def _identify(self, code: str, nonce: str, verifier: str) -> Identity:
+    def _identify(self, code: str, nonce: str, verifier: str, redirect_uri: str) -> Identity:
         with ProviderClient() as connection:
-            tokens = self._exchange(connection, code, verifier)
+            tokens = self._exchange(connection, code, verifier, redirect_uri)
             sources, is_incomplete = [self._read_id_token(tokens, nonce)], False
             names_address = sources[0].get("email") is not None
             if not names_address or not judgements(sources[0], DOMAIN_CLAIM):
@@ -91,7 +93,7 @@ class OpenIdProvider:
         identity = read_identity(self._options.issuer, *sources, domain_claim=DOMAIN_CLAIM)
         return replace(identity, is_incomplete=is_incomplete)
 
-    def _exchange(self, connection: httpx.Client, code: str, verifier: str) -> dict[str, Any]:
+    def _exchange(self, connection: httpx.Client, code: str, verifier: str, redirect_uri: str) -> dict[str, Any]:
         options, metadata = self._options, self._metadata.get()
         auth, in_body = None, {"client_id": options.client_id}
         if options.client_secret is not None:
@@ -107,7 +109,7 @@ class OpenIdProvider:
                 grant_type="authorization_code",
                 code=code,
                 code_verifier=verifier,
-                redirect_uri=options.redirect_url,
+                redirect_uri=redirect_uri,
                 auth=auth or _NO_AUTH,
                 **in_body,
             )

@@ -21,7 +21,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
 from letstalk.sso import repository
 from letstalk.sso.identities import IdentityService
-from letstalk.sso.models import IdentityRefused, ProviderUnavailable
+from letstalk.sso.models import ClientReturn, IdentityRefused, ProviderUnavailable
 from letstalk.sso.repository import AttemptRow
 
 if TYPE_CHECKING:
@@ -42,11 +42,14 @@ PASSING_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 
 @dataclass(frozen=True, slots=True)
 class SingleSignOnOptions:
-    """`sign_up` is the role that a person without an account gets, None for no account; `name` is the button's text."""
+    """`sign_up` is the role that a person without an account gets, None for no account; `name` is the button's text.
+    `redirect_uris` are those of clients of the API.
+    """
 
     name: str
     start_url: str
     sign_up: Role | None
+    redirect_uris: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +90,30 @@ class SingleSignOnService:
         """The address to send a browser to, which then ends at `next_path`. `browser` is the secret in its cookie.
         Raises NotFound if nothing is configured, Unavailable if the provider cannot be reached.
         """
+        url, _ = self._begin(browser, next_path)
+        return url
+
+    def begin_for_client(self, back: ClientReturn) -> tuple[str, str]:
+        """The address to send a client's person to, and the state that they bring back. Raises as `begin`, and
+        InvalidRequest for an address that they may not be sent back to.
+        """
+        _, options = self._configured()
+        back.ensure_allowed(options.redirect_uris)
+        return self._begin(_scope_of(back), None, back.redirect_uri)
+
+    def _begin(self, scope: str, next_path: str | None, redirect_uri: str | None = None) -> tuple[str, str]:
         provider, _ = self._configured()
         state, nonce, verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
         try:
-            url = provider.authorization_url(state=state, nonce=nonce, verifier=verifier)
+            url = provider.authorization_url(state=state, nonce=nonce, verifier=verifier, redirect_uri=redirect_uri)
         except ProviderUnavailable as error:
             raise _provider_unavailable(error) from None
         row = AttemptRow(nonce, self._vault.encrypt(verifier.encode()), next_path)
         with self._db.write() as connection:
             now = self._clock()
             expires_at = now + timedelta(seconds=ATTEMPT_SECONDS)
-            repository.insert_attempt(connection, _hash(state, browser).hex(), row, now=now, expires_at=expires_at)
-        return url
+            repository.insert_attempt(connection, _hash(state, scope).hex(), row, now=now, expires_at=expires_at)
+        return url, state
 
     def finish(self, callback: Callback, browser: str | None, device: Device) -> tuple[Account, str | None]:
         """The account that signed in, and the path that its person requested. A second factor may still be required.
@@ -107,17 +122,31 @@ class SingleSignOnService:
         SingleSignOnCanceled for the provider's own error; SingleSignOnRefused for a person without an account;
         NotFound, Unavailable.
         """
+        return self._finish(callback, browser, device)
+
+    def finish_for_client(self, callback: Callback, back: ClientReturn, device: Device) -> Account:
+        """The account that signed in. Raises as `finish`; an attempt belongs to its address and its challenge."""
+        account, _ = self._finish(callback, _scope_of(back), device, back.redirect_uri)
+        return account
+
+    def _finish(
+        self, callback: Callback, scope: str | None, device: Device, redirect_uri: str | None = None
+    ) -> tuple[Account, str | None]:
         provider, options = self._configured()
         try:
-            attempt, verifier = self._use_attempt(callback, browser)
-            # Between the two transactions, because this waits for the network.
-            provider.ensure_sender(callback.issuer)
+            attempt, verifier = self._use_attempt(callback, scope)
+            # Between the two transactions, because this waits for the network. A client knows of no other provider that
+            # the code may be from, and need not pass on who sent it (RFC 9207, section 2.4).
+            if redirect_uri is None or callback.issuer is not None:
+                provider.ensure_sender(callback.issuer)
             if callback.error in PASSING_ERRORS:
                 raise ProviderUnavailable(callback.error)
             if callback.error is not None:
                 _note_refusal("sso_canceled", f"the provider says {callback.error[:60]}", device)
                 raise errors.SingleSignOnCanceled
-            identity = provider.identify(callback.code, nonce=attempt.nonce, verifier=verifier)
+            identity = provider.identify(
+                callback.code, nonce=attempt.nonce, verifier=verifier, redirect_uri=redirect_uri
+            )
         except IdentityRefused as error:
             _note_refusal("sso_refused", error.reason, device)
             self._audit.record_refusal(errors.SingleSignOnFailed.code, address=device.address)
@@ -135,12 +164,12 @@ class SingleSignOnService:
         sign_ins_total.labels("accepted").inc()
         return account, attempt.next_path
 
-    def _use_attempt(self, callback: Callback, browser: str | None) -> tuple[AttemptRow, str]:
+    def _use_attempt(self, callback: Callback, scope: str | None) -> tuple[AttemptRow, str]:
         texts = (callback.state, callback.code, callback.issuer or "", callback.error or "")
-        if not callback.state or not browser or max(map(len, texts)) > MAX_CALLBACK_LENGTH:
+        if not callback.state or not scope or max(map(len, texts)) > MAX_CALLBACK_LENGTH:
             raise IdentityRefused("state")
         with self._db.write() as connection:
-            attempt = repository.use_attempt(connection, _hash(callback.state, browser).hex(), self._clock())
+            attempt = repository.use_attempt(connection, _hash(callback.state, scope).hex(), self._clock())
         if attempt is None:
             raise IdentityRefused("state")
         if callback.error is None and not (callback.code and callback.code.isprintable()):
@@ -195,10 +224,7 @@ class JwtBearerService:
                 # Last, so that the token is not spent for a person who has no account yet.
                 if not repository.spend_jwt(connection, id_hash, expires_at):
                     raise IdentityRefused("used before")
-            self._accounts.sign_ins.require_second_factor(account, JWT_METHOD)
-            signed_in = self._accounts.sessions.start_session(
-                account.account_id, device, JWT_METHOD, credentials_epoch=account.credentials_epoch
-            )
+            signed_in = start_session(self._accounts, account, JWT_METHOD, device)
         except (IdentityRefused, errors.InvalidCredentials) as error:
             reason = error.reason if isinstance(error, IdentityRefused) else "disabled in the meantime"
             _note_refusal("jwt_refused", reason, device)
@@ -209,6 +235,15 @@ class JwtBearerService:
             raise errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS) from None
         sign_ins_total.labels("accepted").inc()
         return signed_in
+
+
+def start_session(accounts: Accounts, account: Account, method: str, device: Device) -> SignedIn:
+    """A pair of tokens for who signed in elsewhere. Raises SecondFactorRequired, PhoneRequired, the errors of a call,
+    and InvalidCredentials for an account that is not active any more.
+    """
+    accounts.sign_ins.require_second_factor(account, method)
+    epoch = account.credentials_epoch
+    return accounts.sessions.start_session(account.account_id, device, method, credentials_epoch=epoch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +264,11 @@ def _provider_unavailable(error: ProviderUnavailable) -> errors.Unavailable:
     return errors.Unavailable(sentence, code="not_ready", retry_after_seconds=RETRY_SECONDS)
 
 
+def _scope_of(back: ClientReturn) -> str:
+    """Never the secret of a browser, which has no colon. Neither part can be taken for some of the other."""
+    return f"{back.challenge}:{back.redirect_uri}"
+
+
 def _hash(scope: str, name: str) -> bytes:
-    """Of both, so that an attempt is found only in its own browser, and a token only for its own issuer."""
+    """Of both, so that an attempt is found only by its own browser or client, and a token only for its own issuer."""
     return hashlib.sha256(f"{scope}\0{name}".encode("utf-8", "surrogatepass")).digest()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
@@ -17,6 +19,7 @@ from letstalk.accounts.models import NewAccount
 from tests.support.apps import make_app, services_of
 from tests.support.fixtures.openid import CertifiedProvider
 
+OF_AN_APP = "/somewhere-of-an-app"
 SIGN_IN = "/api/auth/sso/start?next=/api/tokens/dashboard"
 
 
@@ -32,8 +35,8 @@ def base() -> str:
 @pytest.fixture
 def app(tmp_path: Path, base: str, certified_provider: CertifiedProvider) -> Iterator[Flask]:
     """A service where Ada and Grace have accounts, served, and its provider beside it."""
-    with certified_provider(base) as settings:
-        app = make_app(tmp_path, **settings)
+    with certified_provider(base, OF_AN_APP) as settings:
+        app = make_app(tmp_path, **settings, OIDC_REDIRECT_URIS=f"{base}{OF_AN_APP}")
         for name in ("ada", "unverified-grace"):
             services_of(app).accounts.service.create_account(NewAccount(f"{name}@example.com", name, "admin"))
         server = make_server("127.0.0.1", urlsplit(base).port or 0, app, threaded=True)
@@ -92,6 +95,28 @@ def test_whoever_cancels_there_reads_so_here(page: Page, base: str) -> None:
     sign_in_there(page, "ada")
     page.get_by_role("link", name="Cancel").click()
     expect(page.get_by_text("Signing in did not work")).to_be_visible()
+    assert page.evaluate("fetch('/api/auth/me').then(answer => answer.status)") == 401
+    page.get_by_role("link", name="Back to the sign-in page").click()
+    expect(page.get_by_role("link", name="Sign in with single sign-on")).to_be_visible()
+
+
+def test_an_app_that_opens_the_browser_gets_tokens(page: Page, base: str, app: Flask) -> None:
+    client, secret = app.test_client(use_cookies=False), "s" * 43
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(secret.encode()).digest()).rstrip(b"=").decode()
+    redirect_uri = f"{base}{OF_AN_APP}"
+    started = client.post(
+        "/api/auth/sso/start", json={"redirect_uri": redirect_uri, "code_challenge": challenge}
+    ).get_json()
+    page.goto(started["authorization_url"])
+    sign_in_there(page, "ada")
+    page.get_by_role("button", name="Continue").click()
+    page.wait_for_url(f"{redirect_uri}?*")
+    came_back = {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
+    assert came_back["state"] == started["state"]
+    body = {**came_back, "redirect_uri": redirect_uri, "code_verifier": secret}
+    answer = client.post("/api/auth/sso", json=body)
+    assert (answer.status_code, answer.get_json()["username"]) == (200, "ada")
+    assert client.post("/api/auth/sso", json=body).get_json()["code"] == "sso_failed"
     assert page.evaluate("fetch('/api/auth/me').then(answer => answer.status)") == 401
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from joserfc.jwk import ECKey
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import AccountChanges, NewAccount, Role
@@ -98,6 +100,30 @@ def test_a_token_works_once(app_on_each: Flask) -> None:
     assert present(client, sign(KEYS[0], claims())).status_code == 200
 
 
+def test_a_token_without_id_works_once_however_its_signature_is_written(tmp_path: Path) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "ec"})
+    changed = {"algorithms": ["ES256"], "public_key": key.as_pem(private=False).decode()}
+    client = with_ada(make_app(tmp_path, JWT_ISSUERS=jwt_issuers(**changed))).test_client()
+    without_id = claims()
+    del without_id["jti"]
+    token = sign(key, without_id, "ES256")
+    assert present(client, token).status_code == 200
+    assert_refused(present(client, token))
+    assert_refused(present(client, with_other_signature(token)))
+    another = sign(key, {**without_id, "iat": without_id["iat"] - 1}, "ES256")
+    assert present(client, with_other_signature(another)).status_code == 200, "it is one that counts"
+    assert_refused(present(client, another))
+
+
+def with_other_signature(token: str) -> str:
+    """The same ES256 token: (r, n - s) signs what (r, s) signs, and anyone can compute it."""
+    signed, _, signature = token.rpartition(".")
+    raw = urlsafe_b64decode(signature + "==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    other = order - int.from_bytes(raw[32:], "big")
+    return f"{signed}.{urlsafe_b64encode(raw[:32] + other.to_bytes(32, 'big')).rstrip(b'=').decode()}"
+
+
 def test_of_twenty_at_once_with_one_token_one_is_signed_in(app_on_each: Flask) -> None:
     token = sign(KEYS[0], claims())
     with ThreadPoolExecutor(20) as pool:
@@ -141,7 +167,8 @@ def test_whatever_is_wrong_gets_the_same_answer(app: Flask, client: FlaskClient)
         sign(KEYS[0], claims(aud="another")),
         sign(KEYS[0], claims(iat=now - 400, exp=now - 100)),
         sign(KEYS[0], claims(nbf=now + 3600)),
-        sign(KEYS[0], {name: value for name, value in claims().items() if name != "jti"}),
+        sign(KEYS[0], claims(jti="")),
+        sign(KEYS[0], claims(jti=None)),
         sign(KEYS[0], claims(sub="eve-1", email="eve@example.com")),
         sign(KEYS[0], claims(email_verified=False)),
     ]

@@ -61,6 +61,8 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "get_single_sign_on": (8, {200}),
     "start_single_sign_on": (8, {404}),
     "finish_single_sign_on": (8, {404}),
+    "start_single_sign_on_for_client": (40, {400}),
+    "finish_single_sign_on_for_client": (40, {400}),
     "log_in_with_jwt": (40, {400}),
 }
 

@@ -26,6 +26,8 @@ OPERATIONS = {
     "GET /api/auth/sso": "get_single_sign_on",
     "GET /api/auth/sso/start": "start_single_sign_on",
     "GET /api/auth/sso/callback": "finish_single_sign_on",
+    "POST /api/auth/sso/start": "start_single_sign_on_for_client",
+    "POST /api/auth/sso": "finish_single_sign_on_for_client",
     "POST /api/auth/jwt": "log_in_with_jwt",
     "GET /api/accounts": "list_accounts",
     "GET /api/accounts/{account_id}": "get_account",
@@ -83,6 +85,11 @@ CODES = {
     | CALL
     | {"invalid_request", "sso_failed", "sso_canceled", "sso_refused"}
     | {"sso_not_configured"},
+    "start_single_sign_on_for_client": ANYONE | BODY | {"sso_not_configured"},
+    "finish_single_sign_on_for_client": ANYONE
+    | BODY
+    | CALL
+    | {"sso_failed", "sso_refused", "sso_not_configured", "second_factor_required"},
     "log_in_with_jwt": ANYONE | BODY | CALL | {"invalid_token", "second_factor_required"},
     "list_accounts": SCOPED | {"invalid_request"},
     "get_account": TOKEN | {"not_found"},
@@ -109,6 +116,7 @@ BY_COOKIE = set(OPERATIONS.values()) - {
     *("log_in", "finish_second_factor", "call_pending_phone", "refresh", "change_password", "register", "verify_email"),
     *("resend_verification", "ask_for_password", "reset_password", "get_invitation", "accept_invitation"),
     *("get_single_sign_on", "start_single_sign_on", "finish_single_sign_on", "log_in_with_jwt"),
+    *("start_single_sign_on_for_client", "finish_single_sign_on_for_client"),
 }
 BODY_REQUIRED = {
     "log_in": True,
@@ -127,6 +135,8 @@ BODY_REQUIRED = {
     "invite": True,
     "get_invitation": True,
     "accept_invitation": True,
+    "start_single_sign_on_for_client": True,
+    "finish_single_sign_on_for_client": True,
     "log_in_with_jwt": True,
     "update_account": False,
     "update_role": True,

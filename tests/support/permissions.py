@@ -96,6 +96,7 @@ OPEN = """\
 `POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,
 `POST /api/auth/forgot-password`, `POST /api/auth/reset-password`, `POST /api/auth/invitation-details`,
 `POST /api/auth/register-invitation`, `POST /api/auth/jwt`, `GET /api/auth/sso`, `GET /api/auth/sso/start`,
+`POST /api/auth/sso/start`, `POST /api/auth/sso`,
 `GET /api/auth/sso/callback`, `GET /sign-in`, `POST /sign-in`, `GET /sign-in/code`, `POST /sign-in/code`,
 `POST /sign-in/phone`,
 `GET /accept-invitation`, `POST /accept-invitation`, `GET /forgot-password`, `POST /forgot-password`, `GET /register`,

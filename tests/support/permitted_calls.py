@@ -99,6 +99,10 @@ REQUESTS: dict[str, Request] = {
     "POST /api/auth/invitation-details": Request(_some("token"), (400, "invalid_link")),
     "POST /api/auth/register-invitation": Request(_some("token", "username", "password"), (400, "invalid_link")),
     "POST /api/auth/jwt": Request(done=(400, "invalid_request")),  # what names no issuer is 401 to everyone
+    "POST /api/auth/sso/start": Request(lambda *_: {"redirect_uri": "https://a.example/"}, (404, "sso_not_configured")),
+    "POST /api/auth/sso": Request(
+        lambda *_: dict.fromkeys(("code", "redirect_uri", "state"), "x"), (404, "sso_not_configured")
+    ),
     "GET /api/auth/sso/start": Request(done=(404, "sso_not_configured")),
     "GET /api/auth/sso/callback": Request(done=(404, "sso_not_configured")),
     "GET /health/ready": Request(done=(503, "not_ready")),  # nothing works in the background of this test
