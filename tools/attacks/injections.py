@@ -33,15 +33,10 @@ OTHER_TYPES: tuple[Any, ...] = (None, True, -1, 10**30, 1.5, 1e308, [], [[]], {}
 SSML = (
     '<speak>{code}</speak>', '</s><break time="10s"/>{code}', "<audio src='http://evil.example/a.mp3'/>",
     "{code}<!--", '<say-as interpret-as="digits">1</say-as>', "<![CDATA[{code}]]>", "<?xml?>{code}", "<", ">",
-    "a > b {code}", "{code}{code}{code}", "{code}\n{code}", "\x00{code}", "x" * 301, "",
+    "a > b {code}", "{code}{code}{code}", "{code}\n{code}", "\x00{code}", "x" * 301, "", "{{code}}",
+    "{Code} { code}", "%s",
 )  # fmt: skip
-SPOKEN_AS_TEXT = (
-    "&lt;break time='10s'/&gt; {code}",
-    "&#60;speak&#62;",
-    "Tom & Jerry {code}",
-    "{{code}}",
-    "{Code} { code}",
-)
+SPOKEN_AS_TEXT = ("&lt;break time='10s'/&gt; {code}", "&#60;speak&#62;", "Tom & Jerry {code}")
 MARKUP = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -133,10 +128,10 @@ def inject_names(target: Target, trial: Trial) -> None:
             "/api/tokens", {"user_id": owner_id, "name": text, "scopes": ["read"], "expires_in": 60}
         )
         trial.see(f"{made.status_code}", holds=made.status_code == 201 and made.json()["user_id"] == owner_id)
-        found = target.admin.get("/api/tokens", owner_id=owner_id).json().get("tokens", [])
+        found = target.admin.get("/api/tokens", user_id=owner_id).json().get("tokens", [])
         trial.see(f"{len(found)} found", holds=[item["name"] for item in found] == [text])
         target.admin.ask("DELETE", f"/api/tokens/{made.json()['token_id']}")
-    everyone = target.admin.get("/api/tokens", owner_id="%").json().get("tokens", [])
+    everyone = target.admin.get("/api/tokens", user_id="%").json().get("tokens", [])
     trial.see(f"{len(everyone)} for %", holds=everyone == [])
 
 

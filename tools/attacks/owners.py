@@ -49,7 +49,7 @@ def enumerate_others(target: Target, trial: Trial) -> None:
         "token's patch": lambda aim: other.ask("PATCH", f"/api/tokens/{aim}", json={"name": "x"}),
         "token's rotation": lambda aim: other.post(f"/api/tokens/{aim}/rotate"),
         "token's end": lambda aim: other.ask("DELETE", f"/api/tokens/{aim}"),
-        "tokens of": lambda aim: other.get("/api/tokens", owner_id=aim),
+        "tokens of": lambda aim: other.get("/api/tokens", user_id=aim),
     }
     known = {"by phone": (phone, unknown), "by id": (verification_id, no_id), "token": (one.token_id, no_id)}
     for name, ask in pairs.items():

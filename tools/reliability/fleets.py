@@ -110,6 +110,7 @@ def running_fleet(
             "MAX_CONCURRENT_CALLS": str(channels),
             "RATE_LIMIT_TOKEN": "off",
             "RATE_LIMIT_ADDRESS": "off",
+            "RATE_LIMIT_TOKEN_CREATION": "off",
             **dict.fromkeys(("RATE_LIMIT_OWNER", "RATE_LIMIT_COUNTRY", "RATE_LIMIT_BLOCK", "BLOCK_BREAKER"), "off"),
             "HOST": "127.0.0.1",
             "PUBLIC_URL": bases[0],
