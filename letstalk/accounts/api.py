@@ -37,7 +37,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
         "not_found",
         "insufficient_scope",
         "invalid_phone",
-        "invalid_credentials",
+        "wrong_password",
         "sign_in_throttled",
         "email_not_verified",
         "fresh_sign_in_required",

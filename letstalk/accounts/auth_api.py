@@ -97,7 +97,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @auth.post("/api/auth/phone", summary="Prove one's phone", responses={202: second_factor_schemas.PhoneCalled})
     @require_person
     @documents_errors(
-        *("invalid_phone", "invalid_credentials", "sign_in_throttled", "fresh_sign_in_required"),
+        *("invalid_phone", "wrong_password", "sign_in_throttled", "fresh_sign_in_required"),
         *CALL_REFUSALS[1:],
         "too_many_failures",
     )
@@ -128,7 +128,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @needs_database
     @documents_errors("invalid_token")
     def refresh(body: schemas.RefreshRequest) -> JsonResponse:
-        """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
+        """A refresh token works once. Within 20 s the same client may repeat; any other use of it ends the session."""
         return schemas.SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
 
     @auth.post("/api/auth/logout", summary="Sign out", responses={200: schemas.SessionsEnded})
@@ -140,7 +140,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
 
     @auth.put("/api/auth/password", summary="Change one's password", responses={200: schemas.SignedInResponse})
     @require_access_token
-    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
+    @documents_errors("weak_password", "wrong_password", "sign_in_throttled")
     def change_password(body: schemas.PasswordRequest) -> JsonResponse:
         """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
         signed_in = sign_ins.change_password(

@@ -19,7 +19,7 @@ from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Conflict, Forbidden, InvalidCredentials, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
@@ -36,11 +36,11 @@ def ensure_may_change_factor(
     """Raises unless `actor`, a person, may change their own phone and second factor now, also as an admin.
 
     A stolen token or cookie must not be enough. So the present password must confirm it where there is one
-    (`is_confirmed`): InvalidCredentials. And the sign-in must be fresh, by whatever method, unless the account has a
+    (`is_confirmed`): InvalidRequest. And the sign-in must be fresh, by whatever method, unless the account has a
     password and no phone yet: Forbidden `fresh_sign_in_required`.
     """
     if account.has_password and not is_confirmed:
-        raise InvalidCredentials
+        raise InvalidRequest.in_field("current_password", "current_password is missing.")
     if account.has_password and account.phone is None:
         return
     found = session_repository.find_live(connection, actor.session_id or "", now)
@@ -163,7 +163,7 @@ class AccountService:
         `ensure_may_change_factor` for one's own phone and second factor. A new role makes the existing access tokens
         invalid, and disabling ends every session. An account whose address nobody has proven gets no further rights.
 
-        Raises NotFound, InsufficientScope, InvalidCredentials, Forbidden `fresh_sign_in_required`, InvalidRequest,
+        Raises NotFound, InsufficientScope, Forbidden `fresh_sign_in_required`, InvalidRequest,
         InvalidPhone, Conflict (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
         """
         account = self.get_account(actor, account_id)

@@ -103,6 +103,9 @@ def test_a_refresh_gives_the_next_pair_and_a_spent_one_ends_everything(person: P
     assert person.get("/api/auth/me").status_code == 200
 
     again = person.client.post("/api/auth/refresh", json={"refresh_token": first_refresh})
+    assert (again.status_code, again.get_json()["refresh_token"]) == (200, person.refresh_token)
+    thief = {"User-Agent": "somebody else's program"}
+    again = person.client.post("/api/auth/refresh", json={"refresh_token": first_refresh}, headers=thief)
     assert (again.status_code, again.get_json()["error"]) == (401, "Invalid or revoked token")
     assert person.get("/api/auth/me").status_code == 401
     dead = person.client.post("/api/auth/refresh", json={"refresh_token": person.refresh_token})
@@ -165,7 +168,12 @@ def test_a_weak_new_password_says_what_is_wrong_and_changes_nothing(person: Pers
         assert [detail["field"] for detail in answer.get_json()["details"]] == ["new_password"]
     assert person.get("/api/auth/me").status_code == 200
     body = {"current_password": "wrong", "new_password": OTHER_PASSWORD}
-    assert person.call("PUT", "/api/auth/password", body).get_json()["code"] == "invalid_credentials"
+    wrong = person.call("PUT", "/api/auth/password", body)
+    assert (wrong.status_code, wrong.get_json()["code"]) == (403, "wrong_password")
+    for missing in ({}, {"current_password": ""}):
+        answer = person.call("PUT", "/api/auth/password", {"new_password": OTHER_PASSWORD, **missing})
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert person.get("/api/auth/me").status_code == 200, "nobody is signed out by a mistyped password"
 
 
 def test_one_s_sessions_are_listed_and_ended_one_by_one_or_all_others(app: Flask, person: Person) -> None:

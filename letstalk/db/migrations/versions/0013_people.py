@@ -1,0 +1,25 @@
+"""For 20 seconds a spent refresh token gives the same successor again."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+HAS_SALT = sa.text("successor_salt IS NOT NULL")
+
+
+def upgrade() -> None:
+    op.add_column("refresh_tokens", sa.Column("successor_salt", sa.LargeBinary(32)))
+    op.create_index(
+        "ix_refresh_tokens_salted", "refresh_tokens", ["spent_at"], sqlite_where=HAS_SALT, postgresql_where=HAS_SALT
+    )
+
+
+def downgrade() -> None:
+    op.drop_index("ix_refresh_tokens_salted", "refresh_tokens")
+    op.drop_column("refresh_tokens", "successor_salt")
