@@ -56,9 +56,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     )
     def log_in(body: schemas.LoginRequest) -> JsonResponse:
         """An unknown username and a wrong password get the same response. A second factor makes the phone ring."""
-        return schemas.SignedInResponse.of(
-            sign_ins.sign_in(body.username, body.password, current_device())
-        ).model_dump()
+        return schemas.SignedInResponse.of(sign_ins.sign_in(body.name, body.password, current_device())).model_dump()
 
     @auth.post(
         "/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: schemas.SignedInResponse}
@@ -163,7 +161,10 @@ def _add_sessions(auth: ApiRoutes, accounts: Accounts) -> None:
             raise InvalidToken  # it has ended since the guard looked
         session = schemas.SessionResponse.of(found, actor.session_id)
         return schemas.MeResponse(
-            **schemas.account_fields(account), user_id=account.account_id, session=session
+            **schemas.account_fields(account),
+            user_id=actor.owner_id or None,
+            scopes=[scope for scope in Scope if actor.holds(scope)],
+            session=session,
         ).model_dump()
 
     @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: schemas.SessionList})

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts import models
@@ -14,6 +14,7 @@ from letstalk.accounts.account_sessions import SessionPage, SignedIn
 from letstalk.accounts.passwords import MAX_PASSWORD_BYTES
 from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
+from letstalk.core.scopes import Scope
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens.schemas import UserId
 from letstalk.verifications.schemas import Phone
@@ -255,9 +256,14 @@ class SessionsEnded(ResponseModel):
 class MeResponse(AccountResponse):
     """Who is asking: the account, its role and grants, and the session."""
 
-    model_config = with_example({"user_id": ACCOUNT_ID, **_ACCOUNT, "session": _SESSION})
+    model_config = with_example(
+        {"user_id": "acme", **_ACCOUNT, "scopes": ["calls:read", "otp:send"], "session": _SESSION}
+    )
 
-    user_id: Uuid = Field(description="The same as `account_id`, named as in the response to a sign-in.")
+    user_id: str | None = Field(
+        description="The owner that requests without `X-User-Id` act for. Null if several or none are granted."
+    )
+    scopes: list[Scope] = Field(description="What the role may do.")
     session: SessionResponse
 
 
@@ -268,10 +274,27 @@ def account_fields(account: models.Account) -> dict[str, Any]:
 class LoginRequest(ApiModel):
     """A username or an e-mail address, and the password."""
 
-    model_config = with_example({"username": "ada", "password": "correct horse battery staple"})
+    model_config = with_example({"username": "ada", "password": "correct horse battery staple"}) | ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]}
+    )
 
-    username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
+    username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)] | SkipJsonSchema[None] = (
+        Field(None, description="The username, or the e-mail address.")
+    )
+    email: Email | SkipJsonSchema[None] = Field(None, description="The e-mail address, instead of `username`.")
     password: Password
+
+    @property
+    def name(self) -> str:
+        return self.username or self.email or ""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> LoginRequest:
+        if (self.username is None) == (self.email is None):
+            raise ValueError("Give exactly one of username and email.")
+        if self.email is not None and "@" not in self.email:
+            raise ValueError("email must be an e-mail address.")
+        return self
 
 
 class RefreshRequest(ApiModel):

@@ -100,6 +100,8 @@ class AccountService:
             email_verified_at=now if is_proven else None,
         )
         with self._unique_names(connection, account):
+            if wanted.owns_itself:
+                account = _with_own_owner(connection, account)
             repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.owner_ids)}
         self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
@@ -197,7 +199,8 @@ class AccountService:
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
         """Make an invited or unverified account active, because its address is proven. `username` is required where it
-        has none yet. Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        has none yet. One that somebody registered is granted an owner of its own. Raises NotFound; Conflict
+        `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
@@ -207,8 +210,10 @@ class AccountService:
             raise InvalidRequest.in_field("username", "username is missing.")
         after = replace(account, username=name, state=AccountState.ACTIVE, email_verified_at=self._clock())
         with self._unique_names(connection, after):
+            if account.state is AccountState.UNVERIFIED and not account.owner_ids:
+                after = _with_own_owner(connection, after)
             repository.update_account(connection, after)
-        detail = {"from": account.state.value}
+        detail = {"from": account.state.value, "user_ids": list(after.owner_ids)}
         self._audit.record(connection, None, "account.activated", account_id=account_id, detail=detail)
         return after
 
@@ -277,6 +282,14 @@ class AccountService:
 
 def _gives_way(known: Account, account: Account) -> bool:
     return known.state is AccountState.UNVERIFIED and account.state is not AccountState.UNVERIFIED
+
+
+def _with_own_owner(connection: Connection, account: Account) -> Account:
+    """`account`, granted an owner that is called as it is and belongs to nobody: an invited person gets what the admin
+    chooses, but for who came alone nobody chooses.
+    """
+    owner_id = repository.find_free_owner_id(connection, account.username or "", account.email)
+    return replace(account, owner_ids=(owner_id,))
 
 
 def _ensure_proven(before: Account, after: Account) -> None:

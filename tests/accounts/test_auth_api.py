@@ -112,6 +112,21 @@ def test_a_refresh_gives_the_next_pair_and_a_spent_one_ends_everything(person: P
     assert (dead.status_code, dead.get_json()["code"]) == (401, "invalid_token")
 
 
+def test_a_sign_in_takes_the_address_as_email_too_and_exactly_one_name(person: Person) -> None:
+    def sign_in(**names: object) -> int:
+        body = {**names, "password": PASSWORD}
+        return person.client.post("/api/auth/login", json=body).status_code
+
+    account = person.account
+    assert sign_in(email=account.email) == 200
+    assert sign_in(email=account.email.upper()) == 200
+    assert sign_in(username=account.email) == 200
+    assert sign_in(username=account.username, email=account.email) == 400
+    assert sign_in() == 400
+    assert sign_in(email=account.username) == 400, "no address"
+    assert sign_in(email="nobody@example.com") == 401
+
+
 def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(person: Person) -> None:
     swapped = person.client.post("/api/auth/refresh", json={"refresh_token": person.token[:200]})
     assert swapped.status_code == 401
@@ -121,7 +136,9 @@ def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(person: Per
 
 def test_me_is_the_account_its_role_grants_and_session(person: Person) -> None:
     body = person.get("/api/auth/me").get_json()
-    assert body["user_id"] == body["account_id"] == person.account.account_id
+    assert (body["user_id"], body["account_id"]) == ("acme", person.account.account_id)
+    assert {"otp:send", "tokens:write"} < set(body["scopes"])
+    assert "admin" not in body["scopes"]
     assert (body["username"], body["email"]) == (person.account.username, person.account.email)
     assert (body["role"], body["state"], body["user_ids"]) == ("developer", "active", ["acme"])
     assert body["session"]["current"] is True

@@ -1,4 +1,4 @@
-"""For 20 seconds a spent refresh token gives the same successor again."""
+"""For 20 seconds a spent refresh token gives the same successor again; and who has an owner is found by an index."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def upgrade() -> None:
     op.create_index(
         "ix_refresh_tokens_salted", "refresh_tokens", ["spent_at"], sqlite_where=HAS_SALT, postgresql_where=HAS_SALT
     )
+    op.create_index("ix_account_grants_user_id", "account_grants", ["user_id"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_account_grants_user_id", "account_grants")
     op.drop_index("ix_refresh_tokens_salted", "refresh_tokens")
     op.drop_column("refresh_tokens", "successor_salt")
