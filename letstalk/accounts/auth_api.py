@@ -9,6 +9,12 @@ from flask import request
 
 from letstalk.accounts import schemas, second_factor_schemas
 from letstalk.accounts.authentication import current_device
+from letstalk.accounts.invitation_schemas import (
+    InvitationAcceptance,
+    InvitationRequest,
+    InvitationResponse,
+    OpenInvitationResponse,
+)
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.second_factors import CHALLENGE_SECONDS
 from letstalk.accounts.services import Accounts
@@ -272,24 +278,22 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
         summary="Invite a person",
         description="With the link they choose a username and a password, once, within seven days. The link is mailed "
         "where mail is set up. Inviting a person again who has not accepted yet replaces role, grants and link.",
-        responses={201: schemas.InvitationResponse},
+        responses={201: InvitationResponse},
     )
     @require(Scope.ADMIN, browser=True)
     @documents_errors("email_taken")
-    def invite(body: schemas.InvitationRequest) -> JsonResponse:
+    def invite(body: InvitationRequest) -> JsonResponse:
         wanted = NewInvitation(email=body.email, role=body.role.value, owner_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
-        return schemas.InvitationResponse.of(invitation).model_dump(), 201
+        return InvitationResponse.of(invitation).model_dump(), 201
 
-    @auth.post(
-        "/api/auth/invitation-details", summary="Look at an invitation", responses={200: schemas.OpenInvitationResponse}
-    )
+    @auth.post("/api/auth/invitation-details", summary="Look at an invitation", responses={200: OpenInvitationResponse})
     @public
     @needs_database
     @documents_errors("invalid_link")
     def get_invitation(body: schemas.LinkRequest) -> JsonResponse:
         """The link is not used up."""
-        return schemas.OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
+        return OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
 
     @auth.post(
         "/api/auth/register-invitation",
@@ -309,7 +313,7 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
         "too_many_failures",
         *CALL_REFUSALS,
     )
-    def accept_invitation(body: schemas.InvitationAcceptance) -> JsonResponse:
+    def accept_invitation(body: InvitationAcceptance) -> JsonResponse:
         signed_in = accounts.invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
         return schemas.SignedInResponse.of(signed_in).model_dump(), 201
 

@@ -25,6 +25,8 @@ from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
 from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.tokens import repository as token_repository
+from letstalk.tokens.models import Token
 
 MAX_PAGE = 100
 FRESH_FOR = timedelta(minutes=10)
@@ -157,13 +159,20 @@ class AccountService:
         return AccountPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].account_id))
 
     def update_account(
-        self, actor: Actor, account_id: str, changes: AccountChanges, *, is_confirmed: bool = False
+        self,
+        actor: Actor,
+        account_id: str,
+        changes: AccountChanges,
+        *,
+        is_confirmed: bool = False,
+        revoke_tokens: bool = False,
     ) -> Account:
         """The account with `changes` made.
 
         An admin changes everything of every account; a person their own username, phone and second factor. See
         `ensure_may_change_factor` for one's own phone and second factor. A new role makes the existing access tokens
-        invalid, and disabling ends every session. An account whose address nobody has proven gets no further rights.
+        invalid. Disabling ends every session and suspends the tokens that the account has created; with `revoke_tokens`
+        they are revoked. An account whose address nobody has proven gets no further rights.
 
         Raises NotFound, InsufficientScope, Forbidden `fresh_sign_in_required`, InvalidRequest,
         InvalidPhone, Conflict (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
@@ -171,6 +180,8 @@ class AccountService:
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
             models.ensure_admin(actor)
+        if revoke_tokens and changes.disabled is not True:
+            raise InvalidRequest.in_field("revoke_tokens", "revoke_tokens requires disabled: true.")
         is_own = actor.account_id == account.account_id
         with self._db.write() as connection:
             now = self._clock()
@@ -181,6 +192,8 @@ class AccountService:
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")
             changed = models.differences(before, after)
+            if revoke_tokens:
+                self._revoke_tokens(connection, actor, before)
             if not changed:
                 return before
             _ensure_proven(before, after)
@@ -217,15 +230,34 @@ class AccountService:
         self._audit.record(connection, None, "account.activated", account_id=account_id, detail=detail)
         return after
 
-    def delete_account(self, actor: Actor, account_id: str) -> None:
-        """Delete an account and all that refers to it. Raises InsufficientScope, NotFound, Conflict `last_admin`."""
+    def delete_account(self, actor: Actor, account_id: str, *, revoke_tokens: bool = False) -> None:
+        """Delete an account and all that refers to it. The tokens that it has created stay, unless they are suspended
+        or `revoke_tokens`. Raises InsufficientScope, NotFound, Conflict `last_admin`.
+        """
         models.ensure_admin(actor)
         with self._db.write() as connection:
             account = repository.lock_account(connection, canonical_id(account_id) or "")
             self._ensure_admin_remains(connection, account, None)
+            # Suspended ones would work again.
+            if revoke_tokens or account.state is AccountState.DISABLED:
+                self._revoke_tokens(connection, actor, account)
             repository.delete_account(connection, account.account_id)
             detail = {"role": account.role.value}
             self._audit.record(connection, actor, "account.deleted", account_id=account.account_id, detail=detail)
+
+    def list_tokens(self, actor: Actor, account_id: str) -> list[Token]:
+        """The tokens that the account has created, unless revoked or expired. Raises InsufficientScope."""
+        models.ensure_admin(actor)
+        with self._db.read() as connection:
+            return token_repository.list_tokens_of_maker(connection, account_id, self._clock())
+
+    def _revoke_tokens(self, connection: Connection, actor: Actor, account: Account) -> None:
+        self._db.lock(connection, "tokens")
+        now = self._clock()
+        for token in token_repository.list_tokens_of_maker(connection, account.account_id, now):
+            token_repository.update_token(connection, replace(token, revoked_at=now))
+            detail = {"revoked_with_account": account.account_id}
+            self._audit.record(connection, actor, "token.revoked", token_id=token.token_id, detail=detail)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:

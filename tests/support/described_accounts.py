@@ -88,7 +88,7 @@ CODES = {
     | FORM
     | {"not_found", "invalid_phone", "wrong_password", "sign_in_throttled", "email_not_verified"}
     | {"username_taken", "email_taken", "last_admin", "fresh_sign_in_required"},
-    "delete_account": SCOPED | FORM | {"not_found", "last_admin"},
+    "delete_account": SCOPED | FORM | {"invalid_request", "not_found", "last_admin"},
     "list_roles": SCOPED,
     "update_role": SCOPED | BODY | FORM,
 }
