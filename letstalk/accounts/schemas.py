@@ -41,8 +41,7 @@ UserIds = Annotated[list[UserId], Field(max_length=models.MAX_GRANTS)]
 RoleName = Annotated[models.Role, Field(strict=False)]
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
 LinkToken = Annotated[
-    PlainText,
-    Field(min_length=1, max_length=1000, description="What follows `#token=` in the link, or the whole link."),
+    str, Field(min_length=1, max_length=4000, description="What follows `#token=` in the link, or the whole link.")
 ]
 
 _ACCOUNT: dict[str, Any] = {

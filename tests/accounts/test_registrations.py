@@ -90,6 +90,23 @@ def test_the_password_of_who_asked_opens_nothing_and_who_reads_the_mail_chooses_
     assert post.outcome_of_sign_in(OTHER_PASSWORD) == "ok"
 
 
+def test_an_address_that_the_mail_server_can_t_take_gets_an_honest_answer(post: Post) -> None:
+    assert post.postman
+    post.postman.takes_unicode = False
+    invitations = post.accounts.invitations
+    assert not invitations.invite(ADMIN, NewInvitation("jürgen@example.org"), BASE).is_mailed
+    assert invitations.invite(ADMIN, NewInvitation("jurgen@example.org"), BASE).is_mailed
+    registrations, resets = post.accounts.registrations, post.accounts.password_resets
+    for ask in (
+        lambda: registrations.register("ada", "adä@example.org", BASE, ADDRESS),
+        lambda: registrations.resend_verification("adä@example.org", BASE, ADDRESS),
+        lambda: resets.request_link("adä@example.org", BASE, ADDRESS),
+    ):
+        refused = refusal_of(ask, "invalid_request")
+        assert [detail.field for detail in refused.details] == ["email"]
+    assert [row for row in post.rows() if row.failed_at] == []
+
+
 def test_a_link_without_an_acceptable_password_proves_nothing(post: Post) -> None:
     register(post)
     for password in ("", "short", "password1234", "ada@example.org"):
