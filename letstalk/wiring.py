@@ -25,7 +25,7 @@ from letstalk.calls.models import Topic
 from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
-from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, load_settings
+from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, ensure_password_is_uncommon, load_settings
 from letstalk.config.values import read_encryption_keys
 from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import Clock, utc_now
@@ -73,7 +73,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     database can't be used now.
     """
     try:
-        return _build_app(load_settings() if settings is None else settings, clock)
+        if settings is None:
+            settings = load_settings()
+            ensure_password_is_uncommon(settings)
+        return _build_app(settings, clock)
     except OperationalError as error:
         reason = str(error.orig).strip().split("\n")[0]
         raise SettingsError(f"DATABASE_URL names a database that can't be used now: {reason}") from error

@@ -32,6 +32,7 @@ TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 # Fields whose values differ from run to run, and the form that both the documented and the actual value have.
 FORMS = {
     "token_id": UUID,
+    "parent_id": UUID,
     "verification_id": UUID,
     "call_id": UUID,
     "request_id": UUID,

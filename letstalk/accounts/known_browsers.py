@@ -11,6 +11,8 @@ import secrets
 from flask import Response, after_this_request, current_app, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
+from letstalk.http.cookies import cookie_name
+
 LIFETIME_SECONDS = 365 * 24 * 3600
 MOST_ACCOUNTS = 10  # the latest; a cookie has room for some 4,000 characters
 ID_BYTES = 16
@@ -61,8 +63,7 @@ def _serializer() -> URLSafeTimedSerializer:
 
 
 def _cookie_name() -> str:
-    # RFC 6265bis, section 4.1.3.2: no other host can set a cookie of that name.
-    return "__Host-letstalk_known" if _is_secure() else "letstalk_known"
+    return cookie_name("letstalk_known", is_secure=_is_secure())
 
 
 def _is_secure() -> bool:

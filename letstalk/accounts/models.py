@@ -301,6 +301,11 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
     return end_sign_ins(account, changed)
 
 
+def is_weaker(before: Account, after: Account) -> bool:
+    """Whether a proven phone or the second factor is taken away."""
+    return (before.phone is not None and after.phone is None) or (before.second_factor and not after.second_factor)
+
+
 def end_sign_ins(before: Account, after: Account) -> Account:
     """`after`, in which the sign-ins that wait for a code have ended if the phone or the second factor is another, or
     the account is enabled again.

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from letstalk.accounts.models import Account, AccountChanges, AccountState, Role
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.services import Accounts
-from letstalk.core.errors import Conflict, InvalidRequest, LetsTalkError
+from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
@@ -139,7 +139,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
         account, form = get(account_id), AccountForm.from_request()
         try:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
-        except (InvalidRequest, Conflict) as error:
+        except (InvalidRequest, Conflict, Forbidden) as error:
             return account_page(account, form, error)
         flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)

@@ -17,7 +17,7 @@ from letstalk.accounts.models import Account, AccountChanges, AccountPage, Accou
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id
@@ -43,8 +43,12 @@ def ensure_may_change_factor(
     """
     if account.has_password and not is_confirmed:
         raise InvalidRequest.in_field("current_password", "current_password is missing.")
-    if account.has_password and account.phone is None:
-        return
+    if not account.has_password or account.phone is not None:
+        ensure_fresh_sign_in(connection, actor, now)
+
+
+def ensure_fresh_sign_in(connection: Connection, actor: Actor, now: datetime) -> None:
+    """Raises Forbidden `fresh_sign_in_required` unless a person has signed in within ten minutes. No token has."""
     found = session_repository.find_live(connection, actor.session_id or "", now)
     if found is None or now - found[0].created_at > FRESH_FOR:
         sentence = "Sign in again: this may be changed within 10 minutes of a sign-in only."
@@ -170,9 +174,10 @@ class AccountService:
         """The account with `changes` made.
 
         An admin changes everything of every account; a person their own username, phone and second factor. See
-        `ensure_may_change_factor` for one's own phone and second factor. A new role makes the existing access tokens
-        invalid. Disabling ends every session and suspends the tokens that the account has created; with `revoke_tokens`
-        they are revoked. An account whose address nobody has proven gets no further rights.
+        `ensure_may_change_factor` for one's own phone and second factor. To take another's away, an admin must have
+        signed in a moment ago, and no token can: with a stolen session one could be made. A new role makes the existing
+        access tokens invalid. Disabling ends every session and suspends the tokens that the account has created; with
+        `revoke_tokens` they are revoked. An account whose address nobody has proven gets no further rights.
 
         Raises NotFound, InsufficientScope, Forbidden `fresh_sign_in_required`, InvalidRequest,
         InvalidPhone, Conflict (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
@@ -189,6 +194,8 @@ class AccountService:
             if is_own and changes.changes_second_factor:
                 ensure_may_change_factor(connection, actor, before, now, is_confirmed=is_confirmed)
             after = models.apply_changes(before, changes, self._default_region)
+            if not is_own and actor.kind in (ActorKind.PERSON, ActorKind.TOKEN) and models.is_weaker(before, after):
+                ensure_fresh_sign_in(connection, actor, now)
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")
             changed = models.differences(before, after)

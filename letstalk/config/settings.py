@@ -7,6 +7,8 @@ setting requires. Passwords, keys and URLs that may contain a password are never
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from letstalk.config import values as values_of
 from letstalk.config.values import JwtIssuer, read_jwt_issuers
-from letstalk.core.common_passwords import is_common
+from letstalk.core.common_passwords import IS_COMMON
 from letstalk.core.ip_addresses import Network
 from letstalk.core.numbering import CALLABLE_TYPES, DEFAULT_TYPES
 from letstalk.core.secret_files import make_encryption_key, make_password, make_secret_key, read_or_make
@@ -295,8 +297,8 @@ class Settings(BaseModel):
                 "TRUSTED_PROXIES requires HOST=127.0.0.1 when it is a number, because whoever connects could name any "
                 "address. Otherwise name the proxies' networks, such as TRUSTED_PROXIES=10.0.0.0/24"
             )
-        if not self.is_development:
-            self._check_dashboard_password(self.dashboard_password.get_secret_value())
+        if not self.is_development and len(self.dashboard_password.get_secret_value()) < MIN_PRODUCTION_PASSWORD_LENGTH:
+            raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
         if self.web_processes > 1 and self.redis_url is None:
             raise ValueError("WEB_PROCESSES requires REDIS_URL when it is more than 1: the processes share limits")
         self._check_mail()
@@ -308,15 +310,6 @@ class Settings(BaseModel):
             if missing:
                 raise ValueError(f"{', '.join(missing)} must be set when TELEPHONY_PROVIDER is telnyx")
         return self
-
-    def _check_dashboard_password(self, password: str) -> None:
-        if len(password) < MIN_PRODUCTION_PASSWORD_LENGTH:
-            raise ValueError(f"DASHBOARD_PASSWORD requires {_wish('dashboard_password')} in production")
-        if self.owner_sign_in and is_common(password, (self.brand_name, "Let's Talk", "letstalk", "dashboard")):
-            raise ValueError(
-                "DASHBOARD_PASSWORD is easy to guess: production requires a password that is not commonly used "
-                "(`openssl rand -base64 18` prints one)"
-            )
 
     def _check_mail(self) -> None:
         if self.smtp_host is None:
@@ -373,6 +366,24 @@ def load_settings(
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_describe(error)) from None
+
+
+def ensure_password_is_uncommon(settings: Settings) -> None:
+    """Raises SettingsError if in production the built-in owner signs in with a password that is commonly used.
+
+    Another process looks: the lists would take 14 MB of this one for good.
+    """
+    if settings.is_development or not settings.owner_sign_in:
+        return
+    names = (settings.brand_name, "Let's Talk", "letstalk", "dashboard")
+    command = [sys.executable, "-m", "letstalk.core.common_passwords", *names]
+    password = settings.dashboard_password.get_secret_value()
+    result = subprocess.run(command, cwd=PROJECT_ROOT, input=password, encoding="utf-8", check=False)  # noqa: S603
+    if result.returncode == IS_COMMON:
+        raise SettingsError(
+            "DASHBOARD_PASSWORD is easy to guess: production requires a password that is not commonly used "
+            "(`openssl rand -base64 18` prints one)"
+        )
 
 
 def _add_made_secrets(values: dict[str, object], folder: Path) -> None:

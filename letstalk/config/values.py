@@ -24,7 +24,7 @@ _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # RFC 5322, section 3.2.3
 _MAIL_ADDRESS = re.compile(rf"({_ATOM}(?:\.{_ATOM})*)@({_HOST_NAME.pattern})")
 _NAMED_ADDRESS = re.compile(r'"?([^"<>]{0,100}?)"?\s*<([^<>]+)>')
-_HOST_HEADER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::[0-9]{1,5})?")
+_HOST_HEADER = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+))(?::([0-9]{1,5}))?")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -39,7 +39,7 @@ def is_loopback(host: str) -> bool:
 def is_loopback_host_header(text: str) -> bool:
     """Whether the Host header `text` names this machine, with or without a port (RFC 9110, section 7.2)."""
     found = _HOST_HEADER.fullmatch(text)
-    return found is not None and is_loopback(found[1] or found[2])
+    return found is not None and is_loopback(found[1] or found[2]) and int(found[3] or 0) <= 65_535
 
 
 def read_trusted_proxies(text: str) -> int | tuple[Network, ...]:

@@ -1,10 +1,15 @@
-"""Passwords that are commonly used, or close to one (NIST SP 800-63B-4, section 3.1.1.2)."""
+"""Passwords that are commonly used, or close to one (NIST SP 800-63B-4, section 3.1.1.2).
+
+`python -m letstalk.core.common_passwords NAMES…` ends with the code IS_COMMON if the one on standard input is.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 COMMON_GUESSES = 1_000_000
+IS_COMMON = 3
 # What the estimate reads of a password. Its time grows with the square of the length, and it tries the readings of each
 # kind of letter that is written as a digit or symbol with those of each other kind: 128 of all kinds took 41 s.
 MEASURED_LENGTH = 72
@@ -32,3 +37,7 @@ def measured_part(password: str) -> str:
         if len(kinds) > MEASURED_KINDS and index >= LEAST_MEASURED:
             return password[:index]
     return password[:MEASURED_LENGTH]
+
+
+if __name__ == "__main__":
+    sys.exit(IS_COMMON if is_common(sys.stdin.read(), sys.argv[1:]) else 0)

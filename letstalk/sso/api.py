@@ -40,7 +40,11 @@ class StartQuery(Query):
 
 
 # The service checks the length, because its error is a page for the person who comes back.
-CallbackText = Annotated[str, Field(json_schema_extra={"maxLength": service.MAX_CALLBACK_LENGTH})]
+# RFC 6749, appendix A: visible ASCII and spaces.
+CallbackText = Annotated[str, Field(json_schema_extra={"maxLength": 500, "pattern": "^[ -~]*$"})]
+CallbackCode = Annotated[
+    str, Field(json_schema_extra={"maxLength": service.MAX_CALLBACK_LENGTH, "pattern": "^[ -~]*$"})
+]
 
 
 class CallbackQuery(Query):
@@ -49,7 +53,7 @@ class CallbackQuery(Query):
     model_config = ConfigDict(extra="ignore")
 
     state: CallbackText | SkipJsonSchema[None] = None
-    code: CallbackText | SkipJsonSchema[None] = None
+    code: CallbackCode | SkipJsonSchema[None] = None
     iss: CallbackText | SkipJsonSchema[None] = Field(None, description="See RFC 9207.")
     error: CallbackText | SkipJsonSchema[None] = None
 

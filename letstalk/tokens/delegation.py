@@ -74,7 +74,11 @@ def may_manage(actor: Actor, token: Token) -> bool:
 
 
 def creator_of(actor: Actor) -> str | None:
-    """What the creation of tokens is counted under: the first of the tokens above, or the person. None is unlimited."""
+    """What the creation of tokens is counted under: the first of the tokens above, or the person. None is unlimited, as
+    an admin is, who may give any limit.
+    """
+    if actor.is_admin:
+        return None
     return actor.limits[-1][0] if actor.limits else actor.account_id
 
 

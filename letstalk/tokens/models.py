@@ -86,7 +86,7 @@ class Token:
     successor_id: str | None = None
     custom_message: CustomMessage | None = None
     parent_id: str | None = None
-    bucket_id: str | None = None
+    bucket_id: str | None = field(default=None, compare=False)
     created_by: str | None = None
     maker_name: str | None = None
     is_suspended: bool = False

@@ -218,6 +218,9 @@ class SendRequest(ApiModel):
         )
 
 
+_NULL = {"type": "null"}
+
+
 def _given(field: str, **others: Any) -> dict[str, Any]:
     return {"required": [field], "properties": {field: {"type": "string"}, **others}}
 
@@ -226,7 +229,9 @@ class TargetRequest(ApiModel):
     """Which verification is meant: one by its id, or the newest of a phone and, if it was sent with one, a session."""
 
     model_config = ConfigDict(
-        json_schema_extra={"oneOf": [_given("phone"), _given("verification_id", session={"type": "null"})]}
+        json_schema_extra={
+            "oneOf": [_given("phone", verification_id=_NULL), _given("verification_id", phone=_NULL, session=_NULL)]
+        }
     )
 
     phone: Phone | None = None

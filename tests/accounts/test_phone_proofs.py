@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy import text
 from letstalk.accounts import repository as accounts_repository
 from letstalk.accounts.models import AccountChanges, Role
 from letstalk.accounts.services import Accounts
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.errors import (
     Forbidden,
     InvalidCode,
@@ -223,6 +224,28 @@ class TestChangingTheFactor:
         world.clock.move(601)
         refused = refusal(lambda: accounts.service.update_account(actor, ada.account_id, changes, is_confirmed=True))
         assert refused.code == "fresh_sign_in_required"
+
+    def test_no_old_session_and_no_token_of_an_admin_takes_a_factor_away(self, world: World) -> None:
+        """Whoever has stolen an admin's access token can make an API token, which is the admin's by no session."""
+        accounts = accounts_of(world)
+        root = someone_called(accounts, world.db, "root", role="admin")
+        ada = someone_called(accounts, world.db, "ada", OTHER_PHONE)
+        actor = signed_in(accounts, root.account_id)
+        token = replace(trusted_actor(ActorKind.TOKEN, ADDRESS), token_id="a token")
+        world.clock.move(601)
+        for by, account in ((actor, ada), (token, ada), (token, root)):
+            for changes in (AccountChanges(phone=None), AccountChanges(second_factor=False)):
+                refused = refusal(
+                    lambda: accounts.service.update_account(by, account.account_id, changes)  # noqa: B023
+                )
+                assert (type(refused), refused.code) == (Forbidden, "fresh_sign_in_required")
+            found = accounts.service.find(account.account_id)
+            assert found is not None
+            assert (found.phone, found.second_factor) == (account.phone, True)
+        entered = accounts.service.update_account(token, ada.account_id, AccountChanges(phone="+256700123459"))
+        assert (entered.phone, entered.second_factor) == (OTHER_PHONE, True)
+        for by in (signed_in(accounts, root.account_id), OWNER):
+            assert accounts.service.update_account(by, ada.account_id, AccountChanges(phone=None)).phone is None
 
     @pytest.mark.parametrize("change", ["password", "phone", "factor off", "erased", "disabled and enabled", "proven"])
     def test_each_change_ends_the_sign_in_that_waits(self, world: World, change: str) -> None:

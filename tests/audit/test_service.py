@@ -41,6 +41,7 @@ def test_a_token_s_life_is_on_record(setup: TokenSetup) -> None:
         "scopes": ["read"],
         "allowed_ips": [],
         "rate_limit": None,
+        "custom_message": None,
         "expires_at": None,
     }
     assert (updated.action, updated.detail) == ("token.updated", {"scopes": [["read"], ["read", "write"]]})

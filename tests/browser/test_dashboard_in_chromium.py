@@ -268,7 +268,7 @@ def test_wrong_passwords_are_refused_and_then_throttled(visit: StartVisit) -> No
         expect(me.page.get_by_role("alert")).to_have_text("That is not the password.")
     me.page.get_by_label("Password").fill(PASSWORD)
     me.page.get_by_role("button", name="Sign in").click()
-    expect(me.page.get_by_role("alert")).to_contain_text("Too many requests")
+    expect(me.page.get_by_role("alert")).to_contain_text("Too many attempts to sign in")
     me.open("/api/tokens/dashboard")
     expect(me.page.get_by_role("heading", name="Sign in")).to_be_visible()
 

@@ -50,7 +50,7 @@ def test_an_operation_opens_with_its_examples_and_its_refusals(visit: Callable[.
     block = page.locator("#operations-Calls-send_otp")
     block.get_by_text("Idempotency-Key").first.wait_for()
     shown = block.inner_text()
-    for expected in ("+256 700 123456", "resend_too_soon", "queue_full", "Scope: otp:send.", "code_length"):
+    for expected in ("+1 202 555 0142", "resend_too_soon", "queue_full", "Scope: otp:send.", "code_length"):
         assert expected in shown
 
 

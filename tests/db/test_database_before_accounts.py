@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -14,7 +15,6 @@ from letstalk.core.secret_files import make_encryption_key
 from letstalk.db import migrations
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
-from letstalk.tokens import repository as token_storage
 from letstalk.tokens.models import Token, generate_token
 from tests.support.account_services import a_person
 from tests.support.apps import make_app
@@ -45,7 +45,21 @@ def test_it_migrates_with_its_tokens_and_audit_trail(tmp_path: Path, url: str) -
     migrations.upgrade(db)
     migrations.downgrade(db, "0003")
     with db.write() as connection:
-        token_storage.insert_token(connection, token, Vault((key,)).encrypt(secret.secret_hash))
+        row = {
+            "token_id": token.token_id,
+            "lookup_id": token.lookup_id,
+            "secret_hash_encrypted": Vault((key,)).encrypt(secret.secret_hash),
+            "user_id": token.owner_id,
+            "scopes": json.dumps(token.scopes),
+            "allowed_ips": json.dumps(token.allowed_ips),
+            "created_at": token.created_at.replace(tzinfo=None).isoformat(sep=" ")
+            if db.is_sqlite
+            else token.created_at,
+        }
+        connection.execute(
+            text(f"INSERT INTO tokens ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})"),  # noqa: S608
+            row,
+        )
         connection.execute(
             text("INSERT INTO audit_events (event_id, at, action, detail) VALUES ('e', :at, 'token.created', '{}')"),
             {"at": now.isoformat(sep=" ") if db.is_sqlite else now},

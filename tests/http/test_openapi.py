@@ -76,7 +76,7 @@ CODES = {
     "get_token": WITH_TOKEN | {"not_found"},
     "update_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
     "rotate_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
-    "revoke_token": WITH_TOKEN | {"csrf_failed", "not_found"},
+    "revoke_token": WITH_TOKEN | {"invalid_request", "csrf_failed", "not_found"},
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
     "get_health": set(),
     "get_readiness": {"not_ready"},

@@ -28,6 +28,14 @@ def test_a_port_that_is_taken_is_one_line_that_names_the_setting(kind: str, tmp_
     assert ".env" in line
 
 
+def test_production_does_not_start_with_a_password_that_everybody_uses(tmp_path: Path) -> None:
+    installation = Installation(tmp_path, {"FLASK_ENV": "production"})
+    installation.environment["DASHBOARD_PASSWORD"] = "password1234"
+    result = installation.serve_and_fail()
+    assert result.returncode == 1
+    assert only_line(result.stderr).startswith("DASHBOARD_PASSWORD is easy to guess")
+
+
 def test_an_address_of_another_machine_is_one_line_that_names_the_setting(tmp_path: Path) -> None:
     installation = Installation(tmp_path)
     installation.environment["HOST"] = "2001:db8::1"

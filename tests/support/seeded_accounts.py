@@ -14,7 +14,12 @@ from tests.support.apps import services_of
 Made = Any  # a case of Schemathesis, whose parts may be of any type
 
 # Whose access token each operation is called with, by name; and those that an admin's API token may call as well.
-OF_PEOPLE = frozenset({"log_out", "get_me", "change_password", "list_sessions", "end_other_sessions", "end_session"})
+OF_PEOPLE = frozenset(
+    {
+        *("log_out", "get_me", "change_password", "list_sessions", "end_other_sessions", "end_session"),
+        *("call_own_phone", "verify_own_phone"),
+    }
+)
 OF_ADMINS = frozenset(
     {"list_accounts", "get_account", "update_account", "delete_account", "list_roles", "update_role", "invite"}
 )
@@ -53,5 +58,5 @@ class SeededAccounts:
             case.path_parameters["account_id"] = self.new_account().account_id
         elif operation == "end_session":
             case.path_parameters["session_id"] = self.sign_in().session_id
-        elif operation == "list_accounts" and "cursor" in case.query:
+        elif operation in ("list_accounts", "list_sessions") and "cursor" in case.query:
             case.query.pop("cursor")

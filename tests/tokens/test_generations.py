@@ -166,6 +166,12 @@ def test_creation_is_limited_for_a_token_and_those_below_it(tmp_path: Path) -> N
     root_of(app).create()
 
 
+def test_an_admin_creates_as_many_tokens_as_there_are_apps(tmp_path: Path) -> None:
+    admin = root_of(make_app(tmp_path, RATE_LIMIT_TOKEN_CREATION="3 per hour"), scopes=("admin",))
+    for _ in range(5):
+        admin.create(user_id="globex")
+
+
 def test_a_chain_of_tokens_ends(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     holder = root_of(app)

@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from letstalk.db.database import Database
 from letstalk.http.idempotency import IdempotencyKey, idempotency_keys, read_idempotency_key
 from letstalk.observability.redaction import redact_fields
 from letstalk.operations.privacy import PrivacyService
@@ -256,20 +257,31 @@ class TestTheBoundOfAPhone:
         # 19 that do not end their verification, and one that ends each.
         assert judged <= MAX_WRONG_CODES_OF_PHONE - 1 + len(owners)
 
-    def test_the_arithmetic_of_a_day(self, limited: World) -> None:
+    @pytest.mark.parametrize("guesses_at_a_time", [5, 2, 1])
+    def test_the_arithmetic_of_a_day(self, sqlite_db: Database, guesses_at_a_time: int) -> None:
         """One phone, all owners, as many sessions and guesses as a day allows: docs/security.md says 49."""
-        judged, owner_number = 0, 0
-        for _ in range(24 * 6):
-            for _ in range(4):
-                owner_number += 1
-                owner = f"owner {owner_number % 7}"
-                session = f"session {owner_number}"
-                if outcome_of(lambda: limited.send(owner=owner, session=session)) != "ok":  # noqa: B023
-                    continue
-                while guess(limited, session, "not the code", owner=owner) == "invalid_code":
-                    judged += 1
-            limited.clock.move(597)
-        assert 30 < judged <= 49
+        world = World(sqlite_db, owner_rates=OWNER_RATES, phone_rates=PHONE_RATES)
+        sent, judged = 0, 0
+        for hour in range(24):
+            targets = [(f"owner {number % 5}", f"session {number}") for number in range(hour * 12, hour * 12 + 12)]
+            outcomes = [outcome_of(lambda: world.send(owner=owner, session=session)) for owner, session in targets]  # noqa: B023
+            sent += outcomes.count("ok")
+            for _ in range(5):
+                for owner, session in targets:
+                    guesses = [guess(world, session, "not the code", owner=owner) for _ in range(guesses_at_a_time)]
+                    judged += guesses.count("invalid_code")
+            world.clock.move(3599)
+        assert sent == 30
+        assert 45 <= judged <= 49
+
+    def test_two_numbers_of_one_phone_are_bound_together(self, world: World) -> None:
+        one, other = "+390549886377", "+3780549886377"
+        for number in range(4):
+            sent = world.send(one, session=f"{STRANGER} {number}")
+            world.guess_wrong(sent.verification_id, 5)
+        world.send(other, session=STRANGER)
+        wrong = refusal_of(lambda: world.check_phone(other, "not the code", session=STRANGER), "invalid_code")
+        assert wrong.attempts_remaining == 0
 
     def guess_until_the_bound(self, world: World) -> None:
         for number in range(4):

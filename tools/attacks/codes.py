@@ -66,7 +66,7 @@ def guess_oddly(target: Target, trial: Trial) -> None:
     verification_id = caller.send(phone)
     odd: list[Any] = [
         None, 123456, 123456.0, True, [], ["123456"], {"$ne": ""}, {"$regex": ".*"}, "", "%", "______", "123456\n",
-        " 123456", "12 34 56", "\uff11\uff12\uff13\uff14\uff15\uff16", "\u0661" * 6, "\u00b2" * 6, "123456\0",
+        " 123", "12 3", "\uff11\uff12\uff13", "\u0661" * 3, "\u00b2" * 6, "123456\0",
         "1e5555", "-12345", "+12345", "12345678901", "123", "1" * 5000, "123456;--", "' OR '1'='1",
     ]  # fmt: skip
     for code in odd:

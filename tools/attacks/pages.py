@@ -30,7 +30,7 @@ def forge_forms(target: Target, trial: Trial) -> None:
     strangers = _csrf(target.client().get("/sign-in").text)
     fields = {"name": "forged", "user_id": target.owner_id("victim"), "scopes": "admin", "password": "x"}
     for path in (form % victim.token_id if "%s" in form else form for form in FORMS):
-        for token in (None, "", "x", strangers, "a" * 5000):
+        for token in (None, "", "x", strangers, "a" * 1000):
             data = fields if token is None else {**fields, "csrf_token": token}
             for headers in ({}, {"Origin": f"http://{EVIL}", "Referer": f"http://{EVIL}/"}, {"X-CSRFToken": strangers}):
                 trial.see_answer(signed_in.post(path, data=data, headers=headers), 403, what="form")
