@@ -14,6 +14,7 @@ import click
 from flask import Flask
 from sqlalchemy.exc import OperationalError
 
+from letstalk.accounts.account_sessions import REPEATABLE_FOR
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.services import AccountsDependencies
 from letstalk.audit.service import AuditTrail
@@ -317,6 +318,7 @@ def _register_sweeps(
     worker.every(BEAT_SECONDS, "heartbeat", heartbeat.beat)
     worker.every(SWEEP_SECONDS, "fast", services.sweeps.sweep)
     worker.every(SWEEP_SECONDS, "mail", services.accounts.mails.wake_due)
+    worker.every(REPEATABLE_FOR.total_seconds(), "refresh_tokens", services.accounts.sessions.forget_successors)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)

@@ -62,6 +62,7 @@ OTHER_CODES = {
         "phone_required",
         "email_not_verified",
         "fresh_sign_in_required",
+        "wrong_password",
     ),
     *("registration_closed", "mail_not_set_up", "sso_refused", "csrf_failed", "invalid_signature"),
     *("sso_not_configured", "username_taken", "email_taken", "last_admin", "sign_in_throttled"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from letstalk.accounts.models import Account, AccountSession, AccountState, SessionKind
 from letstalk.accounts.repository import ACCOUNT_COLUMNS, account_grants, accounts, to_account
 from letstalk.db.database import Database
-from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.db.schema import UtcDateTime, metadata, partial_index
 
 SEEN_AGAIN_SECONDS = 300
 
@@ -58,10 +58,13 @@ refresh_tokens = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
     sa.Column("spent_at", UtcDateTime),
+    # Random. The next token comes of it together with the token itself, which is not stored.
+    sa.Column("successor_salt", sa.LargeBinary(32)),
     sa.CheckConstraint("expires_at > created_at", name="lifetime"),
     sa.Index(None, "session_id"),
     sa.Index(None, "expires_at"),
 )
+partial_index("ix_refresh_tokens_salted", "successor_salt IS NOT NULL", refresh_tokens.c.spent_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class RefreshRow:
     session_id: str
     expires_at: datetime
     spent_at: datetime | None
+    successor_salt: bytes | None
 
 
 _LISTED = tuple(column for column in account_sessions.c if column.name not in ("secret_hash", "subscriber"))
@@ -187,15 +191,23 @@ def insert_refresh_token(
 
 def find_refresh_token(connection: sa.Connection, token_hash: bytes) -> RefreshRow | None:
     table = refresh_tokens.c
-    statement = sa.select(table.session_id, table.expires_at, table.spent_at).where(table.token_hash == token_hash)
+    statement = sa.select(*(table[each.name] for each in fields(RefreshRow))).where(table.token_hash == token_hash)
     row = connection.execute(statement).one_or_none()
     return None if row is None else RefreshRow(*row)
 
 
-def spend_refresh_token(connection: sa.Connection, token_hash: bytes, now: datetime) -> bool:
+def spend_refresh_token(connection: sa.Connection, token_hash: bytes, now: datetime, successor_salt: bytes) -> bool:
     """Whether this call spent the token. Of many concurrent calls, one returns True."""
     unspent = (refresh_tokens.c.token_hash == token_hash) & refresh_tokens.c.spent_at.is_(None)
-    return connection.execute(sa.update(refresh_tokens).where(unspent).values(spent_at=now)).rowcount == 1
+    statement = sa.update(refresh_tokens).where(unspent).values(spent_at=now, successor_salt=successor_salt)
+    return connection.execute(statement).rowcount == 1
+
+
+def erase_successor_salts(connection: sa.Connection, spent_before: datetime) -> int:
+    """Returns how many there were."""
+    table = refresh_tokens.c
+    old = table.successor_salt.is_not(None) & (table.spent_at < spent_before)
+    return connection.execute(sa.update(refresh_tokens).where(old).values(successor_salt=None)).rowcount
 
 
 def spend_all_refresh_tokens(connection: sa.Connection, session_id: str, now: datetime) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,6 +41,8 @@ MAX_SESSIONS = 50  # live ones of an account: another sign-in ends the oldest
 BROWSER_LIFETIME = timedelta(hours=12)
 # After this long a person must sign in again, however often the session was renewed (NIST SP 800-63B-4, section 2.1.3).
 LONGEST_LIFE = timedelta(days=30)
+# How long a client whose response was lost may repeat a refresh.
+REPEATABLE_FOR = timedelta(seconds=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +118,23 @@ class AccountSessionService:
     def refresh(self, refresh_token: str, device: Device) -> SignedIn:
         """A new pair of tokens for a refresh token, which is spent by this.
 
-        Of many concurrent calls with one token, one gets the pair. Using a spent token ends the session, because one
-        of the two who have it must have stolen it (RFC 9700, section 4.14.2). Raises InvalidToken for every reason.
+        For 20 seconds the same client (its address, or /64, and its `User-Agent`) gets the same refresh token again,
+        while that one is not spent: a response can be lost, and a program can refresh twice at once. Any other use of a
+        spent token ends the session, because one of the two who have it must have stolen it (RFC 9700, section
+        4.14.2). Raises InvalidToken for every reason.
         """
-        token_hash, new_token = hash_secret(refresh_token), _new_refresh_token()
         with self._db.write() as connection:
-            renewed = self._renew(connection, token_hash, new_token, self._clock(), device)
+            renewed = self._renew(connection, refresh_token, self._clock(), device)
         # Raised after the transaction, which would otherwise undo the end of the session.
         if renewed is None:
             raise InvalidToken
-        account, row = renewed
+        account, row, new_token = renewed
         return self._signed_in(account, row.session_id, row.epoch, new_token)
+
+    def forget_successors(self) -> None:
+        """Make it impossible to derive the successors of tokens that were spent too long ago to hand them out again."""
+        with self._db.write() as connection:
+            session_repository.erase_successor_salts(connection, self._clock() - REPEATABLE_FOR)
 
     def renew_tokens(self, session_id: str) -> SignedIn:
         """A new pair of tokens for a live API session. Its other refresh tokens are spent. Raises InvalidToken."""
@@ -230,8 +240,9 @@ class AccountSessionService:
         return account, row
 
     def _renew(
-        self, connection: Connection, token_hash: bytes, new_token: str, now: datetime, device: Device
-    ) -> tuple[Account, AccountSession] | None:
+        self, connection: Connection, refresh_token: str, now: datetime, device: Device
+    ) -> tuple[Account, AccountSession, str] | None:
+        token_hash, salt = hash_secret(refresh_token), secrets.token_bytes(SECRET_BYTES)
         found = session_repository.find_refresh_token(connection, token_hash)
         if found is None or (found.spent_at is None and found.expires_at <= now):
             return None
@@ -239,13 +250,28 @@ class AccountSessionService:
         if live is None:
             return None
         row, account = live
-        if not session_repository.spend_refresh_token(connection, token_hash, now):
+        if not session_repository.spend_refresh_token(connection, token_hash, now, salt):
+            same_again = self._find_successor(connection, refresh_token, now, device)
+            if same_again is not None:
+                return account, row, same_again
             reason, address = "refresh_token_reused", device.address
             self._end(connection, account.account_id, None, reason, session_id=row.session_id, address=address)
             log.warning("refresh_token_reused", account_id=account.account_id, session_id=row.session_id)
             return None
+        new_token = _derive_successor(refresh_token, salt, device)
         self._add_refresh_token(connection, row, new_token, now)
-        return account, row
+        return account, row, new_token
+
+    def _find_successor(self, connection: Connection, refresh_token: str, now: datetime, device: Device) -> str | None:
+        """The token that `device` got for the spent `refresh_token` a moment ago, if it is not spent itself."""
+        # Read again: another request may have spent it since.
+        spent = session_repository.find_refresh_token(connection, hash_secret(refresh_token))
+        if spent is None or spent.spent_at is None or spent.successor_salt is None:
+            return None
+        successor = _derive_successor(refresh_token, spent.successor_salt, device)
+        known = session_repository.find_refresh_token(connection, hash_secret(successor))
+        is_repeatable = now - spent.spent_at <= REPEATABLE_FOR and known is not None and known.spent_at is None
+        return successor if is_repeatable else None
 
     def _add_refresh_token(self, connection: Connection, row: AccountSession, token: str, now: datetime) -> None:
         expires_at = min(now + self._refresh_ttl, row.created_at + max(LONGEST_LIFE, self._refresh_ttl))
@@ -280,3 +306,13 @@ class AccountSessionService:
 
 def _new_refresh_token() -> str:
     return REFRESH_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def _derive_successor(refresh_token: str, salt: bytes, device: Device) -> str:
+    """The next refresh token, which only who has the one before and the salt can compute: neither is enough, and the
+    former is not stored. Another client computes a token that nobody has been given.
+    """
+    client = f"{subscriber_of(device.address)}\n{device.user_agent}".encode("utf-8", "surrogatepass")
+    key = refresh_token.encode("utf-8", "surrogatepass")
+    digest = hmac.digest(key, salt + client, "sha256")
+    return REFRESH_PREFIX + base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

@@ -37,7 +37,7 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
         "not_found",
         "insufficient_scope",
         "invalid_phone",
-        "invalid_credentials",
+        "wrong_password",
         "sign_in_throttled",
         "email_not_verified",
         "fresh_sign_in_required",
@@ -49,7 +49,9 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
         """An admin changes any account; a person their own name, phone and second factor. A new role ends tokens."""
         actor, account_id = current_actor(), str(path.account_id)
         is_confirmed = actor.account_id == account_id and confirms_password(accounts, actor, body.current_password)
-        changed = accounts.service.update_account(actor, account_id, body.to_changes(), is_confirmed=is_confirmed)
+        changed = accounts.service.update_account(
+            actor, account_id, body.to_changes(), is_confirmed=is_confirmed, revoke_tokens=body.revoke_tokens
+        )
         return schemas.AccountResponse.of(changed).model_dump()
 
     @api.delete(
@@ -57,9 +59,9 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
     )
     @require(Scope.ADMIN, browser=True)
     @documents_errors("not_found", "last_admin")
-    def delete_account(path: schemas.AccountPath) -> JsonResponse:
-        """With its sessions and grants. Tokens and verifications belong to owners, and stay."""
-        accounts.service.delete_account(current_actor(), str(path.account_id))
+    def delete_account(path: schemas.AccountPath, query: schemas.DeletionQuery) -> JsonResponse:
+        """With its sessions and grants. Its tokens stay, unless it is disabled; `GET /api/tokens` lists them."""
+        accounts.service.delete_account(current_actor(), str(path.account_id), revoke_tokens=query.revoke_tokens)
         return schemas.DeletionResponse(message="Account deleted").model_dump()
 
     @api.get("/api/accounts/roles", summary="The roles", responses={200: schemas.RoleList})

@@ -9,6 +9,12 @@ from flask import request
 
 from letstalk.accounts import schemas, second_factor_schemas
 from letstalk.accounts.authentication import current_device
+from letstalk.accounts.invitation_schemas import (
+    InvitationAcceptance,
+    InvitationRequest,
+    InvitationResponse,
+    OpenInvitationResponse,
+)
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.accounts.second_factors import CHALLENGE_SECONDS
 from letstalk.accounts.services import Accounts
@@ -56,9 +62,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     )
     def log_in(body: schemas.LoginRequest) -> JsonResponse:
         """An unknown username and a wrong password get the same response. A second factor makes the phone ring."""
-        return schemas.SignedInResponse.of(
-            sign_ins.sign_in(body.username, body.password, current_device())
-        ).model_dump()
+        return schemas.SignedInResponse.of(sign_ins.sign_in(body.name, body.password, current_device())).model_dump()
 
     @auth.post(
         "/api/auth/second-factor", summary="Sign in: the code from the phone", responses={200: schemas.SignedInResponse}
@@ -97,7 +101,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @auth.post("/api/auth/phone", summary="Prove one's phone", responses={202: second_factor_schemas.PhoneCalled})
     @require_person
     @documents_errors(
-        *("invalid_phone", "invalid_credentials", "sign_in_throttled", "fresh_sign_in_required"),
+        *("invalid_phone", "wrong_password", "sign_in_throttled", "fresh_sign_in_required"),
         *CALL_REFUSALS[1:],
         "too_many_failures",
     )
@@ -128,7 +132,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     @needs_database
     @documents_errors("invalid_token")
     def refresh(body: schemas.RefreshRequest) -> JsonResponse:
-        """A refresh token works once. Using it again ends the session, because somebody must have stolen it."""
+        """A refresh token works once. Within 20 s the same client may repeat; any other use of it ends the session."""
         return schemas.SignedInResponse.of(accounts.sessions.refresh(body.refresh_token, current_device())).model_dump()
 
     @auth.post("/api/auth/logout", summary="Sign out", responses={200: schemas.SessionsEnded})
@@ -140,7 +144,7 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
 
     @auth.put("/api/auth/password", summary="Change one's password", responses={200: schemas.SignedInResponse})
     @require_access_token
-    @documents_errors("weak_password", "invalid_credentials", "sign_in_throttled")
+    @documents_errors("weak_password", "wrong_password", "sign_in_throttled")
     def change_password(body: schemas.PasswordRequest) -> JsonResponse:
         """All other sessions end. This one continues with the new tokens in the response; the old ones stop working."""
         signed_in = sign_ins.change_password(
@@ -163,7 +167,10 @@ def _add_sessions(auth: ApiRoutes, accounts: Accounts) -> None:
             raise InvalidToken  # it has ended since the guard looked
         session = schemas.SessionResponse.of(found, actor.session_id)
         return schemas.MeResponse(
-            **schemas.account_fields(account), user_id=account.account_id, session=session
+            **schemas.account_fields(account),
+            user_id=actor.owner_id or None,
+            scopes=[scope for scope in Scope if actor.holds(scope)],
+            session=session,
         ).model_dump()
 
     @auth.get("/api/auth/sessions", summary="One's own sessions", responses={200: schemas.SessionList})
@@ -271,24 +278,22 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
         summary="Invite a person",
         description="With the link they choose a username and a password, once, within seven days. The link is mailed "
         "where mail is set up. Inviting a person again who has not accepted yet replaces role, grants and link.",
-        responses={201: schemas.InvitationResponse},
+        responses={201: InvitationResponse},
     )
     @require(Scope.ADMIN, browser=True)
     @documents_errors("email_taken")
-    def invite(body: schemas.InvitationRequest) -> JsonResponse:
+    def invite(body: InvitationRequest) -> JsonResponse:
         wanted = NewInvitation(email=body.email, role=body.role.value, owner_ids=tuple(body.user_ids))
         invitation = accounts.invitations.invite(current_actor(), wanted, link_base())
-        return schemas.InvitationResponse.of(invitation).model_dump(), 201
+        return InvitationResponse.of(invitation).model_dump(), 201
 
-    @auth.post(
-        "/api/auth/invitation-details", summary="Look at an invitation", responses={200: schemas.OpenInvitationResponse}
-    )
+    @auth.post("/api/auth/invitation-details", summary="Look at an invitation", responses={200: OpenInvitationResponse})
     @public
     @needs_database
     @documents_errors("invalid_link")
     def get_invitation(body: schemas.LinkRequest) -> JsonResponse:
         """The link is not used up."""
-        return schemas.OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
+        return OpenInvitationResponse.of(accounts.invitations.get_invitation(body.token)).model_dump()
 
     @auth.post(
         "/api/auth/register-invitation",
@@ -308,7 +313,7 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
         "too_many_failures",
         *CALL_REFUSALS,
     )
-    def accept_invitation(body: schemas.InvitationAcceptance) -> JsonResponse:
+    def accept_invitation(body: InvitationAcceptance) -> JsonResponse:
         signed_in = accounts.invitations.accept_and_sign_in(body.token, body.username, body.password, current_device())
         return schemas.SignedInResponse.of(signed_in).model_dump(), 201
 

@@ -81,12 +81,19 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
     @group.command("disable")
     @click.argument("name")
     @click.option("--undo", is_flag=True, help="Allow signing in again.")
-    def disable(name: str, undo: bool) -> None:
-        """End all sessions of NAME (username, e-mail address or id), and prevent new ones."""
+    @click.option("--revoke-tokens", is_flag=True, help="Revoke the tokens that NAME has created.")
+    def disable(name: str, undo: bool, revoke_tokens: bool) -> None:
+        """End all sessions of NAME (username, e-mail address or id), prevent new ones, and suspend NAME's tokens."""
         with service_of() as service:
             account = _find(service, name)
-            changed = service.update_account(ACTOR, account.account_id, AccountChanges(disabled=not undo))
+            made = service.list_tokens(ACTOR, account.account_id)
+            changed = service.update_account(
+                ACTOR, account.account_id, AccountChanges(disabled=not undo), revoke_tokens=revoke_tokens
+            )
         print_line(f"{name} is {changed.state.value}.", err=True)
+        outcome = "works again" if undo else "revoked" if revoke_tokens else "suspended"
+        for token in made:
+            print_line(f"Token {token.token_id} of {token.owner_id}: {outcome}.", err=True)
 
     @group.command("set-role")
     @click.argument("name")

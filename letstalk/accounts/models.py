@@ -229,7 +229,9 @@ def hash_secret(secret: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to create. With `state` INVITED it needs neither `username` nor `password`. `phone` is pending."""
+    """An account to create. With `state` INVITED it needs neither `username` nor `password`. `phone` is pending. One
+    that `owns_itself` is granted an owner of its own.
+    """
 
     email: str
     username: str | None = None
@@ -238,6 +240,7 @@ class NewAccount:
     password: str | None = None
     phone: str | None = None
     state: AccountState = AccountState.ACTIVE
+    owns_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)

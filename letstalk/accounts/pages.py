@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -18,6 +19,7 @@ from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.local_requests import link_base
+from letstalk.tokens.models import Token
 
 ACCOUNTS_PER_PAGE = 25
 MAX_SEARCH_LENGTH = 100
@@ -116,6 +118,12 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def get(account_id: object) -> Account:
         return accounts.service.get_account(current_actor(), str(account_id))
 
+    def list_tokens(account: Account) -> list[Token]:
+        return accounts.service.list_tokens(current_actor(), account.account_id)
+
+    def account_page(account: Account, form: AccountForm, error: LetsTalkError | None = None) -> Response:
+        return _account_page(account, form, error, tokens=list_tokens(account))
+
     def update(account: Account, changes: AccountChanges) -> Account:
         return accounts.service.update_account(current_actor(), account.account_id, changes)
 
@@ -123,7 +131,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     @require_signed_in(Scope.ADMIN)
     def show(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
-        return _account_page(account, AccountForm.of(account))
+        return account_page(account, AccountForm.of(account))
 
     @pages.post("/dashboard/people/<uuid:account_id>")
     @require_signed_in(Scope.ADMIN)
@@ -132,7 +140,7 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
         try:
             changed = update(account, form.as_changes(is_own=_is_own(account)))
         except (InvalidRequest, Conflict, Forbidden) as error:
-            return _account_page(account, form, error)
+            return account_page(account, form, error)
         flash(f"{name_of(changed)} has been changed.")
         return _redirect_after_change(changed)
 
@@ -142,9 +150,14 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     def set_disabled(account_id: object, disabled: bool) -> ResponseReturnValue:
         account = get(account_id)
         try:
-            changed = update(account, AccountChanges(disabled=disabled))
+            changed = accounts.service.update_account(
+                current_actor(),
+                account.account_id,
+                AccountChanges(disabled=disabled),
+                revoke_tokens=disabled and _revokes_tokens(),
+            )
         except Conflict as error:
-            return _account_page(account, AccountForm.of(account), error)
+            return account_page(account, AccountForm.of(account), error)
         flash(f"{name_of(changed)} can {'no longer sign in' if disabled else 'sign in again'}.")
         return _redirect_after_change(changed)
 
@@ -152,13 +165,15 @@ def _add_account(pages: Blueprint, accounts: Accounts) -> None:
     @require_signed_in(Scope.ADMIN)
     def delete_form(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
-        return render_template("accounts/delete.html", account=account, name=name_of(account))
+        return render_template(
+            "accounts/delete.html", account=account, name=name_of(account), tokens=list_tokens(account)
+        )
 
     @pages.post("/dashboard/people/<uuid:account_id>/delete")
     @require_signed_in(Scope.ADMIN)
     def delete(account_id: object) -> ResponseReturnValue:
         account = get(account_id)
-        accounts.service.delete_account(current_actor(), account.account_id)
+        accounts.service.delete_account(current_actor(), account.account_id, revoke_tokens=_revokes_tokens())
         flash(f"{name_of(account)} has been deleted.")
         return redirect(url_for("account_pages.index"))
 
@@ -233,7 +248,13 @@ def _is_own(account: Account) -> bool:
     return current_actor().account_id == account.account_id
 
 
-def _account_page(account: Account, form: AccountForm, error: LetsTalkError | None = None) -> Response:
+def _revokes_tokens() -> bool:
+    return request.form.get("revoke_tokens") == "1"
+
+
+def _account_page(
+    account: Account, form: AccountForm, error: LetsTalkError | None, *, tokens: Sequence[Token]
+) -> Response:
     return form_response(
         "accounts/account.html",
         error,
@@ -245,4 +266,5 @@ def _account_page(account: Account, form: AccountForm, error: LetsTalkError | No
         is_own=_is_own(account),
         is_invited=account.state is AccountState.INVITED,
         is_disabled=account.state is AccountState.DISABLED,
+        tokens=tokens,
     )

@@ -13,7 +13,7 @@ from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import code_in_form
-from letstalk.core.errors import Detail, InvalidCredentials, LetsTalkError
+from letstalk.core.errors import Detail, LetsTalkError, WrongPassword
 from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response, form_text
 from letstalk.http.guards import current_actor, signed_in_person
@@ -63,7 +63,7 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         accounts.service.update_account(actor, actor.account_id or "", changes, is_confirmed=is_confirmed)
 
     def confirm_password() -> bool:
-        """Whether the account has a password, which the form then contains. Raises InvalidCredentials."""
+        """Whether the account has a password, which the form then contains. Raises as `SignInService`."""
         if not own_account().has_password:
             return False
         password = request.form.get("confirm_password", "")
@@ -183,9 +183,11 @@ def _factor_changes(account: Account) -> AccountChanges:
 
 
 def _beside(error: LetsTalkError, field: str) -> LetsTalkError:
-    """Shows the error of a wrong password beside its field."""
-    if isinstance(error, InvalidCredentials):
-        error.details = (Detail(field, "That is not your password."),)
+    """Shows the error of a wrong or missing password beside its field."""
+    if isinstance(error, WrongPassword):
+        error.details = (Detail(field, error.message),)
+    elif error.details and error.details[0].field == "current_password":
+        error.details = (Detail(field, "Enter your password."),)
     return error
 
 

@@ -18,7 +18,7 @@ from letstalk.accounts.sign_ins import SignInService
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Forbidden, InvalidLink
+from letstalk.core.errors import Forbidden, InvalidLink, InvalidRequest
 from letstalk.db.database import Database
 from letstalk.mail import templates
 from letstalk.mail.models import LinkPurpose, Mail, lifetime_seconds, write_link
@@ -55,8 +55,12 @@ class MailedLinks:
         """Have a mail to `email` written in the background, so that the work is the same for every email address. The
         mail says that it was asked for from `address`. Raises InvalidRequest, Forbidden `mail_not_set_up`.
         """
-        asked = templates.describe_request(self.clock(), address)
-        details = {"email": models.check_email(email), "base_url": base_url, "asked": asked, **more}
+        asked, email = templates.describe_request(self.clock(), address), models.check_email(email)
+        self.mails.ensure_set_up()
+        if not self.mails.can_reach(email):
+            sentence = "Our mail server takes only ASCII characters before the @ of an e-mail address."
+            raise InvalidRequest.in_field("email", sentence)
+        details = {"email": email, "base_url": base_url, "asked": asked, **more}
         with self.db.write() as connection:
             self.mails.defer_email(connection, kind, details, ttl_seconds=lifetime_seconds(purpose))
 
@@ -226,12 +230,13 @@ class InvitationService:
         """
         models.ensure_admin(actor)
         mailed = self._mailed
+        is_reached = mailed.mails.can_reach(models.check_email(wanted.email))
         with mailed.db.write() as connection:
             account = self._save_invited(connection, actor, wanted)
             made = mailed.links.make_link(connection, LinkPurpose.INVITATION, account.account_id, actor=actor)
             link = write_link(base_url, LinkPurpose.INVITATION, made.token)
             mail = templates.invitation_email(account.email, mailed.brand_name, link)
-            mail_id = mailed.mails.send_mail(connection, mail)
+            mail_id = mailed.mails.send_mail(connection, mail) if is_reached else None
         mailed.mails.wake(mail_id)
         return Invitation(account, link, made.expires_at, is_mailed=mail_id is not None)
 

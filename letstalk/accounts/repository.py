@@ -11,10 +11,13 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from letstalk.accounts.models import Account, AccountState, Role, usernames_for
+from letstalk.core.actors import DEFAULT_OWNER_ID
 from letstalk.core.errors import NotFound
 from letstalk.core.name_keys import name_key, similar_keys
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
+from letstalk.tokens.repository import tokens
+from letstalk.verifications.repository import verifications
 
 ROLES = "role IN ({})".format(", ".join(f"'{role.value}'" for role in Role))
 
@@ -60,6 +63,7 @@ account_grants = sa.Table(
     sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), primary_key=True),
     sa.Column("user_id", sa.String(128), key="owner_id", primary_key=True),
     sa.CheckConstraint("length(user_id) BETWEEN 1 AND 128", name="user_id_length"),
+    sa.Index(None, "owner_id"),
 )
 
 password_history = sa.Table(
@@ -154,6 +158,17 @@ def find_by_username(connection: sa.Connection, username: str) -> Account | None
 def find_free_username(connection: sa.Connection, name: str, email: str) -> str:
     """The first of `usernames_for` that no account has."""
     return next(each for each in usernames_for(name, email) if find_by_username(connection, each) is None)
+
+
+def find_free_owner_id(connection: sa.Connection, name: str, email: str) -> str:
+    """The first of `usernames_for` that is no owner yet: of no token, no verification and no account."""
+
+    def is_taken(owner_id: str) -> bool:
+        columns = (tokens.c.owner_id, verifications.c.owner_id, account_grants.c.owner_id)
+        known = sa.or_(*(sa.exists().where(column == owner_id) for column in columns))
+        return owner_id == DEFAULT_OWNER_ID or bool(connection.execute(sa.select(known)).scalar())
+
+    return next(each for each in usernames_for(name, email) if not is_taken(each))
 
 
 def find_password(connection: sa.Connection, name: str) -> sa.Row[Any, Any] | None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts import models
 from letstalk.accounts.account_sessions import SessionPage, SignedIn
 from letstalk.accounts.passwords import MAX_PASSWORD_BYTES
-from letstalk.accounts.registrations import Invitation, OpenInvitation
 from letstalk.core.clock import iso_utc
+from letstalk.core.scopes import Scope
 from letstalk.http.schemas import ApiModel, PageQuery, PlainText, Query, ResponseModel, Timestamp, Uuid, with_example
-from letstalk.tokens.schemas import UserId
+from letstalk.tokens.schemas import ACCOUNT_ID, UserId
 from letstalk.verifications.schemas import Phone
 
-ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
 SESSION_ID = "91a3c1f6-0a6e-4a0b-8a57-3c9a5d2e4b10"
 CREATED = "2026-11-20T17:00:00.000Z"
 EXPIRES = "2026-11-27T17:00:00.000Z"
@@ -43,8 +41,7 @@ UserIds = Annotated[list[UserId], Field(max_length=models.MAX_GRANTS)]
 RoleName = Annotated[models.Role, Field(strict=False)]
 Opaque = Annotated[PlainText, Field(min_length=1, max_length=200)]
 LinkToken = Annotated[
-    PlainText,
-    Field(min_length=1, max_length=1000, description="What follows `#token=` in the link, or the whole link."),
+    str, Field(min_length=1, max_length=4000, description="What follows `#token=` in the link, or the whole link.")
 ]
 
 _ACCOUNT: dict[str, Any] = {
@@ -99,7 +96,12 @@ class AccountPatch(ApiModel):
     email: Email = Field(default_factory=str)
     role: RoleName = Field(default_factory=lambda: models.Role.VIEWER)
     user_ids: UserIds = Field(default_factory=list, description="The granted owners, all of them.")
-    disabled: bool = Field(default_factory=bool, description="True ends every session of the account.")
+    disabled: bool = Field(
+        default_factory=bool, description="True ends every session of the account, and suspends its tokens."
+    )
+    revoke_tokens: bool = Field(
+        default_factory=bool, description="With `disabled: true`: revoke the tokens that the account has created."
+    )
     phone: Phone | None = Field(
         None,
         description="It becomes `pending_phone` until its person proves it: POST /api/auth/phone. Null removes both, "
@@ -114,7 +116,7 @@ class AccountPatch(ApiModel):
     )
 
     def to_changes(self) -> models.AccountChanges:
-        given = self.model_dump(exclude_unset=True, exclude={"current_password"})
+        given = self.model_dump(exclude_unset=True, exclude={"current_password", "revoke_tokens"})
         return models.AccountChanges(**{"owner_ids" if name == "user_ids" else name: given[name] for name in given})
 
 
@@ -152,6 +154,10 @@ class AccountList(ResponseModel):
     @classmethod
     def of(cls, page: models.AccountPage) -> AccountList:
         return cls(accounts=[AccountResponse.of(account) for account in page.accounts], next_cursor=page.next_cursor)
+
+
+class DeletionQuery(Query):
+    revoke_tokens: bool = Field(False, description="Also revoke the tokens that the account has created.")
 
 
 class DeletionResponse(ResponseModel):
@@ -255,9 +261,14 @@ class SessionsEnded(ResponseModel):
 class MeResponse(AccountResponse):
     """Who is asking: the account, its role and grants, and the session."""
 
-    model_config = with_example({"user_id": ACCOUNT_ID, **_ACCOUNT, "session": _SESSION})
+    model_config = with_example(
+        {"user_id": "acme", **_ACCOUNT, "scopes": ["calls:read", "otp:send"], "session": _SESSION}
+    )
 
-    user_id: Uuid = Field(description="The same as `account_id`, named as in the response to a sign-in.")
+    user_id: str | None = Field(
+        description="The owner that requests without `X-User-Id` act for. Null if several or none are granted."
+    )
+    scopes: list[Scope] = Field(description="What the role may do.")
     session: SessionResponse
 
 
@@ -268,10 +279,27 @@ def account_fields(account: models.Account) -> dict[str, Any]:
 class LoginRequest(ApiModel):
     """A username or an e-mail address, and the password."""
 
-    model_config = with_example({"username": "ada", "password": "correct horse battery staple"})
+    model_config = with_example({"username": "ada", "password": "correct horse battery staple"}) | ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["username"]}, {"required": ["email"]}]}
+    )
 
-    username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)]
+    username: Annotated[PlainText, Field(min_length=1, max_length=models.MAX_EMAIL_LENGTH)] | SkipJsonSchema[None] = (
+        Field(None, description="The username, or the e-mail address.")
+    )
+    email: Email | SkipJsonSchema[None] = Field(None, description="The e-mail address, instead of `username`.")
     password: Password
+
+    @property
+    def name(self) -> str:
+        return self.username or self.email or ""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> LoginRequest:
+        if (self.username is None) == (self.email is None):
+            raise ValueError("Give exactly one of username and email.")
+        if self.email is not None and "@" not in self.email:
+            raise ValueError("email must be an e-mail address.")
+        return self
 
 
 class RefreshRequest(ApiModel):
@@ -416,82 +444,3 @@ class PasswordResetResponse(ResponseModel):
     model_config = with_example({"message": "Your password is changed. Sign in with the new one."})
 
     message: Literal["Your password is changed. Sign in with the new one."]
-
-
-class InvitationRequest(ApiModel):
-    """Whom to invite, with which role, and which owners are granted."""
-
-    model_config = with_example({"email": "ada@example.com", "role": "developer", "user_ids": ["acme"]})
-
-    email: Email
-    role: RoleName
-    user_ids: UserIds = Field(default_factory=list)
-
-
-class InvitationAcceptance(ApiModel):
-    """The link, and the username and password that the invited person has chosen."""
-
-    model_config = with_example({"token": LINK, "username": "ada", "password": "correct horse battery staple"})
-
-    token: LinkToken
-    username: Username
-    password: Password
-
-
-class InvitationResponse(ResponseModel):
-    """The only response that contains `link`. The first person to open it gets the account."""
-
-    model_config = with_example(
-        {
-            "account_id": ACCOUNT_ID,
-            "email": "ada@example.com",
-            "role": "developer",
-            "user_ids": ["acme"],
-            "link": f"https://calls.example.com/accept-invitation#token={LINK}",
-            "expires_at": EXPIRES,
-            "mailed": True,
-        }
-    )
-
-    account_id: Uuid
-    email: str
-    role: models.Role
-    user_ids: list[str]
-    link: str = Field(description="It works once. It is only a path if PUBLIC_URL is not set.")
-    expires_at: Timestamp
-    mailed: bool = Field(description="Whether it is being mailed. If not, send it to the person yourself.")
-
-    @classmethod
-    def of(cls, invitation: Invitation) -> InvitationResponse:
-        return cls(
-            account_id=invitation.account.account_id,
-            link=invitation.link,
-            mailed=invitation.is_mailed,
-            **_invitation_fields(invitation.account, invitation.expires_at),
-        )
-
-
-class OpenInvitationResponse(ResponseModel):
-    """What the link invites to."""
-
-    model_config = with_example(
-        {"email": "ada@example.com", "role": "developer", "user_ids": ["acme"], "expires_at": EXPIRES}
-    )
-
-    email: str
-    role: models.Role
-    user_ids: list[str]
-    expires_at: Timestamp
-
-    @classmethod
-    def of(cls, invitation: OpenInvitation) -> OpenInvitationResponse:
-        return cls(**_invitation_fields(invitation.account, invitation.expires_at))
-
-
-def _invitation_fields(account: models.Account, expires_at: datetime) -> dict[str, Any]:
-    return {
-        "email": account.email,
-        "role": account.role,
-        "user_ids": list(account.owner_ids),
-        "expires_at": iso_utc(expires_at),
-    }

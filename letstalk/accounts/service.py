@@ -19,12 +19,14 @@ from letstalk.accounts.repository import AccountFilter
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Conflict, Forbidden, InvalidCredentials, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
 from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.tokens import repository as token_repository
+from letstalk.tokens.models import Token
 
 MAX_PAGE = 100
 FRESH_FOR = timedelta(minutes=10)
@@ -36,11 +38,11 @@ def ensure_may_change_factor(
     """Raises unless `actor`, a person, may change their own phone and second factor now, also as an admin.
 
     A stolen token or cookie must not be enough. So the present password must confirm it where there is one
-    (`is_confirmed`): InvalidCredentials. And the sign-in must be fresh, by whatever method, unless the account has a
+    (`is_confirmed`): InvalidRequest. And the sign-in must be fresh, by whatever method, unless the account has a
     password and no phone yet: Forbidden `fresh_sign_in_required`.
     """
     if account.has_password and not is_confirmed:
-        raise InvalidCredentials
+        raise InvalidRequest.in_field("current_password", "current_password is missing.")
     if not account.has_password or account.phone is not None:
         ensure_fresh_sign_in(connection, actor, now)
 
@@ -104,6 +106,8 @@ class AccountService:
             email_verified_at=now if is_proven else None,
         )
         with self._unique_names(connection, account):
+            if wanted.owns_itself:
+                account = _with_own_owner(connection, account)
             repository.insert_account(connection, account, password_sealed)
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.owner_ids)}
         self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
@@ -159,22 +163,30 @@ class AccountService:
         return AccountPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].account_id))
 
     def update_account(
-        self, actor: Actor, account_id: str, changes: AccountChanges, *, is_confirmed: bool = False
+        self,
+        actor: Actor,
+        account_id: str,
+        changes: AccountChanges,
+        *,
+        is_confirmed: bool = False,
+        revoke_tokens: bool = False,
     ) -> Account:
         """The account with `changes` made.
 
         An admin changes everything of every account; a person their own username, phone and second factor. See
         `ensure_may_change_factor` for one's own phone and second factor. To take another's away, an admin must have
         signed in a moment ago, and no token can: with a stolen session one could be made. A new role makes the existing
-        access tokens invalid, and disabling ends every session. An account whose address nobody has proven gets no
-        further rights.
+        access tokens invalid. Disabling ends every session and suspends the tokens that the account has created; with
+        `revoke_tokens` they are revoked. An account whose address nobody has proven gets no further rights.
 
-        Raises NotFound, InsufficientScope, InvalidCredentials, Forbidden `fresh_sign_in_required`, InvalidRequest,
+        Raises NotFound, InsufficientScope, Forbidden `fresh_sign_in_required`, InvalidRequest,
         InvalidPhone, Conflict (`username_taken`, `email_taken`, `email_not_verified`, `last_admin`).
         """
         account = self.get_account(actor, account_id)
         if changes.changes_rights:
             models.ensure_admin(actor)
+        if revoke_tokens and changes.disabled is not True:
+            raise InvalidRequest.in_field("revoke_tokens", "revoke_tokens requires disabled: true.")
         is_own = actor.account_id == account.account_id
         with self._db.write() as connection:
             now = self._clock()
@@ -187,6 +199,8 @@ class AccountService:
             if not isinstance(changes.username, Unset) and before.username is None:
                 raise InvalidRequest.in_field("username", "An invited person chooses the username.")
             changed = models.differences(before, after)
+            if revoke_tokens:
+                self._revoke_tokens(connection, actor, before)
             if not changed:
                 return before
             _ensure_proven(before, after)
@@ -205,7 +219,8 @@ class AccountService:
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
         """Make an invited or unverified account active, because its address is proven. `username` is required where it
-        has none yet. Raises NotFound; Conflict `account_disabled` or `username_taken`; InvalidRequest.
+        has none yet. One that somebody registered is granted an owner of its own. Raises NotFound; Conflict
+        `account_disabled` or `username_taken`; InvalidRequest.
         """
         account = repository.lock_account(connection, account_id)
         if account.state is AccountState.DISABLED:
@@ -215,20 +230,41 @@ class AccountService:
             raise InvalidRequest.in_field("username", "username is missing.")
         after = replace(account, username=name, state=AccountState.ACTIVE, email_verified_at=self._clock())
         with self._unique_names(connection, after):
+            if account.state is AccountState.UNVERIFIED and not account.owner_ids:
+                after = _with_own_owner(connection, after)
             repository.update_account(connection, after)
-        detail = {"from": account.state.value}
+        detail = {"from": account.state.value, "user_ids": list(after.owner_ids)}
         self._audit.record(connection, None, "account.activated", account_id=account_id, detail=detail)
         return after
 
-    def delete_account(self, actor: Actor, account_id: str) -> None:
-        """Delete an account and all that refers to it. Raises InsufficientScope, NotFound, Conflict `last_admin`."""
+    def delete_account(self, actor: Actor, account_id: str, *, revoke_tokens: bool = False) -> None:
+        """Delete an account and all that refers to it. The tokens that it has created stay, unless they are suspended
+        or `revoke_tokens`. Raises InsufficientScope, NotFound, Conflict `last_admin`.
+        """
         models.ensure_admin(actor)
         with self._db.write() as connection:
             account = repository.lock_account(connection, canonical_id(account_id) or "")
             self._ensure_admin_remains(connection, account, None)
+            # Suspended ones would work again.
+            if revoke_tokens or account.state is AccountState.DISABLED:
+                self._revoke_tokens(connection, actor, account)
             repository.delete_account(connection, account.account_id)
             detail = {"role": account.role.value}
             self._audit.record(connection, actor, "account.deleted", account_id=account.account_id, detail=detail)
+
+    def list_tokens(self, actor: Actor, account_id: str) -> list[Token]:
+        """The tokens that the account has created, unless revoked or expired. Raises InsufficientScope."""
+        models.ensure_admin(actor)
+        with self._db.read() as connection:
+            return token_repository.list_tokens_of_maker(connection, account_id, self._clock())
+
+    def _revoke_tokens(self, connection: Connection, actor: Actor, account: Account) -> None:
+        self._db.lock(connection, "tokens")
+        now = self._clock()
+        for token in token_repository.list_tokens_of_maker(connection, account.account_id, now):
+            token_repository.update_token(connection, replace(token, revoked_at=now))
+            detail = {"revoked_with_account": account.account_id}
+            self._audit.record(connection, actor, "token.revoked", token_id=token.token_id, detail=detail)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:
@@ -285,6 +321,14 @@ class AccountService:
 
 def _gives_way(known: Account, account: Account) -> bool:
     return known.state is AccountState.UNVERIFIED and account.state is not AccountState.UNVERIFIED
+
+
+def _with_own_owner(connection: Connection, account: Account) -> Account:
+    """`account`, granted an owner that is called as it is and belongs to nobody: an invited person gets what the admin
+    chooses, but for who came alone nobody chooses.
+    """
+    owner_id = repository.find_free_owner_id(connection, account.username or "", account.email)
+    return replace(account, owner_ids=(owner_id,))
 
 
 def _ensure_proven(before: Account, after: Account) -> None:

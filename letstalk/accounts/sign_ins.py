@@ -12,7 +12,7 @@ from letstalk.accounts.sign_in_throttles import SignInThrottle
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
+from letstalk.core.errors import InvalidCredentials, InvalidRequest, InvalidToken, NotFound, WrongPassword
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
@@ -98,7 +98,7 @@ class SignInService:
 
     def change_password(self, actor: Actor, current: str, new: str, device: Device) -> SignedIn:
         """Change the password. Returns a new pair of tokens for this session, whose old tokens become invalid. All
-        other sessions end. Raises InvalidCredentials, WeakPassword, TooManyRequests, InvalidToken.
+        other sessions end. Raises as `confirm_password`; WeakPassword.
         """
         self.replace_password(actor, current, new, device)
         return self._sessions.renew_tokens(actor.session_id or "")
@@ -113,10 +113,16 @@ class SignInService:
             )
 
     def confirm_password(self, actor: Actor, password: str, device: Device) -> Account:
-        """The account of a person who enters their password again. Raises InvalidCredentials, TooManyRequests. It
-        counts as a sign-in: a stolen access token must not be a way to guess the password.
+        """The account of a person who enters their password again. It counts as a sign-in: a stolen access token must
+        not be a way to guess the password. Raises InvalidRequest without one, WrongPassword, TooManyRequests,
+        Unavailable, InvalidToken.
         """
+        if not password:
+            raise InvalidRequest.in_field("current_password", "current_password is missing.")
         account = None if actor.account_id is None else self._accounts.find(actor.account_id)
         if account is None:
             raise InvalidToken
-        return self.check_password(account.username or account.email, password, device, is_known=True)
+        try:
+            return self.check_password(account.username or account.email, password, device, is_known=True)
+        except InvalidCredentials:
+            raise WrongPassword from None

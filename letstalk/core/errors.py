@@ -173,6 +173,15 @@ class DestinationBlocked(Forbidden):
     code = "destination_blocked"
 
 
+class WrongPassword(Forbidden):
+    """A person who is signed in mistyped their present password. No 401: their session is as good as before."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        super().__init__("That is not your password.")
+
+
 class InvalidSignature(Forbidden):
     code = "invalid_signature"  # a webhook without its sender's signature
 

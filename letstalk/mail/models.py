@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from urllib.parse import unquote
 
 DAY_SECONDS = 24 * 3600
 FIRST_PAUSE_SECONDS = 15
@@ -20,7 +22,12 @@ LONGEST_PAUSE_SECONDS = 600
 TOKEN_PREFIX = "ltl_"
 TOKEN_BYTES = 24
 # Hexadecimal, so that no mail program takes its last character for the end of a sentence.
-_TOKEN = re.compile(rf"{TOKEN_PREFIX}[0-9a-f]{{{2 * TOKEN_BYTES}}}")
+_TOKEN = re.compile(rf"{TOKEN_PREFIX}[0-9a-f]{{{2 * TOKEN_BYTES}}}(?![0-9A-Za-z])")
+# What mail programs and mail scanners make of a line: the soft line breaks and `=` of quoted-printable (RFC 2045,
+# section 6.7), and percent-encoding, each of which a scanner may add to another's.
+_SOFT_BREAK = re.compile(r"=(?=\r?\n)")
+_ENCODED_EQUALS = re.compile(r"=3D", re.IGNORECASE)
+_MOST_LAYERS = 3
 # Many mails annoy their recipient, and a stranger can cause them. The window is no longer than the shortest lifetime of
 # a link, so that a stranger who exhausts it leaves a working link in the mailbox: nobody is locked out.
 MOST_RECENT = 3
@@ -77,9 +84,22 @@ def write_link(base_url: str, purpose: LinkPurpose, token: str) -> str:
 
 
 def read_token(text: str) -> str | None:
-    """The token in `text`, which is the token or the whole link as a person pasted it. None for any other text."""
-    token = text.strip().rpartition("#token=")[2]
-    return token if _TOKEN.fullmatch(token) else None
+    """The token in `text`: the token or the whole link as a person pasted it, in quotes or brackets, with a full stop,
+    broken into lines, or as a mail scanner has encoded it. None where there is none, or more than one.
+    """
+    text = _ENCODED_EQUALS.sub("=", _SOFT_BREAK.sub("", text))
+    for _ in range(_MOST_LAYERS):
+        text = unquote(text)
+    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    # Without white space only if there is no token with it: the next word might look like a part of the token.
+    found = _find_tokens(text) or _find_tokens("".join(text.split()))
+    return found.pop() if len(found) == 1 else None
+
+
+def _find_tokens(text: str) -> set[str]:
+    """The tokens in `text`. None at all if it has the beginning of one that is not whole."""
+    found = _TOKEN.findall(text)
+    return set(found) if len(found) == text.count(TOKEN_PREFIX) else set()
 
 
 def may_mail_another(created_at: Sequence[datetime], now: datetime) -> bool:

@@ -68,6 +68,12 @@ class MailService:
         if not self.is_set_up:
             raise Forbidden("This service can't send mail. Ask an admin.", code="mail_not_set_up")
 
+    def can_reach(self, email: str) -> bool:
+        """Whether mail is set up and its server takes an address like `email`. It may take seconds; call it within no
+        transaction.
+        """
+        return self._transport is not None and self._transport.can_reach(email)
+
     def register_writer(self, kind: str, write: Writer) -> None:
         """Use `write` for the deferred emails of `kind`. It is called again if its transaction fails."""
         self._writers[kind] = write

@@ -7,8 +7,9 @@ import smtplib
 import ssl
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.errors import MessageError
 from email.headerregistry import Address
@@ -21,6 +22,7 @@ from typing import Protocol
 from letstalk.config.settings import Settings
 from letstalk.config.values import is_loopback
 from letstalk.core.clock import utc_now
+from letstalk.core.name_keys import encode_domain
 from letstalk.mail.models import Mail
 from letstalk.observability.terminal import escape_controls
 
@@ -40,8 +42,14 @@ class MailTransport(Protocol):
         Raises MailDelayed or MailRefused, and nothing else. The caller must hold no database connection.
         """
 
+    def can_reach(self, email: str, /) -> bool:
+        """Whether mails can be sent to an address like `email`, as far as that is known without sending one. It may
+        connect to the server; the caller must hold no database connection.
+        """
+
 
 TIMEOUT_SECONDS = 10.0  # for each step of the exchange
+ASK_AGAIN_SECONDS = 3600.0
 _ENHANCED = re.compile(rb"^\s*([245]\.\d{1,3}\.\d{1,3})\b")  # RFC 3463
 
 
@@ -78,6 +86,8 @@ class SmtpTransport:
         self._options = options
         self._port = options.port or DEFAULT_PORTS[options.security]
         self._tls = options.tls or ssl.create_default_context()
+        self._takes_unicode = True
+        self._ask_again_at = 0.0
 
     def send(self, mail: Mail, mail_id: str) -> None:
         message = self._compose(mail, mail_id)
@@ -86,7 +96,7 @@ class SmtpTransport:
         try:
             with _delay_on_error():
                 self._introduce(smtp)
-            self._send(smtp, message, mail.to)
+            self._send(smtp, message, _write_address(mail.to))
         except BaseException:
             smtp.close()
             raise
@@ -95,10 +105,32 @@ class SmtpTransport:
             smtp.quit()
         smtp.close()
 
+    def can_reach(self, email: str) -> bool:
+        """For a local part that is not ASCII the server must offer SMTPUTF8 (RFC 6531). It is asked once an hour."""
+        if email.rpartition("@")[0].isascii():
+            return True
+        now = time.monotonic()
+        if now >= self._ask_again_at:
+            # Set first: of many requests at once, one asks.
+            self._ask_again_at = now + ASK_AGAIN_SECONDS
+            try:
+                self._takes_unicode = self._offers_unicode()
+            except MailDelayed:
+                self._ask_again_at = now + TIMEOUT_SECONDS
+        return self._takes_unicode
+
+    def _offers_unicode(self) -> bool:
+        with _delay_on_error():
+            smtp = self._open()
+        with closing(smtp), _delay_on_error():
+            self._introduce(smtp)
+            smtp.ehlo_or_helo_if_needed()
+            return smtp.has_extn("smtputf8")
+
     def _compose(self, mail: Mail, mail_id: str) -> EmailMessage:
         message = EmailMessage(policy=SMTP)
         try:
-            message["To"] = Address(addr_spec=mail.to)
+            message["To"] = _to_header(_write_address(mail.to))
         except (MessageError, ValueError, IndexError):
             raise MailRefused("the address can't be written into a header") from None
         message["From"] = self._options.sender
@@ -138,6 +170,26 @@ class SmtpTransport:
             raise MailDelayed(type(error).__name__) from None
 
 
+def _to_header(email: str) -> Address:
+    """Raises MessageError, ValueError or IndexError."""
+    local, _, domain = email.rpartition("@")
+    # The parser of `addr_spec` takes ASCII only.
+    return Address(addr_spec=email) if email.isascii() else Address(username=local, domain=domain)
+
+
+def _write_address(email: str) -> str:
+    """`email` with the domain in A-labels, which every server takes. Raises MailRefused for a domain that IDNA 2008
+    does not allow: another program might make another domain of it.
+    """
+    local, _, domain = email.rpartition("@")
+    if domain.isascii():
+        return email
+    try:
+        return f"{local}@{encode_domain(domain)}"
+    except ValueError:
+        raise MailRefused("the domain of the address is not allowed") from None
+
+
 @contextmanager
 def _delay_on_error() -> Iterator[None]:
     """Errors before the mail is sent come from the server or the settings, which can be corrected."""
@@ -163,6 +215,9 @@ def _reason(what: str, code: int, said: bytes | str) -> str:
 
 class TerminalTransport:
     """Prints each mail with its link, in development only."""
+
+    def can_reach(self, _email: str) -> bool:
+        return True
 
     def send(self, mail: Mail, _mail_id: str) -> None:
         title = escape_controls(f"To {mail.to}: {mail.subject}")

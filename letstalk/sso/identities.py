@@ -76,7 +76,9 @@ class IdentityService:
                 raise IdentityRefused("no account")
             username = account_repository.find_free_username(connection, identity.name, email)
             try:
-                account = self._accounts.insert_account(connection, NewAccount(email, username, sign_up.value))
+                account = self._accounts.insert_account(
+                    connection, NewAccount(email, username, sign_up.value, owns_itself=True)
+                )
             except Conflict as error:
                 raise IdentityRefused(error.code) from None
         elif repository.has_identity_of(connection, identity.issuer, account.account_id):

@@ -57,6 +57,7 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
             current_actor(),
             owner_id=query.user_id,
             include_revoked=query.include_revoked,
+            created_by=None if query.created_by is None else str(query.created_by),
             limit=query.limit,
             cursor=query.cursor,
         )

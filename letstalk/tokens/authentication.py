@@ -114,8 +114,8 @@ class TokenAuthenticator:
         A cached token requires only its look-up. For all others:
 
         1. Text without the format or the checksum of a token is refused without a database read.
-        2. Unknown, wrong, revoked and expired tokens all take one SELECT, one decryption and one comparison. The error
-           is the same for all of them.
+        2. Unknown, wrong, revoked, suspended and expired tokens all take one SELECT, one decryption and one comparison.
+           The error is the same for all of them.
         3. Only a valid token gets the error for a wrong address.
 
         Raises InvalidToken or AddressNotAllowed. Its `token_id`, for the audit trail, is set if the whole secret was
@@ -145,7 +145,7 @@ class TokenAuthenticator:
         is_right = compare_digest(self._decrypt(row.secret_hash_encrypted if row else self._decoy), secret_hash)
         if row is None or not is_right:
             raise InvalidToken
-        if row.revoked_at is not None or self._has_passed(row.expires_at):
+        if row.revoked_at is not None or row.is_suspended or self._has_passed(row.expires_at):
             error = InvalidToken()
             error.token_id = row.token_id
             raise error

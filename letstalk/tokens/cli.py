@@ -27,7 +27,7 @@ COLUMNS: tuple[tuple[str, Callable[[Token], str]], ...] = (
     ("SCOPES", lambda token: ",".join(token.scopes)),
     ("STATE", lambda token: _state(token)),
     ("LAST USED", lambda token: _minute(token.last_used)),
-    ("CREATED BY", lambda token: token.parent_id or "-"),
+    ("CREATED BY", lambda token: token.maker_name or token.created_by or token.parent_id or "-"),
     ("REQUESTS", lambda token: str(token.requests_total)),
 )
 
@@ -129,6 +129,8 @@ def _state(token: Token) -> str:
         return "revoked"
     if not token.is_live(utc_now()):
         return "expired"
+    if token.is_suspended:
+        return "suspended"
     return "live" if token.expires_at is None else f"until {_minute(token.expires_at)}"
 
 

@@ -67,6 +67,8 @@ class Token:
     `rate_limit` None is the installation's default, and `expires_at` None is never. `successor_id` is the token that
     replaced this one in a rotation. `custom_message` None is what the installation allows. `parent_id` is the token
     that created this one. Requests are counted under `bucket_id`, the first token of its rotations; None is its own.
+    `created_by` is the account whose person, or whose token, created this one; `maker_name` its username or address
+    now. The token `is_suspended`, and refused, while that account is disabled.
     """
 
     token_id: str
@@ -85,6 +87,9 @@ class Token:
     custom_message: CustomMessage | None = None
     parent_id: str | None = None
     bucket_id: str | None = field(default=None, compare=False)
+    created_by: str | None = None
+    maker_name: str | None = None
+    is_suspended: bool = False
 
     @property
     def counted_under(self) -> str:

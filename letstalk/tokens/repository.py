@@ -37,6 +37,8 @@ tokens = sa.Table(
     # No foreign key: SQLite adds none to a table without making it anew, and no token is deleted.
     sa.Column("parent_id", sa.String(36)),
     sa.Column("bucket_id", sa.String(36)),
+    # Neither for this: an account can be deleted, and its tokens tell who made them.
+    sa.Column("created_by", sa.String(36)),
     sa.UniqueConstraint("lookup_id"),
     # A token replaces at most one other, so its predecessors are a list and not a tree.
     sa.UniqueConstraint("successor_id"),
@@ -53,9 +55,21 @@ tokens = sa.Table(
 )
 
 partial_index("ix_tokens_parent_id", "parent_id IS NOT NULL", tokens.c.parent_id)
+partial_index("ix_tokens_created_by", "created_by IS NOT NULL", tokens.c.created_by)
+
+# Of the accounts' table, which the package of that name owns, only what says whether a token is suspended and by whom
+# it was made. Read with each token, so that no order of two requests leaves a token of a disabled account in force.
+_makers = sa.table(
+    "accounts", sa.column("account_id"), sa.column("state"), sa.column("username"), sa.column("email")
+).alias("makers")
 
 _RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
-_BY_LOOKUP = sa.select(tokens.c.secret_hash_encrypted, *_RECORD).where(tokens.c.lookup_id == sa.bindparam("lookup_id"))
+_TOKEN = sa.select(
+    *_RECORD,
+    sa.func.coalesce(_makers.c.username, _makers.c.email).label("maker_name"),
+    sa.func.coalesce(_makers.c.state == "disabled", sa.false()).label("is_suspended"),
+).select_from(tokens.outerjoin(_makers, _makers.c.account_id == tokens.c.created_by))
+_BY_LOOKUP = _TOKEN.add_columns(tokens.c.secret_hash_encrypted).where(tokens.c.lookup_id == sa.bindparam("lookup_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +77,14 @@ class TokenFilter:
     """Which tokens to list: those of `owner_ids`, or of all owners if it is None.
 
     `live_at` excludes tokens that are revoked or have expired by then, and `without_scopes` those with any of these
-    names. `search` is a text in the name, the owner_id or the lookup id.
+    names. `search` is a text in the name, the owner_id or the lookup id. `created_by` is an account.
     """
 
     owner_ids: frozenset[str] | None = None
     live_at: datetime | None = None
     without_scopes: tuple[str, ...] = ()
     search: str | None = None
+    created_by: str | None = None
 
 
 def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted: str) -> None:
@@ -83,6 +98,7 @@ def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted:
             created_at=token.created_at,
             parent_id=token.parent_id,
             bucket_id=token.bucket_id,
+            created_by=token.created_by,
             **_changeable(token),
         )
     )
@@ -116,11 +132,18 @@ def list_descendants(connection: sa.Connection, token_id: str) -> list[Token]:
     while ids:
         replaced_by = sa.select(tokens.c.successor_id).where(tokens.c.token_id.in_(ids))
         came_of = sa.or_(tokens.c.parent_id.in_(ids), tokens.c.token_id.in_(replaced_by))
-        rows = connection.execute(sa.select(*_RECORD).where(came_of)).all()
+        rows = connection.execute(_TOKEN.where(came_of)).all()
         newer = {row.token_id: to_token(row) for row in rows if row.token_id not in replaced | found.keys()}
         found |= newer
         ids = set(newer)
     return list(found.values())
+
+
+def list_tokens_of_maker(connection: sa.Connection, account_id: str, now: datetime) -> list[Token]:
+    """The tokens that the account has created, or a token of its own has, newest first, unless revoked or expired."""
+    unexpired = sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now)
+    query = _TOKEN.where(tokens.c.created_by == account_id, tokens.c.revoked_at.is_(None), unexpired)
+    return [to_token(row) for row in connection.execute(query.order_by(tokens.c.created_at.desc()))]
 
 
 def move_children(connection: sa.Connection, from_id: str, to_id: str) -> None:
@@ -137,12 +160,14 @@ def list_tokens(
     connection: sa.Connection, wanted: TokenFilter, *, limit: int, before: tuple[datetime, str] | None
 ) -> list[Token]:
     """At most `limit` tokens, newest first, that come after `before` (created_at, token_id) in that order."""
-    query = sa.select(*_RECORD).order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
+    query = _TOKEN.order_by(tokens.c.created_at.desc(), tokens.c.token_id.desc()).limit(limit)
     if wanted.owner_ids is not None:
         query = query.where(tokens.c.owner_id.in_(wanted.owner_ids))
     if wanted.live_at is not None:
         unexpired = sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > wanted.live_at)
         query = query.where(sa.and_(tokens.c.revoked_at.is_(None), unexpired))
+    if wanted.created_by is not None:
+        query = query.where(tokens.c.created_by == wanted.created_by)
     for name in wanted.without_scopes:
         query = query.where(tokens.c.scopes.not_like(f"%{json.dumps(name)}%"))
     if wanted.search:
@@ -169,16 +194,17 @@ def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, dat
     connection.execute(statement, rows)
 
 
-def to_token(row: sa.Row[Any]) -> Token:
+def to_token(row: Any) -> Token:
     values = {column.key: getattr(row, column.key) for column in _RECORD}
     lists = {name: tuple(json.loads(values[name])) for name in ("scopes", "allowed_ips")}
     if values["custom_message"] is not None:
         values["custom_message"] = CustomMessage(values["custom_message"])
-    return Token(**{**values, **lists})
+    derived = {"maker_name": row.maker_name, "is_suspended": bool(row.is_suspended)}
+    return Token(**{**values, **lists, **derived})
 
 
 def _get(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Token | None:
-    row = connection.execute(sa.select(*_RECORD).where(condition)).one_or_none()
+    row = connection.execute(_TOKEN.where(condition)).one_or_none()
     return None if row is None else to_token(row)
 
 

@@ -20,6 +20,7 @@ from letstalk.tokens import models
 from letstalk.tokens.models import IssuedToken, Token, TokenPage
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
+ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
 CREATED = "2026-11-20T17:00:00.000Z"
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
@@ -93,6 +94,7 @@ class RevocationQuery(schemas.Query):
 
 class TokenQuery(schemas.PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
+    created_by: UUID | SkipJsonSchema[None] = Field(None, description="Only tokens that this account has created.")
     include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
 
 
@@ -106,6 +108,7 @@ _ISSUED: dict[str, Any] = {
     "scopes": ["read", "write"],
 }
 _RECORD = {**_ISSUED, "last_used": "2026-11-20T17:12:09.120Z", "revoked_at": None, "requests_total": 42}
+_RECORD |= {"created_by": ACCOUNT_ID, "suspended": False}
 
 
 class IssuedTokenResponse(ResponseModel):
@@ -140,6 +143,10 @@ class TokenEntry(ResponseModel):
     revoked_at: Timestamp | None
     scopes: list[ScopeName]
     requests_total: int
+    created_by: Uuid | None = Field(
+        description="The account whose person, or whose token, created it. Null for who has no account."
+    )
+    suspended: bool = Field(description="Whether it is refused because that account is disabled.")
 
     @classmethod
     def of(cls, token: Token) -> Self:
@@ -192,7 +199,7 @@ def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
     """The values of those fields of `model` that are in the record of `token`. No addresses are null."""
     values: dict[str, Any] = {}
     for name in model.model_fields.keys() - {"token"}:
-        value = getattr(token, "owner_id" if name == "user_id" else name)
+        value = getattr(token, {"user_id": "owner_id", "suspended": "is_suspended"}.get(name, name))
         if isinstance(value, datetime):
             value = iso_utc(value)
         values[name] = (list(value) or None) if isinstance(value, tuple) else value

@@ -87,6 +87,7 @@ class TokenService:
             raise InsufficientScope("This token comes of too many others to create more. Use one of those.")
         self._delegation.ensure_may_issue(actor, token)
         with self._db.write() as connection:
+            token = replace(token, created_by=_maker_of(connection, actor))
             self._insert(connection, token, secret)
             self._audit.record(
                 connection, actor, "token.created", token_id=token.token_id, detail=models.describe(token)
@@ -100,13 +101,15 @@ class TokenService:
         owner_id: str | None = None,
         include_revoked: bool = False,
         search: str | None = None,
+        created_by: str | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> TokenPage:
         """The tokens that `actor` may see, newest first.
 
         Revoked and expired tokens are only included with `include_revoked`. `search` is a text, in upper or lower case,
-        in the name, the owner_id or the prefix. Raises InvalidRequest for an invalid limit, cursor or search.
+        in the name, the owner_id or the prefix; `created_by` the id of an account. Raises InvalidRequest for an invalid
+        limit, cursor or search.
         """
         if not 1 <= limit <= MAX_PAGE:
             raise InvalidRequest.in_field("limit", f"limit must be 1 to {MAX_PAGE}.")
@@ -120,6 +123,7 @@ class TokenService:
             live_at=None if include_revoked else self._clock(),
             without_scopes=hidden_scopes(actor),
             search=_search_text(search),
+            created_by=created_by,
         )
         self._usage.flush()
         with self._db.read() as connection:
@@ -183,6 +187,8 @@ class TokenService:
                 last_used=None,
                 requests_total=0,
                 bucket_id=old.counted_under,
+                # The new text is known to who rotates it: an admin takes the token over, an app keeps its own.
+                created_by=old.created_by if actor.kind is ActorKind.TOKEN else actor.account_id,
             )
             ending = _earlier_end(old, now + timedelta(seconds=grace_seconds))
             self._insert(connection, new, secret)
@@ -240,6 +246,14 @@ class TokenService:
 
 def _inherited_messages(actor: Actor) -> CustomMessage | None:
     return None if actor.custom_message is CustomMessage.ON else actor.custom_message
+
+
+def _maker_of(connection: Connection, actor: Actor) -> str | None:
+    """The account of a person, or that of the token with which an app creates another. None for who has no account."""
+    if actor.token_id is None:
+        return actor.account_id
+    own = tokens.get_token(connection, actor.token_id)
+    return None if own is None else own.created_by
 
 
 def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:

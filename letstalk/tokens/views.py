@@ -43,8 +43,8 @@ class Chart:
 class TokenView:
     """A token and its requests in the last 14 days.
 
-    `state` is `active`, `expiring` (replaced in a rotation), `expired` or `revoked`. `is_manageable` is true if the
-    person who is signed in may change the token.
+    `state` is `active`, `expiring` (replaced in a rotation), `expired`, `suspended` or `revoked`. `is_manageable` is
+    true if the person who is signed in may change the token.
     """
 
     token: Token
@@ -58,11 +58,11 @@ class TokenView:
 
     @property
     def can_rotate(self) -> bool:
-        return self.is_manageable and self.state == "active"
+        return self.is_manageable and self.state in ("active", "suspended") and self.token.successor_id is None
 
     @property
     def can_revoke(self) -> bool:
-        return self.is_manageable and self.state in ("active", "expiring")
+        return self.is_manageable and self.state in ("active", "expiring", "suspended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ def _state_of(token: Token, now: datetime) -> str:
         return "revoked"
     if not token.is_live(now):
         return "expired"
+    if token.is_suspended:
+        return "suspended"
     return "active" if token.successor_id is None else "expiring"
 
 

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import func, select
 
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
-from letstalk.accounts.account_sessions import MAX_SESSIONS
-from letstalk.accounts.models import AccountChanges, Device, SessionKind
+from letstalk.accounts.account_sessions import MAX_SESSIONS, _derive_successor
+from letstalk.accounts.models import AccountChanges, Device, SessionKind, hash_secret
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.db.database import Database
-from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone
+from tests.support.account_services import ADDRESS, DEVICE, ELSEWHERE, PASSWORD, accounts_of, audited, someone
 from tests.support.apps import OWNER
 from tests.support.world import World, at_once
 
@@ -43,6 +43,7 @@ def test_a_spent_refresh_token_ends_the_session(world: World) -> None:
     first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     apart = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     second = accounts.sessions.refresh(first.refresh_token, DEVICE)
+    world.clock.move(21)
     with pytest.raises(InvalidToken):
         accounts.sessions.refresh(first.refresh_token, DEVICE)
     assert is_dead(accounts, first.access_token)
@@ -54,14 +55,94 @@ def test_a_spent_refresh_token_ends_the_session(world: World) -> None:
     assert event.detail == {"session_id": first.session_id, "reason": "refresh_token_reused"}
 
 
-def test_20_refreshes_at_once_with_one_token_give_one_pair(db: Database) -> None:
+def test_a_refresh_whose_response_was_lost_gives_the_same_token_again(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    lost = accounts.sessions.refresh(first.refresh_token, DEVICE)
+    for _ in range(2):
+        world.clock.move(10)
+        again = accounts.sessions.refresh(first.refresh_token, DEVICE)
+        assert again.refresh_token == lost.refresh_token
+        assert not is_dead(accounts, again.access_token)
+    third = accounts.sessions.refresh(again.refresh_token, DEVICE)
+    assert third.refresh_token not in (first.refresh_token, lost.refresh_token)
+    with world.db.read() as connection:
+        assert len(connection.execute(select(refresh_tokens)).all()) == 3
+    assert audited(world, "session.ended") == []
+
+
+@pytest.mark.parametrize("other", [Device(ELSEWHERE, DEVICE.user_agent), Device(ADDRESS, "another program")])
+def test_another_client_gets_nothing_again_and_ends_the_session(world: World, other: Device) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    second = accounts.sessions.refresh(first.refresh_token, DEVICE)
+    with pytest.raises(InvalidToken):
+        accounts.sessions.refresh(first.refresh_token, other)
+    assert is_dead(accounts, second.access_token)
+
+
+def test_once_the_successor_is_spent_the_one_before_it_ends_the_session(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    second = accounts.sessions.refresh(first.refresh_token, DEVICE)
+    third = accounts.sessions.refresh(second.refresh_token, DEVICE)
+    with pytest.raises(InvalidToken):
+        accounts.sessions.refresh(first.refresh_token, DEVICE)
+    assert is_dead(accounts, third.access_token)
+
+
+def test_nothing_that_is_stored_gives_the_successor_away_and_its_salt_goes_after_20_seconds(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    first = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    accounts.sessions.refresh(first.refresh_token, DEVICE)
+
+    def salts() -> list[bytes | None]:
+        with world.db.read() as connection:
+            spent = refresh_tokens.c.spent_at.is_not(None)
+            return list(connection.execute(select(refresh_tokens.c.successor_salt).where(spent)).scalars())
+
+    world.clock.move(19)
+    accounts.sessions.forget_successors()
+    [salt] = salts()
+    assert salt is not None
+    assert hash_secret(_derive_successor("", salt, DEVICE)) != hash_secret(_derive_successor("x", salt, DEVICE))
+    world.clock.move(2)
+    accounts.sessions.forget_successors()
+    assert salts() == [None]
+
+
+def test_20_refreshes_at_once_by_one_client_get_the_same_token(db: Database) -> None:
+    world = World(db)
+    instances = [accounts_of(world) for _ in range(2)]
+    instances[0].service.create_account(someone())
+    signed_in = instances[0].sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    got: list[str] = []
+    refreshes = [
+        partial(lambda one: got.append(one.sessions.refresh(signed_in.refresh_token, DEVICE).refresh_token), one)
+        for one in instances
+    ]
+    assert at_once([*refreshes] * 10) == ["ok"] * 20
+    assert len(set(got)) == 1
+    assert instances[0].sessions.refresh(got[0], DEVICE)
+    assert audited(world, "session.ended") == []
+
+
+def test_20_refreshes_at_once_with_one_token_of_strangers_give_one_pair(db: Database) -> None:
     """The others end 401. Each had the one token, so the session is over too: one of them may be a thief."""
     world = World(db)
     instances = [accounts_of(world) for _ in range(2)]
     instances[0].service.create_account(someone())
     signed_in = instances[0].sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    refreshes = [partial(one.sessions.refresh, signed_in.refresh_token, DEVICE) for one in instances]
-    outcomes = at_once([*refreshes] * 10)
+    devices = [Device(ADDRESS, f"program {number}") for number in range(20)]
+    refreshes = [
+        partial(instances[number % 2].sessions.refresh, signed_in.refresh_token, device)
+        for number, device in enumerate(devices)
+    ]
+    outcomes = at_once([*refreshes])
     assert sorted(outcomes) == ["invalid_token"] * 19 + ["ok"]
     with db.read() as connection:
         unspent = select(func.count()).where(refresh_tokens.c.spent_at.is_(None))

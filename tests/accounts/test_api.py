@@ -87,9 +87,11 @@ def test_a_person_sees_and_names_themselves_and_nobody_else(ada: Person, admin: 
 
 def test_one_s_own_phone_changes_with_the_password(ada: Person) -> None:
     without = ada.call("PATCH", path_of(ada), {"phone": PHONE})
-    assert (without.status_code, without.get_json()["code"]) == (401, "invalid_credentials")
+    assert (without.status_code, without.get_json()["code"]) == (400, "invalid_request")
+    assert [detail["field"] for detail in without.get_json()["details"]] == ["current_password"]
     wrong = ada.call("PATCH", path_of(ada), {"phone": PHONE, "current_password": "wrong"})
-    assert wrong.get_json()["code"] == "invalid_credentials"
+    assert (wrong.status_code, wrong.get_json()["code"]) == (403, "wrong_password")
+    assert "WWW-Authenticate" not in wrong.headers
     right = {"phone": "+256 700 123456", "current_password": PASSWORD}
     too_early = ada.call("PATCH", path_of(ada), {**right, "second_factor": True})
     assert too_early.status_code == 400

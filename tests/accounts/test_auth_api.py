@@ -103,10 +103,28 @@ def test_a_refresh_gives_the_next_pair_and_a_spent_one_ends_everything(person: P
     assert person.get("/api/auth/me").status_code == 200
 
     again = person.client.post("/api/auth/refresh", json={"refresh_token": first_refresh})
+    assert (again.status_code, again.get_json()["refresh_token"]) == (200, person.refresh_token)
+    thief = {"User-Agent": "somebody else's program"}
+    again = person.client.post("/api/auth/refresh", json={"refresh_token": first_refresh}, headers=thief)
     assert (again.status_code, again.get_json()["error"]) == (401, "Invalid or revoked token")
     assert person.get("/api/auth/me").status_code == 401
     dead = person.client.post("/api/auth/refresh", json={"refresh_token": person.refresh_token})
     assert (dead.status_code, dead.get_json()["code"]) == (401, "invalid_token")
+
+
+def test_a_sign_in_takes_the_address_as_email_too_and_exactly_one_name(person: Person) -> None:
+    def sign_in(**names: object) -> int:
+        body = {**names, "password": PASSWORD}
+        return person.client.post("/api/auth/login", json=body).status_code
+
+    account = person.account
+    assert sign_in(email=account.email) == 200
+    assert sign_in(email=account.email.upper()) == 200
+    assert sign_in(username=account.email) == 200
+    assert sign_in(username=account.username, email=account.email) == 400
+    assert sign_in() == 400
+    assert sign_in(email=account.username) == 400, "no address"
+    assert sign_in(email="nobody@example.com") == 401
 
 
 def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(person: Person) -> None:
@@ -118,7 +136,9 @@ def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(person: Per
 
 def test_me_is_the_account_its_role_grants_and_session(person: Person) -> None:
     body = person.get("/api/auth/me").get_json()
-    assert body["user_id"] == body["account_id"] == person.account.account_id
+    assert (body["user_id"], body["account_id"]) == ("acme", person.account.account_id)
+    assert {"otp:send", "tokens:write"} < set(body["scopes"])
+    assert "admin" not in body["scopes"]
     assert (body["username"], body["email"]) == (person.account.username, person.account.email)
     assert (body["role"], body["state"], body["user_ids"]) == ("developer", "active", ["acme"])
     assert body["session"]["current"] is True
@@ -165,7 +185,12 @@ def test_a_weak_new_password_says_what_is_wrong_and_changes_nothing(person: Pers
         assert [detail["field"] for detail in answer.get_json()["details"]] == ["new_password"]
     assert person.get("/api/auth/me").status_code == 200
     body = {"current_password": "wrong", "new_password": OTHER_PASSWORD}
-    assert person.call("PUT", "/api/auth/password", body).get_json()["code"] == "invalid_credentials"
+    wrong = person.call("PUT", "/api/auth/password", body)
+    assert (wrong.status_code, wrong.get_json()["code"]) == (403, "wrong_password")
+    for missing in ({}, {"current_password": ""}):
+        answer = person.call("PUT", "/api/auth/password", {"new_password": OTHER_PASSWORD, **missing})
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "invalid_request")
+    assert person.get("/api/auth/me").status_code == 200, "nobody is signed out by a mistyped password"
 
 
 def test_one_s_sessions_are_listed_and_ended_one_by_one_or_all_others(app: Flask, person: Person) -> None:

@@ -219,7 +219,7 @@ class TestChangingTheFactor:
         actor = signed_in(accounts, ada.account_id)
         changes = AccountChanges(second_factor=False)
         assert isinstance(
-            refusal(lambda: accounts.service.update_account(actor, ada.account_id, changes)), InvalidCredentials
+            refusal(lambda: accounts.service.update_account(actor, ada.account_id, changes)), InvalidRequest
         )
         world.clock.move(601)
         refused = refusal(lambda: accounts.service.update_account(actor, ada.account_id, changes, is_confirmed=True))
@@ -373,7 +373,8 @@ class TestOverHttp:
     def test_a_phone_is_called_and_its_code_is_asked_for(self, app: Flask) -> None:
         ada = a_person(app)
         without = ada.post("/api/auth/phone", {"phone": PHONE})
-        assert (without.status_code, without.get_json()["code"]) == (401, "invalid_credentials")
+        assert (without.status_code, without.get_json()["code"]) == (400, "invalid_request")
+        assert ada.post("/api/auth/phone", {"phone": PHONE, "current_password": "wrong"}).status_code == 403
         assert ada.post("/api/auth/phone", {"current_password": PASSWORD}).status_code == 400, "which phone?"
         called = ada.post("/api/auth/phone", {"phone": "+256 700 123456", "current_password": PASSWORD})
         assert (called.status_code, called.get_json()) == (202, {"phone": "+2567…56", "expires_in": 600})

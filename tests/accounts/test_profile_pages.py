@@ -78,13 +78,17 @@ def test_the_name_is_changed_unless_somebody_has_it(app: Flask, ada: Visitor) ->
 
 def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> None:
     form = {"phone": PHONE}
-    for wrong in ("", OTHER_PASSWORD):
+    for wrong, status, sentence in (
+        ("", 400, "Enter your password."),
+        (OTHER_PASSWORD, 403, "That is not your password."),
+    ):
         answer = ada.post(f"{PROFILE}/phone", **form, confirm_password=wrong)
-        assert answer.status_code == 401
-        assert "That is not your password." in answer.text
+        assert answer.status_code == status
+        assert sentence in answer.text
+        assert 'id="confirm_password-error"' in answer.text
         assert f'value="{PHONE}"' in answer.text
     assert (record_of(ada).phone, record_of(ada).second_factor) == (None, False)
-    assert refused_codes(app) == ["invalid_credentials"] * 2
+    assert refused_codes(app) == ["wrong_password"]
     assert ada.post(f"{PROFILE}/phone", **form, confirm_password=PASSWORD).location == PROFILE
     assert (record_of(ada).phone, record_of(ada).pending_phone) == (None, PHONE)
     page = ada.get(PROFILE).text
@@ -119,7 +123,7 @@ def test_without_a_password_there_is_none_to_show_or_to_change(app: Flask) -> No
     assert grace.post(f"{PROFILE}/phone/verify", code=spoken_codes(app)[0], second_factor="1").status_code == 302
     assert record_of(grace).second_factor
     answer = grace.post(f"{PROFILE}/password", current_password="", new_password=OTHER_PASSWORD)
-    assert answer.status_code == 401
+    assert answer.status_code == 400
     assert not record_of(grace).has_password
 
 
@@ -140,7 +144,8 @@ def test_a_new_password_ends_the_other_sessions_and_not_this_one(app: Flask, ada
 @pytest.mark.parametrize(
     ("current", "new", "status", "field"),
     [
-        (OTHER_PASSWORD, OTHER_PASSWORD, 401, "current_password"),
+        (OTHER_PASSWORD, OTHER_PASSWORD, 403, "current_password"),
+        ("", OTHER_PASSWORD, 400, "current_password"),
         (PASSWORD, "short", 400, "new_password"),
         (PASSWORD, "ada@example.com", 400, "new_password"),
         (PASSWORD, "", 400, "new_password"),

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from letstalk.accounts.models import AccountChanges, AccountState, Role
+from letstalk.accounts.models import AccountChanges, AccountState, NewAccount, Role, person_actor
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.audit.service import AuditTrail
 from letstalk.operations.retention import RetentionService
+from letstalk.tokens.models import NewToken
+from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from tests.support.account_services import ADDRESS, OTHER_PASSWORD, PASSWORD
+from tests.support.apps import OWNER
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -42,9 +46,38 @@ def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) ->
     assert link.startswith(f"{BASE}/verify-email#token=ltl_")
     assert verify(post, link) == "ok"
     assert post.account().state is AccountState.ACTIVE
+    assert post.account().owner_ids == ("ada",), "an owner of one's own"
     assert post.outcome_of_sign_in(PASSWORD, "ada") == "ok"
     assert verify(post, link, OTHER_PASSWORD) == "invalid_link"
     assert post.outcome_of_sign_in(OTHER_PASSWORD) == "invalid_credentials"
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("acme", "acme-2"), ("shop", "shop-2"), ("called", "called-2"), ("default_user", "default_user-2")],
+)
+def test_no_stranger_gets_the_owner_of_somebody_else(post: Post, name: str, own: str) -> None:
+    """`acme` has a token, `shop` is granted to an account, and `called` has a verification."""
+    world, own = post.world, f"{name}-2"
+    usage = UsageCounter(world.db, clock=world.clock, audit=AuditTrail(world.db, clock=world.clock))
+    tokens = TokenService(
+        world.db,
+        vault=world.vault,
+        clock=world.clock,
+        usage=usage,
+        audit=AuditTrail(world.db, clock=world.clock),
+        default_rate=None,
+    )
+    tokens.create_token(OWNER, NewToken(owner_id="acme"))
+    granted = NewAccount(email="grace@example.com", username="grace", owner_ids=("shop",))
+    post.accounts.service.create_account(granted, ADMIN)
+    world.send(owner="called")
+    register(post, name)
+    assert verify(post, post.last_link()) == "ok"
+    assert post.account().owner_ids == (own,)
+    person = person_actor(replace(post.account(), role=Role.DEVELOPER), "session")
+    assert tokens.create_token(person, NewToken()).record.owner_id == own
+    refusal_of(lambda: tokens.create_token(person, NewToken(owner_id=name)), "not_granted")
 
 
 def test_the_password_of_who_asked_opens_nothing_and_who_reads_the_mail_chooses_it(post: Post) -> None:
@@ -55,6 +88,23 @@ def test_the_password_of_who_asked_opens_nothing_and_who_reads_the_mail_chooses_
     assert verify(post, post.last_link(), OTHER_PASSWORD) == "ok"
     assert post.outcome_of_sign_in("planted by somebody else") == "invalid_credentials"
     assert post.outcome_of_sign_in(OTHER_PASSWORD) == "ok"
+
+
+def test_an_address_that_the_mail_server_can_t_take_gets_an_honest_answer(post: Post) -> None:
+    assert post.postman
+    post.postman.takes_unicode = False
+    invitations = post.accounts.invitations
+    assert not invitations.invite(ADMIN, NewInvitation("jürgen@example.org"), BASE).is_mailed
+    assert invitations.invite(ADMIN, NewInvitation("jurgen@example.org"), BASE).is_mailed
+    registrations, resets = post.accounts.registrations, post.accounts.password_resets
+    for ask in (
+        lambda: registrations.register("ada", "adä@example.org", BASE, ADDRESS),
+        lambda: registrations.resend_verification("adä@example.org", BASE, ADDRESS),
+        lambda: resets.request_link("adä@example.org", BASE, ADDRESS),
+    ):
+        refused = refusal_of(ask, "invalid_request")
+        assert [detail.field for detail in refused.details] == ["email"]
+    assert [row for row in post.rows() if row.failed_at] == []
 
 
 def test_a_link_without_an_acceptable_password_proves_nothing(post: Post) -> None:

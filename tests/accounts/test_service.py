@@ -158,7 +158,7 @@ def test_one_s_own_second_factor_is_changed_with_the_password_only(world: World)
     for who, account in (("ada", ada), ("root", root)):
         actor = actor_of(accounts, who)
         for changes in (AccountChanges(phone=PHONE), AccountChanges(phone=None), AccountChanges(second_factor=False)):
-            with pytest.raises(InvalidCredentials):
+            with pytest.raises(InvalidRequest, match="current_password is missing"):
                 accounts.service.update_account(actor, account.account_id, changes)
         changed = accounts.service.update_account(
             actor, account.account_id, AccountChanges(phone=PHONE), is_confirmed=True

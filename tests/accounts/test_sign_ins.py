@@ -22,6 +22,7 @@ from letstalk.core.errors import (
     TooManyRequests,
     Unavailable,
     WeakPassword,
+    WrongPassword,
 )
 from letstalk.db.database import Database
 from tests.support.account_services import (
@@ -225,7 +226,7 @@ def test_a_new_password_needs_the_one_before_and_must_please_the_rules(world: Wo
     signed_in = accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     actor = accounts.access_tokens.authenticate(signed_in.access_token, ADDRESS)
     assert isinstance(
-        refusal(lambda: accounts.sign_ins.change_password(actor, "wrong", OTHER_PASSWORD, DEVICE)), InvalidCredentials
+        refusal(lambda: accounts.sign_ins.change_password(actor, "wrong", OTHER_PASSWORD, DEVICE)), WrongPassword
     )
     error = refusal(lambda: accounts.sign_ins.change_password(actor, PASSWORD, "password1234", DEVICE))
     assert isinstance(error, WeakPassword)
@@ -244,7 +245,7 @@ def test_a_stolen_access_token_is_no_way_to_guess_the_password(world: World) -> 
         refusal(lambda: accounts.sign_ins.change_password(actor, "guess", OTHER_PASSWORD, Device(ELSEWHERE))).code
         for _ in range(8)
     ]
-    assert codes == ["invalid_credentials"] * 5 + ["sign_in_throttled"] * 3
+    assert codes == ["wrong_password"] * 5 + ["sign_in_throttled"] * 3
 
 
 def test_by_the_classic_rules_the_last_five_are_remembered_and_no_more_are_kept(world: World) -> None:

@@ -46,7 +46,10 @@ ENDS: dict[str, Act] = {
     ),
     "deletion": lambda app, person: services_of(app).accounts.service.delete_account(OWNER, person.account.account_id),
     "a spent refresh token": lambda _app, person: [
-        person.client.post("/api/auth/refresh", json={"refresh_token": person.refresh_token}) for _ in range(2)
+        person.client.post(
+            "/api/auth/refresh", json={"refresh_token": person.refresh_token}, headers={"User-Agent": it}
+        )
+        for it in ("a program", "another")
     ],
     "ending the session from another one": lambda app, person: _end_from_elsewhere(app, person),
 }

@@ -245,6 +245,7 @@ def test_the_described_statuses_are_those_of_the_errors() -> None:
     fixed: list[LetsTalkError] = [errors.MissingAuthorization(), errors.InvalidToken(), errors.InvalidCredentials()]
     fixed += [errors.SecondFactorRequired("challenge", "+2567…56"), errors.PhoneRequired(), errors.InvalidLink()]
     fixed += [errors.SingleSignOnFailed(), errors.SingleSignOnCanceled(), errors.SingleSignOnRefused()]
+    fixed += [errors.WrongPassword()]
     kinds = [branch for branch in branches(LetsTalkError) if branch not in {type(error) for error in fixed}]
     seen = set()
     for error in [*fixed, *(kind("A sentence.") for kind in kinds)]:

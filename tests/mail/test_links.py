@@ -44,6 +44,43 @@ def test_a_token_is_read_alone_and_in_its_link() -> None:
 
 
 @pytest.mark.parametrize(
+    "changed",
+    [
+        '"{link}"',
+        "“{link}”",
+        "<{link}>",
+        "({link}).",
+        "{link}.",
+        "{link},",
+        "'{token}'",
+        "Open {link} and choose a password",
+        "\u200b{link}\u2060",
+        "{base}#token=3D{token}",
+        "{base}#token=\r\n{token}",
+        "{base}%23token%3D{token}",
+        "https://scan.example/?url=https%3A%2F%2Fcalls.example.com%2Fverify-email%23token%3D{token}&data=05%7C02",
+        "https://scan.example/?u=https%253A%252F%252Fcalls.example.com%252Fx%2523token%253D{token}",
+        "{base}?utm=1#token={token}&utm_source=mail",
+        "{link}\n{link}",
+    ],
+)
+def test_a_token_is_read_where_a_mail_program_or_a_scanner_has_changed_its_link(changed: str) -> None:
+    base, token = "https://calls.example.com/verify-email", new_token()
+    assert read_token(changed.format(base=base, token=token, link=f"{base}#token={token}")) == token
+
+
+@pytest.mark.parametrize("broken", ["=\r\n", "=\n", "\n", "\r\n  ", " ", "\u00ad"])
+def test_a_token_that_was_broken_into_lines_is_joined(broken: str) -> None:
+    token = new_token()
+    assert read_token(f"https://calls.example.com/verify-email#token={token[:20]}{broken}{token[20:]}") == token
+
+
+def test_of_two_tokens_none_is_guessed() -> None:
+    assert read_token(f"{new_token()} {new_token()}") is None
+    assert read_token(f"{new_token()}{new_token()}") is None
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "ltl_", "ltl_" + 47 * "a", "ltl_" + 49 * "a", "ltl_" + 48 * "A", "ltr_" + 48 * "a", "ltl_" + 48 * "\u0661"],
 )

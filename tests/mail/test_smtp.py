@@ -142,6 +142,44 @@ def test_an_address_that_a_mail_can_t_have_is_refused(to: str) -> None:
     assert server.taken == []
 
 
+def test_a_domain_is_sent_as_a_labels() -> None:
+    with mail_server(accepts_ascii_addresses_only=True) as server:
+        transport = transport_to(server)
+        assert transport.can_reach("ada@münchen.de")
+        transport.send(Mail("ada@München.de".lower(), "Subject", "Text"), "an-id")
+    [mail] = server.taken
+    assert (server.recipients, mail["To"]) == (["ada@xn--mnchen-3ya.de"], "ada@xn--mnchen-3ya.de")
+
+
+def test_a_local_part_that_is_not_ascii_is_sent_to_a_server_that_takes_it() -> None:
+    with mail_server() as server:
+        transport = transport_to(server)
+        assert transport.can_reach("jürgen@münchen.de")
+        transport.send(Mail("jürgen@münchen.de", "Subject", "Text"), "an-id")
+    assert server.recipients == ["jürgen@xn--mnchen-3ya.de"]
+
+
+def test_a_server_is_asked_once_whether_it_takes_such_a_local_part() -> None:
+    with mail_server(accepts_ascii_addresses_only=True) as server:
+        transport = transport_to(server)
+        assert not transport.can_reach("jürgen@example.org")
+    assert not transport.can_reach("jürgen@example.org"), "known, also while the server is away"
+    assert transport.can_reach("jurgen@example.org")
+
+
+def test_a_server_that_is_away_says_nothing_about_what_it_takes() -> None:
+    with mail_server(accepts_ascii_addresses_only=True) as server:
+        pass
+    assert transport_to(server).can_reach("jürgen@example.org")
+
+
+@pytest.mark.parametrize("domain", ["Ⓜünchen.de", "exa\ufb01ple.de"])
+def test_a_domain_that_idna_does_not_allow_is_refused(domain: str) -> None:
+    with mail_server() as server:
+        failure(MailRefused, transport_to(server), Mail(f"ada@{domain}", "Subject", "Text"))
+    assert server.taken == []
+
+
 def test_the_settings_choose_how_mails_are_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = load_settings({"FLASK_ENV": "development"}, None, root=tmp_path)
 

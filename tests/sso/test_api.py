@@ -463,13 +463,27 @@ def test_a_disabled_account_is_refused(app: Flask, client: FlaskClient, provider
     assert_refused(client, sign_in(client, provider), 403)
 
 
+def test_a_developer_who_came_alone_creates_tokens_without_naming_an_owner(
+    tmp_path: Path, provider: FakeOpenIdProvider
+) -> None:
+    app = make_app(tmp_path, **provider.settings, OIDC_SIGN_UP="developer")
+    client = app.test_client()
+    assert sign_in(client, provider, Person("eve-1", "eve@example.com")).status_code == 302
+    me = client.get("/api/auth/me").get_json()
+    assert (me["user_id"], me["user_ids"]) == ("ada", ["ada"])
+    page = client.get("/dashboard/profile").text
+    csrf = page.split('name="csrf_token" value="')[1].split('"')[0]
+    made = client.post("/api/tokens", headers={"X-CSRFToken": csrf})
+    assert (made.status_code, made.get_json()["user_id"]) == (201, "ada")
+
+
 def test_by_setting_a_stranger_gets_an_account(tmp_path: Path, provider: FakeOpenIdProvider) -> None:
     app = make_app(tmp_path, **provider.settings, OIDC_SIGN_UP="viewer")
     client = app.test_client()
     assert_refused(client, sign_in(client, provider, Person("eve-1", "eve@example.com", email_verified=False)), 403)
     assert sign_in(client, provider, Person("eve-1", "eve@example.com")).status_code == 302
     me = client.get("/api/auth/me").get_json()
-    assert (me["email"], me["role"], me["user_ids"]) == ("eve@example.com", "viewer", [])
+    assert (me["email"], me["role"], me["user_ids"]) == ("eve@example.com", "viewer", ["ada"])
 
 
 def test_an_invitation_is_accepted_by_signing_in(app: Flask, client: FlaskClient, provider: FakeOpenIdProvider) -> None:

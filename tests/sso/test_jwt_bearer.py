@@ -202,7 +202,7 @@ def test_an_issuer_may_bring_in_strangers(app: Flask, client: FlaskClient) -> No
     body = present(client, sign(KEYS[0], claims(iss=OPEN_ISSUER, sub="eve-1", email="eve@example.com"))).get_json()
     account = services_of(app).accounts.service.find(body["user_id"])
     assert account is not None
-    assert (account.email, account.role, account.owner_ids) == ("eve@example.com", Role.DEVELOPER, ())
+    assert (account.email, account.role, account.owner_ids) == ("eve@example.com", Role.DEVELOPER, ("eve",))
     assert not account.has_password
 
 

@@ -47,7 +47,7 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "list_accounts": (40, {200, 400, 401, 403}),
     "get_account": (40, {200, 401, 403, 404}),
     "update_account": (40, {200, 400, 401, 403, 404}),
-    "delete_account": (40, {200, 401, 403, 404}),
+    "delete_account": (40, {200, 400, 401, 403, 404}),
     "list_roles": (8, {200}),
     "update_role": (40, {200, 400, 401, 403}),
     "register": (40, {400, 403}),

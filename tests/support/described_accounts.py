@@ -55,7 +55,7 @@ CODES = {
     | BODY
     | FORM
     | CALL - {"phone_required"}
-    | {"invalid_phone", "invalid_credentials", "sign_in_throttled", "fresh_sign_in_required"},
+    | {"invalid_phone", "wrong_password", "sign_in_throttled", "fresh_sign_in_required"},
     "verify_own_phone": PERSON
     | BODY
     | FORM
@@ -64,7 +64,7 @@ CODES = {
     "refresh": ANYONE | BODY | {"invalid_token"},
     "log_out": PERSON | BODY | FORM,
     "get_me": PERSON,
-    "change_password": PERSON | BODY | {"weak_password", "invalid_credentials", "sign_in_throttled"},
+    "change_password": PERSON | BODY | {"weak_password", "wrong_password", "sign_in_throttled"},
     "list_sessions": PERSON | {"invalid_request"},
     "end_other_sessions": PERSON | FORM,
     "end_session": PERSON | FORM | {"not_found"},
@@ -96,9 +96,9 @@ CODES = {
     "update_account": SCOPED
     | BODY
     | FORM
-    | {"not_found", "invalid_phone", "invalid_credentials", "sign_in_throttled", "email_not_verified"}
+    | {"not_found", "invalid_phone", "wrong_password", "sign_in_throttled", "email_not_verified"}
     | {"username_taken", "email_taken", "last_admin", "fresh_sign_in_required"},
-    "delete_account": SCOPED | FORM | {"not_found", "last_admin"},
+    "delete_account": SCOPED | FORM | {"invalid_request", "not_found", "last_admin"},
     "list_roles": SCOPED,
     "update_role": SCOPED | BODY | FORM,
 }

@@ -33,6 +33,10 @@ class Postman:
         self.taken: list[Mail] = []
         self.ids: list[str] = []
         self.troubles: list[Exception] = []
+        self.takes_unicode = True
+
+    def can_reach(self, email: str, /) -> bool:
+        return self.takes_unicode or email.isascii()
 
     def send(self, mail: Mail, mail_id: str, /) -> None:
         self.ids.append(mail_id)

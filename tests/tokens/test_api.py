@@ -24,7 +24,7 @@ OWNER = trusted_actor(ActorKind.OWNER)
 NOBODY = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 ISSUED = ["token_id", "token", "created_at", "scopes", "user_id", "name", "prefix", "expires_at"]
 ENTRY = ["token_id", "user_id", "name", "prefix", "created_at", "last_used", "expires_at", "revoked_at"]
-ENTRY += ["scopes", "requests_total"]
+ENTRY += ["scopes", "requests_total", "created_by", "suspended"]
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_token_s_bounds_are_kept(admin: Caller) -> None:
     created, expires = (datetime.fromisoformat(issued[name]) for name in ("created_at", "expires_at"))
     assert (expires - created).total_seconds() == 60
     shown = body_of(admin.call("GET", f"/api/tokens/{issued['token_id']}"))
-    assert list(shown)[:10] == ENTRY
+    assert list(shown)[: len(ENTRY)] == ENTRY
     assert (shown["allowed_ips"], shown["rate_limit"], shown["successor_id"]) == (["10.0.0.1"], "5 per minute", None)
 
 
