@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from letstalk.accounts.models import AccountChanges, AccountState
+from letstalk.db import migrations
 from tests.flows.installations import eventually
 from tests.support.account_services import Person, a_person
 from tests.support.apps import OWNER, make_app, services_of
@@ -113,6 +114,32 @@ def test_lists_say_who_created_a_token(app: Flask) -> None:
     assert "lovelace" in shown
     as_json = app.test_cli_runner().invoke(args=["tokens", "list", "--json"]).output
     assert {token["created_by"] for token in json.loads(as_json)} == {ada.account.account_id, root.account.account_id}
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_token_of_an_older_database_belongs_to_who_created_it_and_goes_on_working(
+    backend: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    older = {} if backend == "sqlite" else {"DATABASE_URL": request.getfixturevalue("postgresql_url")}
+    app = make_app(tmp_path, **older)
+    ada, eve = a_person(app), a_person(app, "eve")
+    made, kept = make_token(ada), make_token(eve)
+    disable(app, eve)
+    services_of(app).audit.flush()
+    db = app.extensions["letstalk_db"]
+    migrations.downgrade(db, "0012")
+    migrations.upgrade(db)
+    db.close()
+    again = make_app(tmp_path, **older)
+    found = services_of(again).tokens.list_tokens(OWNER).tokens
+    assert {token.token_id: token.created_by for token in found} == {
+        made["token_id"]: ada.account.account_id,
+        kept["token_id"]: None,
+    }
+    assert status_of(again, kept["token"]) == 200, "no upgrade stops an app"
+    disable(again, ada)
+    assert status_of(again, made["token"]) == 401
+    again.extensions["letstalk_db"].close()
 
 
 def test_the_command_line_names_the_tokens_and_revokes_them(app: Flask) -> None:
