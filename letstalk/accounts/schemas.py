@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts import models
@@ -297,9 +297,14 @@ class LoginRequest(ApiModel):
     def _exactly_one(self) -> LoginRequest:
         if (self.username is None) == (self.email is None):
             raise ValueError("Give exactly one of username and email.")
-        if self.email is not None and "@" not in self.email:
-            raise ValueError("email must be an e-mail address.")
         return self
+
+    @field_validator("email")
+    @classmethod
+    def _is_address(cls, email: str | None) -> str | None:
+        if email is not None and "@" not in email:
+            raise ValueError("must be an e-mail address")
+        return email
 
 
 class RefreshRequest(ApiModel):

@@ -124,6 +124,8 @@ def test_a_sign_in_takes_the_address_as_email_too_and_exactly_one_name(person: P
     assert sign_in(username=account.username, email=account.email) == 400
     assert sign_in() == 400
     assert sign_in(email=account.username) == 400, "no address"
+    refused = person.client.post("/api/auth/login", json={"email": "ada", "password": PASSWORD}).get_json()
+    assert (refused["error"], refused["details"][0]["field"]) == ("email must be an e-mail address.", "email")
     assert sign_in(email="nobody@example.com") == 401
 
 

@@ -73,10 +73,12 @@ RULES: dict[str, set[str]] = {
     "create_token": {"name"},  # of spaces alone
     "update_token": {"name"},
     "receive_telnyx_event": {"invalid_request"},
+    "log_in": {"email"},
     "change_password": {"weak_password"},
     "call_own_phone": {"invalid_phone", "phone"},
     "verify_own_phone": {"invalid_code", "no_pending_verification"},
-    "update_account": {"username", "email", "phone", "user_ids", "second_factor", "invalid_phone"},
+    "update_account": {"username", "email", "phone", "user_ids", "second_factor", "invalid_phone"}
+    | {"revoke_tokens", "current_password"},
     "register": {"username", "email", "weak_password"},
     "verify_email": {"invalid_link"},
     "resend_verification": {"email"},
