@@ -61,6 +61,8 @@ class ClientStartRequest(ApiModel):
     redirect_uri: RedirectUri
     code_challenge: str | None = Field(
         None,
+        min_length=43,
+        max_length=43,
         pattern=CHALLENGE_PATTERN,
         description="S256 of a secret of the client (RFC 7636). Required with an app's own scheme.",
     )
@@ -98,7 +100,11 @@ class ClientFinishRequest(ApiModel):
     redirect_uri: RedirectUri
     state: PlainText = Field(min_length=1, max_length=service.MAX_CALLBACK_LENGTH)
     code_verifier: str | None = Field(
-        None, pattern=VERIFIER_PATTERN, description="The secret, if `code_challenge` was sent."
+        None,
+        min_length=43,
+        max_length=128,
+        pattern=VERIFIER_PATTERN,
+        description="The secret, if `code_challenge` was sent.",
     )
     iss: PlainText | None = Field(
         None, min_length=1, max_length=service.MAX_CALLBACK_LENGTH, description="As it came back (RFC 9207), if it did."
