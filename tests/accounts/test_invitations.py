@@ -147,7 +147,8 @@ def test_what_is_refused_leaves_the_link_as_it_was(post: Post) -> None:
     assert accept(post, link) == "ok"
 
 
-def test_of_many_who_use_the_link_at_once_one_does(post: Post) -> None:
+def test_of_many_who_use_the_link_at_once_one_does(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("letstalk.accounts.passwords.PLACES", 20)
     link = invite(post).link
     accept_as = partial(post.accounts.invitations.accept, link)
     outcomes = at_once([partial(accept_as, f"ada{number}", PASSWORD) for number in range(8)])
