@@ -196,12 +196,12 @@ class LivedIn:
             case.body = {"data": event}
 
     def _for_list_verifications(self, case: Made) -> None:
-        _, phone = self.start_verification()
+        (_, phone), _ = self.start_verification(), self.start_verification()  # two pages of one
         if "phone" in case.query:
             case.query["phone"] = phone
         if "cursor" in case.query:
             page = self.services.verifications.list_verifications(OWNER, phone=None, status=None, limit=1, cursor=None)
-            case.query["cursor"] = page.next_cursor or case.query.pop("cursor")
+            case.query["cursor"] = page.next_cursor
 
     def _for_get_verification(self, case: Made) -> None:
         case.path_parameters["verification_id"] = self.start_verification()[0]
