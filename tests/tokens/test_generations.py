@@ -150,7 +150,11 @@ def test_nobody_revokes_with_a_token_what_they_may_not_revoke(tmp_path: Path) ->
     assert [root.look(), Holder(app, child).look()] == [200, 200]
 
 
-CHANGES = (("PATCH", "", {"name": "mine"}), ("POST", "/rotate", {"grace_seconds": 0}), ("DELETE", "", {}))
+CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("PATCH", "", {"name": "mine"}),
+    ("POST", "/rotate", {"grace_seconds": 0}),
+    ("DELETE", "", {}),
+)
 
 
 def refused(holder: Holder, token_id: str) -> bool:
