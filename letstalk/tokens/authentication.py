@@ -15,7 +15,6 @@ from letstalk.core.actors import Actor, ActorKind, CustomMessage
 from letstalk.core.clock import Clock
 from letstalk.core.errors import AddressNotAllowed, InvalidToken
 from letstalk.core.ip_addresses import Network, is_allowed, to_networks
-from letstalk.core.scopes import Scope
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
@@ -151,20 +150,15 @@ class TokenAuthenticator:
             raise error
         token = tokens.to_token(row)
         networks = to_networks(token.allowed_ips)
-        verified = _Verified(_actor_of(token, self._find_bounds(token)), networks, token.expires_at, remove_at)
+        verified = _Verified(actor_of(token, self._find_bounds(token)), networks, token.expires_at, remove_at)
         self._cache.put(key, verified, generation)
         return verified
 
     def _find_bounds(self, token: Token) -> list[Token]:
-        """`token`, and those above it whose limits bind it: not an admin's, which may give a higher rate."""
-        found = [token]
-        while found[-1].parent_id is not None:
-            with self._db.read() as connection:
-                parent = tokens.get_token(connection, found[-1].parent_id)
-            if parent is None or Scope.ADMIN in parent.granted:
-                break
-            found.append(parent)
-        return found
+        if token.parent_id is None:
+            return [token]
+        with self._db.read() as connection:
+            return tokens.list_bounds(connection, token)
 
     def _has_passed(self, time: datetime | None) -> bool:
         return time is not None and time <= self._clock()
@@ -185,7 +179,8 @@ def _called_from(address: str, verified: _Verified) -> Actor:
     return actor
 
 
-def _actor_of(token: Token, bounds: list[Token]) -> Actor:
+def actor_of(token: Token, bounds: list[Token]) -> Actor:
+    """The actor that calls with `token`, from no address yet. `bounds` are those of `repository.list_bounds`."""
     return Actor(
         kind=ActorKind.TOKEN,
         owner_id=token.owner_id,

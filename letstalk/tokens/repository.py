@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from letstalk.core.actors import CustomMessage
+from letstalk.core.scopes import Scope
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.tokens.models import Token
@@ -116,6 +117,17 @@ def get_token(connection: sa.Connection, token_id: str) -> Token | None:
 def get_predecessor(connection: sa.Connection, token_id: str) -> Token | None:
     """The token that `token_id` replaced."""
     return _get(connection, tokens.c.successor_id == token_id)
+
+
+def list_bounds(connection: sa.Connection, token: Token) -> list[Token]:
+    """`token`, and those above it whose limits bind it: not an admin's, which may give a higher rate."""
+    found = [token]
+    while found[-1].parent_id is not None:
+        parent = get_token(connection, found[-1].parent_id)
+        if parent is None or Scope.ADMIN in parent.granted:
+            break
+        found.append(parent)
+    return found
 
 
 def list_descendants(connection: sa.Connection, token_id: str) -> list[Token]:

@@ -14,13 +14,14 @@ from sqlalchemy import Connection
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, CustomMessage, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
-from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, InvalidToken, NotFound
 from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.scopes import Scope
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.tokens import models
 from letstalk.tokens import repository as tokens
-from letstalk.tokens.authentication import TokenAuthenticator
+from letstalk.tokens.authentication import TokenAuthenticator, actor_of
 from letstalk.tokens.delegation import DelegationRule, ends_by, hidden_scopes, may_manage, may_see, visible_owners
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
@@ -63,7 +64,7 @@ class TokenService:
     def create_token(self, actor: Actor, wanted: NewToken) -> IssuedToken:
         """A new token. Its default `owner_id` is the actor's own, or "default_user" for an admin token.
 
-        Raises InvalidRequest, or InsufficientScope if the token would exceed the limits of the actor.
+        Raises InvalidRequest, InsufficientScope if the token would exceed the limits of the actor, or InvalidToken.
         """
         now = self._clock()
         own_owner_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.owner_id
@@ -85,8 +86,8 @@ class TokenService:
         )
         if len(actor.limits) >= MAX_GENERATIONS:
             raise InsufficientScope("This token comes of too many others to create more. Use one of those.")
-        self._delegation.ensure_may_issue(actor, token)
-        with self._db.write() as connection:
+        with self._changing(actor, now) as (connection, actor):
+            self._delegation.ensure_may_issue(actor, token)
             token = replace(token, created_by=_maker_of(connection, actor))
             self._insert(connection, token, secret)
             self._audit.record(
@@ -150,7 +151,7 @@ class TokenService:
         expired, `already_rotated` if its grace period would become longer.
         """
         now = self._clock()
-        with self._changing() as connection:
+        with self._changing(actor, now) as (connection, actor):
             old = _find(connection, actor, token_id, to_change=True)
             _ensure_active(old, now)
             new = models.apply_changes(old, changes, now)
@@ -172,7 +173,7 @@ class TokenService:
         """
         models.ensure_grace_seconds(grace_seconds)
         now = self._clock()
-        with self._changing() as connection:
+        with self._changing(actor, now) as (connection, actor):
             old = _find(connection, actor, token_id, to_change=True)
             if old.successor_id is not None and old.revoked_at is None:
                 raise Conflict("The token was already rotated.", code="already_rotated")
@@ -215,7 +216,7 @@ class TokenService:
         """
         now = self._clock()
         ended = [token_id]
-        with self._changing() as connection:
+        with self._changing(actor, now) as (connection, actor):
             token = _find(connection, actor, token_id, to_change=True)
             if token.revoked_at is None:
                 token = replace(token, revoked_at=now)
@@ -225,7 +226,7 @@ class TokenService:
                 self._audit.record(connection, actor, "token.revoked", token_id=token_id, detail=detail)
             for one in tokens.list_descendants(connection, token_id) if cascade else ():
                 if one.is_live(now):
-                    _ensure_may_manage(actor, one)
+                    _ensure_may_manage(connection, actor, one)
                     tokens.update_token(connection, replace(one, revoked_at=now))
                     with_it = {"revoked_with": token_id}
                     self._audit.record(connection, actor, "token.revoked", token_id=one.token_id, detail=with_it)
@@ -234,11 +235,15 @@ class TokenService:
         return token
 
     @contextmanager
-    def _changing(self) -> Iterator[Connection]:
-        """A write transaction that excludes other changes of tokens, because each change reads before it writes."""
+    def _changing(self, actor: Actor, now: datetime) -> Iterator[tuple[Connection, Actor]]:
+        """A write transaction that excludes other changes of tokens, because each change reads before it writes.
+
+        Yields the actor with the limits that its token has now: the cached ones are up to half a second old, in which
+        a revoked token could create one that outlives it. Raises InvalidToken if the actor's token is not valid now.
+        """
         with self._db.write() as connection:
             self._db.lock(connection, "tokens")
-            yield connection
+            yield connection, _reread(connection, actor, now)
 
     def _insert(self, connection: Connection, token: Token, secret: NewSecret) -> None:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))
@@ -256,20 +261,44 @@ def _maker_of(connection: Connection, actor: Actor) -> str | None:
     return None if own is None else own.created_by
 
 
+def _reread(connection: Connection, actor: Actor, now: datetime) -> Actor:
+    if actor.token_id is None:
+        return actor
+    own = tokens.get_token(connection, actor.token_id)
+    if own is None or own.is_suspended or not own.is_live(now):
+        raise InvalidToken
+    return replace(actor_of(own, tokens.list_bounds(connection, own)), address=actor.address)
+
+
 def _find(connection: Connection, actor: Actor, token_id: str, *, to_change: bool = False) -> Token:
     # The database only gets UUIDs: PostgreSQL rejects some texts, such as one with a NUL.
     token = tokens.get_token(connection, token_id) if _is_uuid(token_id) else None
     if token is None or not may_see(actor, token):
         raise NotFound("This token does not exist.")
     if to_change:
-        _ensure_may_manage(actor, token)
+        _ensure_may_manage(connection, actor, token)
     return token
 
 
-def _ensure_may_manage(actor: Actor, token: Token) -> None:
+def _ensure_may_manage(connection: Connection, actor: Actor, token: Token) -> None:
     if not may_manage(actor, token):
         missing = tuple(sorted(scope.value for scope in token.granted - actor.scopes))
         raise InsufficientScope("This token has scopes that you can't give.", required_scopes=missing)
+    if actor.kind is ActorKind.TOKEN and not actor.is_admin and not _came_of(connection, actor, token):
+        sentence = "A token can change itself, the tokens that it replaced and those that it created, but no other."
+        raise InsufficientScope(f"{sentence} Use an admin token, or sign in.", required_scopes=(Scope.ADMIN.value,))
+
+
+def _came_of(connection: Connection, actor: Actor, token: Token) -> bool:
+    """Whether `token` is the actor's own, one that this replaced, or was created by one of its rotations or by what
+    came of these. Revoking the actor's token with all that came of it must reach whatever it can rotate, and a token
+    that was replaced must not take the new one from its holder.
+    """
+    own_rotations = actor.limits[0][0]
+    if token.counted_under == own_rotations and token.token_id != actor.token_id:
+        own = tokens.get_token(connection, actor.token_id or "")
+        return own is not None and own.successor_id is None
+    return any(one.counted_under == own_rotations for one in tokens.list_bounds(connection, token))
 
 
 def _is_uuid(text: str) -> bool:

@@ -27,6 +27,9 @@ CALLS = """\
 | `PATCH /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/tokens/{token_id}/rotate` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
 | `DELETE /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
+| `PATCH /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
+| `POST /api/tokens/{token_id}/rotate`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
+| `DELETE /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/auth/logout` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `POST /api/auth/phone` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |

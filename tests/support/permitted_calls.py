@@ -221,11 +221,11 @@ class World:
             elif is_own and name == "session_id" and account is not None:
                 ids[name] = self._start_session(account).session_id
             elif row.method != "GET" and row.outcome(asker) == "yes":
-                ids[name] = self._make(name, row)
+                ids[name] = self._make(name, row, asker)
             else:
                 key = (name, self._scope(row), self._owner(row))
                 if key not in self.shared:
-                    self.shared[key] = self._make(name, row)
+                    self.shared[key] = self._make(name, row, OWNER)
                 ids[name] = self.shared[key]
         return ids
 
@@ -233,14 +233,17 @@ class World:
         """The data that calls without permission find, of one kind."""
         return [made for (name, _, _), made in self.shared.items() if name == kind]
 
-    def _make(self, name: str, row: Row) -> str:
+    def _make(self, name: str, row: Row, asker: Asker) -> str:
         services = services_of(self.app)
         if name == "verification_id":
             actor = replace(OWNER_ACTOR, owner_id=OURS)
             return services.sends.start(actor, self._wanted()).verification_id
         if name == "token_id":
             wanted = NewToken(owner_id=self._owner(row), scopes=(self._scope(row),))
-            return services.tokens.create_token(OWNER_ACTOR, wanted).record.token_id
+            creator = OWNER_ACTOR
+            if asker.kind == "token" and row.about != "another's":
+                creator = services.tokens.authenticator.authenticate(self.tokens[asker.name], DEVICE.address)
+            return services.tokens.create_token(creator, wanted).record.token_id
         account = self._account("developer")
         if name == "account_id":
             return account.account_id

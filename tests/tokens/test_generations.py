@@ -150,6 +150,84 @@ def test_nobody_revokes_with_a_token_what_they_may_not_revoke(tmp_path: Path) ->
     assert [root.look(), Holder(app, child).look()] == [200, 200]
 
 
+CHANGES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("PATCH", "", {"name": "mine"}),
+    ("POST", "/rotate", {"grace_seconds": 0}),
+    ("DELETE", "", {}),
+)
+
+
+def refused(holder: Holder, token_id: str) -> bool:
+    """Whether `holder` can see the token, and every way to change it is 403 and says why."""
+    assert holder.ask("GET", f"/api/tokens/{token_id}")[0] == 200
+    asked = [holder.ask(method, f"/api/tokens/{token_id}{end}", **body) for method, end, body in CHANGES]
+    said = [(status, body.get("code"), body.get("required_scopes")) for status, body in asked]
+    assert all("tokens that it replaced and those that it created" in body.get("error", "") for _, body in asked), asked
+    return said == [(403, "insufficient_scope", ["admin"])] * len(CHANGES)
+
+
+def test_a_token_changes_neither_the_one_above_it_nor_those_beside_it(tmp_path: Path) -> None:
+    """Rotating one would give it a token that its own revocation does not reach, and lock the holder out."""
+    app = make_app(tmp_path)
+    root, beside = root_of(app), root_of(app)
+    child_id, text = root.create()
+    child = Holder(app, text)
+    sibling_id, sibling = root.create()
+    for token_id in (root.own_id(), beside.own_id(), sibling_id):
+        assert refused(child, token_id)
+    assert refused(beside, child_id)
+    assert refused(root, beside.own_id())
+    assert [one.look() for one in (root, beside, child, Holder(app, sibling))] == [200] * 4
+    listed = child.ask("GET", "/api/tokens")[1]["tokens"]
+    assert len(listed) == 4, "reading is as it was"
+
+
+def test_what_a_stolen_token_has_rotated_ends_with_it(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    admin, stolen = root_of(app, scopes=("admin",)), root_of(app)
+    stolen_id = stolen.own_id()
+    child_id, child = stolen.create()
+    grandchild_id, _ = Holder(app, child).create()
+    taken = [child]
+    for token_id in (grandchild_id, child_id, stolen_id):
+        status, rotated = stolen.ask("POST", f"/api/tokens/{token_id}/rotate")
+        assert status == 201
+        taken.append(rotated["token"])
+    taken.append(Holder(app, taken[-1]).create()[1])
+    assert [Holder(app, text).look() for text in taken] == [200] * 5
+    assert admin.ask("DELETE", f"/api/tokens/{stolen_id}?cascade=true")[0] == 200
+    assert [Holder(app, text).look() for text in taken] == [401] * 5
+
+
+def test_a_replaced_token_keeps_its_children_until_it_ends_and_does_not_reach_the_new_one(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    old = root_of(app)
+    old_id, (child_id, child) = old.own_id(), old.create()
+    _, rotated = old.ask("POST", f"/api/tokens/{old_id}/rotate")
+    new = Holder(app, rotated["token"])
+    assert refused(old, rotated["token_id"])
+    assert old.ask("DELETE", f"/api/tokens/{old_id}?cascade=true")[0] == 403, "it would end the new one"
+    assert [old.look(), new.look()] == [200, 200]
+    assert old.ask("PATCH", f"/api/tokens/{child_id}", name="still mine")[0] == 200
+    in_grace_id, _ = old.create(expires_in=60)
+    assert new.ask("PATCH", f"/api/tokens/{in_grace_id}", name="mine too")[0] == 200
+    assert new.ask("DELETE", f"/api/tokens/{old_id}")[0] == 200
+    assert [old.look(), new.look(), Holder(app, child).look()] == [401, 200, 200]
+
+
+def test_a_token_whose_parent_is_gone_gets_no_further(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    admin, root, beside = root_of(app, scopes=("admin",)), root_of(app), root_of(app)
+    root_id, (child_id, text) = root.own_id(), root.create()
+    child = Holder(app, text)
+    assert admin.ask("DELETE", f"/api/tokens/{root_id}")[0] == 200
+    assert refused(child, beside.own_id())
+    _, rotated = child.ask("POST", f"/api/tokens/{child_id}/rotate")
+    assert Holder(app, rotated["token"]).look() == 200
+    assert admin.ask("DELETE", f"/api/tokens/{root_id}?cascade=true")[0] == 200
+    assert [child.look(), Holder(app, rotated["token"]).look(), beside.look()] == [401, 401, 200]
+
+
 def test_creation_is_limited_for_a_token_and_those_below_it(tmp_path: Path) -> None:
     app = make_app(tmp_path, RATE_LIMIT_TOKEN_CREATION="3 per hour")
     root = root_of(app)

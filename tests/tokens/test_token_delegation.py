@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from letstalk.core.actors import Actor
-from letstalk.core.errors import InsufficientScope, NotFound
-from letstalk.tokens.models import IssuedToken, NewToken, TokenChanges
+from letstalk.core.errors import InsufficientScope, InvalidToken, NotFound
+from letstalk.tokens.models import IssuedToken, NewToken, Token, TokenChanges
 from tests.support.token_setup import ADDRESS, OWNER, TokenSetup, make_sqlite_setup
 
 MANAGER = ("read", "write", "tokens:read", "tokens:write")
@@ -153,8 +153,8 @@ def test_hidden_tokens_take_no_place_in_a_page(setup: TokenSetup, manager: Actor
 def test_a_change_can_name_nothing_wider(
     setup: TokenSetup, manager: Actor, changes: TokenChanges, is_bounded: bool
 ) -> None:
-    wanted = within() if is_bounded else NewToken(owner_id="acme")
-    target = setup.service.create_token(manager if is_bounded else OWNER, wanted).record
+    child = unbounded_child(setup, manager, "read", "write")
+    target = setup.service.create_token(manager, within()).record if is_bounded else child
     with pytest.raises(InsufficientScope):
         setup.service.update_token(manager, target.token_id, changes)
     assert setup.service.get_token(OWNER, target.token_id) == target
@@ -168,15 +168,22 @@ def test_a_token_cannot_lengthen_its_own_life(setup: TokenSetup, manager: Actor)
     setup.service.update_token(manager, manager.token_id, TokenChanges(expires_in_seconds=3540))
 
 
+def unbounded_child(setup: TokenSetup, manager: Actor, *scopes: str) -> Token:
+    """A token that `manager` has created, and from which an admin has then taken every limit but its scopes."""
+    child = setup.service.create_token(manager, within(scopes=scopes)).record
+    changes = TokenChanges(expires_in_seconds=None, allowed_ips=None, rate_limit=None)
+    return setup.service.update_token(OWNER, child.token_id, changes)
+
+
 def test_a_bounded_token_may_rename_and_narrow_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", "write", owner_id="acme").record
+    target = unbounded_child(setup, manager, "read", "write")
     narrower = TokenChanges(name="renamed", scopes=("read",), expires_in_seconds=60)
     after = setup.service.update_token(manager, target.token_id, narrower)
     assert (after.name, after.scopes, after.allowed_ips) == ("renamed", ("read",), ())
 
 
 def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", owner_id="acme").record
+    target = unbounded_child(setup, manager, "read")
     with pytest.raises(InsufficientScope):
         setup.service.update_token(manager, target.token_id, TokenChanges(scopes=("read", "write")))
     bounds = within()
@@ -190,7 +197,7 @@ def test_a_bounded_token_cannot_add_a_scope_to_one_without_bounds(setup: TokenSe
 
 
 def test_a_bounded_token_cannot_rotate_one_without_bounds_into_its_own_hands(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", owner_id="acme").record
+    target = unbounded_child(setup, manager, "read")
     with pytest.raises(InsufficientScope):
         setup.service.rotate_token(manager, target.token_id)
     assert setup.service.get_token(OWNER, target.token_id) == target
@@ -204,9 +211,27 @@ def test_a_token_may_rotate_itself_and_what_it_made(setup: TokenSetup, manager: 
     assert actor_of(setup, successor).scopes == manager.scopes
 
 
-def test_a_bounded_token_may_revoke_its_owner_s_tokens(setup: TokenSetup, manager: Actor) -> None:
-    target = setup.issue("read", owner_id="acme").record
+def test_a_bounded_token_may_revoke_what_it_created(setup: TokenSetup, manager: Actor) -> None:
+    target = unbounded_child(setup, manager, "read")
     assert setup.service.revoke_token(manager, target.token_id).revoked_at is not None
+
+
+def test_a_token_that_was_revoked_a_moment_ago_creates_nothing_on_another_instance(
+    setup: TokenSetup, manager: Actor
+) -> None:
+    """Where it is still cached: what it created there would outlive its revocation with all that came of it."""
+    setup.service.revoke_token(OWNER, manager.token_id or "", cascade=True)
+    with pytest.raises(InvalidToken):
+        setup.another_instance().create_token(manager, within())
+    assert len(setup.events("token.created")) == 1
+
+
+def test_a_token_that_was_replaced_a_moment_ago_creates_none_that_outlives_it(setup: TokenSetup) -> None:
+    cached = actor_of(setup, setup.issue(*MANAGER, owner_id="acme"))
+    setup.service.rotate_token(OWNER, cached.token_id or "", 60)
+    with pytest.raises(InsufficientScope, match="expires_in"):
+        setup.another_instance().create_token(cached, NewToken(scopes=("read",)))
+    setup.another_instance().create_token(cached, NewToken(scopes=("read",), expires_in_seconds=60))
 
 
 def test_every_token_can_see_itself(setup: TokenSetup) -> None:

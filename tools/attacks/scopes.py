@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from tools.attacks.targets import Caller, Target
@@ -88,6 +89,29 @@ def rotate_wider(target: Target, trial: Trial) -> None:
         trial.see_answer(patched, 403, 404, what=f"{name}, one more scope")
 
 
+@attack("403; what it created ends with it")
+def take_over(target: Target, trial: Trial) -> None:
+    """Take a token beside one's own or above it by rotating it, and outlive one's own revocation"""
+    scopes = ["otp:send", "tokens:read", "tokens:write"]
+    above, beside = target.issue("bounded", scopes), target.issue("bounded", scopes)
+    stolen = above.post("/api/tokens", {"scopes": scopes}).json()
+    caller = Caller(target.client(Authorization=f"Bearer {stolen['token']}"), "", stolen["token"], stolen["token_id"])
+    for victim in (above, beside):
+        path = f"/api/tokens/{victim.token_id}"
+        trial.see_answer(caller.post(f"{path}/rotate", {"grace_seconds": 0}), 403, what="rotated")
+        trial.see_answer(caller.ask("PATCH", path, json={"expires_in": 1}), 403, what="shortened")
+        trial.see_answer(caller.ask("DELETE", path), 403, what="revoked")
+        trial.see_answer(victim.get("/api/tokens/current"), 200, what="its holder")
+    own = caller.post(f"/api/tokens/{caller.token_id}/rotate").json()
+    made = caller.post("/api/tokens", {"scopes": ["otp:send"], "expires_in": 60}).json()
+    trial.see_answer(caller.post(f"/api/tokens/{own['token_id']}/rotate"), 403, what="the one that replaced it")
+    target.admin.ask("DELETE", f"/api/tokens/{caller.token_id}", params={"cascade": "true"})
+    time.sleep(1.1)
+    for kept in (stolen, own, made):
+        http = target.client(Authorization=f"Bearer {kept['token']}")
+        trial.see_answer(http.get("/api/tokens/current"), 401, what="after the revocation")
+
+
 @attack("403 insufficient_scope")
 def overstep(target: Target, trial: Trial) -> None:
     """Call routes without the scope, with other methods too"""
@@ -120,4 +144,4 @@ def spoof_address(target: Target, trial: Trial) -> None:
         trial.see_answer(caller.http.get("/calls", headers=many), 403)
 
 
-ATTACKS: tuple[Attack, ...] = (make_wider, change_wider, rotate_wider, overstep, spoof_address)
+ATTACKS: tuple[Attack, ...] = (make_wider, change_wider, rotate_wider, take_over, overstep, spoof_address)
