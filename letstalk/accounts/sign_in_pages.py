@@ -122,6 +122,7 @@ def _add_sign_in(
             "accounts/sign_in/sign_in.html",
             error,
             next=next_path(),
+            is_wrong=isinstance(error, errors.NotAuthenticated),
             name=form_text("username"),
             owner_may=owner_may,
             takes_names=not owner_may or accounts.service.has_accounts(),

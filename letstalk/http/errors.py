@@ -18,6 +18,7 @@ from letstalk.core.errors import Detail, InvalidPhone, InvalidRequest, LetsTalkE
 from letstalk.core.scopes import Scope
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.schemas import PATTERN_MESSAGES
+from letstalk.http.timestamps import wait_in_words
 from letstalk.observability.logs import describe_outage, get_logger
 from letstalk.observability.metrics import refusals_total, unexpected_errors_total
 from letstalk.observability.request_log import current_request_id
@@ -143,6 +144,13 @@ def _message_of(finding: ErrorDetails) -> str:
     return FINDINGS.get(kind, NOT_VALID).format(**context)
 
 
+def sentence_of(error: LetsTalkError) -> str:
+    """The message for a person, who does not see the Retry-After header: with the time to wait at a limit."""
+    if isinstance(error, errors.TooManyRequests) and error.retry_after_seconds:
+        return f"{error.message} You can try again in {wait_in_words(error.retry_after_seconds)}."
+    return error.message
+
+
 def raise_invalid_request(error: ValidationError) -> Response:
     raise invalid_request_from(error)
 
@@ -218,7 +226,7 @@ def _handle_ours(error: LetsTalkError) -> Response:
     record_refusal(error)
     if not wants_page():
         return render_error(error)
-    page = _page(status_of(error), error.message, SIGN_IN if error.code in OF_SIGNING_IN else DASHBOARD)
+    page = _page(status_of(error), sentence_of(error), SIGN_IN if error.code in OF_SIGNING_IN else DASHBOARD)
     if error.retry_after_seconds is not None:
         page.headers["Retry-After"] = str(error.retry_after_seconds)
     return page
@@ -264,7 +272,8 @@ def _handle_unexpected(error: Exception) -> Response:
 
 def _page(status: HTTPStatus, message: str, way_back: tuple[str, str] = DASHBOARD) -> Response:
     target, label = way_back
-    about = {"status": status, "message": message, "request_id": current_request_id()}
+    heading = "You are not signed in" if way_back is SIGN_IN else status.phrase
+    about = {"status": status, "heading": heading, "message": message, "request_id": current_request_id()}
     page = render_template("http/error.html", **about, target=target, label=label)
     return make_response(page, status)
 

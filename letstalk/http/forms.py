@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, make_response, render_template, request, session
 
 from letstalk.core.errors import InvalidRequest, LetsTalkError
-from letstalk.http.errors import record_refusal, status_of
+from letstalk.http.errors import record_refusal, sentence_of, status_of
 
 # In UTF-8. Passwords, the token of a link and all other one-line fields are shorter.
 MAX_FIELD_BYTES = 1024
@@ -47,8 +47,10 @@ def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tup
     for detail in error.details:
         field = detail.field.split(".")[0]
         if field in fields:
-            beside.setdefault(field, detail.message)
-    return beside, None if beside else error.message
+            # An API client needs the name of the field; a person sees the sentence beside it.
+            sentence = detail.message.removeprefix(f"{detail.field} ")
+            beside.setdefault(field, sentence[:1].upper() + sentence[1:])
+    return beside, None if beside else sentence_of(error)
 
 
 def form_text(field: str) -> str:

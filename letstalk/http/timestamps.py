@@ -24,6 +24,13 @@ def in_words(seconds: int) -> str:
     raise AssertionError("the last unit takes all that is left")
 
 
+def wait_in_words(seconds: int) -> str:
+    """A span that is not over too early: `1 second`, `90 seconds`, `5 minutes`, `3 hours`, each rounded up."""
+    size, unit = (1, "second") if seconds < 120 else (60, "minute") if seconds < 7200 else (3600, "hour")
+    count = -(-seconds // size)
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
 def time_ago(moment: datetime, now: datetime | None = None) -> str:
     """`just now`, `5 minutes ago`, `in 2 days`; the date alone when that is over a month away."""
     seconds = int(((now or utc_now()) - moment).total_seconds())

@@ -112,12 +112,12 @@ class DestinationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class ReachedLimit:
-    """A limit that lets an owner call a destination no more. `until` is a time as the API writes it."""
+    """A limit that lets an owner call a destination no more, `until` a moment in UTC."""
 
     owner_id: str
     destination: str
     limit: str
-    until: str
+    until: datetime
 
 
 class DestinationLimits:
@@ -218,7 +218,9 @@ class DestinationLimits:
             found = [(_in_words(rate), _end_of(rate, seconds)) for rate in rates]
             if closed_until > seconds:
                 found.append((BREAKER, closed_until))
-            reached += [ReachedLimit(owner_id, destination, limit, _time(until)) for limit, until in found]
+            reached += [
+                ReachedLimit(owner_id, destination, limit, datetime.fromtimestamp(until, UTC)) for limit, until in found
+            ]
         return reached
 
     def forget_old(self) -> None:

@@ -173,7 +173,7 @@ class TestPasswords:
         assert link.startswith(f"{BASE}/reset-password#token=")
         weak = visitor.post("/reset-password", token=link, new_password="short")
         assert weak.status_code == 400
-        assert 'id="new_password-error"' in weak.text
+        assert 'id="new_password-error">Must have 12 to 256 characters.' in weak.text
         answer = visitor.post("/reset-password", token=link, new_password=OTHER_PASSWORD)
         assert (answer.status_code, answer.location) == (302, "/sign-in")
         assert "Your password has been changed." in visitor.get("/sign-in").text

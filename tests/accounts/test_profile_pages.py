@@ -92,7 +92,7 @@ def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> 
     assert ada.post(f"{PROFILE}/phone", **form, confirm_password=PASSWORD).location == PROFILE
     assert (record_of(ada).phone, record_of(ada).pending_phone) == (None, PHONE)
     page = ada.get(PROFILE).text
-    assert f"{PHONE} does not count yet" in page
+    assert f"{PHONE} is not proven yet" in page
     assert 'name="code"' in page
     [code] = spoken_codes(app)
     wrong_one = ada.post(f"{PROFILE}/phone/verify", code=wrong_code(code), second_factor="1")

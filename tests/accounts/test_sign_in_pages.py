@@ -53,6 +53,7 @@ def test_an_unknown_name_and_a_wrong_password_are_answered_alike(app: Flask, vis
     for answer in answers:
         assert answer.status_code == 401
         assert "The name or the password is wrong." in answer.text
+        assert answer.text.count('aria-invalid="true"') == 2
         assert OTHER_PASSWORD not in answer.text
     assert answers[0].text.count("nobody") == 0
     assert 'value="ada"' in answers[0].text, "what was typed stays, but for the password"
@@ -66,6 +67,7 @@ def test_guessing_waits_and_says_for_how_long(visitor: Visitor) -> None:
     answer = sign_in(visitor)
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
+    assert "You can try again in " in answer.text
     assert not visitor.is_signed_in()
 
 
@@ -167,6 +169,7 @@ def test_a_role_that_asks_for_a_phone_lets_nobody_in_without_one(app: Flask, vis
     answer = sign_in(visitor)
     assert answer.status_code == 403
     assert "your account has no phone" in answer.text
+    assert "aria-invalid" not in answer.text, "what was typed is right"
     assert not visitor.is_signed_in()
 
 

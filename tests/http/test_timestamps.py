@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from letstalk.http.timestamps import day_and_time, in_words, time_ago
+from letstalk.http.timestamps import day_and_time, in_words, time_ago, wait_in_words
 
 NOW = datetime(2026, 11, 20, 17, 14, tzinfo=UTC)
 
@@ -33,3 +33,18 @@ def test_a_moment_reads_as_a_date_in_utc() -> None:
 
 def test_a_span_reads_in_its_largest_unit() -> None:
     assert [in_words(seconds) for seconds in (0, 60, 3600, 7 * 86400)] == ["0 minutes", "1 minute", "1 hour", "7 days"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (121, "3 minutes"),
+        (7199, "120 minutes"),
+        (7201, "3 hours"),
+    ],
+)
+def test_a_wait_is_never_said_to_be_shorter_than_it_is(seconds: int, words: str) -> None:
+    assert wait_in_words(seconds) == words

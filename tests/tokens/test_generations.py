@@ -268,7 +268,7 @@ def test_the_dashboard_and_the_command_line_show_and_revoke_what_came_of_a_token
     assert client.post("/sign-in", data=form).status_code == 302
     assert root_id in client.get(f"/dashboard/tokens/{child_id}").text
     page = client.get(f"/dashboard/tokens/{root_id}/revoke").text
-    assert "Also revoke the token that came of it" in page
+    assert "Also revoke the token that was created with it or replaced it" in page
     assert "cascade" not in client.get(f"/dashboard/tokens/{child_id}/revoke").text
     run = app.test_cli_runner().invoke
     listed = run(args=["tokens", "list"]).stdout.splitlines()

@@ -114,6 +114,7 @@ class TestSigningIn:
         answer = sign_in(client)
         assert answer.status_code == 429
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
+        assert "You can try again in " in answer.text
         assert client.get(LIST).status_code == 302
 
     def test_signing_in_without_the_csrf_token_is_refused(self, client: FlaskClient) -> None:
