@@ -265,7 +265,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def reset_password() -> ResponseReturnValue:
         try:
-            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
+            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""), remote_address())
         except errors.LetsTalkError as error:
             return render_password_form(error)
         flash("Your password has been changed. Sign in with the new one.")
@@ -282,7 +282,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
-            accounts.registrations.verify_email(form_text("token"), request.form.get("password", ""))
+            accounts.registrations.verify_email(form_text("token"), request.form.get("password", ""), remote_address())
         except errors.LetsTalkError as error:
             return render_address_form(error)
         flash("Your e-mail address is verified. You can sign in.")
@@ -306,7 +306,7 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
     def accept_invitation() -> ResponseReturnValue:
         password = request.form.get("password", "")
         try:
-            account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
+            account = accounts.invitations.accept(form_text("token"), form_text("username"), password, remote_address())
         except errors.LetsTalkError as error:
             return render_form(error)
         return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))

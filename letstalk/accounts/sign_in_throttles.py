@@ -57,6 +57,7 @@ class Throttle:
 class SignInThrottles:
     """By name and address, or by name and known browser (`owner` for the built-in owner); by the address alone, and by
     a household's and a business's (`network`) networks around it; by the name alone, for what never signed in to it.
+    `successes` are counted by account: who has the password can use up the time of the processor, and nobody else can.
     """
 
     name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
@@ -64,6 +65,7 @@ class SignInThrottles:
     name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
     network: Throttle = Throttle(free=60, longest_seconds=300, forget_seconds=900)
     owner: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800, first_seconds=15)
+    successes: Throttle = Throttle(free=30, longest_seconds=20, forget_seconds=600, first_seconds=20)
 
 
 sign_in_failures = Table(
@@ -107,11 +109,19 @@ def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in that counts as failed until `take_back`. Without an account `account_id` is None."""
+    """A sign-in that counts as failed from `begin` until `take_back`. Without an account `account_id` is None.
+
+    `is_known` says that somebody signed in to the account with this browser, or from this address, before. `holder` is
+    whose place among those that compare passwords it takes: a stranger's is by the name, which says nothing about
+    accounts. `success_key` is None for the built-in owner, whose password takes no time to compare.
+    """
 
     account_id: str | None
     password_sealed: str | None
-    keys: tuple[bytes, ...]
+    is_known: bool
+    holder: str
+    counted: dict[bytes, Throttle]
+    success_key: bytes | None
 
 
 class SignInThrottle:
@@ -122,24 +132,33 @@ class SignInThrottle:
         self._clock = clock
         self._throttles = throttles
 
-    def is_known(self, name: str, device: Device) -> bool:
-        """Whether somebody signed in as `name` with this browser, or from this address, before."""
-        found, is_known_address = self._find(_short(name), device)
-        return is_known_address or (found is not None and found.account_id in device.known_to)
+    def prepare(self, name: str, device: Device, *, is_known: bool = False) -> Attempt:
+        """An attempt to sign in as `name` with `device`, which `begin` counts.
 
-    def begin(self, name: str, device: Device) -> Attempt:
-        """Count an attempt to sign in as `name` with `device`.
-
-        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
-        and counts nothing then.
+        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`
+        for who has to wait: such a request must not take a place from others.
         """
         name = _short(name)
-        found, is_known = self._find(name, device)
+        found, is_known_address = self._find(name, device)
         account_id = "" if found is None else found.account_id
-        counted = self._counted("", name_key(name), device, account_id, is_known_address=is_known)
-        self._count(counted)
+        key = name_key(name)
+        counted = self._counted("", key, device, account_id, is_known_address=is_known_address)
+        successes = self._digest("successes", account_id, "" if account_id else key)
+        with self._db.read() as connection:
+            self._ensure_no_wait(find_failures(connection, [*counted, successes]), self._clock())
         sealed = None if found is None else found.password_sealed
-        return Attempt(account_id or None, sealed, tuple(counted))
+        is_known = is_known or is_known_address or account_id in device.known_to
+        return Attempt(account_id or None, sealed, is_known, account_id if is_known else key, counted, successes)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Count the attempt. Raises TooManyRequests `sign_in_throttled`, and counts nothing then."""
+        self._count(attempt.counted)
+
+    def count_new_password(self, account_id: str) -> None:
+        """Count a password that somebody chooses for an account, by a mailed link or with the present one. Not together
+        with sign-ins: a thief who has the password must not delay its replacement. Raises as `begin`.
+        """
+        self._count({self._digest("new passwords", account_id): self._throttles.successes})
 
     @contextmanager
     def count_owner(self, device: Device) -> Iterator[None]:
@@ -151,16 +170,23 @@ class SignInThrottle:
         self._count(counted)
         yield
         with self._db.write() as connection:
-            self.take_back(connection, Attempt(None, None, tuple(counted)), self._clock())
+            self.take_back(connection, Attempt(None, None, False, "", counted, None), self._clock())
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
-        """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere."""
-        own, *others = attempt.keys
+        """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere,
+        and count it as a success of the account.
+        """
+        own, *others = attempt.counted
+        key = attempt.success_key
+        if key is not None:
+            self._db.lock(connection, "sign_in", key.hex())
         connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash == own))
-        rows = find_failures(connection, others).values()
-        fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows if row.failures > 0]
-        if fewer:
-            put_failures(connection, fewer)
+        rows = find_failures(connection, others if key is None else [*others, key])
+        succeeded = None if key is None else _one_more(key, self._throttles.successes, rows.pop(key, None), now)
+        fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows.values() if row.failures > 0]
+        changed = fewer if succeeded is None else [*fewer, succeeded]
+        if changed:
+            put_failures(connection, changed)
 
     def _find(self, name: str, device: Device) -> tuple[Row[Any, Any] | None, bool]:
         """The account of that name, if any, and whether somebody signed in to it from this address before."""
