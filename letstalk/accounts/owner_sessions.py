@@ -48,11 +48,23 @@ class OwnerSessionService:
     """Sessions are stored in the database, so that signing out ends them everywhere, also for a copied cookie."""
 
     def __init__(
-        self, db: Database, password: str, clock: Clock, lifetime_seconds: int = 12 * 3600, *, is_open: bool = True
+        self,
+        db: Database,
+        password: str,
+        clock: Clock,
+        lifetime_seconds: int = 12 * 3600,
+        *,
+        key: bytes,
+        is_open: bool = True,
     ) -> None:
-        """With `is_open` False the password signs nobody in, and existing sessions are invalid."""
+        """With `is_open` False the password signs nobody in, and existing sessions are invalid. `key` prevents guessing
+        the password from what is derived from it.
+        """
         self._db = db
         self._password = password.encode("utf-8", "surrogatepass")
+        self._key = key
+        # Changes with the password, and is part of a cookie.
+        self.credentials_mark = hmac.new(key, b"credentials\0" + self._password, "sha256").hexdigest()
         self._clock = clock
         self.is_open = is_open
         self._lifetime = timedelta(seconds=lifetime_seconds)

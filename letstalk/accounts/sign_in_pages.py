@@ -85,7 +85,7 @@ def _sign_in(accounts: Accounts, browser_sessions: BrowserSessions, account: Acc
     epoch = account.credentials_epoch
     start = accounts.sessions.start_browser_session
     browser_sessions.sign_in(start(account.account_id, current_device(), method, credentials_epoch=epoch))
-    remember_browser(account.account_id)
+    remember_browser(account.account_id, str(account.credentials_epoch))
 
 
 def _add_sign_in(
@@ -101,7 +101,7 @@ def _add_sign_in(
         if not owner_sessions.is_open:
             raise errors.InvalidCredentials
         try:
-            with accounts.throttle.count_owner(current_device()):
+            with accounts.throttle.count_owner(current_device(), owner_sessions.credentials_mark):
                 session_id = owner_sessions.sign_in(password, address)
         except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
@@ -109,7 +109,7 @@ def _add_sign_in(
             audit.record_refusal("sign_in_throttled", address=address)
             raise
         browser_sessions.sign_in_owner(session_id)
-        remember_browser(BUILT_IN_OWNER)
+        remember_browser(BUILT_IN_OWNER, owner_sessions.credentials_mark)
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
     def next_path() -> str | None:

@@ -3,7 +3,8 @@
 Failures are counted by several keys. The account as a whole is one of them, because an attacker may have many
 addresses; but not for a browser or an address that has signed in to it before, so that nobody can lock the owner of an
 account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS 5.0, 6.3.1). A known browser is counted
-by itself alone: no stranger can make it wait. An attempt is counted before its password is compared, so that concurrent
+by itself, and together with the other known browsers of the account: no stranger can make it wait. A browser and an
+address are known until the password changes. An attempt is counted before its password is compared, so that concurrent
 attempts cannot share one.
 """
 
@@ -57,6 +58,7 @@ class Throttle:
 class SignInThrottles:
     """By name and address, or by name and known browser (`owner` for the built-in owner); by the address alone, and by
     a household's and a business's (`network`) networks around it; by the name alone, for what never signed in to it.
+    All known browsers of an account count together (`browsers`): somebody may have collected their cookies.
     `successes` are counted by account: who has the password can use up the time of the processor, and nobody else can.
     """
 
@@ -65,6 +67,7 @@ class SignInThrottles:
     name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
     network: Throttle = Throttle(free=60, longest_seconds=300, forget_seconds=900)
     owner: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800, first_seconds=15)
+    browsers: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
     successes: Throttle = Throttle(free=30, longest_seconds=20, forget_seconds=600, first_seconds=20)
 
 
@@ -140,14 +143,18 @@ class SignInThrottle:
         """
         name = _short(name)
         found, is_known_address = self._find(name, device)
-        account_id = "" if found is None else found.account_id
-        key = name_key(name)
-        counted = self._counted("", key, device, account_id, is_known_address=is_known_address)
+        account_id, mark = ("", "") if found is None else (found.account_id, str(found.credentials_epoch))
+        key, is_known_browser = name_key(name), _is_known_browser(device, account_id, mark)
+        counted = (
+            self._counted_together(account_id, device, self._throttles.name_and_address)
+            if is_known_browser
+            else self._counted("", key, device, is_known_address=is_known_address)
+        )
         successes = self._digest("successes", account_id, "" if account_id else key)
         with self._db.read() as connection:
             self._ensure_no_wait(find_failures(connection, [*counted, successes]), self._clock())
         sealed = None if found is None else found.password_sealed
-        is_known = is_known or is_known_address or account_id in device.known_to
+        is_known = is_known or is_known_address or is_known_browser
         return Attempt(account_id or None, sealed, is_known, account_id if is_known else key, counted, successes)
 
     def begin(self, attempt: Attempt) -> None:
@@ -161,12 +168,15 @@ class SignInThrottle:
         self._count({self._digest("new passwords", account_id): self._throttles.successes})
 
     @contextmanager
-    def count_owner(self, device: Device) -> Iterator[None]:
-        """Count an attempt at the built-in owner's password as failed, unless the block ends without an exception.
-
-        Raises TooManyRequests `sign_in_throttled`, and counts nothing then.
+    def count_owner(self, device: Device, mark: str) -> Iterator[None]:
+        """Count an attempt at the built-in owner's password, which has this mark, as failed, unless the block ends
+        without an exception. Raises TooManyRequests `sign_in_throttled`, and counts nothing then.
         """
-        counted = self._counted(BUILT_IN_OWNER, "", device, BUILT_IN_OWNER, is_known_address=False)
+        counted = (
+            self._counted_together(BUILT_IN_OWNER, device, self._throttles.owner)
+            if _is_known_browser(device, BUILT_IN_OWNER, mark)
+            else self._counted(BUILT_IN_OWNER, "", device, is_known_address=False)
+        )
         self._count(counted)
         yield
         with self._db.write() as connection:
@@ -188,24 +198,27 @@ class SignInThrottle:
         if changed:
             put_failures(connection, changed)
 
-    def _find(self, name: str, device: Device) -> tuple[Row[Any, Any] | None, bool]:
+    def _find(self, name: str, device: Device) -> tuple[Row[Any, Any, Any] | None, bool]:
         """The account of that name, if any, and whether somebody signed in to it from this address before."""
         with self._db.read() as connection:
             found = repository.find_password(connection, name if name.isprintable() else "")
             account_id = "" if found is None else found.account_id
             return found, session_repository.has_signed_in_from(connection, account_id, subscriber_of(device.address))
 
-    def _counted(
-        self, whose: str, name: str, device: Device, account_id: str, *, is_known_address: bool
-    ) -> dict[bytes, Throttle]:
-        """What an attempt counts against, its own key first. Made before the transaction, which all writers wait for.
+    def _counted_together(self, account_id: str, device: Device, own: Throttle) -> dict[bytes, Throttle]:
+        """What an attempt with a known browser counts against, its own key first."""
+        return {
+            self._digest("browser", account_id, device.browser_id or ""): own,
+            self._digest("browsers", account_id): self._throttles.browsers,
+        }
+
+    def _counted(self, whose: str, name: str, device: Device, *, is_known_address: bool) -> dict[bytes, Throttle]:
+        """What another attempt counts against. Made before the transaction, which all writers wait for.
 
         `whose` tells the built-in owner from an account, which may have any `name`.
         """
         throttles, subscriber = self._throttles, subscriber_of(device.address)
         own = throttles.owner if whose else throttles.name_and_address
-        if device.browser_id is not None and account_id in device.known_to:
-            return {self._digest("browser", whose, name, device.browser_id): own}
         counted = {
             self._digest("name_and_address", whose, name, subscriber): own,
             self._digest("address", subscriber): throttles.address,
@@ -237,6 +250,10 @@ class SignInThrottle:
     def _digest(self, *parts: str) -> bytes:
         text = "\0".join(parts).encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).digest()
+
+
+def _is_known_browser(device: Device, account_id: str, mark: str) -> bool:
+    return device.browser_id is not None and (account_id, mark) in device.known_to
 
 
 def _one_more(key: bytes, throttle: Throttle, row: FailureRow | None, now: datetime) -> FailureRow:

@@ -40,7 +40,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def service(db: Database, clock: SettableClock) -> OwnerSessionService:
-    return OwnerSessionService(db, PASSWORD, clock, lifetime_seconds=3600)
+    return OwnerSessionService(db, PASSWORD, clock, lifetime_seconds=3600, key=b"k")
 
 
 def test_the_password_opens_a_session_with_256_bits_of_name(service: OwnerSessionService) -> None:
@@ -86,8 +86,8 @@ def test_a_session_dies_of_age(service: OwnerSessionService, clock: SettableCloc
 
 def test_another_password_ends_every_session(service: OwnerSessionService, db: Database, clock: SettableClock) -> None:
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
-    assert not OwnerSessionService(db, "a new password", clock).is_live(session_id)
-    assert OwnerSessionService(db, PASSWORD, clock).is_live(session_id)
+    assert not OwnerSessionService(db, "a new password", clock, key=b"k").is_live(session_id)
+    assert OwnerSessionService(db, PASSWORD, clock, key=b"k").is_live(session_id)
 
 
 def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
@@ -105,10 +105,10 @@ def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
 def test_postgresql_keeps_sessions_alike(postgresql_url: str, clock: SettableClock) -> None:
     database = Database(postgresql_url)
     metadata.create_all(database.engine, tables=[sessions])
-    service = OwnerSessionService(database, PASSWORD, clock)
+    service = OwnerSessionService(database, PASSWORD, clock, key=b"k")
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
     assert service.is_live(session_id)
-    assert not OwnerSessionService(database, "a new password", clock).is_live(session_id)
+    assert not OwnerSessionService(database, "a new password", clock, key=b"k").is_live(session_id)
     assert service.sign_out(session_id)
     assert not service.is_live(session_id)
     database.close()
