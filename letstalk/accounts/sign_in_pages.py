@@ -101,7 +101,8 @@ def _add_sign_in(
         if not owner_sessions.is_open:
             raise errors.InvalidCredentials
         try:
-            with accounts.throttle.count_owner(current_device(), owner_sessions.credentials_mark):
+            is_known, mark = owner_sessions.has_signed_in_from(address), owner_sessions.credentials_mark
+            with accounts.throttle.count_owner(current_device(), mark, is_known_address=is_known):
                 session_id = owner_sessions.sign_in(password, address)
         except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
@@ -109,7 +110,7 @@ def _add_sign_in(
             audit.record_refusal("sign_in_throttled", address=address)
             raise
         browser_sessions.sign_in_owner(session_id)
-        remember_browser(BUILT_IN_OWNER, owner_sessions.credentials_mark)
+        remember_browser(BUILT_IN_OWNER, mark)
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
     def next_path() -> str | None:

@@ -168,14 +168,15 @@ class SignInThrottle:
         self._count({self._digest("new passwords", account_id): self._throttles.successes})
 
     @contextmanager
-    def count_owner(self, device: Device, mark: str) -> Iterator[None]:
+    def count_owner(self, device: Device, mark: str, *, is_known_address: bool) -> Iterator[None]:
         """Count an attempt at the built-in owner's password, which has this mark, as failed, unless the block ends
-        without an exception. Raises TooManyRequests `sign_in_throttled`, and counts nothing then.
+        without an exception. `is_known_address` says that the owner signed in from there before. Raises TooManyRequests
+        `sign_in_throttled`, and counts nothing then.
         """
         counted = (
             self._counted_together(BUILT_IN_OWNER, device, self._throttles.owner)
             if _is_known_browser(device, BUILT_IN_OWNER, mark)
-            else self._counted(BUILT_IN_OWNER, "", device, is_known_address=False)
+            else self._counted(BUILT_IN_OWNER, "", device, is_known_address=is_known_address)
         )
         self._count(counted)
         yield

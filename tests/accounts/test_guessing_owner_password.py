@@ -52,6 +52,19 @@ def test_guesses_at_the_owner_s_password_from_all_of_a_32_are_few_and_the_known_
     assert known.is_signed_in()
 
 
+def test_an_address_that_the_owner_signed_in_from_does_not_wait_for_strangers(app: Flask, clock: StandingClock) -> None:
+    a_known_browser(app)
+    attacker = Visitor(app)
+    for number in range(60):
+        guess(attacker, f"198.51.100.{number}")
+    assert guess(Visitor(app), "203.0.113.9", OWNER_PASSWORD) == 429, "an address that is not known"
+    assert guess(Visitor(app), "192.0.2.1", OWNER_PASSWORD) == 302, "without the cookie"
+    statuses = [guess(Visitor(app), "192.0.2.1") for _ in range(8)]
+    assert statuses == [401] * 5 + [429] * 3, "it is counted by itself"
+    clock.move(15)
+    assert guess(Visitor(app), "192.0.2.1", OWNER_PASSWORD) == 302
+
+
 def test_the_wait_for_the_owner_grows_and_ends(app: Flask, clock: StandingClock) -> None:
     attacker = Visitor(app)
     for number in range(21):
