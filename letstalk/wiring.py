@@ -171,6 +171,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
             settings.dashboard_password.get_secret_value(),
             clock,
             int(SESSION_LIFETIME.total_seconds()),
+            key=keys.derive("owner"),
             is_open=settings.owner_sign_in,
         ),
         accounts=accounts,

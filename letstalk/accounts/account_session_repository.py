@@ -176,9 +176,10 @@ def note_seen(db: Database, row: AccountSession, now: datetime) -> None:
 
 
 def has_signed_in_from(connection: sa.Connection, account_id: str, subscriber: str) -> bool:
-    """Whether a stored session of the account was started from there."""
+    """Whether a stored session of the account was started from there since the password was last set."""
     table = account_sessions.c
-    found = sa.exists().where(table.account_id == account_id, table.subscriber == subscriber)
+    is_recent = (accounts.c.account_id == table.account_id) & (table.created_at >= accounts.c.password_changed_at)
+    found = sa.exists().where(table.account_id == account_id, table.subscriber == subscriber, is_recent)
     return bool(connection.execute(sa.select(sa.true()).where(found)).scalar())
 
 

@@ -230,10 +230,10 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     )
     @public
     @needs_database
-    @documents_errors("invalid_link", "weak_password")
+    @documents_errors("invalid_link", "weak_password", "sign_in_throttled")
     def verify_email(body: schemas.VerificationRequest) -> JsonResponse:
         """With the link from the mail, once, within 24 hours. The person chooses the account's password."""
-        accounts.registrations.verify_email(body.token, body.password)
+        accounts.registrations.verify_email(body.token, body.password, current_device().address)
         return schemas.VerifiedResponse(message="Your e-mail address is verified. You can sign in.").model_dump()
 
     @auth.post("/api/auth/resend-verification", summary="Get another link", responses={200: schemas.SentResponse})
@@ -261,10 +261,10 @@ def _make_registration(accounts: Accounts) -> ApiRoutes:
     )
     @public
     @needs_database
-    @documents_errors("invalid_link", "weak_password")
+    @documents_errors("invalid_link", "weak_password", "sign_in_throttled")
     def reset_password(body: schemas.ResetRequest) -> JsonResponse:
         """With the link from the mail, once, within 30 minutes. Every session of the account ends; sign in again."""
-        accounts.password_resets.reset(body.token, body.new_password)
+        accounts.password_resets.reset(body.token, body.new_password, current_device().address)
         return schemas.PasswordResetResponse(message="Your password is changed. Sign in with the new one.").model_dump()
 
     return auth
@@ -307,6 +307,7 @@ def _make_invitations(accounts: Accounts) -> ApiRoutes:
     @documents_errors(
         "invalid_link",
         "weak_password",
+        "sign_in_throttled",
         "username_taken",
         "invalid_credentials",
         "second_factor_required",

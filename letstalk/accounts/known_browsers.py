@@ -1,6 +1,7 @@
 """The cookie by which a browser shows that somebody has signed in with it before.
 
-It signs nobody in: a browser that has it is counted by itself while strangers guess at the same password.
+It signs nobody in: a browser that has it is counted by itself while strangers guess at the same password. It is worth
+nothing once the credentials have changed: who knew the old ones must not guess at the new ones with it.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ MOST_ACCOUNTS = 10  # the latest; a cookie has room for some 4,000 characters
 ID_BYTES = 16
 
 
-def known_browser() -> tuple[str | None, frozenset[str]]:
-    """The id of the browser that makes the request, and the accounts it has signed in to. (None, none) without one."""
-    browser_id, account_ids = _read()
-    return browser_id, frozenset(account_ids)
+def known_browser() -> tuple[str | None, frozenset[tuple[str, str]]]:
+    """The id of the browser that makes the request, and the accounts it has signed in to, each with the mark of its
+    credentials. (None, none) without one.
+    """
+    browser_id, marks = _read()
+    return browser_id, frozenset(marks.items())
 
 
-def remember_browser(account_id: str) -> None:
-    """Let the response to this request say that the browser has signed in to `account_id`."""
-    browser_id, account_ids = _read()
-    latest = [account_id, *(each for each in account_ids if each != account_id)][:MOST_ACCOUNTS]
+def remember_browser(account_id: str, mark: str) -> None:
+    """Let the response to this request say that the browser has signed in to `account_id`, whose credentials have this
+    mark now.
+    """
+    browser_id, marks = _read()
+    latest = dict([(account_id, mark), *(it for it in marks.items() if it[0] != account_id)][:MOST_ACCOUNTS])
     value = _serializer().dumps([browser_id or secrets.token_urlsafe(ID_BYTES), latest])
 
     @after_this_request
@@ -44,21 +49,21 @@ def remember_browser(account_id: str) -> None:
         return response
 
 
-def _read() -> tuple[str | None, list[str]]:
+def _read() -> tuple[str | None, dict[str, str]]:
     presented = request.cookies.get(_cookie_name())
     if presented is None:
-        return None, []
+        return None, {}
     try:
-        browser_id, account_ids = _serializer().loads(presented, max_age=LIFETIME_SECONDS)
+        browser_id, marks = _serializer().loads(presented, max_age=LIFETIME_SECONDS)
     except BadSignature:
-        return None, []
-    return browser_id, account_ids
+        return None, {}
+    return browser_id, marks
 
 
 def _serializer() -> URLSafeTimedSerializer:
     key = current_app.config["SECRET_KEY"]
     return URLSafeTimedSerializer(
-        key, salt="known browser", signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+        key, salt="known browser with marks", signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
     )
 
 

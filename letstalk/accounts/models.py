@@ -125,14 +125,14 @@ class SignInProvider:
 class Device:
     """What a person signs in with: the address of the connection, and the name that the program gives itself.
 
-    A browser that somebody has signed in with before has a `browser_id`; `known_to` are the ids of those accounts, and
-    BUILT_IN_OWNER.
+    A browser that somebody has signed in with before has a `browser_id`; `known_to` are the ids of those accounts, or
+    BUILT_IN_OWNER, each with the mark that their credentials had then: the `credentials_epoch`, or the owner's mark.
     """
 
     address: str
     user_agent: str = ""
     browser_id: str | None = None
-    known_to: frozenset[str] = frozenset()
+    known_to: frozenset[tuple[str, str]] = frozenset()
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -15,11 +16,13 @@ from werkzeug.security import check_password_hash, generate_password_hash
 from letstalk.accounts import account_session_repository as session_repository
 from letstalk.accounts import one_time_links, repository
 from letstalk.accounts.models import Account
+from letstalk.accounts.sign_in_throttles import SignInThrottle
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.common_passwords import is_common
 from letstalk.core.errors import InvalidRequest, NotFound, Unavailable, WeakPassword
+from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
 from letstalk.http.turns import without_turn
@@ -113,6 +116,7 @@ AT_ONCE = 2
 # How many requests hash a password or wait for it. The last of them are for people who signed in from there before.
 PLACES = 6
 PLACES_FOR_STRANGERS = 4
+PLACES_OF_ONE = 1  # of one account and of one subscriber, so that nobody fills all of them with their own password
 RETRY_SECONDS = 2
 
 
@@ -134,6 +138,7 @@ class PasswordService:
         self._turns = threading.BoundedSemaphore(at_once)
         self._places = threading.Lock()
         self._taken = 0
+        self._taken_by: Counter[tuple[bool, str]] = Counter()
         self._decoy: str | None = None
         self._decoy_lock = threading.Lock()
 
@@ -187,20 +192,26 @@ class PasswordService:
             return is_common(password, names)
 
     @contextmanager
-    def place(self, *, is_known: bool) -> Iterator[None]:
+    def place(self, *holders: str, is_known: bool) -> Iterator[None]:
         """A place among the few requests that may hash or compare passwords now. `is_known` says that the person signed
-        in from there before. Raises Unavailable at once where there is none, to strangers first.
+        in from there before. `holders` are the account and the subscriber, who have `PLACES_OF_ONE` each: what a
+        stranger takes at the same name or network is not taken from who is known. Raises Unavailable at once where
+        there is none, to strangers first.
         """
+        whose = {(is_known, holder) for holder in holders}
         with self._places:
-            if self._taken >= (PLACES if is_known else PLACES_FOR_STRANGERS):
+            is_full = self._taken >= (PLACES if is_known else PLACES_FOR_STRANGERS)
+            if is_full or any(self._taken_by[each] >= PLACES_OF_ONE for each in whose):
                 sentence = "Too many people are signing in right now. Try again in a few seconds."
                 raise Unavailable(sentence, retry_after_seconds=RETRY_SECONDS)
             self._taken += 1
+            self._taken_by.update(whose)
         try:
             yield
         finally:
             with self._places:
                 self._taken -= 1
+                self._taken_by -= Counter(whose)  # without those that are down to 0
 
     @contextmanager
     def _slow_work(self) -> Iterator[None]:
@@ -209,9 +220,12 @@ class PasswordService:
 
 
 class AccountPasswords:
-    def __init__(self, db: Database, passwords: PasswordService, audit: AuditTrail, clock: Clock) -> None:
+    def __init__(
+        self, db: Database, passwords: PasswordService, throttle: SignInThrottle, audit: AuditTrail, clock: Clock
+    ) -> None:
         self._db = db
         self._passwords = passwords
+        self._throttle = throttle
         self._audit = audit
         self._clock = clock
 
@@ -219,27 +233,38 @@ class AccountPasswords:
     def rules(self) -> PasswordRules:
         return self._passwords.rules
 
-    def ensure_allowed(self, password: str, *, names: tuple[str, ...]) -> None:
+    def ensure_allowed(self, password: str, *, names: tuple[str, ...], address: str) -> None:
         """For a stranger's password: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a
         person with those names.
         """
-        with self._passwords.place(is_known=False):
+        with self._passwords.place(subscriber_of(address), is_known=False):
             self._passwords.check_new(password, names)
 
     def prepare(
-        self, password: str, *, names: tuple[str, ...] = (), account: Account | None = None, field: str = "password"
+        self,
+        password: str,
+        *,
+        names: tuple[str, ...] = (),
+        account: Account | None = None,
+        field: str = "password",
+        address: str | None = None,
     ) -> str:
         """The encrypted hash of a new password. It takes long: do not call it within a transaction. With `account` the
-        rules also compare its names and former passwords. Raises WeakPassword, InvalidRequest, Unavailable.
+        rules also compare its names and former passwords. Who asks from an `address` is limited, as that account and
+        as that subscriber. Raises WeakPassword, InvalidRequest, Unavailable; TooManyRequests `sign_in_throttled`.
         """
         old: list[str] = []
+        holders = [] if address is None else [subscriber_of(address)]
         if account is not None:
+            holders.append(account.account_id)
             names = (*names, account.username or "", account.email)
             with self._db.read() as connection:
                 present = repository.get_password(connection, account.account_id)
                 old = [sealed for _, sealed in repository.list_old_passwords(connection, account.account_id)]
             old = [present, *old] if present is not None else old
-        with self._passwords.place(is_known=True):
+        with self._passwords.place(*holders, is_known=True):
+            if account is not None and address is not None:
+                self._throttle.count_new_password(account.account_id)
             return self._passwords.seal(self._passwords.check_new(password, names, old=old, field=field))
 
     def store(

@@ -9,6 +9,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from letstalk.accounts.authentication import current_device
+from letstalk.accounts.known_browsers import remember_browser
 from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
@@ -133,6 +134,8 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         current, new = request.form.get("current_password", ""), request.form.get("new_password", "")
         try:
             accounts.sign_ins.replace_password(current_actor(), current, new, current_device())
+            changed = accounts.service.get_account(current_actor(), current_actor().account_id or "")
+            remember_browser(changed.account_id, str(changed.credentials_epoch))
         except LetsTalkError as error:
             return render_page(_beside(error, "current_password"), fields=("current_password", "new_password"))
         return _back_with("Your password has been changed. All your other sessions have ended.")

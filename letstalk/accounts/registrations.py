@@ -80,11 +80,17 @@ class MailedLinks:
         return template(account.email, self.brand_name, link, details.get("asked", ""))  # earlier versions left it out
 
     def choose_password(
-        self, purpose: LinkPurpose, link: str, password: str, field: str, may_use: Callable[[models.Account], bool]
+        self,
+        purpose: LinkPurpose,
+        link: str,
+        password: str,
+        field: str,
+        may_use: Callable[[models.Account], bool],
+        address: str,
     ) -> models.Account:
         """Use up a link that proves the e-mail address: the account gets the password, and every session ends. Raises
-        InvalidLink, also for an account that `may_use` rejects; WeakPassword and Unavailable, after which the link is
-        still valid.
+        InvalidLink, also for an account that `may_use` rejects; WeakPassword, Unavailable and TooManyRequests, after
+        which the link is still valid.
         """
         with self.db.read() as connection:
             found = self.links.find_link(connection, purpose, link)
@@ -92,7 +98,7 @@ class MailedLinks:
         if account is None or not may_use(account):
             raise InvalidLink
         # Hashing takes long, and no transaction may wait for it.
-        sealed = self.passwords.prepare(password, account=account, field=field)
+        sealed = self.passwords.prepare(password, account=account, field=field, address=address)
         with self.db.write() as connection:
             locked = self.links.use_link(connection, purpose, link)
             if not may_use(locked):
@@ -110,9 +116,9 @@ class PasswordResetService:
         """Mail a link to the account with `email`, if there is one. Raises as `MailedLinks.defer`."""
         self._mailed.defer("reset", LinkPurpose.RESET_PASSWORD, email, base_url, address)
 
-    def reset(self, link: str, password: str) -> None:
+    def reset(self, link: str, password: str, address: str) -> None:
         """Replace the lost password and end every session. Raises as `MailedLinks.choose_password`."""
-        self._mailed.choose_password(LinkPurpose.RESET_PASSWORD, link, password, "new_password", may_reset)
+        self._mailed.choose_password(LinkPurpose.RESET_PASSWORD, link, password, "new_password", may_reset, address)
 
     def _write_reset(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         account = repository.find_by_email(connection, details["email"])
@@ -145,18 +151,18 @@ class RegistrationService:
         mailed.mails.ensure_set_up()
         username = models.check_username(username)
         if password is not None:
-            mailed.passwords.ensure_allowed(password, names=(username, models.check_email(email)))
+            mailed.passwords.ensure_allowed(password, names=(username, models.check_email(email)), address=address)
         mailed.defer("registration", LinkPurpose.VERIFY_EMAIL, email, base_url, address, username=username)
 
     def resend_verification(self, email: str, base_url: str, address: str) -> None:
         """Mail another link to the person who has not proven `email` yet. Raises as `MailedLinks.defer`."""
         self._mailed.defer("verification", LinkPurpose.VERIFY_EMAIL, email, base_url, address)
 
-    def verify_email(self, link: str, password: str) -> models.Account:
+    def verify_email(self, link: str, password: str, address: str) -> models.Account:
         """The account whose address the link proves. It can sign in now, with `password`. Raises as
         `MailedLinks.choose_password`.
         """
-        return self._mailed.choose_password(LinkPurpose.VERIFY_EMAIL, link, password, "password", may_verify)
+        return self._mailed.choose_password(LinkPurpose.VERIFY_EMAIL, link, password, "password", may_verify, address)
 
     def _write_registration(self, connection: Connection, details: DeferredEmail) -> Mail | None:
         mailed, email = self._mailed, details["email"]
@@ -249,14 +255,15 @@ class InvitationService:
             raise InvalidLink
         return OpenInvitation(account, found.expires_at)
 
-    def accept(self, link: str, username: str, password: str) -> models.Account:
+    def accept(self, link: str, username: str, password: str, address: str) -> models.Account:
         """Use up the link: the account gets the username and the password, and can sign in.
 
-        Raises InvalidLink; InvalidRequest, WeakPassword, Unavailable and Conflict `username_taken`, after which the
-        link is still valid.
+        Raises InvalidLink; InvalidRequest, WeakPassword, Unavailable, TooManyRequests and Conflict `username_taken`,
+        after which the link is still valid.
         """
         mailed = self._mailed
-        sealed = mailed.passwords.prepare(password, names=(username, self.get_invitation(link).account.email))
+        invited = self.get_invitation(link).account
+        sealed = mailed.passwords.prepare(password, names=(username,), account=invited, address=address)
         with mailed.db.write() as connection:
             locked = mailed.links.use_link(connection, LinkPurpose.INVITATION, link)
             if locked.state is not models.AccountState.INVITED:
@@ -268,7 +275,7 @@ class InvitationService:
         """The same, and a session. Raises as `accept`. After the account is set up it may raise SecondFactorRequired
         and the errors of a call; the person then signs in as everyone does.
         """
-        account = self.accept(link, username, password)
+        account = self.accept(link, username, password, device.address)
         self._sign_ins.require_second_factor(account, METHOD)
         epoch = account.credentials_epoch
         return self._sessions.start_session(account.account_id, device, METHOD, credentials_epoch=epoch)

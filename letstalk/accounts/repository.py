@@ -84,7 +84,7 @@ ACCOUNT_COLUMNS = (
 )
 _ACCOUNT = sa.select(*ACCOUNT_COLUMNS)
 _GRANTS = sa.select(account_grants.c.account_id, account_grants.c.owner_id).order_by(account_grants.c.owner_id)
-_BY_NAME = sa.select(accounts.c.account_id, accounts.c.password_sealed).where(
+_BY_NAME = sa.select(accounts.c.account_id, accounts.c.password_sealed, accounts.c.credentials_epoch).where(
     sa.or_(accounts.c.username_key == sa.bindparam("key"), accounts.c.email_key == sa.bindparam("key"))
 )
 
@@ -171,8 +171,8 @@ def find_free_owner_id(connection: sa.Connection, name: str, email: str) -> str:
     return next(each for each in usernames_for(name, email) if not is_taken(each))
 
 
-def find_password(connection: sa.Connection, name: str) -> sa.Row[Any, Any] | None:
-    """`account_id` and `password_sealed` of the account with that username or e-mail address.
+def find_password(connection: sa.Connection, name: str) -> sa.Row[Any, Any, Any] | None:
+    """`account_id`, `password_sealed` and `credentials_epoch` of the account with that username or e-mail address.
 
     A username contains no @ and an address does, so at most one account matches. A row and not an Account, because
     reading more would take time only where the account exists, which could be measured.

@@ -77,10 +77,12 @@ class AccountService:
         self._needs_admin = needs_admin
 
     def create_account(self, wanted: NewAccount, actor: Actor | None = None) -> Account:
-        """Raises InvalidRequest, InvalidPhone, WeakPassword; Conflict `username_taken` or `email_taken`."""
+        """Raises InvalidRequest, InvalidPhone, WeakPassword, Unavailable; Conflict `username_taken`, `email_taken`."""
         sealed = None
         if wanted.password is not None:
-            sealed = self._passwords.prepare(wanted.password, names=(wanted.username or "", wanted.email))
+            address = None if actor is None else actor.address
+            names = (wanted.username or "", wanted.email)
+            sealed = self._passwords.prepare(wanted.password, names=names, address=address)
         with self._db.write() as connection:
             return self.insert_account(connection, wanted, sealed, actor)
 

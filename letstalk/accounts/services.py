@@ -70,14 +70,14 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
     hashing = PasswordService(
         given.vault, options.password_rules, names=(options.brand_name, "Let's Talk", "letstalk"), scrypt=options.scrypt
     )
-    passwords = AccountPasswords(db, hashing, audit, clock)
+    throttle = SignInThrottle(db, given.keys.derive("sign_in_failures"), clock, options.throttles)
+    passwords = AccountPasswords(db, hashing, throttle, audit, clock)
     service = AccountService(
         db, passwords, audit, clock, default_region=options.default_region, needs_admin=not options.owner_may_sign_in
     )
     access_tokens = AccessTokenService(db, given.vault, clock, ttl_seconds=options.access_token_seconds)
     sessions = AccountSessionService(db, access_tokens, audit, clock, refresh_ttl_seconds=options.refresh_token_seconds)
     second_factors = SecondFactorService(db, given.sends, given.verifications, audit, clock)
-    throttle = SignInThrottle(db, given.keys.derive("sign_in_failures"), clock, options.throttles)
     sign_ins = SignInService(db, service, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     links = LinkService(audit, clock)
     mailed = MailedLinks(db, service, passwords, links, mails, options.brand_name, clock)

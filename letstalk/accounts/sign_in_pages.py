@@ -85,7 +85,7 @@ def _sign_in(accounts: Accounts, browser_sessions: BrowserSessions, account: Acc
     epoch = account.credentials_epoch
     start = accounts.sessions.start_browser_session
     browser_sessions.sign_in(start(account.account_id, current_device(), method, credentials_epoch=epoch))
-    remember_browser(account.account_id)
+    remember_browser(account.account_id, str(account.credentials_epoch))
 
 
 def _add_sign_in(
@@ -101,7 +101,8 @@ def _add_sign_in(
         if not owner_sessions.is_open:
             raise errors.InvalidCredentials
         try:
-            with accounts.throttle.count_owner(current_device()):
+            is_known, mark = owner_sessions.has_signed_in_from(address), owner_sessions.credentials_mark
+            with accounts.throttle.count_owner(current_device(), mark, is_known_address=is_known):
                 session_id = owner_sessions.sign_in(password, address)
         except errors.TooManyRequests:
             sign_ins_total.labels("throttled").inc()
@@ -109,7 +110,7 @@ def _add_sign_in(
             audit.record_refusal("sign_in_throttled", address=address)
             raise
         browser_sessions.sign_in_owner(session_id)
-        remember_browser(BUILT_IN_OWNER)
+        remember_browser(BUILT_IN_OWNER, mark)
         audit.note("session.started", actor=trusted_actor(ActorKind.OWNER, address))
 
     def next_path() -> str | None:
@@ -266,7 +267,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def reset_password() -> ResponseReturnValue:
         try:
-            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""))
+            accounts.password_resets.reset(form_text("token"), request.form.get("new_password", ""), remote_address())
         except errors.LetsTalkError as error:
             return render_password_form(error)
         flash("Your password has been changed. Sign in with the new one.")
@@ -283,7 +284,7 @@ def _add_mailed_links(pages: Blueprint, accounts: Accounts) -> None:
     @sign_in_page
     def verify_email() -> ResponseReturnValue:
         try:
-            accounts.registrations.verify_email(form_text("token"), request.form.get("password", ""))
+            accounts.registrations.verify_email(form_text("token"), request.form.get("password", ""), remote_address())
         except errors.LetsTalkError as error:
             return render_address_form(error)
         flash("Your e-mail address is verified. You can sign in.")
@@ -307,7 +308,7 @@ def _add_invitation(pages: Blueprint, accounts: Accounts, browser_sessions: Brow
     def accept_invitation() -> ResponseReturnValue:
         password = request.form.get("password", "")
         try:
-            account = accounts.invitations.accept(form_text("token"), form_text("username"), password)
+            account = accounts.invitations.accept(form_text("token"), form_text("username"), password, remote_address())
         except errors.LetsTalkError as error:
             return render_form(error)
         return redirect(sign_in_browser(accounts, browser_sessions, account, INVITATION_METHOD, None))

@@ -3,7 +3,8 @@
 Failures are counted by several keys. The account as a whole is one of them, because an attacker may have many
 addresses; but not for a browser or an address that has signed in to it before, so that nobody can lock the owner of an
 account out by failing on purpose (NIST SP 800-63B-4, section 3.2.2; OWASP ASVS 5.0, 6.3.1). A known browser is counted
-by itself alone: no stranger can make it wait. An attempt is counted before its password is compared, so that concurrent
+by itself, and together with the other known browsers of the account: no stranger can make it wait. A browser and an
+address are known until the password changes. An attempt is counted before its password is compared, so that concurrent
 attempts cannot share one.
 """
 
@@ -57,6 +58,8 @@ class Throttle:
 class SignInThrottles:
     """By name and address, or by name and known browser (`owner` for the built-in owner); by the address alone, and by
     a household's and a business's (`network`) networks around it; by the name alone, for what never signed in to it.
+    All known browsers of an account count together (`browsers`): somebody may have collected their cookies.
+    `successes` are counted by account: who has the password can use up the time of the processor, and nobody else can.
     """
 
     name_and_address: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800)
@@ -64,6 +67,8 @@ class SignInThrottles:
     name: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
     network: Throttle = Throttle(free=60, longest_seconds=300, forget_seconds=900)
     owner: Throttle = Throttle(free=4, longest_seconds=300, forget_seconds=1800, first_seconds=15)
+    browsers: Throttle = Throttle(free=20, longest_seconds=60, forget_seconds=1800)
+    successes: Throttle = Throttle(free=30, longest_seconds=20, forget_seconds=600, first_seconds=20)
 
 
 sign_in_failures = Table(
@@ -107,11 +112,19 @@ def put_failures(connection: Connection, rows: list[FailureRow]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A sign-in that counts as failed until `take_back`. Without an account `account_id` is None."""
+    """A sign-in that counts as failed from `begin` until `take_back`. Without an account `account_id` is None.
+
+    `is_known` says that somebody signed in to the account with this browser, or from this address, before. `holder` is
+    whose place among those that compare passwords it takes: a stranger's is by the name, which says nothing about
+    accounts. `success_key` is None for the built-in owner, whose password takes no time to compare.
+    """
 
     account_id: str | None
     password_sealed: str | None
-    keys: tuple[bytes, ...]
+    is_known: bool
+    holder: str
+    counted: dict[bytes, Throttle]
+    success_key: bytes | None
 
 
 class SignInThrottle:
@@ -122,64 +135,91 @@ class SignInThrottle:
         self._clock = clock
         self._throttles = throttles
 
-    def is_known(self, name: str, device: Device) -> bool:
-        """Whether somebody signed in as `name` with this browser, or from this address, before."""
-        found, is_known_address = self._find(_short(name), device)
-        return is_known_address or (found is not None and found.account_id in device.known_to)
+    def prepare(self, name: str, device: Device, *, is_known: bool = False) -> Attempt:
+        """An attempt to sign in as `name` with `device`, which `begin` counts.
 
-    def begin(self, name: str, device: Device) -> Attempt:
-        """Count an attempt to sign in as `name` with `device`.
-
-        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`,
-        and counts nothing then.
+        The statements are the same whether an account has that name or not. Raises TooManyRequests `sign_in_throttled`
+        for who has to wait: such a request must not take a place from others.
         """
         name = _short(name)
-        found, is_known = self._find(name, device)
-        account_id = "" if found is None else found.account_id
-        counted = self._counted("", name_key(name), device, account_id, is_known_address=is_known)
-        self._count(counted)
+        found, is_known_address = self._find(name, device)
+        account_id, mark = ("", "") if found is None else (found.account_id, str(found.credentials_epoch))
+        key, is_known_browser = name_key(name), _is_known_browser(device, account_id, mark)
+        counted = (
+            self._counted_together(account_id, device, self._throttles.name_and_address)
+            if is_known_browser
+            else self._counted("", key, device, is_known_address=is_known_address)
+        )
+        successes = self._digest("successes", account_id, "" if account_id else key)
+        with self._db.read() as connection:
+            self._ensure_no_wait(find_failures(connection, [*counted, successes]), self._clock())
         sealed = None if found is None else found.password_sealed
-        return Attempt(account_id or None, sealed, tuple(counted))
+        is_known = is_known or is_known_address or is_known_browser
+        return Attempt(account_id or None, sealed, is_known, account_id if is_known else key, counted, successes)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Count the attempt. Raises TooManyRequests `sign_in_throttled`, and counts nothing then."""
+        self._count(attempt.counted)
+
+    def count_new_password(self, account_id: str) -> None:
+        """Count a password that somebody chooses for an account, by a mailed link or with the present one. Not together
+        with sign-ins: a thief who has the password must not delay its replacement. Raises as `begin`.
+        """
+        self._count({self._digest("new passwords", account_id): self._throttles.successes})
 
     @contextmanager
-    def count_owner(self, device: Device) -> Iterator[None]:
-        """Count an attempt at the built-in owner's password as failed, unless the block ends without an exception.
-
-        Raises TooManyRequests `sign_in_throttled`, and counts nothing then.
+    def count_owner(self, device: Device, mark: str, *, is_known_address: bool) -> Iterator[None]:
+        """Count an attempt at the built-in owner's password, which has this mark, as failed, unless the block ends
+        without an exception. `is_known_address` says that the owner signed in from there before. Raises TooManyRequests
+        `sign_in_throttled`, and counts nothing then.
         """
-        counted = self._counted(BUILT_IN_OWNER, "", device, BUILT_IN_OWNER, is_known_address=False)
+        counted = (
+            self._counted_together(BUILT_IN_OWNER, device, self._throttles.owner)
+            if _is_known_browser(device, BUILT_IN_OWNER, mark)
+            else self._counted(BUILT_IN_OWNER, "", device, is_known_address=is_known_address)
+        )
         self._count(counted)
         yield
         with self._db.write() as connection:
-            self.take_back(connection, Attempt(None, None, tuple(counted)), self._clock())
+            self.take_back(connection, Attempt(None, None, False, "", counted, None), self._clock())
 
     def take_back(self, connection: Connection, attempt: Attempt, now: datetime) -> None:
-        """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere."""
-        own, *others = attempt.keys
+        """The attempt succeeded: forget the failures of this name from this address, uncount this attempt elsewhere,
+        and count it as a success of the account.
+        """
+        own, *others = attempt.counted
+        key = attempt.success_key
+        if key is not None:
+            self._db.lock(connection, "sign_in", key.hex())
         connection.execute(delete(sign_in_failures).where(sign_in_failures.c.key_hash == own))
-        rows = find_failures(connection, others).values()
-        fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows if row.failures > 0]
-        if fewer:
-            put_failures(connection, fewer)
+        rows = find_failures(connection, others if key is None else [*others, key])
+        succeeded = None if key is None else _one_more(key, self._throttles.successes, rows.pop(key, None), now)
+        fewer = [replace(row, failures=row.failures - 1, wait_until=now) for row in rows.values() if row.failures > 0]
+        changed = fewer if succeeded is None else [*fewer, succeeded]
+        if changed:
+            put_failures(connection, changed)
 
-    def _find(self, name: str, device: Device) -> tuple[Row[Any, Any] | None, bool]:
+    def _find(self, name: str, device: Device) -> tuple[Row[Any, Any, Any] | None, bool]:
         """The account of that name, if any, and whether somebody signed in to it from this address before."""
         with self._db.read() as connection:
             found = repository.find_password(connection, name if name.isprintable() else "")
             account_id = "" if found is None else found.account_id
             return found, session_repository.has_signed_in_from(connection, account_id, subscriber_of(device.address))
 
-    def _counted(
-        self, whose: str, name: str, device: Device, account_id: str, *, is_known_address: bool
-    ) -> dict[bytes, Throttle]:
-        """What an attempt counts against, its own key first. Made before the transaction, which all writers wait for.
+    def _counted_together(self, account_id: str, device: Device, own: Throttle) -> dict[bytes, Throttle]:
+        """What an attempt with a known browser counts against, its own key first."""
+        return {
+            self._digest("browser", account_id, device.browser_id or ""): own,
+            self._digest("browsers", account_id): self._throttles.browsers,
+        }
+
+    def _counted(self, whose: str, name: str, device: Device, *, is_known_address: bool) -> dict[bytes, Throttle]:
+        """What another attempt counts against. Made before the transaction, which all writers wait for.
 
         `whose` tells the built-in owner from an account, which may have any `name`.
         """
         throttles, subscriber = self._throttles, subscriber_of(device.address)
         own = throttles.owner if whose else throttles.name_and_address
-        if device.browser_id is not None and account_id in device.known_to:
-            return {self._digest("browser", whose, name, device.browser_id): own}
         counted = {
             self._digest("name_and_address", whose, name, subscriber): own,
             self._digest("address", subscriber): throttles.address,
@@ -211,6 +251,10 @@ class SignInThrottle:
     def _digest(self, *parts: str) -> bytes:
         text = "\0".join(parts).encode("utf-8", "surrogatepass")
         return hmac.new(self._key, text, hashlib.sha256).digest()
+
+
+def _is_known_browser(device: Device, account_id: str, mark: str) -> bool:
+    return device.browser_id is not None and (account_id, mark) in device.known_to
 
 
 def _one_more(key: bytes, throttle: Throttle, row: FailureRow | None, now: datetime) -> FailureRow:

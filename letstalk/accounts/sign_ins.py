@@ -13,6 +13,7 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidRequest, InvalidToken, NotFound, WrongPassword
+from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
@@ -59,10 +60,11 @@ class SignInService:
         many sign in at once, those are turned away first who are not `is_known`, and never signed in to the account
         from this address or with this browser.
         """
-        is_known = is_known or self._throttle.is_known(name, device)
+        attempt = self._throttle.prepare(name, device, is_known=is_known)
+        subscriber = subscriber_of(device.address)
         # Before the attempt is counted: who is turned away has not tried.
-        with self._passwords.place(is_known=is_known):
-            attempt = self._throttle.begin(name, device)
+        with self._passwords.place(attempt.holder, subscriber, is_known=attempt.is_known):
+            self._throttle.begin(attempt)
             is_right = self._passwords.is_right(password, attempt.password_sealed)
         account = None
         if is_right and attempt.account_id is not None:
@@ -106,7 +108,7 @@ class SignInService:
     def replace_password(self, actor: Actor, current: str, new: str, device: Device) -> None:
         """The same for a browser, whose session continues without new tokens."""
         account = self.confirm_password(actor, current, device)
-        sealed = self._account_passwords.prepare(new, account=account, field="new_password")
+        sealed = self._account_passwords.prepare(new, account=account, field="new_password", address=device.address)
         with self._db.write() as connection:
             self._account_passwords.store(
                 connection, account.account_id, sealed, actor=actor, keep_session=actor.session_id

@@ -12,6 +12,7 @@ from letstalk.accounts.access_tokens import signing_keys
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
 from letstalk.accounts.models import AccountState
 from letstalk.accounts.one_time_links import one_time_links
+from letstalk.accounts.owner_sessions import sessions as owner_sessions
 from letstalk.accounts.repository import accounts
 from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
@@ -34,6 +35,7 @@ log = get_logger(__name__)
 USED_UP: tuple[tuple[str, sa.Column[Any], int | None], ...] = (
     ("refresh_tokens", refresh_tokens.c.expires_at, 1),
     ("sessions", account_sessions.c.expires_at, None),
+    ("owner_sessions", owner_sessions.c.expires_at, None),
     ("signing_keys", signing_keys.c.retired_at, 2),
     ("sign_in_failures", sign_in_failures.c.last_failed_at, 1),
     ("second_factor_challenges", second_factor_challenges.c.expires_at, 1),

@@ -52,6 +52,19 @@ def test_guesses_at_the_owner_s_password_from_all_of_a_32_are_few_and_the_known_
     assert known.is_signed_in()
 
 
+def test_an_address_that_the_owner_signed_in_from_does_not_wait_for_strangers(app: Flask, clock: StandingClock) -> None:
+    a_known_browser(app)
+    attacker = Visitor(app)
+    for number in range(60):
+        guess(attacker, f"198.51.100.{number}")
+    assert guess(Visitor(app), "203.0.113.9", OWNER_PASSWORD) == 429, "an address that is not known"
+    assert guess(Visitor(app), "192.0.2.1", OWNER_PASSWORD) == 302, "without the cookie"
+    statuses = [guess(Visitor(app), "192.0.2.1") for _ in range(8)]
+    assert statuses == [401] * 5 + [429] * 3, "it is counted by itself"
+    clock.move(15)
+    assert guess(Visitor(app), "192.0.2.1", OWNER_PASSWORD) == 302
+
+
 def test_the_wait_for_the_owner_grows_and_ends(app: Flask, clock: StandingClock) -> None:
     attacker = Visitor(app)
     for number in range(21):
@@ -69,6 +82,85 @@ def test_a_known_browser_may_guess_no_more_than_another_whatever_its_address(app
     statuses = [guess(known, f"2001:db8:{number:x}::1") for number in range(8)]
     assert statuses == [401] * 5 + [429] * 3
     assert guess(Visitor(app), "203.0.113.99", OWNER_PASSWORD) == 302, "what it failed at is counted for it alone"
+
+
+NEW_PASSWORD = "seven lamps on a quiet harbour"
+
+
+def collected(app: Flask, count: int, **fields: str) -> list[str]:
+    """The cookies of so many known browsers."""
+    visitors = [a_known_browser(app, **fields) for _ in range(count)]
+    return [cookie.value for each in visitors if (cookie := each.client.get_cookie("letstalk_known"))]
+
+
+def guess_with(app: Flask, cookies: list[str], **fields: str) -> list[int]:
+    """Five guesses with each of the cookies, from one new address."""
+    statuses = []
+    for cookie in cookies:
+        visitor = Visitor(app)
+        for number in range(5):
+            visitor.client.set_cookie("letstalk_known", cookie)
+            statuses.append(guess(visitor, "198.51.100.66", f"guess {number}", **fields))
+    return statuses
+
+
+@pytest.mark.parametrize("name", ["", "ada"])
+def test_whoever_collected_cookies_of_known_browsers_has_few_guesses_with_all_of_them(
+    app: Flask, clock: StandingClock, name: str
+) -> None:
+    services_of(app).accounts.service.create_account(someone())
+    fields = {"username": "ada", "password": PASSWORD} if name else {}
+    cookies = collected(app, 12, **fields)
+    known = a_known_browser(app, **fields)
+    assert len(set(cookies)) == 12
+    statuses = guess_with(app, cookies, username=name)
+    assert statuses.count(401) == 21
+    assert set(statuses) == {401, 429}
+    for number in range(60):
+        guess(Visitor(app), f"2001:db8:{number:x}::1", username=name)
+    assert guess(known, "203.0.113.9", **{"password": OWNER_PASSWORD, **fields}) == 429
+    clock.move(1)
+    assert guess(known, "203.0.113.9", **{"password": OWNER_PASSWORD, **fields}) == 302, "no stranger lengthened it"
+
+
+def test_after_the_password_of_an_account_changed_no_cookie_from_before_makes_a_browser_known(app: Flask) -> None:
+    accounts = services_of(app).accounts
+    account = accounts.service.create_account(someone())
+    cookies = collected(app, 8, username="ada", password=PASSWORD)
+    accounts.passwords.set_password(account.account_id, NEW_PASSWORD)
+    statuses = guess_with(app, cookies, username="ada")
+    assert statuses == [401] * 5 + [429] * 35, "as without a cookie"
+
+
+def test_after_the_owner_s_password_changed_no_cookie_from_before_makes_a_browser_known(
+    app: Flask, tmp_path: Path, clock: StandingClock
+) -> None:
+    cookies = collected(app, 8)
+    changed = make_app(tmp_path, clock, RATE_LIMIT_ADDRESS="off", DASHBOARD_PASSWORD=NEW_PASSWORD)
+    assert guess_with(changed, cookies) == [401] * 5 + [429] * 35
+
+
+def test_a_browser_that_changes_the_password_stays_known(app: Flask) -> None:
+    services_of(app).accounts.service.create_account(someone())
+    browser = Visitor(app)
+    assert guess(browser, "192.0.2.1", PASSWORD, username="ada") == 302
+    changed = browser.post("/dashboard/profile/password", current_password=PASSWORD, new_password=NEW_PASSWORD)
+    assert changed.status_code == 302
+    browser.post("/sign-out")
+    for number in range(60):
+        guess(Visitor(app), f"2001:db8:{number:x}::1", username="ada")
+    assert guess(browser, "198.51.100.7", NEW_PASSWORD, username="ada") == 302
+
+
+def test_an_address_from_before_the_password_changed_is_known_again_after_a_sign_in(world: World) -> None:
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    world.clock.move(1)
+    accounts.passwords.set_password(account.account_id, NEW_PASSWORD)
+    assert not accounts.throttle.prepare("ada", DEVICE).is_known
+    accounts.sign_ins.sign_in("ada", NEW_PASSWORD, DEVICE)
+    assert accounts.throttle.prepare("ada", DEVICE).is_known
 
 
 def test_who_knows_no_cookie_cannot_make_a_known_browser_wait_from_its_own_address(app: Flask) -> None:

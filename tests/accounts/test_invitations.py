@@ -12,7 +12,7 @@ from letstalk.accounts.registrations import Invitation, NewInvitation
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.scopes import expand_scopes
 from letstalk.mail.transports import MailDelayed
-from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, give_everyone_a_place
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -30,7 +30,7 @@ def invite(post: Post, wanted: NewInvitation = WANTED, actor: Actor = ADMIN) -> 
 
 
 def accept(post: Post, link: str, username: str = "ada", password: str = PASSWORD) -> str:
-    return outcome_of(lambda: post.accounts.invitations.accept(link, username, password))
+    return outcome_of(lambda: post.accounts.invitations.accept(link, username, password, ADDRESS))
 
 
 def test_an_invited_person_chooses_name_and_password_and_is_signed_in(post: Post) -> None:
@@ -148,19 +148,22 @@ def test_what_is_refused_leaves_the_link_as_it_was(post: Post) -> None:
 
 
 def test_of_many_who_use_the_link_at_once_one_does(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("letstalk.accounts.passwords.PLACES", 20)
+    give_everyone_a_place(monkeypatch)
     link = invite(post).link
     accept_as = partial(post.accounts.invitations.accept, link)
-    outcomes = at_once([partial(accept_as, f"ada{number}", PASSWORD) for number in range(8)])
+    outcomes = at_once([partial(accept_as, f"ada{number}", PASSWORD, ADDRESS) for number in range(8)])
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
 
 
-def test_inviting_and_accepting_at_once_never_waits_for_each_other_for_ever(post: Post) -> None:
+def test_inviting_and_accepting_at_once_never_waits_for_each_other_for_ever(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_everyone_a_place(monkeypatch)
     wanted = [NewInvitation(f"person{number}@example.org") for number in range(4)]
     links = [invite(post, each).link for each in wanted]
     accept_by = post.accounts.invitations.accept
     actions: list[Callable[[], object]] = [partial(invite, post, each) for each in wanted]
-    actions += [partial(accept_by, link, f"person{number}", PASSWORD) for number, link in enumerate(links)]
+    actions += [partial(accept_by, link, f"person{number}", PASSWORD, ADDRESS) for number, link in enumerate(links)]
     outcomes = at_once(actions)
     assert set(outcomes) <= {"ok", "invalid_link", "email_taken"}, outcomes
 
@@ -193,7 +196,7 @@ def test_a_sign_up_that_nobody_proved_gives_way_to_an_invitation(post: Post) -> 
     assert invitation.account.account_id != planted.account_id
     assert (invitation.account.state, invitation.account.username) == (AccountState.INVITED, None)
     assert post.accounts.service.find(planted.account_id) is None
-    assert outcome_of(lambda: post.accounts.registrations.verify_email(link, OTHER_PASSWORD)) == "invalid_link"
+    assert outcome_of(lambda: post.accounts.registrations.verify_email(link, OTHER_PASSWORD, ADDRESS)) == "invalid_link"
     [deleted] = [event for event in post.events(planted.account_id) if event.action == "account.deleted"]
     assert deleted.detail["gave_way_to"] == invitation.account.account_id
     assert accept(post, invitation.link) == "ok"

@@ -40,7 +40,7 @@ def db(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def service(db: Database, clock: SettableClock) -> OwnerSessionService:
-    return OwnerSessionService(db, PASSWORD, clock, lifetime_seconds=3600)
+    return OwnerSessionService(db, PASSWORD, clock, lifetime_seconds=3600, key=b"k")
 
 
 def test_the_password_opens_a_session_with_256_bits_of_name(service: OwnerSessionService) -> None:
@@ -86,8 +86,8 @@ def test_a_session_dies_of_age(service: OwnerSessionService, clock: SettableCloc
 
 def test_another_password_ends_every_session(service: OwnerSessionService, db: Database, clock: SettableClock) -> None:
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
-    assert not OwnerSessionService(db, "a new password", clock).is_live(session_id)
-    assert OwnerSessionService(db, PASSWORD, clock).is_live(session_id)
+    assert not OwnerSessionService(db, "a new password", clock, key=b"k").is_live(session_id)
+    assert OwnerSessionService(db, PASSWORD, clock, key=b"k").is_live(session_id)
 
 
 def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
@@ -105,23 +105,30 @@ def test_the_database_holds_neither_the_password_nor_what_the_browser_holds(
 def test_postgresql_keeps_sessions_alike(postgresql_url: str, clock: SettableClock) -> None:
     database = Database(postgresql_url)
     metadata.create_all(database.engine, tables=[sessions])
-    service = OwnerSessionService(database, PASSWORD, clock)
+    service = OwnerSessionService(database, PASSWORD, clock, key=b"k")
     session_id = service.sign_in(PASSWORD, "127.0.0.1")
     assert service.is_live(session_id)
-    assert not OwnerSessionService(database, "a new password", clock).is_live(session_id)
+    assert not OwnerSessionService(database, "a new password", clock, key=b"k").is_live(session_id)
     assert service.sign_out(session_id)
     assert not service.is_live(session_id)
     database.close()
 
 
-def test_expired_rows_leave_with_the_next_sign_in(
-    service: OwnerSessionService, db: Database, clock: SettableClock
+def test_an_address_is_known_after_a_sign_in_with_the_present_password(
+    service: OwnerSessionService, db: Database, clock: SettableClock, tmp_path: Path
 ) -> None:
-    service.sign_in(PASSWORD, "127.0.0.1")
-    clock.now = START + timedelta(days=1)
-    service.sign_in(PASSWORD, "127.0.0.1")
-    with db.read() as connection:
-        assert len(connection.execute(select(sessions)).all()) == 1
+    for address in ("192.0.2.1", "2001:db8::1"):
+        assert not service.has_signed_in_from(address)
+        with pytest.raises(NotAuthenticated):
+            service.sign_in("wrong", address)
+        assert not service.has_signed_in_from(address)
+        session_id = service.sign_in(PASSWORD, address)
+        service.sign_out(session_id)
+    clock.now = START + timedelta(days=30)
+    assert all(map(service.has_signed_in_from, ("192.0.2.1", "2001:db8::1", "2001:db8::2")))
+    assert not any(map(service.has_signed_in_from, ("192.0.2.2", "2001:db8:0:1::1", "")))
+    assert not OwnerSessionService(db, "a new password", clock, key=b"k").has_signed_in_from("192.0.2.1")
+    assert b"192.0.2.1" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_another_sign_in_ends_the_oldest_of_fifty_sessions(service: OwnerSessionService, clock: SettableClock) -> None:

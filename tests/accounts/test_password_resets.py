@@ -7,7 +7,7 @@ import pytest
 from letstalk.accounts.models import AccountChanges, AccountState
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.mail.models import LinkPurpose, lifetime_seconds
-from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import ADDRESS, DEVICE, OTHER_PASSWORD, PASSWORD, give_everyone_a_place
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
 
@@ -27,7 +27,7 @@ def ask(post: Post, email: str = EMAIL) -> str:
 
 
 def reset(post: Post, link: str, password: str = OTHER_PASSWORD) -> str:
-    return outcome_of(lambda: post.accounts.password_resets.reset(link, password))
+    return outcome_of(lambda: post.accounts.password_resets.reset(link, password, ADDRESS))
 
 
 def test_the_link_in_the_mail_brings_a_new_password_once(post: Post) -> None:
@@ -105,17 +105,38 @@ def test_a_password_that_is_refused_leaves_the_link_as_it_was(post: Post) -> Non
     link = ask(post)
     assert reset(post, link, "short") == "weak_password"
     assert reset(post, link, "ada@example.org") == "weak_password"
-    error = refusal_of(lambda: post.accounts.password_resets.reset(link, "password1234"), "weak_password")
+    error = refusal_of(lambda: post.accounts.password_resets.reset(link, "password1234", ADDRESS), "weak_password")
     assert error.details[0].field == "new_password"
     assert reset(post, link) == "ok"
 
 
 def test_of_many_who_use_the_link_at_once_one_does(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("letstalk.accounts.passwords.PLACES", 20)
+    give_everyone_a_place(monkeypatch)
     post.make_account()
     link = ask(post)
-    outcomes = at_once([lambda: post.accounts.password_resets.reset(link, OTHER_PASSWORD)] * 8)
+    outcomes = at_once([lambda: post.accounts.password_resets.reset(link, OTHER_PASSWORD, ADDRESS)] * 8)
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
+
+
+def test_who_holds_a_link_has_one_place_and_thirty_tries(post: Post) -> None:
+    account = post.make_account()
+    link = ask(post)
+    hashing = post.accounts.sign_ins._passwords
+    for holder in (account.account_id, ADDRESS):
+        with hashing.place(holder, is_known=True):
+            assert reset(post, link) == "not_ready"
+    outcomes = [reset(post, link, "short") for _ in range(40)]
+    assert outcomes == ["weak_password"] * 31 + ["sign_in_throttled"] * 9
+    assert post.outcome_of_sign_in(PASSWORD) == "ok"
+    post.clock.move(20)
+    assert reset(post, link) == "ok"
+
+
+def test_a_thief_who_signs_in_over_and_over_does_not_delay_a_new_password(post: Post) -> None:
+    post.make_account()
+    link = ask(post)
+    assert [post.outcome_of_sign_in(PASSWORD) for _ in range(32)][-1] == "sign_in_throttled"
+    assert reset(post, link) == "ok"
 
 
 @pytest.mark.parametrize("text", ["", "ltl_", "#token=", "ltl_" + 48 * "0", "\x00", "\ud800", "💥" * 200])
@@ -127,7 +148,10 @@ def test_what_is_no_link_is_refused_alike(post: Post, text: str) -> None:
 def test_a_link_for_something_else_is_refused_and_goes_on_working_for_that(post: Post) -> None:
     invitation = post.accounts.invitations.invite(ADMIN, NewInvitation("new@example.org"), BASE)
     assert reset(post, invitation.link) == "invalid_link"
-    assert outcome_of(lambda: post.accounts.registrations.verify_email(invitation.link, PASSWORD)) == "invalid_link"
+    assert (
+        outcome_of(lambda: post.accounts.registrations.verify_email(invitation.link, PASSWORD, ADDRESS))
+        == "invalid_link"
+    )
     assert post.accounts.invitations.get_invitation(invitation.link).account.email == "new@example.org"
 
 

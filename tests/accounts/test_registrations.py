@@ -15,7 +15,7 @@ from letstalk.operations.retention import RetentionService
 from letstalk.tokens.models import NewToken
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from tests.support.account_services import ADDRESS, OTHER_PASSWORD, PASSWORD
+from tests.support.account_services import ADDRESS, OTHER_PASSWORD, PASSWORD, give_everyone_a_place
 from tests.support.apps import OWNER
 from tests.support.mail_parts import ADMIN, BASE, EMAIL, TOKEN, Post
 from tests.support.world import World, at_once, outcome_of, refusal_of
@@ -34,7 +34,7 @@ def register(post: Post, username: str = "ada", email: str = EMAIL, password: st
 
 
 def verify(post: Post, link: str, password: str = PASSWORD) -> str:
-    return outcome_of(lambda: post.accounts.registrations.verify_email(link, password))
+    return outcome_of(lambda: post.accounts.registrations.verify_email(link, password, ADDRESS))
 
 
 def test_whoever_registers_can_sign_in_once_the_address_is_proven(post: Post) -> None:
@@ -111,7 +111,7 @@ def test_a_link_without_an_acceptable_password_proves_nothing(post: Post) -> Non
     register(post)
     for password in ("", "short", "password1234", "ada@example.org"):
         error = refusal_of(
-            lambda password=password: post.accounts.registrations.verify_email(post.last_link(), password),  # type: ignore[misc]
+            lambda password=password: post.accounts.registrations.verify_email(post.last_link(), password, ADDRESS),  # type: ignore[misc]
             "weak_password",
         )
         assert error.details[0].field == "password"
@@ -254,9 +254,9 @@ def test_the_link_is_good_for_a_day(post: Post, late_by: int, outcome: str) -> N
 
 
 def test_of_many_who_use_the_link_at_once_one_does(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("letstalk.accounts.passwords.PLACES", 20)
+    give_everyone_a_place(monkeypatch)
     register(post)
-    outcomes = at_once([lambda: post.accounts.registrations.verify_email(post.last_link(), PASSWORD)] * 8)
+    outcomes = at_once([lambda: post.accounts.registrations.verify_email(post.last_link(), PASSWORD, ADDRESS)] * 8)
     assert sorted(outcomes) == ["invalid_link"] * 7 + ["ok"]
 
 

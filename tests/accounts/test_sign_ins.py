@@ -34,10 +34,11 @@ from tests.support.account_services import (
     UNTHROTTLED,
     accounts_of,
     audited,
+    give_everyone_a_place,
     someone,
 )
 from tests.support.apps import OWNER
-from tests.support.world import World, at_once
+from tests.support.world import World, at_once, outcome_of
 from tools.attacks.timing import compare
 
 TRIES = 1000
@@ -179,13 +180,86 @@ def test_the_addresses_of_one_household_are_one(world: World) -> None:
 
 
 def test_tries_at_once_cannot_share_one(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("letstalk.accounts.passwords.PLACES_FOR_STRANGERS", 20)
+    give_everyone_a_place(monkeypatch)
     world = World(db)
     accounts = accounts_of(world)
     accounts.service.create_account(someone())
     outcomes = at_once([lambda: accounts.sign_ins.sign_in("ada", "wrong", DEVICE)] * 20)
     assert sorted(set(outcomes)) == ["invalid_credentials", "sign_in_throttled"]
     assert outcomes.count("invalid_credentials") == 5
+
+
+def test_who_signs_in_over_and_over_is_slowed_down_and_nobody_else_is(world: World) -> None:
+    accounts = accounts_of(world)
+    for name in ("mallory", "ada"):
+        accounts.service.create_account(someone(name))
+    sign_in = accounts.sign_ins.sign_in
+    outcomes = []
+    for number in range(60):
+        name = ("mallory", "Mallory@example.com")[number % 2]
+        outcomes.append(outcome_of(lambda: sign_in(name, PASSWORD, Device(f"192.0.2.{number}"))))  # noqa: B023
+    assert outcomes == ["ok"] * 31 + ["sign_in_throttled"] * 29, "whatever the name and the address"
+    throttled = refusal(lambda: sign_in("mallory", PASSWORD, DEVICE))
+    assert throttled.retry_after_seconds == 20
+    assert sign_in("ada", PASSWORD, DEVICE)
+    later = []
+    for _ in range(60):
+        world.clock.move(10)
+        later.append(outcome_of(lambda: sign_in("mallory", PASSWORD, DEVICE)))
+    assert later.count("ok") == 30, "30 in 10 minutes"
+
+
+def test_who_may_not_sign_in_right_now_takes_no_place_from_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    for _ in range(31):
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    for _ in range(5):
+        refusal(lambda: accounts.sign_ins.sign_in("nobody", "wrong", Device(ELSEWHERE)))
+    monkeypatch.setattr("letstalk.accounts.passwords.PLACES", 0)
+    monkeypatch.setattr("letstalk.accounts.passwords.PLACES_FOR_STRANGERS", 0)
+    for name, device in (("ada", DEVICE), ("nobody", Device(ELSEWHERE))):
+        assert refusal(partial(accounts.sign_ins.sign_in, name, PASSWORD, device)).code == "sign_in_throttled"
+
+
+def test_no_stranger_can_use_up_a_person_s_sign_ins(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    for number in range(200):
+        refusal(lambda: accounts.sign_ins.sign_in("ada", "guess", Device(f"192.0.2.{number}")))  # noqa: B023
+    for _ in range(30):
+        assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+
+
+def test_one_account_and_one_subscriber_have_one_place_of_those_for_known_people(world: World) -> None:
+    accounts = accounts_of(world)
+    hashing = accounts.sign_ins._passwords
+    homes = {"mallory": Device(ADDRESS), "ada": Device(ELSEWHERE), "bob": Device("2001:db8::1")}
+    ids = {}
+    for name, home in homes.items():
+        ids[name] = accounts.service.create_account(someone(name)).account_id
+        accounts.sign_ins.sign_in(name, PASSWORD, home)
+    with hashing.place(ids["mallory"], ADDRESS, is_known=True):
+        assert outcome_of(partial(accounts.sign_ins.sign_in, "mallory", PASSWORD, homes["mallory"])) == "not_ready"
+        assert accounts.sign_ins.sign_in("ada", PASSWORD, homes["ada"])
+        assert accounts.sign_ins.sign_in("bob", PASSWORD, Device("2001:db8::2"))
+    with hashing.place("2001:db8::/64", is_known=True):
+        assert outcome_of(partial(accounts.sign_ins.sign_in, "bob", PASSWORD, Device("2001:db8::2"))) == "not_ready"
+    assert accounts.sign_ins.sign_in("mallory", PASSWORD, homes["mallory"])
+
+
+def test_strangers_who_guess_at_a_person_take_no_place_from_who_is_known(world: World) -> None:
+    accounts = accounts_of(world)
+    accounts.service.create_account(someone())
+    accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    hashing = accounts.sign_ins._passwords
+    with hashing.place("ada", ADDRESS, is_known=False):
+        assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+        for name in ("ada", "ADA"):
+            assert outcome_of(partial(accounts.sign_ins.sign_in, name, PASSWORD, Device(ELSEWHERE))) == "not_ready"
 
 
 def test_what_people_type_stands_nowhere(world: World) -> None:
@@ -278,7 +352,8 @@ def test_when_many_sign_in_at_once_strangers_are_turned_away_first_and_it_counts
         account = accounts.sign_ins.check_password("ada", PASSWORD, Device(ELSEWHERE), is_known=True)
         assert account.username == "ada"
         with pytest.raises(Unavailable):
-            accounts.passwords.ensure_allowed(OTHER_PASSWORD, names=())
+            accounts.passwords.ensure_allowed(OTHER_PASSWORD, names=(), address=ELSEWHERE)
     with world.db.read() as connection:
-        assert connection.execute(select(func.sum(sign_in_failures.c.failures))).scalar() == 0
+        successes = 3
+        assert connection.execute(select(func.sum(sign_in_failures.c.failures))).scalar() == successes
     assert accounts.sign_ins.sign_in("ada", PASSWORD, Device(ELSEWHERE))

@@ -102,7 +102,7 @@ def test_the_password_of_who_registered_is_dropped_from_an_older_database(older_
         ]
     post.accounts.registrations.resend_verification("eve@example.org", BASE, ADDRESS)
     post.sweep()
-    post.accounts.registrations.verify_email(post.last_link(), PASSWORD)
+    post.accounts.registrations.verify_email(post.last_link(), PASSWORD, ADDRESS)
     assert post.outcome_of_sign_in(PASSWORD, "eve@example.org") == "ok"
 
 

@@ -153,7 +153,7 @@ def test_lost_keys_are_counted_and_cost_a_call_no_more_than_its_end(world: World
 
 def test_sign_ins_are_counted(sqlite_db: Database, grown: Growth) -> None:
     world = World(sqlite_db)
-    sessions = OwnerSessionService(sqlite_db, PASSWORD, world.clock)
+    sessions = OwnerSessionService(sqlite_db, PASSWORD, world.clock, key=b"k")
     sessions.sign_in(PASSWORD, ADDRESS)
     with pytest.raises(NotAuthenticated):
         sessions.sign_in("wrong", ADDRESS)

@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 from sqlalchemy import event, func, insert, select, update
 
+from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.calls.models import CallStatus
 from letstalk.calls.repository import call_events, calls
 from letstalk.db.database import MAX_BATCHES, Database, delete_in_batches, delete_oldest
@@ -205,6 +206,17 @@ def test_several_workers_clean_up_side_by_side(world: World) -> None:
     assert outcomes == ["ok"] * 3
     assert sum(forgotten) == 5 * BATCH
     assert count_rows(world.db)["verifications"] == 0
+
+
+def test_sessions_of_the_owner_go_as_late_as_those_of_people(world: World) -> None:
+    owner_sessions = OwnerSessionService(world.db, "correct horse battery staple", world.clock, 3600, key=b"k")
+    owner_sessions.sign_in("correct horse battery staple", "192.0.2.1")
+    move_days(world, DAYS)
+    retention_of(world).forget_old()
+    assert count_rows(world.db)["sessions"] == 1
+    move_days(world, 1)
+    retention_of(world).forget_old()
+    assert count_rows(world.db)["sessions"] == 0
 
 
 def test_audit_and_usage_go_at_their_own_time_and_tokens_keep_their_totals(world: World) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -61,6 +62,12 @@ def accounts_of(
         "scrypt": FAST,
     }
     return build_accounts(dependencies, AccountsOptions(**{**defaults, **options}))
+
+
+def give_everyone_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let many requests hash passwords at once, also those of one account and one address: for races."""
+    for name in ("PLACES", "PLACES_FOR_STRANGERS", "PLACES_OF_ONE"):
+        monkeypatch.setattr(f"letstalk.accounts.passwords.{name}", 20)
 
 
 def someone(username: str = "ada", role: str = "developer", **fields: Any) -> NewAccount:

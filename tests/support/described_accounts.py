@@ -69,15 +69,16 @@ CODES = {
     "end_other_sessions": PERSON | FORM,
     "end_session": PERSON | FORM | {"not_found"},
     "register": ANYONE | BODY | {"registration_closed", "mail_not_set_up", "weak_password"},
-    "verify_email": ANYONE | BODY | {"invalid_link", "weak_password"},
+    "verify_email": ANYONE | BODY | {"invalid_link", "weak_password", "sign_in_throttled"},
     "resend_verification": ANYONE | BODY | {"mail_not_set_up"},
     "ask_for_password": ANYONE | BODY | {"mail_not_set_up"},
-    "reset_password": ANYONE | BODY | {"invalid_link", "weak_password"},
+    "reset_password": ANYONE | BODY | {"invalid_link", "weak_password", "sign_in_throttled"},
     "invite": SCOPED | BODY | FORM | {"email_taken"},
     "get_invitation": ANYONE | BODY | {"invalid_link"},
     "accept_invitation": ANYONE
     | BODY
     | CALL
+    | {"sign_in_throttled"}
     | {"invalid_link", "weak_password", "username_taken", "invalid_credentials", "second_factor_required"},
     "get_single_sign_on": {"rate_limited"},
     "start_single_sign_on": ANYONE | {"invalid_request", "sso_not_configured"},
