@@ -106,6 +106,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
     app = App(
         "letstalk",
         root_path=str(PROJECT_ROOT),
+        static_folder=None,  # `http/docs.py` serves it
         doc_ui=False,
         validation_error_status=400,
         validation_error_callback=raise_invalid_request,

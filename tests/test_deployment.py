@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 from prometheus_client import Counter, Gauge, Histogram
 
 from letstalk.config.settings import SECRET_NAMES, SETTING_NAMES, load_settings
-from letstalk.http.connections import MAX_CONNECTIONS, OTHER_FILES
+from letstalk.http.connections import FILES_EACH, MAX_CONNECTIONS, OTHER_FILES
 from letstalk.observability import metrics
 from tests.support.commands import Installation
 from tests.support.documents import ROOT, read
@@ -245,7 +245,7 @@ def test_the_units_name_settings_that_exist_and_hand_secrets_over_as_files(name:
     assert unit["Service"]["User"] == "letstalk"
     assert unit["Service"]["NoNewPrivileges"] == "true"
     assert int(unit["Service"]["TimeoutStopSec"]) >= 15
-    assert int(unit["Service"]["LimitNOFILE"]) >= MAX_CONNECTIONS + OTHER_FILES
+    assert int(unit["Service"]["LimitNOFILE"]) >= MAX_CONNECTIONS * FILES_EACH + OTHER_FILES
     started = unit["Service"]["ExecStart"].removeprefix("/opt/letstalk/.venv/bin/")
     assert started == {"letstalk.service": "python app.py", "letstalk-worker.service": "flask worker"}[name]
 

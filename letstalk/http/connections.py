@@ -25,6 +25,7 @@ MAX_CONNECTIONS = 800
 MAX_PER_ADDRESS = 200  # of one IPv4 address, or one /64 of IPv6
 MAX_PER_NETWORK = 400  # of one /24 of IPv4, or one /48 of IPv6
 OTHER_FILES = 224  # for the database, logs, Redis, the provider and mail
+FILES_EACH = 3  # of a connection: its own, and two that the client has not read yet
 MOST_FILES = 8192
 LEAST_CONNECTIONS = 4
 ROOM_FILES = 8  # how many connections fewer are kept each time that no file is left
@@ -39,13 +40,15 @@ class Connection(Protocol):
 
     addr: Any
     request: Any  # what is being received
-    requests: Any  # what was received and has no response yet
     total_outbufs_len: int  # bytes of responses that the client has not taken
     last_activity: float  # when a byte was received or taken, by the time of day
     began_at: float  # the request that is being received, or the connection
     waits_since: float  # for its next request
     was_useful: bool  # whether a whole request came
     lingers_until: float | None  # after a refusal
+
+    @property
+    def is_busy(self) -> bool: ...  # whether a request is being worked on
 
     def handle_close(self) -> None: ...
 
@@ -62,7 +65,7 @@ def allow_more_files() -> int:
 
 def most_connections(files: int) -> int:
     """How many connections a process keeps that may have `files` open: at least half of them are for connections."""
-    return min(MAX_CONNECTIONS, max(files // 2, files - OTHER_FILES))
+    return min(MAX_CONNECTIONS, max(files // 2, files - OTHER_FILES) // FILES_EACH)
 
 
 class OpenConnections:
@@ -76,7 +79,7 @@ class OpenConnections:
         self, most: int, *, proxies: int | tuple[Network, ...] = 0, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         """`proxies` are those of TRUSTED_PROXIES. They hold the connections of many clients, and must count these."""
-        self._most = most
+        self._most = self._most_at_first = most
         self._proxies = proxies
         self._monotonic = monotonic
         self._keys: dict[Connection, tuple[str, str]] = {}
@@ -111,15 +114,16 @@ class OpenConnections:
                 del self._counts[key]
 
     def close_late(self) -> None:
-        """Close those whose deadline has passed, and one if all places are taken."""
+        """Close those whose deadline has passed, and one if all places are taken. Called every second."""
         now = self._monotonic()
+        self._most = min(self._most + 1, self._most_at_first)
         for connection in [one for one in self._keys if _is_late(one, now)]:
             connection.handle_close()
         if len(self._keys) >= self._most:
             self._close_one()
 
     def make_room(self) -> None:
-        """Keep fewer from now on, because no file is left: the database needs some, too."""
+        """Keep fewer, because no file is left: the database needs some, too. `close_late` keeps more again."""
         self._most = max(LEAST_CONNECTIONS, min(self._most, len(self._keys)) - ROOM_FILES)
         while len(self._keys) > self._most and self._close_one():
             pass
@@ -129,7 +133,7 @@ class OpenConnections:
         idle = [
             one
             for one, keys in self._keys.items()
-            if one is not but and not one.requests and (key is None or key in keys)
+            if one is not but and not one.is_busy and (key is None or key in keys)
         ]
         if not idle:
             return False
@@ -143,7 +147,7 @@ class OpenConnections:
 def _is_late(one: Connection, now: float) -> bool:
     if one.lingers_until is not None:
         return now > one.lingers_until
-    if one.requests:
+    if one.is_busy:
         return False
     if one.total_outbufs_len:
         return time.time() - one.last_activity > UNREAD_SECONDS

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import flask_openapi3_swagger
 from flask import Response, current_app, render_template, request, send_from_directory
+from werkzeug.wsgi import wrap_file
 
 from letstalk.http.guards import public
 from letstalk.http.headers import POLICY as CONTENT_POLICY
@@ -32,11 +34,18 @@ class AssetPath(Query):
     name: str
 
 
+class StaticPath(Query):
+    filename: str
+
+
 @docs.get("/openapi.json", summary="This description", responses=DESCRIPTION)
 @public
 def get_description() -> Response:
     """The whole API, for tools that generate clients, tests and pages."""
-    return Response(current_app.extensions["letstalk_openapi"](), mimetype=MIMETYPE)
+    document = current_app.extensions["letstalk_openapi"]()
+    # As a file, of which no connection has a copy: the server would keep what its client does not read.
+    body = wrap_file(request.environ, BytesIO(document))
+    return Response(body, mimetype=MIMETYPE, headers={"Content-Length": str(len(document))}, direct_passthrough=True)
 
 
 @docs.get("/docs", doc_ui=False)
@@ -45,6 +54,13 @@ def browse_description() -> str:
     """Works without internet access."""
     request.environ[CONTENT_POLICY] = POLICY
     return render_template("http/browse.html")
+
+
+@docs.get("/static/<path:filename>", doc_ui=False)
+@public
+def style_or_script(path: StaticPath) -> Response:
+    """A file of ours. Not by Flask's own view, whose requests Flask-Limiter does not count."""
+    return send_from_directory("static", path.filename)
 
 
 @docs.get("/docs/assets/<path:name>", doc_ui=False)

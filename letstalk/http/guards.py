@@ -144,7 +144,7 @@ class Guards:
         if request.url_rule is None or request.endpoint is None:
             return None
         request.environ[ROUTE] = request.url_rule.rule
-        if request.endpoint == "static" or request.method == "OPTIONS":
+        if request.method == "OPTIONS":
             return None
         guard = guard_of(current_app.view_functions[request.endpoint])
         if guard is None:

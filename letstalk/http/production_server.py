@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import threading
@@ -10,14 +11,14 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from typing import Any, cast
+from typing import IO, Any, cast
 from uuid import uuid4
 
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from waitress.task import ErrorTask
-from werkzeug.wsgi import ClosingIterator
+from werkzeug.wsgi import ClosingIterator, FileWrapper
 
 from letstalk.core.ip_addresses import Network
 from letstalk.http.connections import Listener, OpenConnections, allow_more_files, most_connections
@@ -29,13 +30,13 @@ IDLE_SECONDS = 75  # between two requests; longer than nginx keeps its connectio
 BACKLOG = 1024
 LINGER_SECONDS = 2.0  # for a client that has been refused to finish sending: what it sends is thrown away
 LINGER_BYTES = 2 * 1024 * 1024
-# Waitress reads this much ahead of its responses, and a thread waits for a client that leaves MAX_UNREAD_BYTES of
-# responses unread. So few requests fit into it that their responses are never that long: no client can hold a thread.
-RECEIVE_BYTES = 2048
-MAX_UNREAD_BYTES = 64 * 1024 * 1024  # beyond 1 MB they are kept in a file
+RECEIVE_BYTES = 2048  # Waitress reads this much ahead of its responses
+# A thread waits for a client that leaves more unread. Nobody can: that is SEND_BYTES and one response at most.
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
 
 # A shorter response is sent in one piece, by Waitress's loop, once its request is done. Sent by the thread, the headers
 # first, it had the loop ask ten times in vain whether there was something to send: a third of the processor time.
+# A client that leaves so much unread waits for its next response: else one packet of requests would take megabytes.
 SEND_BYTES = 18_000
 
 DRAIN_SECONDS = 5.0  # how long a stop waits for requests that were received before it
@@ -89,7 +90,7 @@ class ProductionServer:
             # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
-        app = CloseConnections(Turns(wsgi_app, threads), self._stopping.is_set)
+        app = CloseConnections(Turns(ReadShortFiles(wsgi_app), threads), self._stopping.is_set)
         options |= waitress_options
         with warnings.catch_warnings():
             # Waitress means to remove `send_bytes`, whose default is 1 for applications that send a response in parts.
@@ -193,6 +194,28 @@ class CloseConnections:
         return ClosingIterator(body) if is_closing else body
 
 
+class ReadShortFiles:
+    """Middleware that has a short file read and closed at once.
+
+    Waitress keeps a file open until the client has read it. Of the long ones a connection has two at most: the rest of
+    one, and the next.
+    """
+
+    def __init__(self, wsgi_app: Any) -> None:
+        self._app = wsgi_app
+
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+        environ["wsgi.file_wrapper"] = partial(_wrap_file, environ["wsgi.file_wrapper"])
+        body: Iterable[bytes] = self._app(environ, start_response)
+        return body
+
+
+def _wrap_file(keep_open: Callable[[IO[bytes]], Iterable[bytes]], file: IO[bytes], block_bytes: int) -> Iterable[bytes]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return keep_open(file) if size >= SEND_BYTES else FileWrapper(file, block_bytes)
+
+
 class Parser(HTTPRequestParser):
     """Refuses a request that states its length twice, which Waitress takes by its chunks.
 
@@ -254,12 +277,34 @@ class Channel(HTTPChannel):
 
     parser_class = Parser
     error_task_class = OurErrorTask
+    is_paused = False  # whether its next request waits until the client has read earlier responses
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is being worked on, or waits for a thread."""
+        return bool(self.requests) and not self.is_paused
+
+    def service(self) -> None:
+        """Serve a request, or wait with it: until `handle_write` finds that the client has read enough."""
+        self.is_paused = self.total_outbufs_len >= SEND_BYTES
+        if self.is_paused:
+            self.server.pull_trigger()
+        else:
+            super().service()
+
+    def handle_write(self) -> None:
+        super().handle_write()
+        if self.is_paused and self.total_outbufs_len < SEND_BYTES:
+            self.is_paused = False
+            self.server.add_task(cast("Any", self))
 
     def writable(self) -> bool:
         """Whether the loop has something to send. Not while it would wait for the next of a client's requests to end.
 
         Otherwise the loop would run without a pause all the while.
         """
+        if self.is_paused:
+            return True
         is_ending = self.will_close or self.close_when_flushed
         if self.requests and self.total_outbufs_len < SEND_BYTES and not is_ending:
             return False

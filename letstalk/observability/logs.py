@@ -6,6 +6,7 @@ structlog's `ProcessorFormatter`, so that they are redacted and written in the s
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import re
@@ -136,10 +137,13 @@ class StandardLogHandler(logging.Handler):
 
 
 def describe_outage(error: BaseException) -> dict[str, str] | None:
-    """What to log about a database that is away, full, read-only or too busy; None for any other error."""
+    """What to log where no file is left, or about a database that is away, full, read-only or too busy; None for any
+    other error.
+    """
     cause = getattr(error, "orig", None) or error
     names = {kind.__name__ for kind in (*type(error).__mro__, type(cause))}
     is_outage = isinstance(error, NoConnectionFree) or getattr(error, "connection_invalidated", False)
+    is_outage = is_outage or (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE))
     if not (is_outage or names & _OUTAGES or getattr(cause, "sqlstate", None) == _READ_ONLY_STATE):
         return None
     return {"error": type(cause).__name__, "reason": str(cause).split("\n")[0][:_MAX_REASON]}

@@ -17,7 +17,14 @@ import pytest
 
 from letstalk.core.ip_addresses import read_networks
 from letstalk.http import connections, production_server
-from letstalk.http.connections import MAX_CONNECTIONS, OTHER_FILES, OpenConnections, most_connections
+from letstalk.http.connections import (
+    FILES_EACH,
+    MAX_CONNECTIONS,
+    OTHER_FILES,
+    ROOM_FILES,
+    OpenConnections,
+    most_connections,
+)
 from letstalk.http.json_bodies import MAX_BODY_BYTES
 from tests.http.test_production_server import Application, all_of, connect, get, serving
 from tests.support.apps import ServerProcess
@@ -146,7 +153,7 @@ class Quiet:
 
     def __init__(self, address: str, waits_since: float) -> None:
         self.addr = (address, 1)
-        self.request, self.requests, self.total_outbufs_len = None, list[object](), 0
+        self.request, self.is_busy, self.total_outbufs_len = None, False, 0
         self.last_activity, self.began_at, self.waits_since, self.was_useful = 0.0, 0.0, waits_since, True
         self.lingers_until: float | None = None
         self.opened: OpenConnections | None = None
@@ -173,10 +180,28 @@ def test_when_it_gets_tight_the_network_with_most_connections_makes_room() -> No
     assert not opened._counts
 
 
-@pytest.mark.parametrize(("files", "most"), [(64, 32), (256, 128), (1024, 800), (8192, MAX_CONNECTIONS)])
+def test_once_there_are_files_again_as_many_connections_are_kept_as_before() -> None:
+    opened = OpenConnections(40)
+    kept = [Quiet(f"2001:db8:{number}::1", number) for number in range(39)]
+    for one in kept:
+        one.opened = opened
+        opened.admit(one)
+    for _ in range(3):
+        opened.make_room()
+    assert len(opened) == 39 - 3 * ROOM_FILES
+    for _ in range(60):  # a minute
+        opened.close_late()
+    for number in range(39):
+        one = Quiet(f"2001:db8:a:{number}::1", 100.0 + number)
+        one.opened = opened
+        opened.admit(one)
+    assert len(opened) == 39, "and no more than those"
+
+
+@pytest.mark.parametrize(("files", "most"), [(64, 10), (256, 42), (1024, 266), (8192, MAX_CONNECTIONS)])
 def test_half_of_the_files_or_all_but_some_are_for_connections(files: int, most: int) -> None:
     assert most_connections(files) == most
-    assert files - most >= min(OTHER_FILES, files // 2)
+    assert files - most * FILES_EACH >= min(OTHER_FILES, files // 2)
 
 
 def answer_to(port: int, head: bytes, body: bytes) -> tuple[int, dict[str, str], Any]:

@@ -6,10 +6,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from letstalk.http.production_server import (
     DRAIN_SECONDS,
     MAX_UNREAD_BYTES,
     QUIET_SECONDS,
-    RECEIVE_BYTES,
+    SEND_BYTES,
     Channel,
     ProductionServer,
 )
+from tests.http.test_style import STATIC
 from tests.support.apps import make_app
 
 THREADS = 2
@@ -30,22 +32,27 @@ LARGE = b"x" * 1_000_000
 
 
 class Application:
-    """Answers `small` or `large`, and keeps a request to /held until it may go on."""
+    """Answers `small` or `large`, also from a file, and keeps a request to /held until it may go on."""
 
     def __init__(self) -> None:
         self.held = threading.Semaphore(0)
         self.may_go_on = threading.Event()
         self.responses = 0
+        self.files: list[BytesIO] = []
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/held":
             self.held.release()
             self.may_go_on.wait(30)
         environ["wsgi.input"].read()
-        body = LARGE if environ["PATH_INFO"] == "/large" else b"small"
+        body = LARGE if environ["PATH_INFO"].startswith("/large") else b"small"
         start_response("200 OK", [("Content-Length", str(len(body)))])
         self.responses += 1
-        return [body]
+        if not environ["PATH_INFO"].endswith("file"):
+            return [body]
+        self.files.append(BytesIO(body))
+        wrapped: Iterable[bytes] = environ["wsgi.file_wrapper"](self.files[-1], 4096)
+        return wrapped
 
 
 @contextmanager
@@ -146,16 +153,53 @@ def test_a_client_that_reads_nothing_keeps_no_thread_from_others(port: int) -> N
         wire.close()
 
 
-def test_no_client_can_send_so_much_ahead_that_a_thread_waits_for_it_to_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", [b"/large", b"/large/file"])
+def test_what_a_client_does_not_read_is_one_response_and_it_gets_all_that_it_asked_for(
+    path: bytes, application: Application
+) -> None:
+    asked, size = 25, len(LARGE)
+    with serving(application) as (port, server, _), closing(socket.socket()) as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.connect(("127.0.0.1", port))
+        wire.settimeout(20)
+        wire.sendall(get(path) * asked)
+        channels = server._server.active_channels
+        wait_until(lambda: any(channel.is_paused for channel in channels.values()))
+        assert application.responses < asked / 2, "the system took some"
+        (channel,) = channels.values()
+        assert SEND_BYTES <= channel.total_outbufs_len < SEND_BYTES + size + 1000
+        assert sum(not file.closed for file in application.files) <= 2
+        received, unread = b"", asked * size
+        while unread > 0:
+            part = wire.recv(1 << 20)
+            assert part, "closed"
+            unread -= part.count(b"x")
+            received = received[-100:] + part
+        assert application.responses == asked
+        wait_until(lambda: all(file.closed for file in application.files))
+
+
+def test_a_short_file_is_read_at_once_and_closed_whether_the_client_reads_it_or_not(application: Application) -> None:
+    with serving(application) as (port, _, _), closing(connect(port)) as wire:
+        wire.sendall(get(b"/small/file") * 20 + get(b"/held"))
+        assert application.held.acquire(timeout=10)
+        assert len(application.files) == 20
+        assert all(file.closed for file in application.files)
+        application.may_go_on.set()
+        received = b""
+        while received.count(b"small") < 21:
+            received += wire.recv(65536)
+
+
+def test_no_response_of_ours_is_so_long_that_a_thread_waits_for_the_client_to_read(tmp_path: Path) -> None:
     app = make_app(tmp_path)
     client = app.test_client()
-    pages = ["/openapi.json", "/docs", *(f"/static/{path.name}" for path in Path(str(app.static_folder)).glob("*"))]
+    pages = ["/openapi.json", "/docs", *(f"/static/{path.name}" for path in STATIC.glob("*"))]
     for page in pages:
         with client.get(page) as response:
             assert response.status_code == 200, page
             size = len(response.data) + 2000  # and its headers
-        shortest = len(f"GET {page} HTTP/1.1\r\n\r\n")
-        assert size * (RECEIVE_BYTES // shortest + 1) < MAX_UNREAD_BYTES, page
+        assert SEND_BYTES + size < MAX_UNREAD_BYTES, page
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,15 @@ def test_a_token_is_limited_and_told_so(tmp_path: Path) -> None:
     assert remaining(answer) == 0
 
 
+def test_styles_and_scripts_count_for_the_address(tmp_path: Path) -> None:
+    client = make_app(tmp_path, RATE_LIMIT_ADDRESS="2 per minute").test_client()
+    found = []
+    for address in ("203.0.113.7", "203.0.113.7", "203.0.113.7", "203.0.113.8"):
+        with client.get("/static/style.css", environ_overrides={"REMOTE_ADDR": address}) as answer:
+            found.append(answer.status_code)
+    assert found == [200, 200, 429, 200]
+
+
 def test_the_headers_count_down(tmp_path: Path) -> None:
     app = make_app(tmp_path, RATE_LIMIT_TOKEN="3 per minute")
     ask = asking(app, issue_token(app))

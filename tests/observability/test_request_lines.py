@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -127,6 +128,20 @@ def test_while_the_database_is_away_each_failure_is_one_line(tmp_path: Path, mon
     assert {line["error"] for line in failures} == {"OperationalError"}
     assert any("unable to open database file" in line["reason"] for line in failures)
     assert all(len(line) < 600 for line in output.getvalue().splitlines())
+
+
+def test_where_no_file_is_left_each_failure_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(tmp_path)
+    output = watch(monkeypatch)
+
+    def fail() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setitem(app.extensions, "letstalk_openapi", fail)
+    assert app.test_client().get("/openapi.json").status_code == 500
+    (line,) = entries(output, "unexpected_error")
+    assert (line["error"], "Too many open files" in line["reason"]) == ("OSError", True)
+    assert "Traceback" not in output.getvalue()
 
 
 def test_a_fault_of_ours_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
