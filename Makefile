@@ -25,7 +25,7 @@ test: lint
 
 ## check: style, format, types and the tests that need no other program, in a minute and a half
 check: lint
-	$(VENV_PYTHON) -m pytest -n 2 --dist worksteal -q -m "not ($(NEEDS))" --ignore tests/reliability --ignore tests/http/test_schemathesis.py
+	$(VENV_PYTHON) -m pytest -n 3 --dist worksteal -q -m "not ($(NEEDS))" --ignore tests/reliability --ignore tests/http/test_schemathesis.py
 
 ## reliability: the harness that kills at random and plays each fault, then every test that judges the clock, alone
 reliability: dev-packages
