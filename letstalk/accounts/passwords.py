@@ -25,7 +25,7 @@ from letstalk.core.errors import InvalidRequest, NotFound, Unavailable, WeakPass
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
-from letstalk.http.turns import without_turn
+from letstalk.http.request_threads import slow_work
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total
 
@@ -215,7 +215,7 @@ class PasswordService:
 
     @contextmanager
     def _slow_work(self) -> Iterator[None]:
-        with without_turn(), self._turns:
+        with slow_work(), self._turns:
             yield
 
 

@@ -23,7 +23,7 @@ from werkzeug.wsgi import ClosingIterator, FileWrapper
 from letstalk.core.ip_addresses import Network
 from letstalk.http.connections import Listener, OpenConnections, allow_more_files, most_connections
 from letstalk.http.json_bodies import MAX_BODY_BYTES, MIMETYPE, to_body
-from letstalk.http.turns import WAITING_THREADS, Turns
+from letstalk.http.request_threads import RequestThreads
 
 MAX_HEADER_BYTES = 32 * 1024
 IDLE_SECONDS = 75  # between two requests; longer than nginx keeps its connections to us
@@ -62,8 +62,8 @@ class ProductionServer:
         **waitress_options: Any,
     ) -> None:
         """`listener` is bound already; other processes may accept from it too. The server takes it over, and closes it
-        when it stops. `threads` requests are worked on at a time (see `Turns`). `connections` is how many are kept
-        open; by default as many as there are files for.
+        when it stops. `threads` requests are worked on at a time, beside those in slow work (`RequestThreads`).
+        `connections` is how many are kept open; by default as many as there are files for.
         """
         most = most_connections(allow_more_files()) if connections is None else connections
         self._open = OpenConnections(most, proxies=proxies)
@@ -75,7 +75,7 @@ class ProductionServer:
         self._connections: dict[int, Any] = {}  # whatever Waitress's loop listens to, by file descriptor
         options: dict[str, Any] = {
             "ident": None,
-            "threads": threads + WAITING_THREADS,
+            "threads": threads,
             "backlog": BACKLOG,
             "connection_limit": most + 2,  # Waitress counts the listener and its trigger among them
             "channel_timeout": IDLE_SECONDS,
@@ -90,19 +90,22 @@ class ProductionServer:
             # `ClientAddresses` decides which proxy to believe, by TRUSTED_PROXIES.
             "clear_untrusted_proxy_headers": False,
         }
-        app = CloseConnections(Turns(ReadShortFiles(wsgi_app), threads), self._stopping.is_set)
+        self._threads = RequestThreads(ReadShortFiles(wsgi_app), threads)
+        app = CloseConnections(self._threads, self._stopping.is_set)
         options |= waitress_options
         with warnings.catch_warnings():
             # Waitress means to remove `send_bytes`, whose default is 1 for applications that send a response in parts.
             warnings.filterwarnings("ignore", "send_bytes", DeprecationWarning)
             self._server = cast("Any", create_server(app, map=self._connections, sockets=[self._listener], **options))
         self._server.channel_class = partial(Channel, self._open)
+        self._threads.start(self._server.task_dispatcher.set_thread_count)
 
     def run(self) -> None:
         """Serve. Returns once `stop` was called and the requests received by then have their responses."""
         self._deadline_thread.start()
         self._server.run()
         self._stopping.set()
+        self._threads.stop()
         dispatcher = self._server.task_dispatcher
         dispatcher.shutdown(timeout=ABANDON_SECONDS)
         for thread in (self._drain_thread, self._deadline_thread):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from letstalk.http.turns import without_turn
+from letstalk.http.request_threads import slow_work
 from letstalk.observability.logs import get_logger
 from letstalk.sso.models import ProviderUnavailable
 
@@ -102,7 +102,7 @@ def ask_provider(ask: Callable[[], Value]) -> Value:
 
     threading.Thread(target=work, name="provider", daemon=True).start()
     try:
-        with without_turn():
+        with slow_work():
             return asked.result(PATIENCE_SECONDS)
     except TimeoutError:
         raise ProviderUnavailable("it takes too long") from None
