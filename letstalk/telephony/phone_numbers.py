@@ -56,7 +56,19 @@ def parse_phone(text: str, default_region: str | None = None) -> Phone:
     """
     if len(text) > MAX_PHONE_CHARACTERS:
         raise _invalid()
-    return _parse(text if _USUAL.fullmatch(text) else _clean(text), default_region)
+    try:
+        return _parse(text if _USUAL.fullmatch(text) else _clean(text), default_region)
+    except InvalidPhone:
+        if text.startswith(" ") and _is_number(f"+{text.strip()}"):
+            raise _invalid("The + is missing. In the query of a URL, where + means a space, write it as %2B.") from None
+        raise
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(_parse(text, None))
+    except InvalidPhone:
+        return False
 
 
 def _clean(text: str) -> str:

@@ -90,6 +90,14 @@ def test_digits_with_one_likely_reading_are_read(written: str, region: str, e164
     assert parse_phone(written, region).e164 == e164
 
 
+def test_a_plus_that_became_a_space_in_a_query_is_named() -> None:
+    with pytest.raises(InvalidPhone, match=r"In the query of a URL, where \+ means a space, write it as %2B"):
+        parse_phone(" 256700123456")
+    with pytest.raises(InvalidPhone, match=r"^This is not a phone number"):
+        parse_phone(" 12")
+    assert parse_phone(" 0700 123456", "UG").e164 == "+256700123456"
+
+
 def test_international_form_wins_over_the_default_region() -> None:
     assert parse_phone(GHANA, "UG").region == "GH"
 
