@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from letstalk.db.engines import make_postgresql_engine, make_sqlite_engine
 from letstalk.db.schema import complete_for_postgresql
 from letstalk.db.statements import Statement, execute_on_driver
-from letstalk.observability.logs import get_logger
+from letstalk.observability.logs import get_logger, is_read_only
 
 log = get_logger(__name__)
 
@@ -25,8 +25,6 @@ Action = Callable[[], None]
 # Pages of SQLite's write-ahead log, 32 MB. Restarting the log makes writers wait for two or three syncs of the disk,
 # some 12 ms. SQLite's own limit of a thousand pages would cause that twice a second under load.
 MAX_LOG_PAGES = 8_000
-
-READ_ONLY_STATE = "25006"  # read_only_sql_transaction (PostgreSQL's documentation, appendix A)
 
 _CHECKPOINT = "PRAGMA wal_checkpoint(PASSIVE)"
 _LOCK = Statement(select(func.pg_advisory_xact_lock(bindparam("key", type_=BigInteger)).label("locked")))
@@ -113,11 +111,6 @@ class Database:
                 action()
             except Exception as error:
                 log.error("action_after_commit_failed", exc_info=error)
-
-
-def is_read_only(error: Exception) -> bool:
-    """Whether PostgreSQL refused a write because it became a standby while the connection stayed alive."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY_STATE
 
 
 def after_commit(connection: Connection, action: Action) -> None:

@@ -11,6 +11,8 @@ from letstalk.core.errors import CsrfFailed
 from letstalk.http.cookies import csrf
 from letstalk.http.forms import ensure_short_fields
 
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
 OTHER_SITE = "This form was sent from another site. Open the page here, and send it from there."
 NO_SOURCE = "Your browser did not say which page this form is from. Allow it to send Origin or Referer to this site."
 NO_COOKIE = "Your browser sent no cookie with this form. Allow cookies for this site, reload the page and try again."
@@ -22,7 +24,7 @@ def check_form() -> None:
     """Raises CsrfFailed, whose sentence names the cause, for a form that is not from our own page; InvalidRequest for
     one with a value that is too long.
     """
-    if request.method not in csrf_methods():
+    if request.method not in UNSAFE_METHODS:
         return
     _check_source()
     ensure_short_fields()
@@ -30,11 +32,6 @@ def check_form() -> None:
         csrf.protect()
     except CSRFError:
         raise CsrfFailed(_cause()) from None
-
-
-def csrf_methods() -> set[str]:
-    methods: set[str] = set(current_app.config["WTF_CSRF_METHODS"])
-    return methods
 
 
 def _check_source() -> None:

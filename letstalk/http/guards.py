@@ -26,7 +26,7 @@ from letstalk.core.errors import (
     MissingAuthorization,
 )
 from letstalk.core.scopes import Scope
-from letstalk.http.form_checks import check_form
+from letstalk.http.form_checks import UNSAFE_METHODS, check_form
 from letstalk.http.headers import IS_PAGE, MORE_HEADERS
 from letstalk.http.local_requests import is_own_laptop, may_read_metrics
 from letstalk.http.rate_limits import CallerLimits, Environ, address_of, request_limits
@@ -39,7 +39,6 @@ FIRST_TOKEN_HINT = (
     "Create the first token in the dashboard, or with `flask tokens create`. Only with FLASK_ENV=development can this "
     "machine itself create tokens without one."
 )
-UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 TOKEN_HEADER = "X-AUTH-TOKEN"  # as `Authorization: Bearer`, for programs that can't set that
 USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
 # A request that needs one of these is about one owner's verifications.

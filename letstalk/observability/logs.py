@@ -136,6 +136,11 @@ class StandardLogHandler(logging.Handler):
         self._output.msg(json.dumps(lost).encode())
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether PostgreSQL refused a write because it became a standby while the connection stayed alive."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == _READ_ONLY_STATE
+
+
 def describe_outage(error: BaseException) -> dict[str, str] | None:
     """What to log where no file is left, or about a database that is away, full, read-only or too busy; None for any
     other error.
@@ -144,7 +149,7 @@ def describe_outage(error: BaseException) -> dict[str, str] | None:
     names = {kind.__name__ for kind in (*type(error).__mro__, type(cause))}
     is_outage = isinstance(error, NoConnectionFree) or getattr(error, "connection_invalidated", False)
     is_outage = is_outage or (isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE))
-    if not (is_outage or names & _OUTAGES or getattr(cause, "sqlstate", None) == _READ_ONLY_STATE):
+    if not (is_outage or names & _OUTAGES or is_read_only(error)):
         return None
     return {"error": type(cause).__name__, "reason": str(cause).split("\n")[0][:_MAX_REASON]}
 
