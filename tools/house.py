@@ -22,8 +22,8 @@ ORDER = (
 )
 TOP = ("wiring", "wiring_accounts", "wiring_http", "commands", "services")  # modules, and packages, above all features
 
-MOST_MODULES = 200
-MOST_LINES = 27_500  # 22,500 before the defenses against what attackers tried (docs/security.md)
+MOST_MODULES = 320
+MOST_LINES = 45_000  # 27,500 before the dashboard, connections and events (issues 18 to 20)
 MOST_IMPORTED_BY_API = 45
 MOST_FILES_OF_A_CHECK = 22
 
