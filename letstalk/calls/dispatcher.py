@@ -231,7 +231,7 @@ class DispatchService:
             if call.status in (CallStatus.DIALING, CallStatus.QUEUED):
                 # It rings, even if a later attempt got another response and has put it back.
                 values |= {"status": CallStatus.RINGING.value, "holds_channel": True}
-                values["started_at"] = call.started_at or now
+                values |= {"started_at": call.started_at or now, "rang_at": call.rang_at or now}
                 values["ask_provider_at"] = self._ringing_ends(now)
                 repository.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
             if not call.is_wanted_at(now) and call.command is not Command.HANG_UP:

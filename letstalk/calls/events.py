@@ -122,11 +122,10 @@ class EventService:
         2. The transition table decides. Late, repeated and impossible events change nothing.
         3. After the commit, what follows is carried out in this thread if `is_at_hand`, else by a worker.
 
-        An event that can't be applied is stored alone, and tried again by the sweep. One that can't change anything is
-        not stored.
+        An event that can't be applied is stored alone, and tried again by the sweep.
         """
-        if event.type in state_machine.WITHOUT_EFFECT:
-            events_total.labels(event.type.value, "ignored").inc()
+        if event.type is EventType.SPEECH_ENDED:
+            self._note_speech_ended(event)
             return
         try:
             with self._db.write() as connection:
@@ -143,6 +142,14 @@ class EventService:
             events_total.labels(event.type.value, "repeated").inc()
         else:
             self._follow_up(event, outcome, now)
+
+    def _note_speech_ended(self, event: CallEvent) -> None:
+        """Note when a code was heard to the end. The event is not stored: applied twice, it changes nothing more."""
+        is_news = False
+        if event.call_id is not None:
+            with self._db.write() as connection:
+                is_news = repository.note_heard(connection, event.call_id, self._clock())
+        events_total.labels(event.type.value, "applied" if is_news else "ignored").inc()
 
     def _apply_unless_late(
         self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool
@@ -203,6 +210,10 @@ class EventService:
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.call_limit_seconds) + SILENCE
         elif reaction.status is CallStatus.RINGING:
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
+        if call.rang_at is None:
+            values["rang_at"] = now
+        if reaction.was_heard and call.heard_at is None:
+            values["heard_at"] = now
         if reaction.repeats is not None:
             values["repeats"] = reaction.repeats
         leased = None

@@ -105,7 +105,8 @@ class Call:
     provider about it if no event comes. `leased_until` (dialing) and `command_leased_until` keep two workers from doing
     the same thing; when a lease has run out, its worker has died. `is_uncertain` says that a dial of this round
     (`dial_round`, begun at `first_dial_at`) may have placed the call. `end_status` and `end_reason` are what the call
-    becomes when the hang-up that we asked for is done.
+    becomes when the hang-up that we asked for is done. `rang_at` is when the provider first had it, and `heard_at` when
+    its code had been spoken to the end.
     """
 
     call_id: str
@@ -141,6 +142,8 @@ class Call:
     end_reason: str | None
     duration_seconds: float | None
     phone_as_given: str | None = None
+    rang_at: datetime | None = None
+    heard_at: datetime | None = None
 
     @property
     def e164(self) -> str:

@@ -106,6 +106,7 @@ _NOTE_PLACED = Statement(
         provider_call_id=sa.bindparam("provider_id", type_=calls.c.provider_call_id.type),
         is_uncertain=False,
         reason=None,
+        rang_at=sa.func.coalesce(calls.c.rang_at, sa.bindparam("now", type_=UtcDateTime)),
         ask_provider_at=sa.bindparam("ask_at", type_=UtcDateTime),
     )
     .returning(calls.c.subject_id)

@@ -61,6 +61,8 @@ calls = sa.Table(
     sa.Column("end_reason", sa.Text),
     sa.Column("duration_seconds", sa.Float),
     sa.Column("phone_as_given", sa.String(16)),
+    sa.Column("rang_at", UtcDateTime),
+    sa.Column("heard_at", UtcDateTime),
     _one_of("status", CallStatus),
     _one_of("command", Command),
     _one_of("spoken", Spoken),
@@ -71,6 +73,9 @@ sa.Index("ix_calls_subject_id", calls.c.subject_id, calls.c.created_at)
 sa.Index("ix_calls_phone_created_at", calls.c.phone, calls.c.created_at)
 
 partial_index("ix_calls_ended_at", "ended_at IS NOT NULL", calls.c.ended_at)
+partial_index(
+    "ix_calls_not_heard", "ended_at IS NOT NULL AND status <> 'completed'", calls.c.status, calls.c.created_at
+)
 partial_index("ix_calls_finished", "duration_seconds IS NOT NULL", calls.c.ended_at)
 partial_index("ix_calls_provider_call_id", "provider_call_id IS NOT NULL", calls.c.provider_call_id)
 partial_index("ix_calls_waiting_turn", "status = 'queued'", calls.c.turn, calls.c.created_at)
@@ -123,6 +128,16 @@ _INSERT = Statement(
         | {"dial_round": 0, "dial_attempts": 0, "spoken": Spoken.NOTHING.value}
         | {"repeats": 0, "command_seq": 0, "command_attempts": 0}
     )
+)
+_NOTE_HEARD = Statement(
+    sa.update(calls)
+    .where(
+        calls.c.call_id == sa.bindparam("id"),
+        calls.c.spoken == sa.literal_column(f"'{Spoken.CODE.value}'"),
+        calls.c.heard_at.is_(None),
+        calls.c.ended_at.is_(None),
+    )
+    .values(heard_at=sa.bindparam("now", type_=UtcDateTime))
 )
 _INSERT_EVENT = Statement(
     sa.insert(call_events).values(call_id=sa.bindparam("call_id"), at=sa.bindparam("at"), type=sa.bindparam("type"))
@@ -219,6 +234,13 @@ def _update_of(columns: tuple[str, ...], must_be: bool, must_follow: bool) -> St
     if must_follow:
         statement = statement.where(calls.c.command_seq == sa.bindparam("last_seq"), calls.c.ended_at.is_(None))
     return Statement(statement.values({column: sa.bindparam(f"new_{column}") for column in columns}))
+
+
+def note_heard(connection: sa.Connection, call_id: str, now: datetime) -> bool:
+    """Note that a live call has spoken its code to the end. Returns False when it was known, or only the offer was
+    spoken.
+    """
+    return _NOTE_HEARD.execute(connection, {"id": call_id, "now": now}) == 1
 
 
 def have_all_failed(connection: sa.Connection, subject_id: str) -> bool:

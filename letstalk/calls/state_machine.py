@@ -9,7 +9,7 @@ where detection can't tell, only the offer to press 1 is spoken, which no machin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from letstalk.calls.models import SPOKEN_BY, Call, CallStatus, Command, Spoken
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
@@ -20,9 +20,6 @@ DETECTION_SECONDS = 6.0  # without a detection result for so long after the answ
 # An event can prove that a call exists although the answer to our dial was lost, or was an error.
 _NOT_YET_RINGING = frozenset({CallStatus.QUEUED, CallStatus.DIALING, CallStatus.UNKNOWN})
 _NOT_YET_ANSWERED = _NOT_YET_RINGING | {CallStatus.RINGING}
-
-# Told, counted and not kept: they can change nothing, whatever the call's state.
-WITHOUT_EFFECT = frozenset({EventType.SPEECH_ENDED})
 
 # Kept, though they come too late to change a call that has come so far: no live one goes back.
 _NEWS_NO_MORE = {
@@ -38,13 +35,17 @@ READ_REASON = "The code was read."
 
 @dataclass(frozen=True, slots=True)
 class Reaction:
-    """What becomes of the call: a new status, a command to carry out, and how a hang-up will be recorded."""
+    """What becomes of the call: a new status, a command to carry out, and how a hang-up will be recorded.
+
+    `was_heard` is true where the event proves that the code was spoken to the end.
+    """
 
     status: CallStatus
     command: Command | None = None
     repeats: int | None = None
     end_status: CallStatus | None = None
     end_reason: str | None = None
+    was_heard: bool = False
 
 
 def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction | None:
@@ -74,7 +75,7 @@ def react(call: Call, event: CallEvent, *, detects_machines: bool) -> Reaction |
             is_news = call.holds_channel or status is not CallStatus.UNKNOWN
             return Reaction(status, end_reason=reason) if is_news else None
         case EventType.SPEECH_ENDED:
-            return None
+            return None  # it changes nothing that is to be done
 
 
 def is_no_news(event_type: EventType, status: CallStatus) -> bool:
@@ -124,7 +125,7 @@ def _gathered(call: Call, event: CallEvent) -> Reaction | None:
         return _speak_code(call, repeats=call.repeats + 1)
     if spoken is Spoken.OFFER:
         return _hang_up(call, CallStatus.NO_ANSWER, NO_KEY_REASON)
-    return _hang_up(call, CallStatus.COMPLETED, READ_REASON)
+    return replace(_hang_up(call, CallStatus.COMPLETED, READ_REASON), was_heard=True)
 
 
 def _heard_before(call: Call, event: CallEvent) -> Spoken:

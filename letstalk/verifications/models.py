@@ -60,7 +60,8 @@ class Verification:
     `phone` is the number under which the phone is counted and looked up. `e164` is the number that was given: it is
     called, and shown. `phone_as_given` is stored where the two differ. `session_digest` is a keyed digest of the
     session of the app that it belongs to, and empty without a session. Verifications of different sessions do not
-    supersede each other.
+    supersede each other. `token_id` is the token by which it was requested, and `country` the region of the phone; both
+    are None in old rows. `ended_at` is when it got its last status. For one with `is_test` no call was placed.
     """
 
     verification_id: str
@@ -80,6 +81,10 @@ class Verification:
     reference: str | None = None  # of the app, such as an order number
     phone_as_given: str | None = None
     session_digest: str = ""
+    token_id: str | None = None
+    country: str | None = None
+    ended_at: datetime | None = None
+    is_test: bool = False
 
     @classmethod
     def start(
@@ -93,6 +98,7 @@ class Verification:
         digest_key_id: str,
         speech_sealed: str,
         session_digest: str,
+        token_id: str | None,
         now: datetime,
     ) -> Verification:
         """A pending verification with no attempt used."""
@@ -114,6 +120,8 @@ class Verification:
             reference=wanted.reference,
             phone_as_given=None if phone.e164 == phone.canonical else phone.e164,
             session_digest=session_digest,
+            token_id=token_id,
+            country=phone.region,
         )
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    Boolean,
     CheckConstraint,
     Column,
     ColumnClause,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    false,
     func,
     insert,
     literal_column,
@@ -77,6 +79,10 @@ verifications = Table(
     Column("reference", String(64)),
     Column("phone_as_given", String(16)),
     Column("session_digest", String(32), nullable=False, server_default=""),
+    Column("token_id", String(36)),
+    Column("country", String(3)),
+    Column("ended_at", UtcDateTime),
+    Column("is_test", Boolean, nullable=False, server_default=false()),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),
@@ -94,7 +100,16 @@ partial_index(
     verifications.c.session_digest,
     unique=True,
 )
-Index("ix_verifications_user_id_phone", verifications.c.owner_id, verifications.c.phone, verifications.c.created_at)
+Index("ix_verifications_phone", verifications.c.phone, verifications.c.owner_id, verifications.c.created_at)
+Index("ix_verifications_country", verifications.c.country, verifications.c.created_at)
+partial_index("ix_verifications_token_id", "token_id IS NOT NULL", verifications.c.token_id, verifications.c.created_at)
+# Without those that wait or were approved: a send and a check write no entry.
+partial_index(
+    "ix_verifications_failed",
+    "status NOT IN ('pending', 'approved')",
+    verifications.c.status,
+    verifications.c.created_at,
+)
 Index("ix_verifications_user_id_created_at", verifications.c.owner_id, verifications.c.created_at)
 partial_index(
     "ix_verifications_reference",
@@ -128,7 +143,16 @@ _INSERT = Statement(insert(verifications).values({column.key: bindparam(column.k
 _END = Statement(
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
-    .values(status=bindparam("ended_as"), speech_sealed=None)
+    .values(status=bindparam("ended_as"), speech_sealed=None, ended_at=bindparam("ended_at", type_=UtcDateTime))
+)
+_EXPIRE = Statement(
+    update(verifications)
+    .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
+    .values(
+        status=literal_column(f"'{VerificationStatus.EXPIRED.value}'"),
+        speech_sealed=null(),
+        ended_at=verifications.c.expires_at,
+    )
 )
 _ONE: ColumnClause[int] = literal_column("1")
 _OWNER_ID: BindParameter[str] = bindparam("owner_id")
@@ -183,6 +207,7 @@ _SPEND_ON_RIGHT = Statement(
         status=literal_column(f"'{VerificationStatus.APPROVED.value}'"),
         speech_sealed=null(),
         approved_at=bindparam("now", type_=UtcDateTime),
+        ended_at=bindparam("now", type_=UtcDateTime),
     )
 )
 _FIELDS = tuple(column.key for column in verifications.c)  # also the fields of a Verification, in their order
@@ -410,12 +435,14 @@ def spend_replay(connection: Connection, verification_id: str, now: datetime) ->
     )
 
 
-def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
+def end_verification(connection: Connection, verification_id: str, status: VerificationStatus, now: datetime) -> bool:
     """Give a pending verification its last status, any but `approved`, and erase its code.
 
-    Returns False when it was not pending.
+    It ended now, or when it expired. Returns False when it was not pending.
     """
-    return _END.execute(connection, {"id": verification_id, "ended_as": status.value}) == 1
+    if status is VerificationStatus.EXPIRED:
+        return _EXPIRE.execute(connection, {"id": verification_id}) == 1
+    return _END.execute(connection, {"id": verification_id, "ended_as": status.value, "ended_at": now}) == 1
 
 
 def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:

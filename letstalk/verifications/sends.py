@@ -311,7 +311,7 @@ class SendService:
             return  # a check has just ended it
         is_expired = older.status_at(now) is VerificationStatus.EXPIRED
         status = VerificationStatus.EXPIRED if is_expired else VerificationStatus.SUPERSEDED
-        end_verification(connection, older.verification_id, status)
+        end_verification(connection, older.verification_id, status, now)
         end_calls(connection, self._wakeups, older.verification_id, "A newer code was requested.", now)
 
     def _new_verification(
@@ -335,6 +335,7 @@ class SendService:
             digest_key_id=key_id,
             speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
             session_digest=session_digest,
+            token_id=actor.token_id,
             now=now,
         )
 

@@ -45,9 +45,9 @@ from letstalk.worker.wakeups import Wakeups
 log = get_logger(__name__)
 
 
-def end_verification(connection: Connection, verification_id: str, status: VerificationStatus) -> bool:
+def end_verification(connection: Connection, verification_id: str, status: VerificationStatus, now: datetime) -> bool:
     """Set the final status of a pending verification and erase its code. Returns False if it had already ended."""
-    is_ended = repository.end_verification(connection, verification_id, status)
+    is_ended = repository.end_verification(connection, verification_id, status, now)
     if is_ended:
         after_commit(connection, lambda: _note_end(verification_id, status))
     return is_ended
@@ -147,7 +147,7 @@ class VerificationService:
             found = self._find(connection, actor, verification_id)
             verification = repository.lock(connection, found.verification_id)
             ensure_cancelable(verification, now)
-            end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
+            end_verification(connection, verification.verification_id, VerificationStatus.CANCELED, now)
             end_calls(connection, self._wakeups, verification.verification_id, "The verification was canceled.", now)
             canceled = self._find(connection, actor, verification_id)
             return self._history(connection, canceled, now)
@@ -156,11 +156,12 @@ class VerificationService:
         """End a verification as failed if it is pending and all its calls have failed. See `CallListener`."""
         with self._db.write() as connection:
             verification = repository.lock_verification(connection, subject_id)
-            if verification is None or verification.status_at(self._clock()) is not VerificationStatus.PENDING:
+            now = self._clock()
+            if verification is None or verification.status_at(now) is not VerificationStatus.PENDING:
                 return
             # Read with the verification locked: a replay, which would add a call, waits for it.
             if calls.have_all_failed(connection, subject_id):
-                end_verification(connection, subject_id, VerificationStatus.FAILED)
+                end_verification(connection, subject_id, VerificationStatus.FAILED, now)
 
     def sweep(self) -> None:
         """Every minute: end what has expired or can't be placed, and forget the wrong codes that no longer count."""
@@ -180,7 +181,7 @@ class VerificationService:
                 expired = repository.find_expired(connection, now)
             for verification_id in expired:
                 with self._db.write() as connection:
-                    end_verification(connection, verification_id, VerificationStatus.EXPIRED)
+                    end_verification(connection, verification_id, VerificationStatus.EXPIRED, now)
             if not expired:
                 return
 
@@ -234,14 +235,15 @@ class VerificationService:
         # Guesses at other verifications of the phone, which may run at the same time, count too. Nobody locks a
         # verification after this.
         self._db.lock(connection, "wrong codes", pending.phone)
-        wrong_codes.insert_wrong_code(connection, actor.owner_id, pending.phone, pending.session_digest, now)
+        of_session = (actor.owner_id, pending.phone, pending.session_digest)
+        wrong_codes.insert_wrong_code(connection, *of_session, now, verification_id=pending.verification_id)
         since = now - WRONG_CODES_OF_PHONE_WINDOW
         is_guessed_at = (
             wrong_codes.count_wrong_codes_of_phone(connection, pending.phone, since) >= MAX_WRONG_CODES_OF_PHONE
         )
         attempts_remaining = 0 if is_guessed_at else MAX_ATTEMPTS - pending.attempts_used - 1
         if attempts_remaining <= 0:
-            end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED)
+            end_verification(connection, pending.verification_id, VerificationStatus.ATTEMPTS_EXCEEDED, now)
             end_calls(connection, self._wakeups, pending.verification_id, "Too many wrong codes were entered.", now)
         return InvalidCode("This is not the code.", attempts_remaining=attempts_remaining)
 

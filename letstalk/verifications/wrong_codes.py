@@ -35,6 +35,7 @@ wrong_codes = Table(
     Column("judged_at", UtcDateTime, nullable=False),
     # Null once an approval has cleared it: then it counts only for the phone, over all owners.
     Column("session_digest", String(32), server_default=""),
+    Column("verification_id", String(36)),
 )
 Index(
     "ix_wrong_codes_session",
@@ -67,9 +68,8 @@ _WRONG_CODES_OF_PHONE = Statement(
         .subquery()
     )
 )
-_INSERT_WRONG_CODE = Statement(
-    insert(wrong_codes).values({name: bindparam(name) for name in ("owner_id", "phone", "session_digest", "judged_at")})
-)
+_COLUMNS = ("owner_id", "phone", "session_digest", "judged_at", "verification_id")
+_INSERT_WRONG_CODE = Statement(insert(wrong_codes).values({name: bindparam(name) for name in _COLUMNS}))
 _CLEAR_WRONG_CODES = Statement(update(wrong_codes).where(*OF_SESSION).values(session_digest=null()))
 
 
@@ -87,8 +87,18 @@ def count_wrong_codes_of_phone(connection: Connection, phone: str, since: dateti
     return int(_WRONG_CODES_OF_PHONE.one(connection, {"phone": phone, "since": since})[0])
 
 
-def insert_wrong_code(connection: Connection, owner_id: str, phone: str, session_digest: str, now: datetime) -> None:
+def insert_wrong_code(
+    connection: Connection,
+    owner_id: str,
+    phone: str,
+    session_digest: str,
+    now: datetime,
+    *,
+    verification_id: str | None = None,
+) -> None:
+    """Count a wrong code that was given for that verification."""
     parameters = {"owner_id": owner_id, "phone": phone, "session_digest": session_digest, "judged_at": now}
+    parameters["verification_id"] = verification_id
     _INSERT_WRONG_CODE.execute(connection, parameters)
 
 

@@ -17,7 +17,7 @@ from letstalk.db.database import Database
 from letstalk.telephony.events import CallEvent, EventType, HangupCause, WebhookReader, WebhookRequest
 from letstalk.telephony.provider import ProviderBusy
 from letstalk.verifications.models import VerificationStatus
-from tests.support.world import NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
+from tests.support.world import BUSY, MACHINE, NO_ANSWER, NOON, PHONE, World, at_once, fails, loses_the_answer
 
 
 def ringing(world: World) -> str:
@@ -69,7 +69,7 @@ def test_an_event_is_applied_as_it_is_stored(world: World) -> None:
     assert waiting_events(world) == 0
 
 
-def test_an_event_that_can_change_nothing_is_not_kept(world: World) -> None:
+def test_the_end_of_a_speech_before_the_code_was_spoken_is_not_kept(world: World) -> None:
     call_id = ringing(world)
     before = world.call(call_id)
     for _ in range(2):
@@ -78,6 +78,45 @@ def test_an_event_that_can_change_nothing_is_not_kept(world: World) -> None:
         kept = connection.execute(text("SELECT event_id FROM webhook_events WHERE event_id = 'of no effect'")).all()
     assert kept == []
     assert world.call(call_id) == before
+
+
+def test_a_call_rang_before_it_was_answered_and_was_heard_before_it_ended(world: World) -> None:
+    call_id = world.send().call_id
+    world.pass_time(60)
+    call = world.call(call_id)
+    times = (call.created_at, call.rang_at, call.answered_at, call.heard_at, call.ended_at)
+    assert None not in times
+    assert list(times) == sorted(time for time in times if time is not None)
+
+
+def test_the_end_of_a_speech_is_noted_once(world: World) -> None:
+    call_id = world.send().call_id
+    world.pass_time(4)
+    assert world.call(call_id).status is CallStatus.SPEAKING
+    assert world.call(call_id).heard_at is None
+    for _ in range(2):
+        tell(world, event_of(world, call_id, EventType.SPEECH_ENDED, "the end"))
+        assert world.call(call_id).heard_at is not None
+    first = world.call(call_id).heard_at
+    world.clock.move(1)
+    tell(world, event_of(world, call_id, EventType.SPEECH_ENDED, "the end, again"))
+    assert world.call(call_id).heard_at == first
+
+
+@pytest.mark.parametrize("phone", [BUSY, NO_ANSWER, MACHINE])
+def test_a_call_that_nobody_heard_is_not_noted_as_heard(world: World, phone: str) -> None:
+    call_id = world.send(phone).call_id
+    world.pass_time(90)
+    assert (world.call(call_id).is_over, world.call(call_id).heard_at) == (True, None)
+
+
+def test_a_call_that_is_hung_up_while_it_speaks_was_not_heard(world: World) -> None:
+    call_id = world.send().call_id
+    world.pass_time(4)
+    assert world.call(call_id).status is CallStatus.SPEAKING
+    world.hang_up(call_id, HangupCause.NORMAL)
+    tell(world, event_of(world, call_id, EventType.SPEECH_ENDED, "after the end"))
+    assert (world.call(call_id).is_over, world.call(call_id).heard_at) == (True, None)
 
 
 @pytest.mark.parametrize("type_", [EventType.INITIATED, EventType.SPEECH_STARTED])

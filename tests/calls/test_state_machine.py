@@ -12,15 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from letstalk.calls.models import ENDED, Call, CallStatus, Command, Spoken
-from letstalk.calls.state_machine import (
-    MAX_REPEATS,
-    OFTEN_NO_NEWS,
-    WITHOUT_EFFECT,
-    Reaction,
-    is_no_news,
-    offer_code,
-    react,
-)
+from letstalk.calls.state_machine import MAX_REPEATS, OFTEN_NO_NEWS, Reaction, is_no_news, offer_code, react
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -212,9 +204,9 @@ def test_a_hang_up_ends_the_call_and_says_why(call: Call, cause: HangupCause | N
     "call", [WAITING, DIALING, RINGING, ANSWERED, OFFERED, READ, HANGING_UP, OVER, LOST, FORGOTTEN]
 )
 @pytest.mark.parametrize("detects", [True, False])
-@pytest.mark.parametrize("type_", sorted(WITHOUT_EFFECT))
-def test_what_is_said_to_be_without_effect_changes_no_call(type_: EventType, detects: bool, call: Call) -> None:
-    assert outcome(call, type_, detects=detects, digits="1", command_seq=call.command_seq) is None
+def test_the_end_of_a_speech_changes_nothing_that_is_to_be_done(detects: bool, call: Call) -> None:
+    speech_ended = EventType.SPEECH_ENDED
+    assert outcome(call, speech_ended, detects=detects, digits="1", command_seq=call.command_seq) is None
 
 
 @pytest.mark.parametrize("type_", EventType)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -206,7 +207,9 @@ def test_waiting_and_live_calls_go_on_after_a_migration_down_and_up(empty_db: Da
         }
     migrations.upgrade(empty_db)
 
-    assert {call_id: world.call(call_id) for call_id in before} == before
+    assert {call_id: world.call(call_id) for call_id in before} == {
+        call_id: replace(call, rang_at=None) for call_id, call in before.items()
+    }
     assert {call_id: world.events_of(call_id) for call_id in before} == told
     world.crash()
     world.pass_time(60)

@@ -93,7 +93,9 @@ def test_a_guess_that_is_judged_between_is_counted_beside_it(world: World) -> No
 )
 def test_what_ends_it_between_refuses_the_right_code(world: World, ending: VerificationStatus, refusal: str) -> None:
     verification_id, code = hear_a_code(world)
-    outcome = check_before(world, verification_id, code, lambda held: end_verification(held, verification_id, ending))
+    outcome = check_before(
+        world, verification_id, code, lambda held: end_verification(held, verification_id, ending, world.clock())
+    )
     ended = world.verification(verification_id)
     assert (outcome, ended.status, ended.attempts_used, ended.approved_at) == (refusal, ending, 0, None)
 

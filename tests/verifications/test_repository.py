@@ -169,7 +169,12 @@ def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Databas
 
     assert guess_at_once(db, 8, guess) == 1
     assert found(db, verification.verification_id) == replace(
-        verification, status=VerificationStatus.APPROVED, attempts_used=1, speech_sealed=None, approved_at=NOON
+        verification,
+        status=VerificationStatus.APPROVED,
+        attempts_used=1,
+        speech_sealed=None,
+        approved_at=NOON,
+        ended_at=NOON,
     )
 
 
@@ -188,11 +193,23 @@ def test_a_verification_ends_once_and_its_code_is_erased(db: Database) -> None:
     verification = a_verification()
     insert(db, verification)
     with db.write() as connection:
-        assert rows.end_verification(connection, verification.verification_id, VerificationStatus.CANCELED)
-        assert not rows.end_verification(connection, verification.verification_id, VerificationStatus.FAILED)
+        assert rows.end_verification(connection, verification.verification_id, VerificationStatus.CANCELED, NOON)
+        for other in (VerificationStatus.FAILED, VerificationStatus.EXPIRED):
+            assert not rows.end_verification(connection, verification.verification_id, other, NOON)
         spend_attempt_and_approve(connection, verification.verification_id, NOON)
     ended = found(db, verification.verification_id)
-    assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None)
+    assert ended == replace(verification, status=VerificationStatus.CANCELED, speech_sealed=None, ended_at=NOON)
+
+
+def test_a_verification_that_expired_ended_when_it_expired_however_late_that_is_noticed(db: Database) -> None:
+    verification = a_verification()
+    insert(db, verification)
+    with db.write() as connection:
+        late = verification.expires_at + timedelta(minutes=1)
+        assert rows.end_verification(connection, verification.verification_id, VerificationStatus.EXPIRED, late)
+    ended = found(db, verification.verification_id)
+    assert ended is not None
+    assert ended.ended_at == verification.expires_at
 
 
 def test_the_newest_of_a_session_is_found(db: Database) -> None:

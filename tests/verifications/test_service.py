@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import select
 
 from letstalk.calls.models import CallStatus
 from letstalk.core.errors import InvalidRequest, NotFound
 from letstalk.db.database import Database
-from letstalk.verifications.models import VerificationStatus
+from letstalk.verifications.models import NewVerification, VerificationStatus
 from letstalk.verifications.wrong_codes import list_wrong_codes
+from letstalk.verifications.wrong_codes import wrong_codes as wrong_codes_table
 from tests.support.world import (
     NO_ANSWER,
     NOON,
@@ -461,3 +464,23 @@ def end(world: World, verification_id: str, how: str) -> None:
     else:
         world.guess_wrong(verification_id, 5)
     assert outcome_of(lambda: world.cancel(verification_id)) == "not_pending"
+
+
+def test_a_verification_says_by_which_token_to_which_country_and_when_it_ended(world: World) -> None:
+    token = replace(an_actor(), token_id=str(uuid4()))
+    wanted = NewVerification(PHONE, None, None, 6, 300)
+    verification_id = world.sends.start(token, wanted).verification_id
+    waiting = world.verification(verification_id)
+    assert (waiting.token_id, waiting.country, waiting.ended_at, waiting.is_test) == (token.token_id, "UG", None, False)
+    world.clock.move(7)
+    world.check(verification_id, world.code_of(verification_id))
+    assert world.verification(verification_id).ended_at == world.clock()
+
+
+def test_each_wrong_code_is_noted_with_its_verification_and_never_the_code(world: World) -> None:
+    accepted = world.send()
+    world.guess_wrong(accepted.verification_id, 2)
+    with world.db.read() as connection:
+        rows = connection.execute(select(wrong_codes_table)).mappings().all()
+    assert [row["verification_id"] for row in rows] == [accepted.verification_id] * 2
+    assert world.code_of(accepted.verification_id) not in str(rows)
