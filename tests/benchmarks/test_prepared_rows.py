@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from letstalk.core.clock import utc_now
 from letstalk.core.ids import new_id
-from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.telephony.phone_numbers import parse_phone, region_of
 from tools.benchmarks.installations import Installation, installed, phones
+from tools.benchmarks.pasts import COUNTRIES, country_of, phones_of_countries
 from tools.benchmarks.rows import Prepared
 from tools.benchmarks.servers import serving_installation
 
@@ -72,19 +74,28 @@ def test_what_waits_can_be_canceled_while_a_server_runs(installation: Installati
 
 
 def test_a_history_has_ended_and_has_all_its_rows(installation: Installation) -> None:
-    installation.rows.store_history(phones("77"), verifications=25, tokens=7)
-    assert count(installation, "verifications", "status IN ('approved', 'expired')") == 25
-    assert count(installation, "calls", "status = 'completed'") == 25
-    assert count(installation, "call_events") == 100
+    installation.rows.store_history(phones_of_countries(), verifications=200, tokens=7)
+    assert count(installation, "verifications", "status <> 'pending'") == 200
+    assert count(installation, "verifications", "status = 'approved'") > 100
+    assert count(installation, "calls", "ended_at IS NOT NULL AND NOT holds_channel") == 200
+    assert count(installation, "calls", "status = 'no_answer'") > 0
+    assert count(installation, "call_events") == 800
     assert count(installation, "tokens") == 8
+
+
+def test_the_phones_of_countries_can_be_called_and_are_of_these_countries() -> None:
+    some = list(islice(phones_of_countries(), 120))
+    assert len(set(some)) == 120
+    assert [region_of(phone) for phone in some] == [country_of(phone) for phone in some]
+    assert {country_of(phone) for phone in some} == {country for country, _, _ in COUNTRIES}
 
 
 def test_ids_are_of_the_kind_that_the_service_makes(installation: Installation) -> None:
     """Random ids would be spread over the whole index, and would cost more than those of a real installation."""
     installation.rows.store_history(phones("77"), verifications=5, tokens=0)
     installation.rows.store_waiting(phones("78"), 5)
-    now = new_id(utc_now())[:4]
+    yesterday = new_id(utc_now() - timedelta(days=1))[:11]  # to 65 s
     for table in ("verifications", "calls"):
         key = f"{table.removesuffix('s')}_id"
         assert count(installation, table, f"substr({key}, 15, 1) = '7'") == 10
-        assert count(installation, table, f"created_at < datetime('now', '-1 day') AND {key} > '{now}'") == 0
+        assert count(installation, table, f"created_at < datetime('now', '-1 day') AND {key} > '{yesterday}~'") == 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import random
 import secrets
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -21,20 +20,16 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
 from letstalk.core.ids import new_id
+from tools.benchmarks.pasts import CALL_SECONDS, TOKENS_PER_OWNER, Past, Row, call_of
 
 LIFETIME_SECONDS = 600  # the most that the API allows as `expires_in`
 ROWS_AT_ONCE = 5_000
 CACHE_KIB = 512 * 1024
 
 OWNERS = 1_000
-OWN_SHARE = 0.2  # of the history belongs to the owner who sends the requests
-VERIFICATIONS_PER_PHONE = 4
 EVENTS = ("initiated", "answered", "human", "completed")
-CALL_SECONDS = 0.02  # at the simulator's speed here; the service estimates the length of its queue from it
 # Older than the limits consider, younger than the retention period.
 YOUNGEST_DAYS, OLDEST_DAYS = 2.0, 80.0
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +66,27 @@ class Rows:
         """Store `count` verifications whose calls wait for a channel."""
         return self._store(phones, count, _queued)
 
-    def store_history(self, phones: Iterator[str], verifications: int, tokens: int) -> None:
+    def store_history(
+        self,
+        phones: Iterator[str],
+        verifications: int,
+        tokens: int,
+        *,
+        youngest_days: float = YOUNGEST_DAYS,
+        oldest_days: float = OLDEST_DAYS,
+    ) -> None:
         """Store ended `verifications` of the past days, each with a call and its events, and others' `tokens`."""
-        chance = random.Random(4)  # noqa: S311  # the same history each time
         now = datetime.now(UTC)
         others = (self._token(number, now) for number in range(tokens))
         while some := list(islice(others, ROWS_AT_ONCE)):
             self._insert("tokens", some)
-        history = self._history(phones, now, chance)
+        owners = [f"owner-{number}" for number in range(OWNERS)]
+        past = Past(self._owner, owners, self._read_tokens(), now, youngest_days, oldest_days).make(phones)
         for stored in range(0, verifications, ROWS_AT_ONCE):
-            some = list(islice(history, min(ROWS_AT_ONCE, verifications - stored)))
-            calls = [_completed(_call_of(one)) for one in some]
-            self._insert("verifications", some)
-            self._insert("calls", calls)
-            self._insert("call_events", [event for call in calls for event in _events_of(call)])
+            pairs = list(islice(past, min(ROWS_AT_ONCE, verifications - stored)))
+            self._insert("verifications", [verification for verification, _ in pairs])
+            self._insert("calls", [call for _, call in pairs])
+            self._insert("call_events", [event for _, call in pairs for event in _events_of(call)])
 
     def read_code(self, verification_id: str) -> str:
         """The code of a pending verification, decrypted as the worker that speaks it does."""
@@ -120,7 +122,7 @@ class Rows:
             some = list(islice(phones, min(ROWS_AT_ONCE, count - len(made))))
             prepared = [Prepared(new_id(now), phone, _code(len(made) + n)) for n, phone in enumerate(some)]
             verifications = [self._pending(one, key_id, key, now) for one in prepared]
-            calls = [state_of(_call_of(row) | {"turn": self._turn + n}) for n, row in enumerate(verifications)]
+            calls = [state_of(call_of(row) | {"turn": self._turn + n}) for n, row in enumerate(verifications)]
             self._turn += len(some)
             self._insert("verifications", verifications)
             self._insert("calls", calls)
@@ -143,27 +145,6 @@ class Rows:
             "speech_sealed": self._seal(json.dumps({"code": one.code, "message": None}).encode()),
         }
 
-    def _history(self, phones: Iterator[str], now: datetime, chance: random.Random) -> Iterator[Row]:
-        for phone in phones:
-            owner = self._owner if chance.random() < OWN_SHARE else f"owner-{chance.randrange(OWNERS)}"
-            for _ in range(VERIFICATIONS_PER_PHONE):
-                begun = now - timedelta(days=chance.uniform(YOUNGEST_DAYS, OLDEST_DAYS))
-                is_approved = chance.random() < 0.8
-                yield {
-                    "verification_id": new_id(begun),
-                    "user_id": owner,
-                    "phone": phone,
-                    "status": "approved" if is_approved else "expired",
-                    "created_at": begun,
-                    "expires_at": begun + timedelta(minutes=5),
-                    "last_spoken_for_at": begun,
-                    "attempts_used": int(is_approved),
-                    "replays_used": 0,
-                    "code_digest": f"{chance.getrandbits(256):064x}",
-                    "digest_key_id": "an older key",
-                    "approved_at": begun + timedelta(seconds=20) if is_approved else None,
-                }
-
     def _token(self, number: int, now: datetime) -> Row:
         return {
             "token_id": str(uuid.uuid4()),
@@ -175,6 +156,16 @@ class Rows:
             "allowed_ips": "[]",
             "created_at": now - timedelta(days=OLDEST_DAYS),
         }
+
+    def _read_tokens(self) -> dict[str, list[str]]:
+        """The ids of some tokens of each owner."""
+        found: dict[str, list[str]] = {}
+        with self.engine.connect() as connection:
+            for owner, token_id in connection.execute(text("SELECT user_id, token_id FROM tokens ORDER BY token_id")):
+                of_owner = found.setdefault(owner, [])
+                if len(of_owner) < TOKENS_PER_OWNER:
+                    of_owner.append(token_id)
+        return found
 
     def _digest_key(self) -> tuple[str, bytes]:
         """The id and the bytes of the key of the code digests, which is made if the service has not made it yet."""
@@ -216,23 +207,6 @@ class Rows:
 
 def _code(number: int) -> str:
     return f"{number * 7919 % 10**6:06d}"
-
-
-def _call_of(verification: Row) -> Row:
-    begun = verification["created_at"]
-    shared = {name: verification[name] for name in ("verification_id", "user_id", "phone", "created_at")}
-    counts = ("turn", "dial_round", "dial_attempts", "repeats", "command_seq", "command_attempts")
-    return {
-        **shared,
-        **dict.fromkeys(counts, 0),
-        "subject_id": verification["verification_id"],
-        "script_sealed": verification.get("speech_sealed"),
-        "speak_before": verification["expires_at"],
-        "call_id": new_id(begun),
-        "not_before": begun,
-        "holds_channel": False,
-        "is_uncertain": False,
-    }
 
 
 def _queued(call: Row) -> Row:

@@ -1,0 +1,164 @@
+"""Verifications that are over, with their calls, as an installation has them after a while: of several countries, in
+different hands, and ended in every way. `rows.py` stores them.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from letstalk.core.ids import new_id
+
+OWN_SHARE = 0.2  # of the past belongs to the owner who sends the requests
+VERIFICATIONS_PER_PHONE = 4
+TOKENS_PER_OWNER = 3
+LIFETIME = timedelta(minutes=5)
+# At the simulator's speed here; the service estimates the length of its queue from it.
+CALL_SECONDS = 0.02
+
+# What the numbers of a country begin with, and how many digits follow.
+COUNTRIES: tuple[tuple[str, str, int], ...] = (
+    ("UG", "+25677", 7),
+    ("DE", "+491512", 7),
+    ("GB", "+447400", 6),
+    ("FR", "+33612", 6),
+    ("IN", "+9198", 8),
+    ("KE", "+254712", 6),
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A way to end, with its share: the statuses, and how far the call came."""
+
+    share: float
+    status: str
+    call_status: str
+    rings: bool = True
+    is_answered: bool = False
+    is_heard: bool = False
+    attempts: int = 0
+
+
+ENDINGS = (
+    Ending(0.78, "approved", "completed", is_answered=True, is_heard=True, attempts=1),
+    Ending(0.05, "expired", "completed", is_answered=True, is_heard=True),
+    Ending(0.06, "expired", "no_answer"),
+    Ending(0.03, "expired", "machine", is_answered=True),
+    Ending(0.02, "expired", "busy", rings=False),
+    Ending(0.02, "expired", "rejected"),
+    Ending(0.015, "failed", "failed", rings=False),
+    Ending(0.01, "canceled", "canceled"),
+    Ending(0.01, "superseded", "completed", is_answered=True, is_heard=True),
+    Ending(0.005, "attempts_exceeded", "completed", is_answered=True, is_heard=True, attempts=5),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Whose verifications they are, and from when: between `oldest_days` and `youngest_days` before `now`.
+
+    `tokens` has the ids of the tokens of each owner. `own` is the owner who has `OWN_SHARE` of them.
+    """
+
+    own: str
+    owners: Sequence[str]
+    tokens: Mapping[str, Sequence[str]]
+    now: datetime
+    youngest_days: float
+    oldest_days: float
+
+    def make(self, phones: Iterator[str]) -> Iterator[tuple[Row, Row]]:
+        """A verification and its call, without end: the same each time."""
+        chance = random.Random(4)  # noqa: S311  # the same history each time
+        shares = [ending.share for ending in ENDINGS]
+        for phone in phones:
+            owner = self.own if chance.random() < OWN_SHARE else chance.choice(self.owners)
+            for _ in range(VERIFICATIONS_PER_PHONE):
+                begun = self.now - timedelta(days=chance.uniform(self.youngest_days, self.oldest_days))
+                (ending,) = chance.choices(ENDINGS, shares)
+                yield self._make_one(owner, phone, begun, ending, chance)
+
+    def _make_one(
+        self, owner: str, phone: str, begun: datetime, ending: Ending, chance: random.Random
+    ) -> tuple[Row, Row]:
+        tokens = self.tokens.get(owner, ())
+        rang_at = begun + timedelta(seconds=chance.lognormvariate(1.0, 0.5))
+        answered_at = rang_at + timedelta(seconds=chance.lognormvariate(2.0, 0.4))
+        heard_at = answered_at + timedelta(seconds=9)
+        approved_at = heard_at + timedelta(seconds=chance.lognormvariate(1.5, 0.7))
+        is_approved = ending.status == "approved"
+        verification = {
+            "verification_id": new_id(begun),
+            "user_id": owner,
+            "phone": phone,
+            "status": ending.status,
+            "created_at": begun,
+            "expires_at": begun + LIFETIME,
+            "last_spoken_for_at": begun,
+            "attempts_used": ending.attempts,
+            "replays_used": 0,
+            "code_digest": f"{chance.getrandbits(256):064x}",
+            "digest_key_id": "an older key",
+            "approved_at": approved_at if is_approved else None,
+            "ended_at": approved_at if is_approved else begun + LIFETIME,
+            "token_id": chance.choice(tokens) if tokens else None,
+            "country": country_of(phone),
+            "is_test": False,
+        }
+        call = {
+            **call_of(verification),
+            "script_sealed": None,
+            "status": ending.call_status,
+            "reason": "The code was read." if ending.is_heard else "The call ended before the code was read.",
+            "spoken": "code" if ending.is_heard else "nothing",
+            "dial_round": 1,
+            "dial_attempts": 1,
+            "command_seq": 1,
+            "started_at": begun,
+            "first_dial_at": begun,
+            "rang_at": rang_at if ending.rings else None,
+            "answered_at": answered_at if ending.is_answered else None,
+            "heard_at": heard_at if ending.is_heard else None,
+            "ended_at": begun + timedelta(seconds=CALL_SECONDS),
+            "duration_seconds": CALL_SECONDS,
+            "provider_call_id": str(uuid.uuid4()),
+        }
+        return verification, call
+
+
+def phones_of_countries() -> Iterator[str]:
+    """Valid numbers of all `COUNTRIES` in turn, all different, none of those that the simulator treats specially."""
+    for number in count():
+        if number % 10**4 // 100 != 99:
+            for _, prefix, digits in COUNTRIES:
+                yield f"{prefix}{number:0{digits}d}"
+
+
+def country_of(phone: str) -> str | None:
+    return next((country for country, prefix, _ in COUNTRIES if phone.startswith(prefix)), None)
+
+
+def call_of(verification: Row) -> Row:
+    """The call of a verification, not placed yet."""
+    begun = verification["created_at"]
+    shared = {name: verification[name] for name in ("verification_id", "user_id", "phone", "created_at")}
+    counts = ("turn", "dial_round", "dial_attempts", "repeats", "command_seq", "command_attempts")
+    return {
+        **shared,
+        **dict.fromkeys(counts, 0),
+        "subject_id": verification["verification_id"],
+        "script_sealed": verification.get("speech_sealed"),
+        "speak_before": verification["expires_at"],
+        "call_id": new_id(begun),
+        "not_before": begun,
+        "holds_channel": False,
+        "is_uncertain": False,
+    }
