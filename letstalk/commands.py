@@ -36,6 +36,7 @@ def _command_services() -> CommandServices:
     return CommandServices(
         db=_part("letstalk_db"),
         health=services.health,
+        inspections=services.inspections,
         key_rotation=services.key_rotation,
         privacy=services.privacy,
         rotate_signing_keys=services.accounts.access_tokens.rotate_keys,

@@ -12,8 +12,10 @@ from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
 from letstalk.calls.sweeper import SweepService
 from letstalk.operations.health import HealthService
+from letstalk.operations.inspection import InspectionService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
+from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
 from letstalk.tokens.service import TokenService
@@ -40,6 +42,8 @@ class Services:
     accounts: Accounts
     single_sign_on: SingleSignOn
     health: HealthService
+    inspections: InspectionService
+    address: PublicAddress
     retention: RetentionService
     privacy: PrivacyService
     key_rotation: KeyRotation

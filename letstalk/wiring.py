@@ -43,8 +43,10 @@ from letstalk.http.server import ServerOptions
 from letstalk.mail.outbox import DELIVER_MAIL
 from letstalk.observability.logs import configure_logs
 from letstalk.operations.health import HealthService
+from letstalk.operations.inspection import InspectionOptions, InspectionService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
+from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
@@ -154,6 +156,23 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
     mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
     accounts = make_accounts(AccountsDependencies(db, vault, keys, audit, sends, verifications, clock, mails), settings)
+    health = HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=worker.ping)
+    address = PublicAddress(settings.public_url, keys.derive("public_address"))
+    inspections = InspectionService(
+        db,
+        health,
+        provider,
+        mails,
+        address,
+        clock,
+        InspectionOptions(
+            provider_name=settings.telephony_provider,
+            is_simulated=_is_simulated(settings),
+            is_development=settings.is_development,
+            owner_may_sign_in=settings.owner_sign_in,
+        ),
+        has_admin=accounts.service.has_active_admin,
+    )
     services = Services(
         tokens=TokenService(
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
@@ -177,7 +196,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         accounts=accounts,
         single_sign_on=make_single_sign_on(settings, db, vault, audit, clock, accounts),
-        health=HealthService(db, clock, channels=settings.max_concurrent_calls, ping_queue=worker.ping),
+        health=health,
+        inspections=inspections,
+        address=address,
         keys=keys,
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),

@@ -22,6 +22,7 @@ from letstalk.http.openapi import write_document
 from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
+from letstalk.operations import pages as operations_pages
 from letstalk.services import Services
 from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens import api as token_api
@@ -72,7 +73,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         token_api.make_blueprint(services.tokens),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
-        operations_api.make_blueprint(services.health),
+        operations_api.make_blueprint(services.health, services.inspections, services.address),
         docs,
     )
     for api in apis:
@@ -80,6 +81,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(
         token_pages.make_blueprint(services.tokens, services.usage, services.destinations.list_reached)
     )
+    app.register_blueprint(operations_pages.make_blueprint(services.inspections))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))

@@ -74,6 +74,12 @@ class MailService:
         """
         return self._transport is not None and self._transport.can_reach(email)
 
+    def check_transport(self) -> str | None:
+        """Connect and sign in to the mail server, and send nothing. Returns where mails go, in a sentence; None if mail
+        is not set up. Raises MailDelayed. It may take seconds.
+        """
+        return None if self._transport is None else self._transport.check()
+
     def register_writer(self, kind: str, write: Writer) -> None:
         """Use `write` for the deferred emails of `kind`. It is called again if its transaction fails."""
         self._writers[kind] = write

@@ -47,6 +47,12 @@ class MailTransport(Protocol):
         connect to the server; the caller must hold no database connection.
         """
 
+    def check(self) -> str:
+        """Connect and sign in as for a mail, and send nothing. Returns where mails go, in a sentence.
+
+        Raises MailDelayed. The caller must hold no database connection.
+        """
+
 
 TIMEOUT_SECONDS = 10.0  # for each step of the exchange
 ASK_AGAIN_SECONDS = 3600.0
@@ -118,6 +124,15 @@ class SmtpTransport:
             except MailDelayed:
                 self._ask_again_at = now + TIMEOUT_SECONDS
         return self._takes_unicode
+
+    def check(self) -> str:
+        with _delay_on_error():
+            smtp = self._open()
+        with closing(smtp), _delay_on_error():
+            self._introduce(smtp)
+            smtp.ehlo_or_helo_if_needed()
+        how = "accepts the connection" if self._options.username is None else "accepts the sign-in"
+        return f"{self._options.host}:{self._port} {how}."
 
     def _offers_unicode(self) -> bool:
         with _delay_on_error():
@@ -218,6 +233,9 @@ class TerminalTransport:
 
     def can_reach(self, _email: str) -> bool:
         return True
+
+    def check(self) -> str:
+        return "Mails are shown in the terminal of the server."
 
     def send(self, mail: Mail, _mail_id: str) -> None:
         title = escape_controls(f"To {mail.to}: {mail.subject}")

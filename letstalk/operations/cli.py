@@ -22,6 +22,7 @@ from letstalk.observability.metrics import MetricsServer
 from letstalk.observability.terminal import escape_controls, escape_json, print_line
 from letstalk.operations import backups
 from letstalk.operations.health import HealthService
+from letstalk.operations.inspection import InspectionService
 from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.worker.background_work import BackgroundWork
@@ -37,6 +38,7 @@ class CommandServices:
 
     db: Database
     health: HealthService
+    inspections: InspectionService
     key_rotation: KeyRotation
     privacy: PrivacyService
     rotate_signing_keys: Callable[[], str]
@@ -106,11 +108,16 @@ def _make_db(find: Find) -> click.Group:
 def _make_doctor(find: Find) -> click.Command:
     @click.command()
     def doctor() -> None:
-        """Check the database, the migrations, the worker and the queue. Exits with 1 if something is wrong."""
-        health = find().health.check()
-        for part, result in health.checks.items():
-            print_line(f"{part:<12} {result}")
-        if not health.is_ready:
+        """Check all that the service needs, as the page /dashboard/health does. Exits with 1 if something is wrong.
+
+        It signs in to the mail server and to the provider, asks PUBLIC_URL for /health, and changes nothing.
+        """
+        found = find().inspections.inspect_thoroughly()
+        for result in found.results:
+            print_line(f"{result.state:<8} {result.name:<15} {result.measure}")
+            if result.remedy:
+                print_line(f"{'':<24} {result.remedy}")
+        if not found.is_well:
             raise SystemExit(1)
 
     return doctor

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from prometheus_client import Gauge
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.calls import event_repository, queue
@@ -14,26 +16,44 @@ from letstalk.core.clock import Clock
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.observability import metrics
+from letstalk.operations.checks import (
+    EVENT_PATIENCE,
+    READY_PARTS,
+    CheckResult,
+    CheckState,
+    failing,
+    judge_migrations,
+    judge_queue,
+    judge_worker,
+    ok,
+    pending,
+)
 from letstalk.worker import heartbeat as worker_storage
-
-PARTS = ("database", "migrations", "worker", "queue")
-WORKER_PATIENCE = timedelta(seconds=15)
-EVENT_PATIENCE = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`checks` has for each part "ok" or a sentence that says what is wrong."""
+    """What /health/ready asks about: a result for each of READY_PARTS."""
 
-    checks: dict[str, str]
+    results: tuple[CheckResult, ...]
 
     @property
     def is_ready(self) -> bool:
-        return all(result == "ok" for result in self.checks.values())
+        return self.first_problem == ""
 
     @property
     def first_problem(self) -> str:
-        return next((result for result in self.checks.values() if result != "ok"), "")
+        """The first thing that is wrong, in sentences."""
+        return next((result.sentence for result in self.results if result.state is CheckState.FAILING), "")
+
+
+@dataclass(frozen=True, slots=True)
+class CallCounts:
+    """Over all instances: `channels` is MAX_CONCURRENT_CALLS."""
+
+    channels: int
+    live: int
+    waiting: int
 
 
 class HealthService:
@@ -43,27 +63,46 @@ class HealthService:
         self._clock = clock
         self._channels = channels
         self._ping_queue = ping_queue
+        self._db_name = "SQLite" if db.is_sqlite else "PostgreSQL"
 
     def check(self) -> Health:
-        checks = dict.fromkeys(PARTS, "ok")
-        now = self._clock()
+        started = time.perf_counter()
+        results: dict[str, CheckResult] = {name: pending(name) for name in READY_PARTS}
         try:
             with self._db.read() as connection:
-                if not migrations.is_current(connection):
-                    checks["migrations"] = "The database needs migrations: run `flask db upgrade`."
-                    return Health(checks)
-                seen_at = worker_storage.last_seen(connection)
-                if seen_at is None or seen_at < now - WORKER_PATIENCE:
-                    checks["worker"] = "No worker has been seen for 15 s."
-                if event_repository.list_waiting_events(connection, now - EVENT_PATIENCE, limit=1):
-                    checks["queue"] = "Events have waited for more than 30 s."
+                revision = migrations.current_revision(connection)
+                milliseconds = (time.perf_counter() - started) * 1000
+                results["database"] = ok("database", f"{self._db_name} answered in {milliseconds:.1f} ms.")
+                results["migrations"] = judge_migrations(revision, migrations.HEAD)
+                if results["migrations"].state is CheckState.OK:
+                    results |= self._check_work(connection)
         except SQLAlchemyError:
-            checks["database"] = "The database can't be reached."
+            remedy = "Is it running, is its disk full, and does DATABASE_URL name it?"
+            results["database"] = failing("database", "The database can't be reached.", remedy)
         try:
             self._ping_queue()
         except Exception:  # whatever the client of the queue raises
-            checks["queue"] = "The task queue can't be reached."
-        return Health(checks)
+            remedy = "Is Redis running, and does REDIS_URL name it? Until then each process does its own work."
+            results["queue"] = failing("queue", "The task queue can't be reached.", remedy)
+        return Health(tuple(results.values()))
+
+    def _check_work(self, connection: Connection) -> dict[str, CheckResult]:
+        now = self._clock()
+        return {
+            "worker": judge_worker(worker_storage.last_seen(connection), now),
+            "queue": judge_queue(
+                waiting=queue.count_waiting(connection),
+                waits_since=queue.find_longest_waiting(connection),
+                has_late_events=bool(event_repository.list_waiting_events(connection, now - EVENT_PATIENCE, limit=1)),
+                now=now,
+            ),
+        }
+
+    def count_calls(self) -> CallCounts:
+        with self._db.read() as connection:
+            return CallCounts(
+                channels=self._channels, live=queue.count_live(connection), waiting=queue.count_waiting(connection)
+            )
 
     def metrics_page(self) -> bytes:
         """The page that Prometheus reads. Without the database, its gauges keep their last values."""

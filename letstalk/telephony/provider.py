@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import provider_command_seconds
@@ -89,6 +90,26 @@ class HangUpCommand:
     command_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about an account. `remedy` says what to do about what is not well."""
+
+    is_well: bool
+    measure: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """What a provider said about the account. `connection` is None if that is not known while the credentials are
+    wrong. `provider_time` is the clock of the provider, to the second, if it named it.
+    """
+
+    credentials: Finding
+    connection: Finding | None
+    provider_time: datetime | None
+
+
 class CallProvider(ABC):
     """A vendor, or the simulator. This class measures, logs and counts commands. A subclass executes them."""
 
@@ -114,6 +135,14 @@ class CallProvider(ABC):
         with self._observed("is_alive", provider_call_id):
             return self._is_alive(provider_call_id)
 
+    def check_account(self) -> AccountReport | None:
+        """Ask with one request that changes nothing and costs nothing. None for a provider that needs no account.
+
+        Raises CallRefused if nothing can be sent, and ProviderBusy or OutcomeUnknown without a usable response.
+        """
+        with self._observed("check_account", ""):
+            return self._check_account()
+
     def connect_events(self, receive: ReceiveEvent) -> None:  # noqa: B027  # not for a provider that sends webhooks
         """Report every event to `receive`, which is called from a thread of the provider.
 
@@ -137,6 +166,9 @@ class CallProvider(ABC):
 
     @abstractmethod
     def _is_alive(self, provider_call_id: str) -> bool: ...
+
+    def _check_account(self) -> AccountReport | None:
+        return None
 
     @contextmanager
     def _observed(self, command: str, call_id: str) -> Iterator[None]:

@@ -38,6 +38,7 @@ OPERATIONS = {
     "GET /api/languages": "list_languages",
     "GET /health": "get_health",
     "GET /health/ready": "get_readiness",
+    "GET /api/sip/status": "get_trunk_status",
     "GET /metrics": "get_metrics",
     "GET /openapi.json": "get_description",
     **people.OPERATIONS,
@@ -80,8 +81,9 @@ CODES = {
     "revoke_token": WITH_TOKEN | {"invalid_request", "csrf_failed", "not_found"},
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
     "list_languages": {"rate_limited"},
-    "get_health": set(),
+    "get_health": {"invalid_request"},
     "get_readiness": {"not_ready"},
+    "get_trunk_status": WITH_TOKEN,
     "get_metrics": WITH_METRICS,
     **people.CODES,
     "get_description": {"rate_limited"},
@@ -100,6 +102,7 @@ SCOPES = {
     "update_token": "tokens:write",
     "rotate_token": "tokens:write",
     "revoke_token": "tokens:write",
+    "get_trunk_status": "admin",
     "get_metrics": "admin",
     **people.SCOPES,
 }
@@ -293,6 +296,7 @@ def test_every_answer_names_its_headers(operations: list[Operation]) -> None:
 def test_each_operation_says_who_may_call_it(document: dict[str, Any], operations: list[Operation]) -> None:
     schemes = document["components"]["securitySchemes"]
     found = {}
+    by_cookie = people.BY_COOKIE | {"get_trunk_status"}
     for operation in operations:
         security = operation.described["security"]
         assert {name for way in security for name in way} <= set(schemes)
@@ -300,7 +304,7 @@ def test_each_operation_says_who_may_call_it(document: dict[str, Any], operation
             if "token" in way:
                 found[operation.name] = way["token"][0] if way["token"] else None
         is_managing = operation.path.startswith("/api/tokens") and operation.name != "get_current_token"
-        assert ({"dashboard": []} in security) == (is_managing or operation.name in people.BY_COOKIE), operation.name
+        assert ({"dashboard": []} in security) == (is_managing or operation.name in by_cookie), operation.name
     assert found == SCOPES
     assert schemes["token"] == {**schemes["token"], "type": "http", "scheme": "bearer"}
 

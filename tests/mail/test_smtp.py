@@ -92,6 +92,17 @@ def test_a_server_without_tls_gets_no_mail_where_tls_is_wanted() -> None:
     assert server.attempts == 0
 
 
+def test_a_check_signs_in_and_sends_nothing(certificate: Path) -> None:
+    with mail_server(certificate=certificate, requires_password=True) as server:
+        options = {"security": SmtpSecurity.STARTTLS, "tls": trusting(certificate), "username": USERNAME}
+        found = transport_to(server, **options, password=PASSWORD).check()
+        assert found == f"{HOST}:{server.port} accepts the sign-in."
+        with pytest.raises(MailDelayed, match="535"):
+            transport_to(server, **options, password="another one").check()
+    assert server.taken == []
+    assert server.attempts == 0
+
+
 def test_a_wrong_password_can_be_mended(certificate: Path) -> None:
     with mail_server(certificate=certificate, requires_password=True) as server:
         options = {"security": SmtpSecurity.STARTTLS, "tls": trusting(certificate), "username": USERNAME}

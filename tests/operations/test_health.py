@@ -11,6 +11,7 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from letstalk.core.clock import utc_now
+from letstalk.db import migrations
 from letstalk.worker import heartbeat as workers
 from tests.support.apps import TurnableClock, make_app, working
 
@@ -31,7 +32,8 @@ def assert_not_ready(app: Flask, reason: str) -> None:
     answer = ready(app)
     body = answer.get_json()
     assert (answer.status_code, body["code"]) == (503, "not_ready")
-    assert body["error"] == reason
+    assert body["error"].startswith(reason)
+    assert len(body["error"]) > len(reason), "it says what to do"
     assert str(body["retry_after"]) == answer.headers["Retry-After"]
     assert set(body) == {"error", "code", "request_id", "retry_after"}
 
@@ -42,6 +44,17 @@ def test_alive_is_alive_whatever_else_is_not(tmp_path: Path) -> None:
     (tmp_path / "letstalk.db").unlink()
     answer = app.test_client().get("/health")
     assert (answer.status_code, answer.get_json()) == (200, {"status": "ok"})
+
+
+def test_a_marker_is_proven_by_this_installation_only(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    ours, again, other = make_app(tmp_path / "a"), make_app(tmp_path / "a"), make_app(tmp_path / "b")
+    path = "/health?marker=0123456789abcdef&probe=kubernetes"
+    proofs = [app.test_client().get(path).get_json()["proof"] for app in (ours, again, other)]
+    assert proofs[0] == proofs[1] != proofs[2]
+    for wrong in ("short", "x" * 65, "0123456789abcde\n", "%F0%9F%98%80" * 16):
+        assert ours.test_client().get("/health", query_string={"marker": wrong}).status_code == 400
 
 
 def test_ready_when_everything_is_well(tmp_path: Path) -> None:
@@ -75,13 +88,14 @@ def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "statement", ["DELETE FROM alembic_version", "UPDATE alembic_version SET version_num = '0001'"]
+    ("statement", "found"),
+    [("DELETE FROM alembic_version", "no migration"), ("UPDATE alembic_version SET version_num = '0001'", "0001")],
 )
-def test_not_ready_when_migrations_are_missing(statement: str, tmp_path: Path) -> None:
+def test_not_ready_when_migrations_are_missing(statement: str, found: str, tmp_path: Path) -> None:
     app = make_app(tmp_path)
     with app.extensions["letstalk_db"].write() as connection:
         connection.execute(text(statement))
-    assert_not_ready(app, "The database needs migrations: run `flask db upgrade`.")
+    assert_not_ready(app, f"The database is at {found}, and needs {migrations.HEAD}. Run `flask db upgrade`.")
 
 
 def test_not_ready_when_redis_is_away(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ class Postman:
     def can_reach(self, email: str, /) -> bool:
         return self.takes_unicode or email.isascii()
 
+    def check(self) -> str:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        return "The postman is here."
+
     def send(self, mail: Mail, mail_id: str, /) -> None:
         self.ids.append(mail_id)
         if self.troubles:

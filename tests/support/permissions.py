@@ -49,6 +49,7 @@ CALLS = """\
 | `DELETE /api/accounts/{account_id}` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
 | `GET /api/accounts/roles` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
 | `PATCH /api/accounts/roles/{role}` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
+| `GET /api/sip/status` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
 | `GET /metrics` | token | 401 | `admin` | 403 | 403 | 403 | yes | 401 |
 | `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 """
@@ -68,6 +69,7 @@ PAGES = """\
 | `GET /dashboard/tokens/{token_id}`, of an owner that is not granted | sign in | 404 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/rotate`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/revoke`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `GET /dashboard/health` | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/people` | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
 | `POST /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |

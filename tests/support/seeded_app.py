@@ -48,6 +48,7 @@ SCOPES: dict[str, str | None] = {
     "update_token": Scope.ADMIN,
     "rotate_token": Scope.ADMIN,
     "revoke_token": Scope.ADMIN,
+    "get_trunk_status": Scope.ADMIN,
     "get_metrics": Scope.ADMIN,
 }
 

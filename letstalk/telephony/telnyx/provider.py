@@ -14,6 +14,7 @@ from letstalk.config.settings import Settings
 from letstalk.core.clock import Clock, utc_now
 from letstalk.observability.logs import get_logger
 from letstalk.telephony import provider as telephony
+from letstalk.telephony.telnyx.accounts import read_application, read_refusal
 from letstalk.telephony.telnyx.outcomes import DETECTION_EVENTS, EVENT_TYPES, error_from_response, vendor_codes
 from letstalk.telephony.telnyx.voices import Voice, plain_voice_for, voice_for
 from letstalk.telephony.telnyx.webhooks import CallState, ClientStates, TelnyxWebhookReader
@@ -144,6 +145,20 @@ class TelnyxProvider(telephony.CallProvider):
                 return alive
         except telephony.CallGone:
             return False
+
+    def _check_account(self) -> telephony.AccountReport:
+        """The details of the connection: a key that is refused cannot read them, and one that is right can."""
+        with self._connected() as client:
+            import telnyx
+
+            try:
+                response = client.call_control_applications.with_raw_response.retrieve(self._connection_id)
+            except telnyx.APIStatusError as error:
+                report = read_refusal(error.status_code, error.response.headers.get("date"))
+                if report is None:
+                    raise
+                return report
+            return read_application(getattr(response.parse(), "data", None), response.headers.get("date"))
 
     def _load_client(self) -> telnyx.Telnyx:
         client = self._client

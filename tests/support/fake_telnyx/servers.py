@@ -21,6 +21,7 @@ from tests.support.fake_telnyx.parameters import find_violations
 from tests.support.fake_telnyx.phones import Phone
 
 API_KEY = "KEY-of-the-fake"
+CONNECTION_ID = "1684641123236054244"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class FakeTelnyx:
         signing_key = Ed25519PrivateKey.from_private_bytes(seed) if seed else Ed25519PrivateKey.generate()
         self.public_key = base64.b64encode(signing_key.public_key().public_bytes_raw()).decode()
         self.api_key = API_KEY
+        self.connection_id = CONNECTION_ID
+        self.application: dict[str, Any] = {"active": True, "outbound": {"outbound_voice_profile_id": "2245"}}
         self.habits = Habits(**habits)
         self.deliveries = Deliveries(signing_key, self.habits)
         self.exchange = Exchange(self.deliveries, speed=speed, channels=channels, speak_events=speak_events)
@@ -119,7 +122,9 @@ class FakeTelnyx:
     # For tests, here or by POST /_control/<name>.
 
     def fail_next(self, command: str, kind: str, count: int = 1, seconds: float = 0.0) -> None:
-        """Let the next `count` of `command` (dial, gather_using_speak, hangup, status) fail. See Fault for `kind`."""
+        """Let the next `count` of `command` fail: dial, gather_using_speak, hangup, status, application. See Fault for
+        `kind`.
+        """
         self._faults.setdefault(command, deque()).extend([Fault(kind, seconds)] * count)
 
     def configure(self, **values: Any) -> None:
@@ -189,6 +194,8 @@ class FakeTelnyx:
                 perform = self._action(command, call_id)
             case ("GET", ["calls", call_id]):
                 command, perform = "status", lambda _: self._status(call_id)
+            case ("GET", ["call_control_applications", connection_id]):
+                command, perform = "application", lambda _: self._application(connection_id)
             case _:
                 return _error(404, "10005", "Resource not found", "The requested URL could not be found.")
         if api_key != self.api_key:
@@ -196,7 +203,7 @@ class FakeTelnyx:
         return self._perform(command, perform, body)
 
     def _perform(self, command: str, perform: Callable[[dict[str, Any]], Response], body: object) -> Response | None:
-        if command != "status":
+        if command not in ("status", "application"):
             found = find_violations(command, body)
             self.violations.extend(found)
             if found:
@@ -245,6 +252,13 @@ class FakeTelnyx:
         if call is None:
             return _error(404, "10005", "Resource not found", "The requested resource could not be found.")
         return Response(200, {"data": {**_ids(call), "is_alive": call.is_live, "client_state": call.client_state}})
+
+    def _application(self, connection_id: str) -> Response:
+        if connection_id != self.connection_id:
+            return _error(404, "10005", "Resource not found", "The requested resource could not be found.")
+        return Response(
+            200, {"data": {"id": connection_id, "record_type": "call_control_application", **self.application}}
+        )
 
     def _control(self, parts: list[str], body: dict[str, Any]) -> Response:
         match parts:
