@@ -8,6 +8,7 @@ import click
 from flask import current_app
 
 from letstalk.accounts.cli import make_commands as make_account_commands
+from letstalk.audit.cli import make_commands as make_audit_commands
 from letstalk.operations.cli import CommandServices
 from letstalk.operations.cli import make_commands as make_operation_commands
 from letstalk.services import Services
@@ -47,6 +48,7 @@ def _command_services() -> CommandServices:
 
 GROUPS: tuple[click.Command, ...] = (
     make_token_commands(lambda: _services().tokens),
+    make_audit_commands(lambda: _services().audit_search),
     make_account_commands(
         lambda: _services().accounts,
         lambda actor, account_id: _services().single_sign_on.identities.unlink(actor, account_id),

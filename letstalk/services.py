@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.services import Accounts
+from letstalk.audit.search import AuditSearch
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -18,6 +19,7 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
+from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
@@ -31,6 +33,8 @@ class Services:
     tokens: TokenService
     usage: UsageCounter
     audit: AuditTrail
+    audit_search: AuditSearch
+    owners: OwnerDirectory
     sends: SendService
     verifications: VerificationService
     destinations: DestinationLimits

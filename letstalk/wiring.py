@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from letstalk.accounts.account_sessions import REPEATABLE_FOR
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.services import AccountsDependencies
+from letstalk.audit.search import AuditSearch
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
@@ -51,6 +52,7 @@ from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
 from letstalk.telephony.registry import build_telephony
 from letstalk.telephony.speech.scripts import ensure_message
+from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
@@ -179,6 +181,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         usage=usage,
         audit=audit,
+        audit_search=AuditSearch(db, audit, clock),
+        owners=OwnerDirectory(db),
         sends=sends,
         verifications=verifications,
         destinations=destinations,

@@ -10,6 +10,8 @@ from flask import Flask
 from flask_openapi3 import OpenAPI
 
 from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
+from letstalk.audit import api as audit_api
+from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
@@ -71,6 +73,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         verification_api.make_blueprint(services.sends, services.verifications),
         language_api.make_blueprint(),
         token_api.make_blueprint(services.tokens),
+        audit_api.make_blueprint(services.audit_search),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),
@@ -82,6 +85,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         token_pages.make_blueprint(services.tokens, services.usage, services.destinations.list_reached)
     )
     app.register_blueprint(operations_pages.make_blueprint(services.inspections))
+    app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))

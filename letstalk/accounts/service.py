@@ -16,7 +16,7 @@ from letstalk.accounts import models, one_time_links, repository
 from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role, scopes_of
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
-from letstalk.audit.service import AuditTrail
+from letstalk.audit.service import About, AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
@@ -266,7 +266,8 @@ class AccountService:
         for token in token_repository.list_tokens_of_maker(connection, account.account_id, now):
             token_repository.update_token(connection, replace(token, revoked_at=now))
             detail = {"revoked_with_account": account.account_id}
-            self._audit.record(connection, actor, "token.revoked", token_id=token.token_id, detail=detail)
+            about = About(token_id=token.token_id, owner_id=token.owner_id, detail=detail)
+            self._audit.record(connection, actor, "token.revoked", **about)
 
     def has_active_admin(self) -> bool:
         with self._db.read() as connection:

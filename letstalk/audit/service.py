@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from structlog.contextvars import get_contextvars
 
 from letstalk.audit import repository as audit_events
-from letstalk.audit.repository import AuditEvent
-from letstalk.core.actors import Actor
+from letstalk.audit.models import DROPPED, REFUSED, AuditEvent
+from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database, delete_in_batches
@@ -24,17 +24,19 @@ from letstalk.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-REFUSED = "refused"
-DROPPED = "refusals_dropped"
 MAX_BUFFERED = 10_000
 MAX_STRANGERS = 100  # rows a minute for strangers' addresses: 40 MB a day at most, however many take part
 
 
 class About(TypedDict, total=False):
-    """What an event is about. By default `address` is the actor's, and `request_id` that of the log context."""
+    """What an event is about. By default `address` is the actor's, and `request_id` that of the log context.
+
+    `owner_id` is the owner of the token, the verification or whatever else it is about.
+    """
 
     token_id: str | None
     account_id: str | None
+    owner_id: str | None
     detail: Mapping[str, Any] | None
     address: str | None
     request_id: str | None
@@ -90,9 +92,13 @@ class AuditTrail:
     def record_refusal(self, code: str, *, actor: Actor | None = None, **about: Unpack[About]) -> None:
         """Count the refusal `code` (an error's stable code, in the event's `detail`) for the next `flush`.
 
+        Without a `token_id` it is about the token of the actor, if it has one.
+
         Strangers from more than `MAX_STRANGERS` clients in a minute are counted together, without their addresses.
         """
         about["detail"] = {"code": code}
+        if actor is not None and actor.kind is ActorKind.TOKEN and about.get("token_id") is None:
+            about |= {"token_id": actor.token_id, "owner_id": actor.owner_id}
         event = self._event(REFUSED, actor, **about)
         minute = event.at.replace(second=0, microsecond=0)
         client = None if event.address is None else subscriber_of(event.address)
@@ -169,6 +175,7 @@ class AuditTrail:
             token_id=about.get("token_id"),
             actor_account_id=actor.account_id if actor else None,
             account_id=about.get("account_id"),
+            owner_id=about.get("owner_id"),
             address=address[:64] if address else None,
             request_id=request_id[:64] if request_id else None,
             detail=about.get("detail") or {},

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from letstalk.core.errors import InvalidRequest, NotGranted
-from letstalk.core.scopes import ALL_SCOPES, Scope
+from letstalk.core.scopes import ALL_SCOPES, SCOPE_NAMES, Scope, expand_scopes
 
 DEFAULT_OWNER_ID = "default_user"
 MAX_OWNER_ID_LENGTH = 128
@@ -78,6 +78,20 @@ class Actor:
         if self.is_admin:
             return True
         return owner_id in self.owner_ids if self.kind is ActorKind.PERSON else owner_id == self.owner_id
+
+    @property
+    def visible_owners(self) -> frozenset[str] | None:
+        """The owners whose things the actor may see. None is all owners."""
+        if self.is_admin:
+            return None
+        return self.owner_ids if self.kind is ActorKind.PERSON else frozenset({self.owner_id})
+
+    @property
+    def hidden_scopes(self) -> tuple[str, ...]:
+        """The scopes and bundles that hide a token from the actor, even if its owner is visible."""
+        if self.kind is ActorKind.PERSON:
+            return ()
+        return tuple(name for name in SCOPE_NAMES if not expand_scopes([name]) <= self.scopes)
 
     def act_for(self, owner_id: str | None) -> Actor:
         """The actor for one owner: `owner_id`, or the only one that the actor has.

@@ -18,7 +18,8 @@ class LetsTalkError(Exception):
     """The root. `message` is a sentence for people, `code` a stable name for programs."""
 
     code = "internal_error"
-    token_id: str | None = None  # the token that it is about: for the audit trail, never in a response
+    token_id: str | None = None  # the token that it is about, and its owner: for the audit trail, never in a response
+    owner_id: str | None = None
     hint: str | None = None  # what to do next, where a program cannot know
 
     def __init__(

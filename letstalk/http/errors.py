@@ -203,7 +203,9 @@ def challenge_for(error: LetsTalkError) -> str | None:
 class RefusalRecorder(Protocol):
     """Records an error that is about who sent the request."""
 
-    def __call__(self, code: str, *, actor: Actor | None, token_id: str | None, address: str | None) -> None: ...
+    def __call__(
+        self, code: str, *, actor: Actor | None, token_id: str | None, owner_id: str | None, address: str | None
+    ) -> None: ...
 
 
 def record_refusal(error: LetsTalkError) -> None:
@@ -211,7 +213,8 @@ def record_refusal(error: LetsTalkError) -> None:
     if isinstance(error, errors.NotAuthenticated | errors.Forbidden):
         log.info("refused", reason=error.code, path=request.path)
         record: RefusalRecorder = current_app.extensions[RECORDER]
-        record(error.code, actor=g.get("actor"), token_id=error.token_id, address=request.remote_addr)
+        about = {"token_id": error.token_id, "owner_id": error.owner_id, "address": request.remote_addr}
+        record(error.code, actor=g.get("actor"), **about)
 
 
 def wants_page() -> bool:

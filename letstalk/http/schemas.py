@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
@@ -73,6 +74,31 @@ WHOLE = BeforeValidator(_read_whole_float)
 """For an `int`, after its bounds: like JSON Schema, it accepts `300.0` as an integer."""
 
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time", "examples": ["2026-11-20T10:00:00.000Z"]})]
+
+
+def _read_moment(value: object) -> datetime:
+    """A time with its zone (RFC 3339). Raises ValueError for any other text."""
+    try:
+        moment = datetime.fromisoformat(value.upper() if isinstance(value, str) else "")
+    except ValueError:
+        raise ValueError("must be a time such as 2026-11-20T10:00:00Z") from None
+    if moment.tzinfo is None:
+        raise ValueError("must say its time zone, such as 2026-11-20T10:00:00Z")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # before the year 1 or after 9999 in UTC
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+class _AsDateTime:
+    @staticmethod
+    def __get_pydantic_json_schema__(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "format": "date-time"}
+
+
+Moment = Annotated[datetime, PlainValidator(_read_moment), _AsDateTime()]
+"""A time in a query: as RFC 3339 writes it, with its zone."""
+
 Uuid = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 
 

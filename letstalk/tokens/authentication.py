@@ -129,7 +129,7 @@ class TokenAuthenticator:
             verified = self._verify(key, parsed.lookup_id, parsed.secret_hash)
         if not is_allowed(address, verified.networks):
             error = AddressNotAllowed("This token can't be used from this address.")
-            error.token_id = verified.actor.token_id
+            error.token_id, error.owner_id = verified.actor.token_id, verified.actor.owner_id
             raise error
         return _called_from(address, verified)
 
@@ -146,7 +146,7 @@ class TokenAuthenticator:
             raise InvalidToken
         if row.revoked_at is not None or row.is_suspended or self._has_passed(row.expires_at):
             error = InvalidToken()
-            error.token_id = row.token_id
+            error.token_id, error.owner_id = row.token_id, row.owner_id
             raise error
         token = tokens.to_token(row)
         networks = to_networks(token.allowed_ips)

@@ -10,7 +10,7 @@ from letstalk.core import rates
 from letstalk.core.actors import Actor, ActorKind, CustomMessage
 from letstalk.core.errors import InsufficientScope, NotGranted
 from letstalk.core.rates import Rate, parse_rates
-from letstalk.core.scopes import SCOPE_NAMES, Scope, expand_scopes
+from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.core.unset import UNSET
 from letstalk.tokens.models import Token, TokenChanges
 
@@ -85,20 +85,6 @@ def creator_of(actor: Actor) -> str | None:
 def may_see(actor: Actor, token: Token) -> bool:
     """Whether `actor` may see `token`: if it may manage it, or is a person to whom the owner is granted."""
     return may_manage(actor, token) or (actor.kind is ActorKind.PERSON and actor.reaches(token.owner_id))
-
-
-def visible_owners(actor: Actor) -> frozenset[str] | None:
-    """The owners whose tokens `actor` may see. None is all owners."""
-    if actor.is_admin:
-        return None
-    return actor.owner_ids if actor.kind is ActorKind.PERSON else frozenset({actor.owner_id})
-
-
-def hidden_scopes(actor: Actor) -> tuple[str, ...]:
-    """The scopes and bundles that hide a token from `actor`, even if its owner is visible."""
-    if actor.kind is ActorKind.PERSON:
-        return ()
-    return tuple(name for name in SCOPE_NAMES if not expand_scopes([name]) <= actor.scopes)
 
 
 def ensure_not_wider(actor: Actor, grant: Grant, *, actor_rate: tuple[Rate, ...]) -> None:

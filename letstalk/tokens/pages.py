@@ -17,7 +17,7 @@ from letstalk.http.forms import form_response, keep_submission, new_submission, 
 from letstalk.http.guards import current_actor, public, require_signed_in
 from letstalk.http.rate_limits import request_limits
 from letstalk.http.timestamps import day_and_time, in_words, time_ago
-from letstalk.tokens.delegation import creator_of, may_manage, visible_owners
+from letstalk.tokens.delegation import creator_of, may_manage
 from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -145,7 +145,7 @@ def make_blueprint(
         return render_template(
             "tokens/tokens.html",
             views=[_make_view(token, large=False) for token in page.tokens],
-            reached=list_reached(visible_owners(actor)),
+            reached=list_reached(actor.visible_owners),
             search=search,
             include_revoked=include_revoked,
             cursor=cursor,

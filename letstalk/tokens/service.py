@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
-from letstalk.audit.service import AuditTrail
+from letstalk.audit.service import About, AuditTrail
 from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, CustomMessage, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, InvalidToken, NotFound
@@ -22,7 +23,7 @@ from letstalk.db.database import Database
 from letstalk.tokens import models
 from letstalk.tokens import repository as tokens
 from letstalk.tokens.authentication import TokenAuthenticator, actor_of
-from letstalk.tokens.delegation import DelegationRule, ends_by, hidden_scopes, may_manage, may_see, visible_owners
+from letstalk.tokens.delegation import DelegationRule, ends_by, may_manage, may_see
 from letstalk.tokens.models import (
     DEFAULT_GRACE_SECONDS,
     MAX_GENERATIONS,
@@ -90,9 +91,7 @@ class TokenService:
             self._delegation.ensure_may_issue(actor, token)
             token = replace(token, created_by=_maker_of(connection, actor))
             self._insert(connection, token, secret)
-            self._audit.record(
-                connection, actor, "token.created", token_id=token.token_id, detail=models.describe(token)
-            )
+            self._record(connection, actor, "token.created", token, models.describe(token))
         return IssuedToken(token, secret.token)
 
     def list_tokens(
@@ -120,9 +119,9 @@ class TokenService:
         if owner_id is not None and not actor.reaches(owner_id):
             return TokenPage((), None)
         wanted = TokenFilter(
-            owner_ids=visible_owners(actor) if owner_id is None else frozenset({owner_id}),
+            owner_ids=actor.visible_owners if owner_id is None else frozenset({owner_id}),
             live_at=None if include_revoked else self._clock(),
-            without_scopes=hidden_scopes(actor),
+            without_scopes=actor.hidden_scopes,
             search=_search_text(search),
             created_by=created_by,
         )
@@ -161,7 +160,7 @@ class TokenService:
             changed = models.differences(old, new)
             if changed:
                 tokens.update_token(connection, new)
-                self._audit.record(connection, actor, "token.updated", token_id=token_id, detail=changed)
+                self._record(connection, actor, "token.updated", new, changed)
         self.authenticator.forget(token_id)
         return new
 
@@ -196,7 +195,7 @@ class TokenService:
             tokens.update_token(connection, replace(old, expires_at=ending, successor_id=new.token_id))
             tokens.move_children(connection, token_id, new.token_id)
             detail = {"successor_id": new.token_id, "grace_seconds": grace_seconds, "works_until": iso_utc(ending)}
-            self._audit.record(connection, actor, "token.rotated", token_id=token_id, detail=detail)
+            self._record(connection, actor, "token.rotated", old, detail)
         self.authenticator.forget(token_id)
         return IssuedToken(new, secret.token)
 
@@ -223,13 +222,12 @@ class TokenService:
                 tokens.update_token(connection, token)
                 ended += _end_grace(connection, token_id, now)
                 detail = {"grace_ended": ended[1:]} if ended[1:] else None
-                self._audit.record(connection, actor, "token.revoked", token_id=token_id, detail=detail)
+                self._record(connection, actor, "token.revoked", token, detail)
             for one in tokens.list_descendants(connection, token_id) if cascade else ():
                 if one.is_live(now):
                     _ensure_may_manage(connection, actor, one)
                     tokens.update_token(connection, replace(one, revoked_at=now))
-                    with_it = {"revoked_with": token_id}
-                    self._audit.record(connection, actor, "token.revoked", token_id=one.token_id, detail=with_it)
+                    self._record(connection, actor, "token.revoked", one, {"revoked_with": token_id})
                     ended.append(one.token_id)
         self.authenticator.forget(*ended)
         return token
@@ -244,6 +242,12 @@ class TokenService:
         with self._db.write() as connection:
             self._db.lock(connection, "tokens")
             yield connection, _reread(connection, actor, now)
+
+    def _record(
+        self, connection: Connection, actor: Actor, action: str, token: Token, detail: Mapping[str, Any] | None
+    ) -> None:
+        about = About(token_id=token.token_id, owner_id=token.owner_id, detail=detail)
+        self._audit.record(connection, actor, action, **about)
 
     def _insert(self, connection: Connection, token: Token, secret: NewSecret) -> None:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))

@@ -252,7 +252,7 @@ class DestinationLimits:
         last = case((table.reached_until < until, until), else_=table.reached_until)
         connection.execute(update(destination_counts).where(is_it).values(reached_until=last, **also))
         detail = {"destination": destination, "limit": limit, "until": _time(until)}
-        self._audit.record(connection, actor, "destination.limit_reached", detail=detail)
+        self._audit.record(connection, actor, "destination.limit_reached", owner_id=owner_id, detail=detail)
 
 
 def _counted_owner(owner_id: str) -> str:

@@ -34,6 +34,7 @@ OPERATIONS = {
     "PATCH /api/tokens/{token_id}": "update_token",
     "POST /api/tokens/{token_id}/rotate": "rotate_token",
     "DELETE /api/tokens/{token_id}": "revoke_token",
+    "GET /api/audit": "list_audit",
     "POST /api/webhooks/telnyx": "receive_telnyx_event",
     "GET /api/languages": "list_languages",
     "GET /health": "get_health",
@@ -79,6 +80,7 @@ CODES = {
     "update_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
     "rotate_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
     "revoke_token": WITH_TOKEN | {"invalid_request", "csrf_failed", "not_found"},
+    "list_audit": WITH_TOKEN | {"invalid_request"},
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
     "list_languages": {"rate_limited"},
     "get_health": {"invalid_request"},
@@ -103,6 +105,7 @@ SCOPES = {
     "rotate_token": "tokens:write",
     "revoke_token": "tokens:write",
     "get_trunk_status": "admin",
+    "list_audit": "tokens:read",
     "get_metrics": "admin",
     **people.SCOPES,
 }
@@ -296,7 +299,7 @@ def test_every_answer_names_its_headers(operations: list[Operation]) -> None:
 def test_each_operation_says_who_may_call_it(document: dict[str, Any], operations: list[Operation]) -> None:
     schemes = document["components"]["securitySchemes"]
     found = {}
-    by_cookie = people.BY_COOKIE | {"get_trunk_status"}
+    by_cookie = people.BY_COOKIE | {"get_trunk_status", "list_audit"}
     for operation in operations:
         security = operation.described["security"]
         assert {name for way in security for name in way} <= set(schemes)

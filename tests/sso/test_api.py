@@ -15,7 +15,7 @@ from joserfc.registry import HeaderParameter
 from werkzeug.test import TestResponse
 
 from letstalk.accounts.models import AccountChanges, AccountState, NewAccount
-from letstalk.audit.repository import list_events
+from letstalk.audit.repository import EventQuery, list_events
 from tests.support.apps import OWNER, TurnableClock, make_app, services_of
 from tests.support.fixtures.logs import LogOutput
 from tests.support.openid_provider import (
@@ -527,7 +527,7 @@ def test_what_happens_stands_in_the_audit_trail(app: Flask, client: FlaskClient,
     services = services_of(app)
     services.audit.flush()
     with app.extensions["letstalk_db"].read() as connection:
-        events = {event.action: event for event in list_events(connection)}
+        events = {event.action: event for event in list_events(connection, EventQuery())}
     assert events["identity.linked"].detail == {"issuer": provider.issuer}
     assert events["session.started"].detail["method"] == "sso"
     assert events["refused"].detail == {"code": "sso_failed", "count": 1}

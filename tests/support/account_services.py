@@ -17,7 +17,8 @@ from letstalk.accounts.passwords import PasswordRules
 from letstalk.accounts.services import Accounts, AccountsDependencies, AccountsOptions, build_accounts
 from letstalk.accounts.sign_in_throttles import SignInThrottles, Throttle
 from letstalk.audit import repository as audit_events
-from letstalk.audit.repository import AuditEvent
+from letstalk.audit.models import AuditEvent
+from letstalk.audit.repository import EventQuery
 from letstalk.audit.service import AuditTrail
 from letstalk.db.database import Database
 from letstalk.mail.outbox import MailService
@@ -90,7 +91,7 @@ def someone_called(
 def audited(world: World, action: str) -> list[AuditEvent]:
     """The events of an action in the audit trail, newest first."""
     with world.db.read() as connection:
-        return audit_events.list_events(connection, action=action)
+        return audit_events.list_events(connection, EventQuery(action=action))
 
 
 @dataclass

@@ -26,6 +26,7 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "update_token": (180, {200, 400, 401, 403, 404, 409}),
     "rotate_token": (140, {201, 400, 401, 403, 404, 409}),
     "revoke_token": (120, {200, 401, 403, 404}),
+    "list_audit": (160, {200, 400, 401, 403}),
     "receive_telnyx_event": (130, {200, 400, 403}),
     "list_languages": (8, {200}),
     "get_health": (8, {200, 400}),

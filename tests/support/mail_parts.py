@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from letstalk.accounts.models import Account, AccountState, NewAccount
 from letstalk.accounts.one_time_links import one_time_links
-from letstalk.audit.repository import AuditEvent, list_events
+from letstalk.audit.models import AuditEvent
+from letstalk.audit.repository import EventQuery, list_events
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.mail.models import Mail
@@ -120,7 +121,7 @@ class Post:
 
     def events(self, account_id: str | None = None) -> list[AuditEvent]:
         with self.db.read() as connection:
-            return list_events(connection, account_id=account_id)
+            return list_events(connection, EventQuery(account_id=account_id))
 
     def everything_written(self) -> str:
         """All rows of links, mails and audit events, as text."""

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account
 from letstalk.audit import repository as audit_events
-from letstalk.audit.repository import AuditEvent
+from letstalk.audit.models import AuditEvent
+from letstalk.audit.repository import EventQuery
 from tests.support.account_services import DEVICE, someone
 from tests.support.apps import PASSWORD, services_of
 
@@ -96,7 +97,7 @@ def audited_in(app: Flask, action: str) -> list[AuditEvent]:
     """The events of an action in the audit trail, newest first."""
     services_of(app).audit.flush()
     with app.extensions["letstalk_db"].read() as connection:
-        return audit_events.list_events(connection, action=action)
+        return audit_events.list_events(connection, EventQuery(action=action))
 
 
 def refused_codes(app: Flask) -> list[Any]:

@@ -30,6 +30,7 @@ CALLS = """\
 | `PATCH /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/tokens/{token_id}/rotate`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `DELETE /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
+| `GET /api/audit` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `POST /api/auth/logout` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `POST /api/auth/phone` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
@@ -70,6 +71,8 @@ PAGES = """\
 | `POST /dashboard/tokens/{token_id}/rotate`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/revoke`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `GET /dashboard/health` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/audit` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/audit.csv` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/people` | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
 | `POST /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from sqlalchemy import select
 
+from letstalk.audit.models import AuditFilter
 from letstalk.calls import repository as call_storage
 from letstalk.calls.lifecycle import end_call
 from letstalk.calls.models import CallStatus
@@ -49,6 +50,7 @@ SCOPES: dict[str, str | None] = {
     "rotate_token": Scope.ADMIN,
     "revoke_token": Scope.ADMIN,
     "get_trunk_status": Scope.ADMIN,
+    "list_audit": Scope.ADMIN,
     "get_metrics": Scope.ADMIN,
 }
 
@@ -217,6 +219,14 @@ class LivedIn:
             case.query["user_id"] = USER_ID
         if "cursor" in case.query:
             case.query["cursor"] = self.services.tokens.list_tokens(OWNER, limit=1).next_cursor
+
+    def _for_list_audit(self, case: Made) -> None:
+        if "user_id" in case.query:
+            case.query["user_id"] = USER_ID
+        if "address" in case.query:
+            case.query["address"] = OWNER.address
+        if "cursor" in case.query:
+            case.query["cursor"] = self.services.audit_search.list_entries(OWNER, AuditFilter(), limit=1).next_cursor
 
     def _for_create_token(self, case: Made) -> None:
         if isinstance(case.body, dict):

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from letstalk.audit import repository as audit_events
-from letstalk.audit.repository import AuditEvent
+from letstalk.audit.models import AuditEvent
+from letstalk.audit.repository import EventQuery
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.secret_files import make_encryption_key
@@ -75,7 +76,7 @@ class TokenSetup:
 
     def events(self, action: str | None = None) -> list[AuditEvent]:
         with self.db.read() as connection:
-            return audit_events.list_events(connection, action=action)
+            return audit_events.list_events(connection, EventQuery(action=action))
 
 
 def make_setup(url: str, *, default_rate: str | None = "600 per minute") -> TokenSetup:

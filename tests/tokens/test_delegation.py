@@ -13,15 +13,7 @@ from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.core.errors import InsufficientScope, NotGranted
 from letstalk.core.rates import Rate, are_within
 from letstalk.core.scopes import SCOPE_NAMES, expand_scopes
-from letstalk.tokens.delegation import (
-    Grant,
-    ensure_not_wider,
-    hidden_scopes,
-    is_wider,
-    may_manage,
-    may_see,
-    visible_owners,
-)
+from letstalk.tokens.delegation import Grant, ensure_not_wider, is_wider, may_manage, may_see
 from letstalk.tokens.models import Token
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -126,8 +118,8 @@ def test_a_token_manages_its_owner_s_tokens_within_its_own_scopes() -> None:
 
 
 def test_the_hidden_scopes_are_those_that_the_actor_lacks() -> None:
-    assert set(hidden_scopes(ACTOR)) == set(SCOPE_NAMES) - {"read", "calls:read", "otp:send", "tokens:write"}
-    assert hidden_scopes(trusted_actor(ActorKind.OWNER)) == ()
+    assert set(ACTOR.hidden_scopes) == set(SCOPE_NAMES) - {"read", "calls:read", "otp:send", "tokens:write"}
+    assert trusted_actor(ActorKind.OWNER).hidden_scopes == ()
 
 
 def a_person(role: Role, *owner_ids: str) -> Actor:
@@ -157,7 +149,7 @@ def test_a_person_sees_every_token_of_their_owners_and_changes_those_within_thei
         assert may_manage(developer, token) == may_change
         assert not may_manage(viewer, token)
         assert not may_see(developer, replace(token, owner_id="other"))
-    assert hidden_scopes(viewer) == ()
-    assert visible_owners(developer) == frozenset({"acme"})
-    assert visible_owners(ACTOR) == frozenset({"acme"})
-    assert visible_owners(a_person(Role.ADMIN)) is None
+    assert viewer.hidden_scopes == ()
+    assert developer.visible_owners == frozenset({"acme"})
+    assert ACTOR.visible_owners == frozenset({"acme"})
+    assert a_person(Role.ADMIN).visible_owners is None

@@ -16,6 +16,8 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import IntegrityError
 
 from letstalk.audit import repository as audit_events
+from letstalk.audit.models import AuditEvent
+from letstalk.audit.repository import EventQuery
 from letstalk.db import migrations
 from letstalk.db.database import Database
 from letstalk.db.schema import metadata
@@ -194,12 +196,12 @@ def test_daily_usage_adds_up_and_old_days_can_be_forgotten(db: Database) -> None
 
 
 def test_audit_events_come_back_newest_first_and_old_ones_can_be_forgotten(db: Database) -> None:
-    old = audit_events.AuditEvent(str(uuid4()), NOON, "token.created", token_id="one", detail={"name": "ü"})
-    new = audit_events.AuditEvent(str(uuid4()), NOON + timedelta(seconds=1), "refused", address="10.0.0.1")
+    old = AuditEvent(str(uuid4()), NOON, "token.created", token_id="one", detail={"name": "ü"})
+    new = AuditEvent(str(uuid4()), NOON + timedelta(seconds=1), "refused", address="10.0.0.1")
     with db.write() as connection:
         audit_events.insert_events(connection, [old, new])
-        assert audit_events.list_events(connection) == [new, old]
-        assert audit_events.list_events(connection, token_id="one") == [old]
-        assert audit_events.list_events(connection, action="refused") == [new]
+        assert audit_events.list_events(connection, EventQuery()) == [new, old]
+        assert audit_events.list_events(connection, EventQuery(token_id="one")) == [old]
+        assert audit_events.list_events(connection, EventQuery(action="refused")) == [new]
         assert audit_events.erase_events(connection, new.at) == 1
-        assert audit_events.list_events(connection) == [new]
+        assert audit_events.list_events(connection, EventQuery()) == [new]
