@@ -207,7 +207,7 @@ def _paused(code: str) -> str:
 
 
 # There are few brands and languages, so nearly every call uses a cached frame.
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _frames(language: Language, brand: str) -> tuple[_Frame, _Frame]:
     greeting = language.greeting.replace(BRAND, _speakable(brand))
     introduction, again = language.code_introduction, language.repeat_introduction

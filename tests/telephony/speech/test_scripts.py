@@ -113,22 +113,23 @@ def test_leading_zeros_are_said() -> None:
     assert speech.text.count("0 0 0 0 0 0") == 2
 
 
-@pytest.mark.parametrize("locale", supported_locales())
 @pytest.mark.parametrize("brand", ["Studio 54", "54", "3", "1st Bank", "Barclays & Sons <b>", "٥٤", "{brand} {code}"])
-def test_a_brand_with_digits_or_markup_stays_apart_from_the_code(brand: str, locale: str) -> None:
-    speech = render_code("042915", brand=brand, locale=locale, region=None)
+def test_a_brand_with_digits_or_markup_stays_apart_from_the_code(brand: str) -> None:
+    for locale in supported_locales():
+        speech = render_code("042915", brand=brand, locale=locale, region=None)
 
-    assert numbers_in(heard(speech)) == [*numbers_in(brand), "042915", "042915"]
-    assert brand in heard(speech)
-    assert brand in speech.text
+        assert numbers_in(heard(speech)) == [*numbers_in(brand), "042915", "042915"], locale
+        assert brand in heard(speech)
+        assert brand in speech.text
 
 
 def test_a_right_to_left_text_shows_the_digits_in_their_order() -> None:
-    arabic = render_code("042915", brand="Acme", locale="ar", region=None)
     english = render_code("042915", brand="Acme", locale="en", region=None)
 
-    assert arabic.text.count("\u20660 4 2 9 1 5\u2069") == 2
-    assert "\u2066" not in arabic.ssml
+    for locale in ("ar", "fa", "he", "ur"):
+        speech = render_code("042915", brand="Acme", locale=locale, region=None)
+        assert speech.text.count("\u20660 4 2 9 1 5\u2069") == 2
+        assert "\u2066" not in speech.ssml
     assert "\u2066" not in english.text
 
 
@@ -157,14 +158,14 @@ def test_the_english_text_is_heard_within_twelve_seconds() -> None:
     assert 9 <= render_code("042915", brand="Let's Talk", locale="en", region=None).seconds <= 12
 
 
-@pytest.mark.parametrize("locale", supported_locales())
-def test_more_digits_take_longer_and_an_offer_is_short(locale: str) -> None:
-    six = render_code("042915", brand="Let's Talk", locale=locale, region=None).seconds
-    ten = render_code("0429150429", brand="Let's Talk", locale=locale, region=None).seconds
-    offer = render_offer(brand="Let's Talk", locale=locale, region=None).seconds
+def test_more_digits_take_longer_and_an_offer_is_short() -> None:
+    for locale in supported_locales():
+        six = render_code("042915", brand="Let's Talk", locale=locale, region=None).seconds
+        ten = render_code("0429150429", brand="Let's Talk", locale=locale, region=None).seconds
+        offer = render_offer(brand="Let's Talk", locale=locale, region=None).seconds
 
-    assert offer < 7 < six < 15
-    assert six + 2 < ten < 22
+        assert offer < 7 < six < 15, locale
+        assert six + 2 < ten < 22
 
 
 def test_rendering_takes_less_than_a_tenth_of_a_millisecond() -> None:

@@ -5,11 +5,11 @@ officially, and people in Somalia and Eritrea speak other languages at home. The
 depends on whether the brand is masculine or feminine.
 """
 
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="ar-AE",
-    regions=countries("AE BH DZ EG EH IQ JO KW LB LY MA MR OM PS QA SA SD SY TN YE"),
+    name="Arabic",
     greeting="مرحبًا، هذه مكالمة من {brand}.",
     code_introduction="رمز التحقق هو:",
     repeat_introduction="مرة أخرى:",

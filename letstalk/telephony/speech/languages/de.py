@@ -4,11 +4,11 @@ No sentence ends with the brand, because a voice reads a number before a full st
 54th"). The phrase "noch einmal" is not used before the code, because it contains the word for "one".
 """
 
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="de-DE",
-    regions=countries("DE AT CH LI"),
+    name="German",
     greeting="Guten Tag, {brand} ruft Sie an.",
     code_introduction="Ihr Code lautet:",
     repeat_introduction="Nochmals:",

@@ -1,6 +1,5 @@
-"""English. It lists no country: it is the language for phones of every country that no other language lists.
+"""English, with the voice of the United States: also the language of countries whose own is not spoken here.
 
-That is intended for Canada (three people in four speak it best) and for Uganda and Rwanda (schools teach in it).
 `hear_again` does not start with "To hear it again", because "to" directly after the code would sound like a two.
 """
 
@@ -8,7 +7,7 @@ from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="en-US",
-    regions=frozenset(),
+    name="English (United States)",
     greeting="Hello, this is {brand}.",
     code_introduction="Your code is:",
     repeat_introduction="Again:",

@@ -1,13 +1,10 @@
-"""Spanish: Spain, Andorra, Latin America, Puerto Rico and Equatorial Guinea.
+"""Spanish of Latin America, for every country with Spanish that has no variant of its own here."""
 
-American Spanish is understood in all of them, and so is "presione", although people in Spain would say "pulse".
-"""
-
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="es-US",
-    regions=countries("ES AD AR BO CL CO CR CU DO EC GQ GT HN MX NI PA PE PR PY SV UY VE"),
+    name="Spanish (Latin America)",
     greeting="Hola, le llama {brand}.",
     code_introduction="Su código es:",
     repeat_introduction="Repito:",

@@ -3,11 +3,11 @@
 An app for the south of India sends a locale. The word दोबारा ("again") is not used, because it starts with "two".
 """
 
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="hi-IN",
-    regions=countries("IN"),
+    name="Hindi",
     greeting="नमस्ते, यह {brand} की ओर से कॉल है।",
     code_introduction="आपका कोड है:",
     repeat_introduction="फिर से सुनिए:",

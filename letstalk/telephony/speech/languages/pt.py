@@ -1,13 +1,10 @@
-"""Portuguese: Brazil, Portugal, and the countries of Africa and Asia that have it as their official language.
+"""Portuguese of Brazil."""
 
-The words are common to Brazil and Portugal. Macau gets English, because few people there speak Portuguese.
-"""
-
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="pt-BR",
-    regions=countries("BR PT AO CV GW MZ ST TL"),
+    name="Portuguese (Brazil)",
     greeting="Olá, esta é uma chamada de {brand}.",
     code_introduction="O seu código é:",
     repeat_introduction="Repito:",

@@ -1,13 +1,10 @@
-"""Swahili: Kenya and Tanzania.
+"""Swahili: Kenya and Tanzania."""
 
-It is also an official language of Uganda, but schools and banks there use English.
-"""
-
-from letstalk.telephony.speech.languages import Language, countries
+from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
     tag="sw-KE",
-    regions=countries("KE TZ"),
+    name="Swahili",
     greeting="Habari, hii ni simu kutoka {brand}.",
     code_introduction="Msimbo wako ni:",
     repeat_introduction="Narudia:",

@@ -1,0 +1,14 @@
+"""Italian, with the polite third person."""
+
+from letstalk.telephony.speech.languages import Language
+
+LANGUAGE = Language(
+    tag="it-IT",
+    name="Italian",
+    greeting="Buongiorno, questa è una chiamata di {brand}.",
+    code_introduction="Il suo codice è:",
+    repeat_introduction="Ripeto:",
+    hear_again="Per riascoltarlo, prema il tasto uno.",
+    goodbye="Arrivederci.",
+    offer="Buongiorno, questa è una chiamata di {brand} con il suo codice. Per ascoltarlo, prema il tasto uno.",
+)

@@ -1,0 +1,15 @@
+"""Malay: Malaysia and Brunei. The phrase "sekali lagi" is not used, because it starts with a word for "one"."""
+
+from letstalk.telephony.speech.languages import Language
+
+LANGUAGE = Language(
+    tag="ms-MY",
+    name="Malay",
+    greeting="Helo, ini panggilan daripada {brand}.",
+    code_introduction="Kod anda ialah:",
+    repeat_introduction="Kami ulang:",
+    hear_again="Untuk mendengarnya lagi, tekan satu.",
+    goodbye="Terima kasih.",
+    offer="Helo, ini panggilan daripada {brand} untuk menyampaikan kod anda. Untuk mendengarnya, tekan satu.",
+    also=frozenset(["zsm"]),
+)
