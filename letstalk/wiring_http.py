@@ -13,15 +13,20 @@ from letstalk.accounts.authentication import BearerAuthenticator, BrowserSession
 from letstalk.audit import api as audit_api
 from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
+from letstalk.core.clock import iso_utc
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
-from letstalk.http.docs import docs
+from letstalk.http.design import design
+from letstalk.http.docs import docs, static_url
 from letstalk.http.errors import init_errors
 from letstalk.http.guards import Guards
 from letstalk.http.headers import CrossOrigin, SecurityHeaders
 from letstalk.http.json_bodies import MAX_BODY_BYTES, JsonBodies
+from letstalk.http.navigation import init_navigation
 from letstalk.http.openapi import write_document
 from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
+from letstalk.http.themes import init_themes
+from letstalk.http.timestamps import day_and_time, exact_time, in_words, time_ago
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
 from letstalk.operations import pages as operations_pages
@@ -88,11 +93,23 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
+    _init_pages(app, settings)
     app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
         wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)
     app.wsgi_app = _wrap(wsgi_app, settings)  # type: ignore[method-assign]  # Flask's own way
+
+
+def _init_pages(app: Flask, settings: Settings) -> None:
+    """What all pages share. After the other blueprints, because the navigation shows those pages that exist."""
+    app.jinja_env.globals["static_url"] = static_url
+    for text_filter in (iso_utc, day_and_time, exact_time, in_words, time_ago):
+        app.add_template_filter(text_filter)
+    init_themes(app)
+    if settings.is_development:
+        app.register_blueprint(design)
+    init_navigation(app)
 
 
 def _wrap(wsgi_app: Any, settings: Settings) -> Any:

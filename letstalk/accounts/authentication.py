@@ -101,14 +101,3 @@ class BrowserSessions:
             self._accounts.end_browser_session(session_id.removeprefix(ACCOUNT_PREFIX))
         else:
             self._owner.sign_out(session_id)
-
-
-def local_path(target: str | None) -> str | None:
-    """`target` if it is a path on this server, else None. Browsers read `//host`, `/\\host` and either of them with
-    tabs or newlines in between as another host.
-    """
-    if not target or not target.startswith("/") or target.startswith("//"):
-        return None
-    if "\\" in target or any(character <= " " or character == "\x7f" for character in target):
-        return None
-    return target

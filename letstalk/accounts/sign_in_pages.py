@@ -15,7 +15,7 @@ from flask import Blueprint, Response, flash, redirect, request, session, url_fo
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
+from letstalk.accounts.authentication import BrowserSessions, current_device
 from letstalk.accounts.known_browsers import remember_browser
 from letstalk.accounts.models import BUILT_IN_OWNER, Account, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
@@ -25,7 +25,7 @@ from letstalk.accounts.services import Accounts
 from letstalk.audit.service import AuditTrail
 from letstalk.core import errors
 from letstalk.core.actors import ActorKind, trusted_actor
-from letstalk.http.forms import form_response, form_text
+from letstalk.http.forms import form_response, form_text, local_path
 from letstalk.http.guards import remote_address, sign_in_page, signed_in
 from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits

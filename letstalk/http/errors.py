@@ -16,7 +16,7 @@ from letstalk.core import errors
 from letstalk.core.actors import Actor
 from letstalk.core.errors import Detail, InvalidPhone, InvalidRequest, LetsTalkError, Unavailable
 from letstalk.core.scopes import Scope
-from letstalk.http.headers import IS_PAGE
+from letstalk.http.headers import IS_PAGE, NO_STORE
 from letstalk.http.schemas import PATTERN_MESSAGES
 from letstalk.http.timestamps import wait_in_words
 from letstalk.observability.logs import describe_outage, get_logger
@@ -277,8 +277,12 @@ def _page(status: HTTPStatus, message: str, way_back: tuple[str, str] = DASHBOAR
     target, label = way_back
     heading = "You are not signed in" if way_back is SIGN_IN else status.phrase
     about = {"status": status, "heading": heading, "message": message, "request_id": current_request_id()}
-    page = render_template("http/error.html", **about, target=target, label=label)
-    return make_response(page, status)
+    # Who is signed in keeps the navigation, unless finding out needs what is just away.
+    keeps_navigation = status is not HTTPStatus.SERVICE_UNAVAILABLE
+    text = render_template("http/error.html", **about, target=target, label=label, keeps_navigation=keeps_navigation)
+    page = make_response(text, status)
+    page.headers.set(*NO_STORE)
+    return page
 
 
 def init_errors(app: Flask, recorder: RefusalRecorder) -> None:

@@ -40,7 +40,7 @@ def form_response(template: str, error: LetsTalkError | None = None, **context: 
 
 
 def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tuple[dict[str, str], str | None]:
-    """The message for each of `fields`, and the sentence for an error that belongs to none of them."""
+    """The message for each of `fields`, in their order on the page, and the sentence for an error of none of them."""
     if error is None:
         return {}, None
     beside: dict[str, str] = {}
@@ -50,12 +50,24 @@ def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tup
             # An API client needs the name of the field; a person sees the sentence beside it.
             sentence = detail.message.removeprefix(f"{detail.field} ")
             beside.setdefault(field, sentence[:1].upper() + sentence[1:])
-    return beside, None if beside else sentence_of(error)
+    in_order = {field: beside[field] for field in fields if field in beside}
+    return in_order, None if in_order else sentence_of(error)
 
 
 def form_text(field: str) -> str:
     """The text of a one-line field, without spaces around it."""
     return request.form.get(field, "").strip()
+
+
+def local_path(target: str | None) -> str | None:
+    """`target` if it is a path on this server, else None. Browsers read `//host`, `/\\host` and either of them with
+    tabs or newlines in between as another host.
+    """
+    if not target or not target.startswith("/") or target.startswith("//"):
+        return None
+    if "\\" in target or any(character <= " " or character == "\x7f" for character in target):
+        return None
+    return target
 
 
 def new_submission() -> str:

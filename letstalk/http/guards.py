@@ -219,6 +219,15 @@ class Guards:
             raise InsufficientScope("Metrics need an admin token.", required_scopes=(Scope.ADMIN.value,))
 
 
+def has_rights(actor: Actor, guard: Guard) -> bool:
+    """Whether `actor` may call a view with this guard."""
+    try:
+        _check_rights(actor, guard)
+    except Forbidden:
+        return False
+    return True
+
+
 def _check_rights(actor: Actor, guard: Guard) -> None:
     if guard.own_account and actor.kind is not ActorKind.PERSON:
         raise Forbidden("This requires an account: sign in.", code="person_required")

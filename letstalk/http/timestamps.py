@@ -15,6 +15,12 @@ def day_and_time(moment: datetime) -> str:
     return f"{moment.day} {moment:%b %Y, %H:%M} UTC"
 
 
+def exact_time(moment: datetime) -> str:
+    """`20 Nov 2026, 17:14:05 UTC`"""
+    moment = moment.astimezone(UTC)
+    return f"{moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+
+
 def in_words(seconds: int) -> str:
     """A span in its largest unit, rounded down: `1 hour`, `7 days`; `0 minutes` under a minute."""
     for size, unit in _UNITS:

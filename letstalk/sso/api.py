@@ -13,12 +13,13 @@ from pydantic import ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts.auth_api import CALL_REFUSALS
-from letstalk.accounts.authentication import BrowserSessions, current_device, local_path
+from letstalk.accounts.authentication import BrowserSessions, current_device
 from letstalk.accounts.schemas import SignedInResponse
 from letstalk.accounts.services import Accounts
 from letstalk.accounts.sign_in_pages import sign_in_browser
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.cookies import cookie_name
+from letstalk.http.forms import local_path
 from letstalk.http.guards import public
 from letstalk.http.headers import IS_PAGE
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database

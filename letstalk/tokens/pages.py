@@ -10,13 +10,12 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from letstalk.core.actors import CustomMessage
-from letstalk.core.clock import iso_utc, utc_now
+from letstalk.core.clock import utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
 from letstalk.http.rate_limits import request_limits
-from letstalk.http.timestamps import day_and_time, in_words, time_ago
 from letstalk.tokens.delegation import creator_of, may_manage
 from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
 from letstalk.tokens.service import TokenService
@@ -96,8 +95,6 @@ def make_blueprint(
 ) -> Blueprint:
     """`list_reached` returns the limits of calls that these owners (None: all) have reached: see the template."""
     blueprint = Blueprint("dashboard", __name__)
-    for text_filter in (iso_utc, day_and_time, in_words, time_ago):
-        blueprint.add_app_template_filter(text_filter)
 
     def _view(token_id: str) -> TokenView:
         return _make_view(service.get_token(current_actor(), token_id), large=True)

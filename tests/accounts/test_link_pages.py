@@ -66,7 +66,7 @@ def test_each_takes_the_link_from_its_address_or_as_text(visitor: Visitor, path:
     page = visitor.get(path)
     assert page.status_code == 200
     assert 'name="token"' in page.text
-    assert 'src="/static/links.js"' in page.text
+    assert 'src="/static/links.js?v=' in page.text
     assert page.headers["Cache-Control"] == "no-store"
     policy = page.headers["Content-Security-Policy"]
     assert "unsafe" not in policy

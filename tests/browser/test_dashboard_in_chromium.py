@@ -219,7 +219,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask) -> None:
     page.keyboard.press("Enter")
     page.get_by_text("By hand is revoked.").wait_for()
     assert not token_works(app, token)
-    tab_to(page, ".top form button")
+    tab_to(page, ".side-end button.plain")
     enter(page, "Sign in")
 
 

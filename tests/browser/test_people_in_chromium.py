@@ -206,7 +206,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     page.keyboard.type(PASSWORD)
     enter(page, "API tokens")
 
-    tab_to(page, ".top nav a[href='/dashboard/people']")
+    tab_to(page, ".side nav a[href='/dashboard/people']")
     enter(page, "People")
     tab_to(page, "main a.button.primary")
     enter(page, "Invite someone")
@@ -223,7 +223,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     assert invited
     assert invited.role.value == "admin"  # one down from developer
 
-    tab_to(page, ".top nav a[href='/dashboard/profile']")
+    tab_to(page, ".side nav a[href='/dashboard/profile']")
     enter(page, "root")
     tab_to(page, ".tabs a[href='/dashboard/sessions']")
     enter(page, "Your sessions")

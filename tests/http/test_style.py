@@ -1,15 +1,17 @@
-"""The style sheet and the script: readable by everyone, and asking nothing of another host."""
+"""The style sheets and the scripts: readable by everyone, and asking nothing of another host."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from letstalk.config.settings import PROJECT_ROOT
 
 STATIC = PROJECT_ROOT / "static"
-CSS = (STATIC / "style.css").read_text()
+SHEETS = sorted(STATIC.glob("*.css"))
+COLOURS = (STATIC / "theme.css").read_text()
 
 TEXT_ON_GROUND = [
     *(("text", ground) for ground in ("ground", "card", "sunk")),
@@ -17,15 +19,17 @@ TEXT_ON_GROUND = [
     *(("accent", ground) for ground in ("ground", "card", "accent-soft")),
     *(("bad", ground) for ground in ("ground", "card", "bad-soft")),
     *(("on-accent", "accent"), ("on-accent", "accent-strong"), ("on-bad", "bad"), ("on-bad", "bad-strong")),
-    *(("good", "good-soft"), ("warn", "warn-soft")),
+    *((tone, ground) for tone in ("good", "info", "warn") for ground in ("card", f"{tone}-soft")),
+    *(("quiet", "sunk"), ("card", "text")),
 ]
 SHAPE_ON_GROUND = [("line-strong", "card"), ("line-strong", "ground"), ("accent", "ground"), ("bar", "card")]
+SHAPE_ON_GROUND += [(f"series-{number}", "card") for number in range(1, 5)]
 
 
 def colours(scheme: str) -> dict[str, str]:
-    light, dark = re.findall(r":root \{(.*?)\}", CSS, re.DOTALL)
-    blocks = light if scheme == "light" else light + dark
-    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", blocks))
+    found = re.findall(r"--([\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);", COLOURS)
+    assert len(found) > 20
+    return {name: light if scheme == "light" else dark for name, light, dark in found}
 
 
 def luminance(colour: str) -> float:
@@ -48,7 +52,28 @@ def test_text_and_shapes_stand_out_as_wcag_aa_asks(scheme: str) -> None:
         assert faint == []
 
 
-@pytest.mark.parametrize("name", ["style.css", "script.js", "favicon.svg"])
-def test_no_static_file_asks_another_host_for_anything(name: str) -> None:
-    content = (STATIC / name).read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
+@pytest.mark.parametrize("path", sorted(STATIC.iterdir()), ids=lambda path: path.name)
+def test_no_static_file_asks_another_host_for_anything(path: Path) -> None:
+    content = path.read_text().replace('xmlns="http://www.w3.org/2000/svg"', "")
     assert not re.search(r"//[a-z0-9.-]+\.[a-z]{2,}|@import|url\(", content)
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=lambda path: path.name)
+def test_colours_stand_in_the_theme_alone_and_no_sheet_is_long(path: Path) -> None:
+    sheet = path.read_text()
+    assert len(sheet.splitlines()) <= 500
+    if path.name != "theme.css":
+        assert re.findall(r"#[0-9a-fA-F]{3,8}\b(?=[^{}]*[;}])|\brgba?\(|\bhsla?\(", sheet) == []
+
+
+def test_every_colour_size_and_component_that_is_named_exists() -> None:
+    defined = set(re.findall(r"(--[\w-]+):", "".join(path.read_text() for path in SHEETS)))
+    used = {name for path in SHEETS for name in re.findall(r"var\((--[\w-]+)", path.read_text())}
+    assert used - defined == set()
+
+
+def test_no_template_has_a_style_or_a_script_of_its_own() -> None:
+    # The Content-Security-Policy of the pages would block it.
+    inline = re.compile(r"\sstyle=|\son[a-z]+=|<style|<script(?![^>]*\ssrc=)|javascript:")
+    found = [path.name for path in (PROJECT_ROOT / "templates").rglob("*.html") if inline.search(path.read_text())]
+    assert found == []

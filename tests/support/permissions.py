@@ -93,6 +93,7 @@ PAGES = """\
 | `POST /dashboard/sessions/{session_id}/end`, one's own | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/sessions/{session_id}/end`, another's | sign in | 404 | 404 | 404 | 403 |
 | `POST /dashboard/sessions/end-others` | sign in | yes | yes | yes | 403 |
+| `GET /design`, in development only | sign in | yes | yes | yes | yes |
 | `POST /sign-out` | sign in | yes | yes | yes | yes |
 """
 
@@ -109,7 +110,7 @@ OPEN = """\
 `POST /sign-in/phone`,
 `GET /accept-invitation`, `POST /accept-invitation`, `GET /forgot-password`, `POST /forgot-password`, `GET /register`,
 `POST /register`, `GET /resend-verification`, `POST /resend-verification`, `GET /reset-password`,
-`POST /reset-password`, `GET /verify-email`, `POST /verify-email`
+`POST /reset-password`, `GET /verify-email`, `POST /verify-email`, `POST /theme`
 """
 
 ROLES = ("viewer", "developer", "admin")

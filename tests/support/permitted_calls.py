@@ -115,6 +115,7 @@ REQUESTS: dict[str, Request] = {
     "POST /resend-verification": Request(lambda world, _: {"email": world.email()}),
     "POST /reset-password": Request(_a_link, (400, None)),
     "POST /verify-email": Request(_a_link, (400, None)),
+    "POST /theme": Request(lambda *_: {"theme": "dark"}, (303, None)),
 }
 
 

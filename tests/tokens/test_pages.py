@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from letstalk.accounts.authentication import local_path
 from letstalk.config.settings import load_settings
 from letstalk.db.database import Database
+from letstalk.http.forms import local_path
 from tests.support.quick_apps import quick_app
 
 PASSWORD = "correct horse battery staple"
