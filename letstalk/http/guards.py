@@ -130,8 +130,8 @@ def remote_address() -> str:
 class Guards:
     """Checks the guard of each view before the view runs."""
 
-    def __init__(self, authenticator: Authenticator, count_request: Callable[[str], None]) -> None:
-        """`count_request` adds one to the requests of the API token with that id."""
+    def __init__(self, authenticator: Authenticator, count_request: Callable[[str, str], None]) -> None:
+        """`count_request` adds one to the requests of the API token with that id, to the route with that rule."""
         self._authenticator = authenticator
         self._count_request = count_request
 
@@ -174,7 +174,7 @@ class Guards:
         """
         environ[CALLER] = actor
         if actor.token_id is not None:
-            self._count_request(actor.token_id)
+            self._count_request(actor.token_id, environ[ROUTE])
             for counted_under, own_limit in actor.limits or ((actor.token_id, actor.rate_limit),):
                 limits.check_token(environ, counted_under, own_limit)
         elif actor.account_id is not None:

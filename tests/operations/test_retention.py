@@ -222,11 +222,11 @@ def test_sessions_of_the_owner_go_as_late_as_those_of_people(world: World) -> No
 def test_audit_and_usage_go_at_their_own_time_and_tokens_keep_their_totals(world: World) -> None:
     parts = TokenSetup(world.db, world.vault)
     token_id = parts.issue().record.token_id
-    parts.usage.count(token_id)
+    parts.usage.count(token_id, "/calls/otp")
     parts.audit.record_refusal("invalid_token", address="203.0.113.9")
     parts.usage.stop()
     parts.clocks.move(2 * 86_400)
-    parts.usage.count(token_id)
+    parts.usage.count(token_id, "/calls/otp")
     parts.audit.record_refusal("invalid_token", address="203.0.113.10")
     parts.usage.stop()
 
