@@ -19,6 +19,8 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
+from letstalk.statistics.rollups import RollupService
+from letstalk.statistics.service import StatisticsService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -45,6 +47,8 @@ class Services:
     owner_sessions: OwnerSessionService
     accounts: Accounts
     single_sign_on: SingleSignOn
+    statistics: StatisticsService
+    rollups: RollupService
     health: HealthService
     inspections: InspectionService
     address: PublicAddress

@@ -50,6 +50,8 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
+from letstalk.statistics.rollups import RollupService
+from letstalk.statistics.service import StatisticsService
 from letstalk.telephony.registry import build_telephony
 from letstalk.telephony.speech.scripts import ensure_message
 from letstalk.tokens.owners import OwnerDirectory
@@ -68,6 +70,7 @@ from letstalk.worker.pool import SharedQueue, Worker
 SESSION_LIFETIME = timedelta(hours=12)
 SWEEP_SECONDS = 2.0
 SLOW_SWEEP_SECONDS = 60.0
+ROLLUP_SECONDS = 10.0
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
@@ -126,7 +129,7 @@ def _build_app(settings: Settings, clock: Clock) -> Flask:
         address=settings.rate_limit_address,
         token_creation=settings.rate_limit_token_creation,
     )
-    bind_web(app, services, limits, settings)
+    bind_web(app, services, limits, settings, clock)
     app.cli.commands.pop("openapi", None)  # flask-openapi3's writes another document than /openapi.json
     _add_commands(app)
     return app
@@ -203,6 +206,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         health=health,
         inspections=inspections,
         address=address,
+        statistics=StatisticsService(db, clock, channels=settings.max_concurrent_calls),
+        rollups=RollupService(db, clock, retention_days=settings.retention_days),
         keys=keys,
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
@@ -348,6 +353,8 @@ def _register_sweeps(
     worker.every(REPEATABLE_FOR.total_seconds(), "refresh_tokens", services.accounts.sessions.forget_successors)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
+    worker.every(ROLLUP_SECONDS, "statistics", services.rollups.roll_up)
+    worker.every(SLOW_SWEEP_SECONDS, "old_statistics", services.rollups.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)

@@ -13,7 +13,7 @@ from letstalk.accounts.authentication import BearerAuthenticator, BrowserSession
 from letstalk.audit import api as audit_api
 from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import Clock, iso_utc
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.design import design
@@ -31,6 +31,7 @@ from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
 from letstalk.operations import pages as operations_pages
 from letstalk.services import Services
+from letstalk.statistics import api as statistics_api
 from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
@@ -62,7 +63,7 @@ def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> No
     app.json = JsonBodies(app)
 
 
-def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: Settings) -> None:
+def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: Settings, clock: Clock) -> None:
     """Register every route and wrap the application in its middleware."""
     tokens = services.tokens.authenticator
     guards = Guards(BearerAuthenticator(tokens, services.accounts.access_tokens), services.usage.count)
@@ -77,8 +78,9 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     apis = (
         verification_api.make_blueprint(services.sends, services.verifications),
         language_api.make_blueprint(),
-        token_api.make_blueprint(services.tokens),
         audit_api.make_blueprint(services.audit_search),
+        token_api.make_blueprint(services.tokens, services.usage),
+        statistics_api.make_blueprint(services.statistics, clock),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),

@@ -20,6 +20,11 @@ def new_id(now: datetime) -> str:
     return str(UUID(int=milliseconds | _VERSION | _VARIANT | (int.from_bytes(os.urandom(10)) & _RANDOM_BITS)))
 
 
+def first_id(moment: datetime) -> str:
+    """The smallest id that `new_id` can make at `moment`: all that are made earlier are less."""
+    return str(UUID(int=(int(moment.timestamp() * 1000) << 80) | _VERSION | _VARIANT))
+
+
 def canonical_id(text: str) -> str | None:
     """A UUID as we write it; None for text that is no UUID."""
     try:

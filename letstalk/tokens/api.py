@@ -15,9 +15,10 @@ from letstalk.tokens import schemas
 from letstalk.tokens.delegation import creator_of
 from letstalk.tokens.models import NewToken, TokenChanges
 from letstalk.tokens.service import TokenService
+from letstalk.tokens.usage import UsageCounter
 
 
-def make_blueprint(service: TokenService) -> ApiRoutes:
+def make_blueprint(service: TokenService, usage: UsageCounter) -> ApiRoutes:
     blueprint = ApiRoutes("tokens", "Tokens", "The tokens that programs use to call this API.")
 
     @blueprint.post(
@@ -74,6 +75,18 @@ def make_blueprint(service: TokenService) -> ApiRoutes:
     @documents_errors("not_found")
     def get_token(path: schemas.TokenPath) -> JsonResponse:
         return schemas.TokenResponse.of(service.get_token(current_actor(), str(path.token_id))).model_dump()
+
+    @blueprint.get(
+        "/api/tokens/<uuid:token_id>/usage",
+        summary="Requests of a token by day",
+        responses={200: schemas.UsageResponse},
+    )
+    @require(Scope.TOKENS_READ, trusted=True)
+    @documents_errors("not_found")
+    def get_token_usage(path: schemas.TokenPath, query: schemas.UsageQuery) -> JsonResponse:
+        """Accepted and refused requests alike, on each of the last days (UTC), today last."""
+        token = service.get_token(current_actor(), str(path.token_id))
+        return schemas.UsageResponse.of(token, usage.daily_requests(token.token_id, query.days)).model_dump()
 
     @blueprint.patch(
         "/api/tokens/<uuid:token_id>",

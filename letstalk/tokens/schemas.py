@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
@@ -18,6 +19,7 @@ from letstalk.http import schemas
 from letstalk.http.schemas import WHOLE, ApiModel, PlainText, ResponseModel, Timestamp, Uuid, with_example
 from letstalk.tokens import models
 from letstalk.tokens.models import IssuedToken, Token, TokenPage
+from letstalk.tokens.usage import DailyRequests
 
 TOKEN_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 ACCOUNT_ID = "3d0e9d0a-51a4-4a51-9d54-0c8f3b1f7a21"
@@ -90,6 +92,10 @@ class TokenPath(schemas.Query):
 
 class RevocationQuery(schemas.Query):
     cascade: bool = Field(False, description="Also revoke the tokens that came of it.")
+
+
+class UsageQuery(schemas.Query):
+    days: Annotated[int, Field(ge=1, le=366)] = Field(30, description="How many days, today included.")
 
 
 class TokenQuery(schemas.PageQuery):
@@ -204,3 +210,31 @@ def _fields_of(model: type[ResponseModel], token: Token) -> dict[str, Any]:
             value = iso_utc(value)
         values[name] = (list(value) or None) if isinstance(value, tuple) else value
     return values
+
+
+class DayOfUsage(ResponseModel):
+    """The requests of one day (UTC)."""
+
+    day: str = Field(json_schema_extra={"format": "date"})
+    requests: int = Field(ge=0)
+
+
+class UsageResponse(ResponseModel):
+    """How many requests a token has made, by day. A token that replaced another starts at 0."""
+
+    model_config = with_example(
+        {
+            "token_id": TOKEN_ID,
+            "requests_total": 4711,
+            "days": [{"day": "2026-11-19", "requests": 340}, {"day": "2026-11-20", "requests": 12}],
+        }
+    )
+
+    token_id: Uuid
+    requests_total: int = Field(ge=0, description="Since it was created.")
+    days: list[DayOfUsage] = Field(description="Oldest first, also those without a request.")
+
+    @classmethod
+    def of(cls, token: Token, days: Sequence[DailyRequests]) -> Self:
+        counts = [DayOfUsage(day=one.day.isoformat(), requests=one.requests) for one in days]
+        return cls(token_id=token.token_id, requests_total=token.requests_total, days=counts)

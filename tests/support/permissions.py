@@ -20,10 +20,14 @@ CALLS = """\
 | `GET /calls`, for an owner that is not granted | token | 401 | none | theirs | 403 | 403 | yes | 401 |
 | `GET /calls/{verification_id}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
 | `POST /calls/{verification_id}/cancel` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /api/stats` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /api/stats`, for an owner that is not granted | token | 401 | none | theirs | 403 | 403 | yes | 401 |
+| `GET /api/stats/realtime` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
 | `POST /api/tokens` | token, cookie | 401 | `tokens:write` `admin` | theirs | 403 | yes | yes | yes |
 | `GET /api/tokens` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `GET /api/tokens/current` | token | 401 | any | theirs | 404 | 404 | 404 | 401 |
 | `GET /api/tokens/{token_id}` | token, cookie | 401 | `tokens:read` `admin` | 404 | yes | yes | yes | yes |
+| `GET /api/tokens/{token_id}/usage` | token, cookie | 401 | `tokens:read` `admin` | 404 | yes | yes | yes | yes |
 | `PATCH /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/tokens/{token_id}/rotate` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |
 | `DELETE /api/tokens/{token_id}` | token, cookie | 401 | `tokens:write` `admin` | 404 | 403 | yes | yes | yes |

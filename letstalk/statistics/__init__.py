@@ -1,0 +1,1 @@
+"""How verifications went: figures over time, kept as counts, in the dashboard and by API."""
