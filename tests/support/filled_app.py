@@ -1,0 +1,65 @@
+"""An application in which people, tokens and verifications fill every list of the dashboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from letstalk.accounts.models import AccountChanges
+from letstalk.accounts.registrations import NewInvitation
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.tokens.models import NewToken
+from letstalk.verifications.models import NewVerification
+from tests.support.account_services import someone
+from tests.support.apps import OWNER, make_app, services_of
+from tests.support.pages import Visitor, a_visitor, another_browser
+from tools.benchmarks.pasts import phones_of_countries
+from tools.benchmarks.rows import Rows
+
+DAY_SECONDS = 86_400
+# Nothing in it where a line could break.
+LONG = "a-name-as-long-as-one-may-be-" + "x" * 71
+
+
+def fill(folder: Path) -> tuple[Flask, Visitor]:
+    """The application, and an admin of it who is signed in from two browsers."""
+    key = make_encryption_key()
+    app = make_app(folder, ENCRYPTION_KEYS=key, REGISTRATION="open", RATE_LIMIT_PHONE_ALL="off")
+    admin = a_visitor(app, "ada", "admin")
+    assert admin.account is not None
+    another_browser(app, admin.account)
+    _add_people(app)
+    _add_tokens(app)
+    _add_verifications(app, folder, key)
+    services_of(app).audit.flush()
+    return app, admin
+
+
+def _add_people(app: Flask) -> None:
+    accounts = services_of(app).accounts
+    accounts.service.create_account(someone("vera", "viewer", password=None, owner_ids=("acme", LONG)))
+    disabled = accounts.service.create_account(someone("dora", "developer", password=None))
+    accounts.service.update_account(OWNER, disabled.account_id, AccountChanges(disabled=True))
+    accounts.invitations.invite(OWNER, NewInvitation("invited@example.com", "developer", ("acme",)), "")
+
+
+def _add_tokens(app: Flask) -> None:
+    tokens = services_of(app).tokens
+    for owner_id in ("acme", LONG, *(f"owner-{number}" for number in range(3))):
+        tokens.create_token(OWNER, NewToken(owner_id=owner_id, name=f"Web shop of {owner_id}"[:100]))
+    rotated = tokens.create_token(OWNER, NewToken(owner_id="acme", name="Rotated"))
+    tokens.rotate_token(OWNER, rotated.record.token_id)
+    tokens.create_token(OWNER, NewToken(owner_id="acme", scopes=("admin",), expires_in_seconds=2 * DAY_SECONDS))
+    for issued in (tokens.create_token(OWNER, NewToken(owner_id="acme", name=f"Unused {n}")) for n in range(26)):
+        if issued.record.name == "Unused 0":
+            tokens.revoke_token(OWNER, issued.record.token_id)
+
+
+def _add_verifications(app: Flask, folder: Path, key: str) -> None:
+    rows = Rows(f"sqlite:///{folder}/letstalk.db", key, "acme")
+    rows.store_history(phones_of_countries(), 120, 0, youngest_days=0.01, oldest_days=6)
+    rows.close()
+    for number in range(3):  # these wait, because nothing works in the background
+        wanted = NewVerification(f"+25670012345{number}", None, None, 6, 600)
+        services_of(app).sends.start(OWNER, wanted)
