@@ -12,6 +12,7 @@ from letstalk.audit.cli import make_commands as make_audit_commands
 from letstalk.operations.cli import CommandServices
 from letstalk.operations.cli import make_commands as make_operation_commands
 from letstalk.services import Services
+from letstalk.test_numbers.cli import make_commands as make_test_number_commands
 from letstalk.tokens.cli import make_commands as make_token_commands
 
 
@@ -49,6 +50,7 @@ def _command_services() -> CommandServices:
 GROUPS: tuple[click.Command, ...] = (
     make_token_commands(lambda: _services().tokens),
     make_audit_commands(lambda: _services().audit_search),
+    make_test_number_commands(lambda: _services().test_numbers),
     make_account_commands(
         lambda: _services().accounts,
         lambda actor, account_id: _services().single_sign_on.identities.unlink(actor, account_id),

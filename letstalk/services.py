@@ -21,6 +21,7 @@ from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
+from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -34,6 +35,7 @@ from letstalk.verifications.service import VerificationService
 class Services:
     tokens: TokenService
     usage: UsageCounter
+    test_numbers: TestNumberService
     audit: AuditTrail
     audit_search: AuditSearch
     owners: OwnerDirectory

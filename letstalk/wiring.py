@@ -54,13 +54,14 @@ from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
 from letstalk.telephony.registry import build_telephony
 from letstalk.telephony.speech.scripts import ensure_message
+from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.sends import SendPolicy, SendService
-from letstalk.verifications.service import VerificationService
+from letstalk.verifications.service import VerificationService, cancel_test_verifications
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import BackgroundWork
@@ -183,6 +184,15 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
             db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
         ),
         usage=usage,
+        test_numbers=TestNumberService(
+            db,
+            vault,
+            audit,
+            clock,
+            cancel_test_verifications,
+            default_region=settings.default_region,
+            may_be_endless=settings.is_development,
+        ),
         audit=audit,
         audit_search=AuditSearch(db, audit, clock),
         owners=OwnerDirectory(db),
@@ -271,6 +281,7 @@ def _send_policy(settings: Settings) -> SendPolicy:
         number_types=settings.number_types,
         custom_message=CustomMessage(settings.custom_message),
         message_templates=_speakable_templates(settings),
+        endless_test_numbers=settings.is_development,
     )
 
 

@@ -33,6 +33,8 @@ from letstalk.operations import pages as operations_pages
 from letstalk.services import Services
 from letstalk.statistics import api as statistics_api
 from letstalk.telephony.registry import make_webhook_blueprints
+from letstalk.test_numbers import api as test_number_api
+from letstalk.test_numbers import pages as test_number_pages
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
@@ -81,6 +83,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         audit_api.make_blueprint(services.audit_search),
         token_api.make_blueprint(services.tokens, services.usage),
         statistics_api.make_blueprint(services.statistics, clock),
+        test_number_api.make_blueprint(services.test_numbers),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),
@@ -93,6 +96,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     )
     app.register_blueprint(operations_pages.make_blueprint(services.inspections))
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
+    app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     _init_pages(app, settings)

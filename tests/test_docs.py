@@ -182,7 +182,7 @@ def test_the_search_for_paths_finds_them_and_leaves_other_text_alone() -> None:
 @every_document
 def test_every_command_of_flask_that_is_named_exists(path: Path, app: Flask) -> None:
     text = "\n".join(read(path).spans())
-    for first, second in re.findall(r"(?:^|/)flask ([a-z]+)(?: ([a-z-]+))?", text, re.MULTILINE):
+    for first, second in re.findall(r"(?:^|/)flask ([a-z-]+)(?: ([a-z-]+))?", text, re.MULTILINE):
         command = app.cli.get_command(click.Context(app.cli), first)
         assert command is not None or first == "run", first
         if second and isinstance(command, click.Group):

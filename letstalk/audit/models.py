@@ -104,7 +104,8 @@ class RefusalCount:
     last_at: datetime
 
 
-# What was done, by action. {token} and {account} are what the entry is about, {whose} is “their own” or “ada's”.
+# What was done, by action. {token}, {account} and {phone} (masked) are what the entry is about, {whose} is “their own”
+# or “ada's”.
 ACTIONS: dict[str, str] = {
     "token.created": "created the token {token}",
     "token.updated": "changed the token {token}",
@@ -125,6 +126,9 @@ ACTIONS: dict[str, str] = {
     "session.started": "signed in",
     "session.ended": "ended {whose} session",
     "destination.limit_reached": "reached a limit of calls",
+    "test_number.created": "made {phone} a test number",
+    "test_number.updated": "changed the test number {phone}",
+    "test_number.deleted": "deleted the test number {phone}",
     "phone.shown": "uncovered the phone number of a verification",
     REFUSED: "was refused",
     DROPPED: "lost count of refusals",
@@ -183,6 +187,7 @@ def describe(event: AuditEvent, names: Names) -> str:
     words = {
         "token": names.tokens.get(event.token_id or "", "that is not shown here"),
         "account": account,
+        "phone": event.detail.get("phone", "that was deleted"),
         "whose": "their own" if is_own and event.actor_kind in (None, ActorKind.PERSON.value) else f"{account}'s",
     }
     fallback = event.action.replace(".", ": ").replace("_", " ").replace("{", "").replace("}", "")

@@ -40,6 +40,7 @@ GROUPS = {
     "second_factor": "Signing in",
     "destination": "Calls",
     "phone": "Calls",
+    "test_number": "Test numbers",
     "refused": "Refusals",
     "refusals_dropped": "Refusals",
 }

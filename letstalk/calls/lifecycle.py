@@ -27,6 +27,14 @@ def place_call(connection: Connection, new: NewCall, turn: int, now: datetime) -
     return call_id
 
 
+def note_call(connection: Connection, new: NewCall, status: CallStatus, reason: str, now: datetime) -> str:
+    """Keep a call that is over without having been placed, so that it is shown and counted. Returns its id."""
+    call_id = new_id(now)
+    repository.insert_ended_call(connection, call_id, new, status, reason, now)
+    repository.insert_call_event(connection, call_id, now, status.value)
+    return call_id
+
+
 def say_again(connection: Connection, call: Call, now: datetime) -> None:
     """Have a live, locked call speak its script again. Wake a worker for `Topic.CARRY_OUT` after the commit."""
     repository.update_call(connection, call.call_id, **command(call, Command.SPEAK_CODE, now))

@@ -164,6 +164,15 @@ def insert_call(connection: sa.Connection, call_id: str, new: NewCall, turn: int
     _INSERT.execute(connection, values | {"call_id": call_id, "created_at": now, "turn": turn})
 
 
+def insert_ended_call(
+    connection: sa.Connection, call_id: str, new: NewCall, status: CallStatus, reason: str, now: datetime
+) -> None:
+    """Insert a call that is over already, and has nothing to say. It counts for the limits like any other."""
+    values = {name: getattr(new, name) for name in _NEW_FIELDS} | {"script_sealed": None}
+    values |= {"call_id": call_id, "status": status.value, "reason": reason, "turn": 0}
+    connection.execute(sa.insert(calls), values | {"created_at": now, "not_before": now, "ended_at": now})
+
+
 def find_call(connection: sa.Connection, call_id: str) -> Call | None:
     row = _BY_ID.first(connection, {"call_id": call_id})
     return None if row is None else call_from(row)

@@ -16,6 +16,7 @@ class Scope(StrEnum):
     CALLS_CANCEL = "calls:cancel"  # cancel a verification
     TOKENS_READ = "tokens:read"  # read tokens
     TOKENS_WRITE = "tokens:write"  # create, change, rotate and revoke tokens
+    TEST_NUMBERS_WRITE = "test_numbers:write"  # see and manage test numbers, with their codes
     ADMIN = "admin"  # everything, for all owners
 
 

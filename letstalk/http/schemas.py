@@ -214,6 +214,8 @@ ERRORS: dict[str, KnownError] = {
     "method_not_allowed": KnownError(405, "This address does not allow that method."),
     "not_pending": KnownError(409, "This verification is over already: approved."),
     "replays_exhausted": KnownError(409, "The code was spoken again as often as allowed. Ask for a new one."),
+    "already_test_number": KnownError(409, "This phone is a test number of this user_id already."),
+    "too_many_test_numbers": KnownError(409, "A user_id has at most 100 test numbers. Delete one first."),
     "token_inactive": KnownError(409, "The token is revoked or expired."),
     "already_rotated": KnownError(409, "The token has been rotated already."),
     "username_taken": KnownError(409, "This username is taken."),

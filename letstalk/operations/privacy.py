@@ -20,6 +20,8 @@ from letstalk.observability.redaction import mask_phone
 from letstalk.operations import privacy_repository
 from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import Phone, parse_phone
+from letstalk.test_numbers.models import TestNumber
+from letstalk.test_numbers.repository import list_of_phone
 from letstalk.verifications.models import Verification
 from letstalk.verifications.service import VerificationService
 
@@ -35,7 +37,8 @@ class PrivacyService:
     def export_phone(self, phone: str) -> dict[str, Any]:
         """All that is stored about a phone, of all owners, as plain data. Raises InvalidPhone.
 
-        The code and the message of a pending verification are left out, because they are encrypted together.
+        The code and the message of a pending verification are left out, because they are encrypted together, and so is
+        the code of a test number.
         """
         wanted = parse_phone(phone, self._default_region)
         now = self._clock()
@@ -43,6 +46,7 @@ class PrivacyService:
             found = privacy_repository.list_all_of_phone(connection, wanted.canonical)
             verifications = [_verification(connection, verification, now) for verification in found]
             wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, wanted.canonical)
+            test_numbers = list_of_phone(connection, wanted.canonical)
             numbers = _numbers_of(wanted, found)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, numbers)
             people = [person for number in numbers for person in accounts.list_accounts_of_phone(connection, number)]
@@ -52,6 +56,7 @@ class PrivacyService:
             "exported_at": iso_utc(now),
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
+            "test_numbers": [_test_number(number) for number in test_numbers],
             "wrong_codes_at": [iso_utc(judged_at) for judged_at in wrong_codes],
             "idempotent_requests": [
                 {"user_id": owner_id, "path": path, "at": iso_utc(at)} for owner_id, path, at in first_responses
@@ -119,7 +124,19 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "spoken_locale": VerificationService.spoken_locale(verification),
         "reference": verification.reference,
         "has_session": bool(verification.session_digest),
+        "is_test": verification.is_test,
         "calls": [_call(connection, call) for call in found],
+    }
+
+
+def _test_number(number: TestNumber) -> dict[str, Any]:
+    return {
+        "test_number_id": number.test_number_id,
+        "user_id": number.owner_id,
+        "phone": number.e164,
+        "name": number.name,
+        "created_at": iso_utc(number.created_at),
+        "expires_at": None if number.expires_at is None else iso_utc(number.expires_at),
     }
 
 

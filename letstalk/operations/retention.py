@@ -24,6 +24,7 @@ from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total
 from letstalk.sso.repository import spent_jwts, sso_attempts
+from letstalk.test_numbers.repository import test_numbers
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.repository import PENDING, verifications
 
@@ -43,6 +44,7 @@ USED_UP: tuple[tuple[str, sa.Column[Any], int | None], ...] = (
     ("mails", mails.c.created_at, None),
     ("sso_attempts", sso_attempts.c.expires_at, 1),
     ("spent_jwts", spent_jwts.c.expires_at, 1),
+    ("test_numbers", test_numbers.c.expires_at, None),
 )
 
 # So long somebody else's address, or a name, can be held by who registered with it.

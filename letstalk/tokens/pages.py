@@ -38,6 +38,7 @@ SINGLE_SCOPES = (
     (Scope.CALLS_CANCEL.value, "End a verification and its call."),
     (Scope.TOKENS_READ.value, "See tokens."),
     (Scope.TOKENS_WRITE.value, "Create, change, rotate and revoke tokens."),
+    (Scope.TEST_NUMBERS_WRITE.value, "See and manage test numbers, with their codes."),
 )
 LIFETIMES = (
     ("", "Never"),

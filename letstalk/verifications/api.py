@@ -148,6 +148,8 @@ OVER = (
 def send(service: SendService, actor: Actor, body: SendRequest, idempotency: IdempotencyKey | None) -> Reply:
     """The response to `POST /calls/otp`. Raises what `SendService.start` raises."""
     accepted = service.start(actor, body.to_new_verification(), idempotency)
+    if accepted.is_test:
+        return _accepted(accepted, f"{accepted.phone} is a test number: no call was placed.")
     return _accepted(accepted, f"{accepted.phone} is being called.")
 
 

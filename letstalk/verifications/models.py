@@ -96,19 +96,22 @@ class Verification:
         phone: Phone,
         code_digest: str,
         digest_key_id: str,
-        speech_sealed: str,
+        speech_sealed: str | None,
         session_digest: str,
         token_id: str | None,
         now: datetime,
+        test_ends_at: datetime | None = None,
+        is_test: bool = False,
     ) -> Verification:
-        """A pending verification with no attempt used."""
+        """A pending verification with no attempt used. With `is_test` it is over when the test number ends."""
+        expires_at = now + timedelta(seconds=wanted.ttl_seconds)
         return cls(
             verification_id=verification_id,
             owner_id=owner_id,
             phone=phone.canonical,
             status=VerificationStatus.PENDING,
             created_at=now,
-            expires_at=now + timedelta(seconds=wanted.ttl_seconds),
+            expires_at=expires_at if test_ends_at is None else min(expires_at, test_ends_at),
             last_spoken_for_at=now,
             attempts_used=0,
             replays_used=0,
@@ -122,6 +125,7 @@ class Verification:
             session_digest=session_digest,
             token_id=token_id,
             country=phone.region,
+            is_test=is_test,
         )
 
     @property
@@ -174,6 +178,7 @@ class PendingCheck:
     reference: str | None
     phone_as_given: str | None
     session_digest: str
+    is_test: bool
     last_wrong_code_at: datetime | None
     has_unfinished_calls: bool
 
@@ -186,6 +191,7 @@ class SendState:
     depends on it, and `last_wrong_code_at` when the last code was wrong that counts against these; None without any.
     `accepted_calls` are the calls to the phone, of all owners. The turns are those of waiting calls: the owner's last
     one, and the first of all. `other_sessions` are those with a pending verification for the owner and phone.
+    `test_number_id` is the owner's test number of the phone, live or not.
     """
 
     newest_at: datetime | None
@@ -195,6 +201,7 @@ class SendState:
     own_last_turn: int | None
     first_waiting_turn: int | None
     other_sessions: int = 0
+    test_number_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +237,7 @@ class CallAccepted:
     spoken_locale: str
     reference: str | None = None
     is_first_response: bool = True
+    is_test: bool = False
 
     @classmethod
     def of(
@@ -253,6 +261,7 @@ class CallAccepted:
             replays_remaining=verification.replays_remaining - replays_spent,
             spoken_locale=spoken_locale,
             reference=verification.reference,
+            is_test=verification.is_test,
         )
 
 

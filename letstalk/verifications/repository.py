@@ -44,6 +44,7 @@ from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
 from letstalk.telephony.phone_numbers import parse_phone
+from letstalk.test_numbers.repository import id_of_test_number
 from letstalk.verifications.models import (
     LOOKUP_WINDOW,
     MAX_ATTEMPTS,
@@ -194,6 +195,7 @@ _SEND_STATE = Statement(
         own_last_turn(_OWNER_ID),
         FIRST_WAITING_TURN,
         select(func.count()).select_from(verifications).where(*_OF_OTHER_SESSIONS).scalar_subquery(),
+        id_of_test_number(_OWNER_ID, _PHONE),
     )
 )
 _SPEND = (
@@ -293,6 +295,7 @@ class _PendingQuery:
         verifications.c.reference,
         verifications.c.phone_as_given,
         verifications.c.session_digest,
+        verifications.c.is_test,
     )
     _of_others = (
         select(func.max(wrong_codes.c.judged_at, type_=UtcDateTime))
@@ -425,6 +428,13 @@ def list_verifications(
         statement = statement.where(earlier)
     statement = statement.order_by(table.created_at.desc(), table.verification_id.desc()).limit(limit)
     return [verification_from(row) for row in connection.execute(statement)]
+
+
+def list_pending_tests(connection: Connection, owner_id: str, phone: str) -> list[str]:
+    """Ids of the owner's pending verifications of a phone that is a test number."""
+    table = verifications.c
+    statement = select(table.verification_id).where(table.owner_id == owner_id, table.phone == phone, IS_PENDING)
+    return list(connection.execute(statement.where(table.is_test)).scalars())
 
 
 def spend_replay(connection: Connection, verification_id: str, now: datetime) -> None:

@@ -127,6 +127,10 @@ VerificationId = Annotated[
 
 SpokenLocale = Annotated[str, Field(description="The language that the call speaks, one of `GET /api/languages`.")]
 
+IsTest = Annotated[
+    bool, Field(description="Whether the phone is a test number: no call was placed, and nobody has proven it.")
+]
+
 _SUMMARY: dict[str, Any] = {
     "verification_id": EXAMPLE_ID,
     "phone": EXAMPLE_PHONE,
@@ -139,6 +143,7 @@ _SUMMARY: dict[str, Any] = {
     "locale": None,
     "spoken_locale": "en-US",
     "reference": "order-4711",
+    "is_test": False,
 }
 _CALL: dict[str, Any] = {
     "call_id": EXAMPLE_CALL_ID,
@@ -313,6 +318,7 @@ class SendResponse(ResponseModel):
             "replays_remaining": 3,
             "spoken_locale": "en-US",
             "reference": "order-4711",
+            "is_test": False,
             "message": f"{EXAMPLE_PHONE} is being called.",
         }
     )
@@ -328,6 +334,7 @@ class SendResponse(ResponseModel):
     replays_remaining: int = Field(ge=0, le=MAX_REPLAYS)
     spoken_locale: SpokenLocale
     reference: str | None
+    is_test: IsTest
     message: str = Field(description="A sentence for people. Never what is spoken, never the code.")
 
 
@@ -342,6 +349,7 @@ class VerifyResponse(ResponseModel):
             "phone": EXAMPLE_PHONE,
             "approved_at": "2026-11-20T10:00:41.000Z",
             "reference": "order-4711",
+            "is_test": False,
         }
     )
 
@@ -351,6 +359,7 @@ class VerifyResponse(ResponseModel):
     phone: E164
     approved_at: Timestamp
     reference: str | None
+    is_test: IsTest
 
 
 class CallEventResponse(ResponseModel):
@@ -385,6 +394,7 @@ class VerificationSummary(ResponseModel):
     locale: str | None = Field(description="As it was sent.")
     spoken_locale: SpokenLocale
     reference: str | None
+    is_test: IsTest
 
 
 class VerificationResponse(VerificationSummary):
@@ -418,6 +428,7 @@ def render_accepted(accepted: CallAccepted, message: str) -> dict[str, Any]:
         "replays_remaining": accepted.replays_remaining,
         "spoken_locale": accepted.spoken_locale,
         "reference": accepted.reference,
+        "is_test": accepted.is_test,
         "message": message,
     }
 
@@ -431,6 +442,7 @@ def render_approval(approval: Approval) -> dict[str, Any]:
         "phone": approval.pending.phone_as_given or approval.pending.phone,
         "approved_at": iso_utc(approval.approved_at),
         "reference": approval.pending.reference,
+        "is_test": approval.pending.is_test,
     }
 
 
@@ -448,4 +460,5 @@ def render_summary(verification: Verification, status: VerificationStatus, spoke
         "locale": verification.locale,
         "spoken_locale": spoken_locale,
         "reference": verification.reference,
+        "is_test": verification.is_test,
     }

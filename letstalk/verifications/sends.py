@@ -14,13 +14,13 @@ from sqlalchemy import Connection
 
 from letstalk.calls import queue
 from letstalk.calls import repository as calls
-from letstalk.calls.lifecycle import place_call, say_again
+from letstalk.calls.lifecycle import note_call, place_call, say_again
 from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
 from letstalk.calls.queue import MeanCall, QueueLength
 from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
 from letstalk.core.actors import Actor, CustomMessage
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Forbidden, InvalidRequest, Unavailable
+from letstalk.core.errors import DestinationBlocked, Forbidden, InvalidRequest, Unavailable
 from letstalk.core.ids import new_id
 from letstalk.core.numbering import DEFAULT_TYPES
 from letstalk.core.rates import Rate
@@ -33,6 +33,8 @@ from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
 from letstalk.telephony.speech.scripts import ensure_speakable
+from letstalk.test_numbers.models import NO_CALL_REASON, TestNumber
+from letstalk.test_numbers.repository import find_of_phone
 from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
 from letstalk.verifications.destinations import DestinationLimits
@@ -74,6 +76,7 @@ class SendPolicy:
     number_types: frozenset[str] = DEFAULT_TYPES
     custom_message: CustomMessage = CustomMessage.ON
     message_templates: Mapping[str, str] = field(default_factory=dict)
+    endless_test_numbers: bool = False  # in development, a test number needs no end
 
 
 class SendService:
@@ -118,6 +121,9 @@ class SendService:
         3. An older pending verification of the same owner, phone and session is superseded and its calls are ended.
         4. The verification and its call are written; after the commit a worker is woken.
 
+        To a live test number of the owner no call is placed: the code is its own, and the call is over at once. It may
+        be of a kind or in a country that is not called. All else holds for it as for others.
+
         With `is_proven`, whoever answers the phone has proven it to this owner: calls that others make to it do not use
         up the owner's. `all_phones_rates` limit the owner's sends to all phones together.
 
@@ -126,9 +132,7 @@ class SendService:
         """
         policy = self._policy
         phone = parse_phone(wanted.phone, policy.default_region)
-        ensure_destination_allowed(
-            phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
-        )
+        blocked = self._find_block(actor, phone)
         wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
@@ -165,15 +169,21 @@ class SendService:
                 ensure_session_fits(repository.list_other_sessions(connection, *of_session, now), now)
             if all_phones_rates:
                 self._ensure_rates_of_owner(connection, actor.owner_id, all_phones_rates, now)
+            number = None
+            if state.test_number_id is not None:
+                number = self._find_live_test_number(connection, actor, phone, now)
+            if blocked is not None and number is None:
+                raise blocked
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
-            self._ensure_not_full(connection, turn, wanted.ttl_seconds)
+            if number is None:
+                self._ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
                 self._supersede(connection, actor, phone, session_digest, now)
-            verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now)
+            verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now, number)
             repository.insert_verification(connection, verification)
-            call_id = _place_call(connection, verification, turn, now)
+            call_id, call_status = _place_call(connection, verification, turn, now)
             spoken = VerificationService.spoken_locale(verification)
-            accepted = CallAccepted.of(verification, call_id, CallStatus.QUEUED, now, spoken_locale=spoken)
+            accepted = CallAccepted.of(verification, call_id, call_status, now, spoken_locale=spoken)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True, is_proven=is_proven)
@@ -197,6 +207,27 @@ class SendService:
             raise InvalidRequest.in_field("message_template", "There is no message template of this name.")
         return text
 
+    def _find_block(self, actor: Actor, phone: Phone) -> DestinationBlocked | None:
+        """Why the phone is not called, if it is a test number of the actor's owner. Raises DestinationBlocked."""
+        policy = self._policy
+        try:
+            ensure_destination_allowed(
+                phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
+            )
+        except DestinationBlocked as error:
+            with self._db.read() as connection:
+                if find_of_phone(connection, actor.owner_id, phone.canonical) is None:
+                    raise
+            return error
+        return None
+
+    def _find_live_test_number(
+        self, connection: Connection, actor: Actor, phone: Phone, now: datetime
+    ) -> TestNumber | None:
+        number = find_of_phone(connection, actor.owner_id, phone.canonical)
+        is_live = number is not None and number.is_live(now, may_be_endless=self._policy.endless_test_numbers)
+        return number if is_live else None
+
     def _follow_up(self, accepted: CallAccepted) -> None:
         verifications_started_total.inc()
         log.info(
@@ -205,7 +236,8 @@ class SendService:
             call_id=accepted.call_id,
             phone=mask_phone(accepted.phone),
         )
-        self._wakeups.wake(Topic.DISPATCH)
+        if not accepted.is_test:
+            self._wakeups.wake(Topic.DISPATCH)
 
     def replay(self, actor: Actor, ref: VerificationRef, idempotency: IdempotencyKey | None = None) -> CallAccepted:
         """Have the same code spoken again, in the live call if there is one, else in a new one.
@@ -233,8 +265,9 @@ class SendService:
             else:
                 self._ensure_phone_rates(connection, actor.owner_id, verification.phone, now)
                 turn = next_turn(*queue.find_turns(connection, actor.owner_id))
-                self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
-                call_id, call_status = _place_call(connection, verification, turn, now), CallStatus.QUEUED
+                if not verification.is_test:
+                    self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
+                call_id, call_status = _place_call(connection, verification, turn, now)
             repository.spend_replay(connection, verification.verification_id, now)
             spoken = VerificationService.spoken_locale(verification)
             accepted = CallAccepted.of(verification, call_id, call_status, now, spoken_locale=spoken, replays_spent=1)
@@ -248,7 +281,7 @@ class SendService:
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
         if live is not None:
             self._wakeups.wake(Topic.CARRY_OUT, call_id)
-        else:
+        elif not accepted.is_test:
             self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
@@ -324,8 +357,14 @@ class SendService:
         key_id: str,
         key: bytes,
         now: datetime,
+        number: TestNumber | None,
     ) -> Verification:
         verification_id = new_id(now)
+        if number is not None:
+            code = self._vault.decrypt(number.code_sealed).decode("ascii")
+            speech_sealed = None
+        else:
+            speech_sealed = self._vault.encrypt(Script(code, wanted.message).to_json())
         return Verification.start(
             verification_id,
             actor.owner_id,
@@ -333,15 +372,20 @@ class SendService:
             phone=phone,
             code_digest=digest_code(key, verification_id, code),
             digest_key_id=key_id,
-            speech_sealed=self._vault.encrypt(Script(code, wanted.message).to_json()),
+            speech_sealed=speech_sealed,
             session_digest=session_digest,
             token_id=actor.token_id,
             now=now,
+            is_test=number is not None,
+            test_ends_at=None if number is None else number.expires_at,
         )
 
 
-def _place_call(connection: Connection, verification: Verification, turn: int, now: datetime) -> str:
-    """Queue a call that reads the code of a pending verification. Returns its id."""
+def _place_call(connection: Connection, verification: Verification, turn: int, now: datetime) -> tuple[str, CallStatus]:
+    """Queue a call that reads the code of a pending verification, or note that none is placed to a test number.
+
+    Returns its id and its status.
+    """
     new = NewCall(
         subject_id=verification.verification_id,
         owner_id=verification.owner_id,
@@ -351,7 +395,9 @@ def _place_call(connection: Connection, verification: Verification, turn: int, n
         speak_before=verification.expires_at,
         phone_as_given=verification.phone_as_given,
     )
-    return place_call(connection, new, turn, now)
+    if verification.is_test:
+        return note_call(connection, new, CallStatus.COMPLETED, NO_CALL_REASON, now), CallStatus.COMPLETED
+    return place_call(connection, new, turn, now), CallStatus.QUEUED
 
 
 def _is_reading_awaited(call: Call | None) -> bool:

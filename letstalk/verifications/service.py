@@ -64,6 +64,12 @@ def end_calls(connection: Connection, wakeups: Wakeups, verification_id: str, re
         after_commit(connection, partial(wakeups.wake, Topic.CARRY_OUT, call_id))
 
 
+def cancel_test_verifications(connection: Connection, owner_id: str, phone: str, now: datetime) -> None:
+    """Cancel what waits for the code of an owner's test number. The caller has locked the phone."""
+    for verification_id in repository.list_pending_tests(connection, owner_id, phone):
+        end_verification(connection, verification_id, VerificationStatus.CANCELED, now)
+
+
 class VerificationService:
     def __init__(
         self, db: Database, keys: DigestKeys, wakeups: Wakeups, clock: Clock, *, default_region: str | None = None
@@ -262,5 +268,9 @@ class VerificationService:
     def _history(self, connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
         found = calls.list_calls(connection, verification.verification_id)
         events = calls.list_call_events(connection, [call.call_id for call in found])
-        histories = tuple(CallHistory(call, ((call.created_at, "queued"), *events[call.call_id])) for call in found)
+        # The call to a test number has not waited.
+        first = () if verification.is_test else ("queued",)
+        histories = tuple(
+            CallHistory(call, (*((call.created_at, type_) for type_ in first), *events[call.call_id])) for call in found
+        )
         return VerificationHistory(verification, verification.status_at(now), histories)

@@ -45,6 +45,11 @@ OPERATIONS = {
     "GET /api/sip/status": "get_trunk_status",
     "GET /metrics": "get_metrics",
     "GET /openapi.json": "get_description",
+    "POST /api/test-numbers": "create_test_number",
+    "GET /api/test-numbers": "list_test_numbers",
+    "GET /api/test-numbers/{number_id}": "get_test_number",
+    "PATCH /api/test-numbers/{number_id}": "update_test_number",
+    "DELETE /api/test-numbers/{number_id}": "delete_test_number",
     **people.OPERATIONS,
 }
 OVER = {
@@ -87,6 +92,13 @@ CODES = {
     "rotate_token": WITH_TOKEN | WITH_BODY | {"csrf_failed", "not_found", "token_inactive", "already_rotated"},
     "revoke_token": WITH_TOKEN | {"invalid_request", "csrf_failed", "not_found"},
     "list_audit": WITH_TOKEN | {"invalid_request"},
+    "create_test_number": WITH_TOKEN
+    | WITH_BODY
+    | {"invalid_phone", "not_granted", "already_test_number", "too_many_test_numbers"},
+    "list_test_numbers": WITH_TOKEN | {"invalid_request"},
+    "get_test_number": WITH_TOKEN | {"not_found"},
+    "update_test_number": WITH_TOKEN | WITH_BODY | {"not_found"},
+    "delete_test_number": WITH_TOKEN | {"not_found"},
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
     "list_languages": {"rate_limited"},
     "get_health": {"invalid_request"},
@@ -115,6 +127,8 @@ SCOPES = {
     "revoke_token": "tokens:write",
     "get_trunk_status": "admin",
     "list_audit": "tokens:read",
+    **{f"{what}_test_number": "test_numbers:write" for what in ("create", "get", "update", "delete")},
+    "list_test_numbers": "test_numbers:write",
     "get_metrics": "admin",
     **people.SCOPES,
 }
@@ -347,6 +361,8 @@ def test_a_body_may_be_left_out_where_everything_in_it_may(operations: list[Oper
         "create_token": False,
         "update_token": False,
         "rotate_token": False,
+        "create_test_number": True,
+        "update_test_number": False,
         "receive_telnyx_event": True,
         **people.BODY_REQUIRED,
     }

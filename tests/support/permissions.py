@@ -35,6 +35,11 @@ CALLS = """\
 | `POST /api/tokens/{token_id}/rotate`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `DELETE /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `GET /api/audit` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
+| `POST /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
+| `GET /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
+| `GET /api/test-numbers/{number_id}` | token | 401 | `test_numbers:write` `admin` | 404 | 403 | yes | yes | 401 |
+| `PATCH /api/test-numbers/{number_id}` | token | 401 | `test_numbers:write` `admin` | 404 | 403 | yes | yes | 401 |
+| `DELETE /api/test-numbers/{number_id}` | token | 401 | `test_numbers:write` `admin` | 404 | 403 | yes | yes | 401 |
 | `POST /api/auth/logout` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `POST /api/auth/phone` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
@@ -77,6 +82,15 @@ PAGES = """\
 | `GET /dashboard/health` | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/audit` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit.csv` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/test-numbers` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/test-numbers/new` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/test-numbers` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/test-numbers/{number_id}` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/test-numbers/{number_id}`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `POST /dashboard/test-numbers/{number_id}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/test-numbers/{number_id}`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `GET /dashboard/test-numbers/{number_id}/delete` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/test-numbers/{number_id}/delete` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/people` | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
 | `POST /dashboard/people/{account_id}` | sign in | 403 | 403 | yes | yes |
@@ -118,7 +132,16 @@ OPEN = """\
 """
 
 ROLES = ("viewer", "developer", "admin")
-SCOPES = ("calls:read", "otp:send", "otp:verify", "otp:replay", "calls:cancel", "tokens:read", "tokens:write")
+SCOPES = (
+    "calls:read",
+    "otp:send",
+    "otp:verify",
+    "otp:replay",
+    "calls:cancel",
+    "tokens:read",
+    "tokens:write",
+    "test_numbers:write",
+)
 BUNDLES = ("read", "write", "admin")
 
 

@@ -15,6 +15,7 @@ from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
+from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
 from tests.support.account_services import DEVICE, OTHER_PASSWORD, someone
@@ -65,6 +66,8 @@ REQUESTS: dict[str, Request] = {
     "POST /api/tokens": Request(_new_token, (201, None)),
     "PATCH /api/tokens/{token_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
+    "POST /api/test-numbers": Request(lambda world, _: {"phone": world.phone()}, (201, None)),
+    "PATCH /api/test-numbers/{number_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/auth/phone": Request(done=(400, "invalid_request")),  # no phone is named, and none is pending
     "POST /api/auth/phone/verify": Request(lambda *_: {"code": "042917"}, (404, "no_pending_verification")),
     "PUT /api/auth/password": Request(_passwords),
@@ -75,6 +78,10 @@ REQUESTS: dict[str, Request] = {
     "POST /api/webhooks/telnyx": Request(done=(403, "invalid_signature")),
     "POST /dashboard/tokens": Request(lambda *_: {"scopes": "tokens:write", "user_id": OURS}),
     "POST /dashboard/tokens/{token_id}/rotate": Request(),
+    "POST /dashboard/test-numbers": Request(lambda world, _: {"phone": world.phone(), "user_id": OURS}, (302, None)),
+    "POST /dashboard/test-numbers/{number_id}": Request(
+        lambda *_: {"code": "408213", "expires_in": "keep"}, (302, None)
+    ),
     "POST /dashboard/people/{account_id}": Request(
         lambda world, _: {"email": world.email(), "role": "viewer"}, (302, None)
     ),
@@ -143,7 +150,9 @@ class World:
         self.accounts = {role: self._account(role) for role in ("viewer", "developer", "admin")}
         self.with_password = self._account("viewer", password=PASSWORD).username or ""
         self.tokens = {
-            OTHER.name: issue_token(self.app, "read", "write", "tokens:read", "tokens:write", owner_id=THEIRS)
+            OTHER.name: issue_token(
+                self.app, "read", "write", "tokens:read", "tokens:write", "test_numbers:write", owner_id=THEIRS
+            )
         }
         self._gone = self._account("developer")
         self._gone_token = self._sign_in(self._gone)
@@ -245,6 +254,9 @@ class World:
             if asker.kind == "token" and row.about != "another's":
                 creator = services.tokens.authenticator.authenticate(self.tokens[asker.name], DEVICE.address)
             return services.tokens.create_token(creator, wanted).record.token_id
+        if name == "number_id":
+            wanted_number = NewTestNumber(self.phone(), owner_id=self._owner(row))
+            return services.test_numbers.create_test_number(OWNER_ACTOR, wanted_number).number.test_number_id
         account = self._account("developer")
         if name == "account_id":
             return account.account_id

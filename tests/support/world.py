@@ -40,13 +40,14 @@ from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
+from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.models import Approval, CallAccepted, NewVerification, Verification, VerificationRef
 from letstalk.verifications.sends import SendPolicy, SendService
-from letstalk.verifications.service import VerificationService
+from letstalk.verifications.service import VerificationService, cancel_test_verifications
 from letstalk.worker.heartbeat import Heartbeat
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -285,6 +286,9 @@ class World:
         self.destinations = DestinationLimits(db, audit, clock, self.destination_policy)
         self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy, self.destinations)
         self.verifications = VerificationService(db, self.keys, wakeups, clock)
+        self.test_numbers = TestNumberService(
+            db, self.vault, audit, clock, cancel_test_verifications, default_region=None, may_be_endless=False
+        )
         self.commands = CommandService(db, self.vault, provider, wakeups, clock, brand_name="Let's Talk")
         self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy, self.verifications)
         self.events = EventService(db, self.commands, wakeups, clock, self.policy, self.verifications, None)

@@ -13,6 +13,9 @@ from letstalk.tokens.models import NewToken
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.pages import TOKENS, Visitor, a_visitor, audited_in
 
+TEST_NUMBERS = "/dashboard/test-numbers"
+ADMINS = {"/dashboard/health", "/dashboard/people"}
+
 NEW = "/dashboard/tokens/new"
 CREATE = "/dashboard/tokens"
 SECRET = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")
@@ -135,9 +138,9 @@ def test_a_grant_that_is_taken_away_hides_its_tokens_at_once(app: Flask, develop
 @pytest.mark.parametrize(
     ("role", "offered"),
     [
-        ("admin", {TOKENS, "/dashboard/people", "/dashboard/profile", "/docs"}),
-        ("developer", {TOKENS, "/dashboard/profile", "/docs"}),
-        ("viewer", {TOKENS, "/dashboard/profile", "/docs"}),
+        ("admin", {TOKENS, TEST_NUMBERS, *ADMINS, "/dashboard/audit", "/docs"}),
+        ("developer", {TOKENS, TEST_NUMBERS, "/dashboard/audit", "/docs"}),
+        ("viewer", {TOKENS, "/dashboard/audit", "/docs"}),
     ],
 )
 def test_the_menu_leads_only_where_one_may_go(app: Flask, role: str, offered: set[str]) -> None:
