@@ -25,10 +25,12 @@ from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
+from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
+from letstalk.verifications.trials import TrialService
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Services:
     owners: OwnerDirectory
     sends: SendService
     verifications: VerificationService
+    browsing: BrowsingService
+    trials: TrialService
     destinations: DestinationLimits
     dispatch: DispatchService
     commands: CommandService

@@ -58,10 +58,12 @@ from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
+from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService, cancel_test_verifications
+from letstalk.verifications.trials import TrialService
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import BackgroundWork
@@ -179,10 +181,11 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         has_admin=accounts.service.has_active_admin,
     )
+    tokens = TokenService(
+        db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
+    )
     services = Services(
-        tokens=TokenService(
-            db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
-        ),
+        tokens=tokens,
         usage=usage,
         test_numbers=TestNumberService(
             db,
@@ -198,6 +201,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         owners=OwnerDirectory(db),
         sends=sends,
         verifications=verifications,
+        browsing=BrowsingService(db, audit, clock),
+        trials=TrialService(db, tokens, audit, clock),
         destinations=destinations,
         dispatch=dispatch,
         commands=commands,

@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any
 
-from flask import Flask
+from flask import Blueprint, Flask
 from flask_openapi3 import OpenAPI
 
 from letstalk.accounts.authentication import BearerAuthenticator, BrowserSessions
@@ -38,7 +38,8 @@ from letstalk.test_numbers import pages as test_number_pages
 from letstalk.tokens import api as token_api
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
-from letstalk.verifications import language_api
+from letstalk.verifications import language_api, trial_pages
+from letstalk.verifications import pages as verification_pages
 from letstalk.verifications.fast_path import FastPath
 from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
@@ -97,6 +98,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(operations_pages.make_blueprint(services.inspections))
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
     app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
+    for pages in _make_verification_pages(services, guards, settings):
+        app.register_blueprint(pages)
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     _init_pages(app, settings)
@@ -116,6 +119,22 @@ def _init_pages(app: Flask, settings: Settings) -> None:
     if settings.is_development:
         app.register_blueprint(design)
     init_navigation(app)
+
+
+def _make_verification_pages(services: Services, guards: Guards, settings: Settings) -> tuple[Blueprint, Blueprint]:
+    asked = verification_pages.Services(services.browsing, services.sends, services.verifications, services.audit)
+    is_simulated = settings.telephony_provider == "simulator"
+    return (
+        verification_pages.make_blueprint(asked, default_region=settings.default_region),
+        trial_pages.make_blueprint(
+            services.trials,
+            services.sends,
+            services.verifications,
+            guards.admit,
+            template_names=tuple(sorted(settings.message_templates)),
+            phone_page="/simulator" if is_simulated else None,
+        ),
+    )
 
 
 def _wrap(wsgi_app: Any, settings: Settings) -> Any:

@@ -130,6 +130,9 @@ ACTIONS: dict[str, str] = {
     "test_number.updated": "changed the test number {phone}",
     "test_number.deleted": "deleted the test number {phone}",
     "phone.shown": "uncovered the phone number of a verification",
+    "verification.tried": "tried the token {token} in the dashboard",
+    "verification.canceled": "canceled a verification in the dashboard",
+    "verification.replayed": "had the code of a verification spoken again from the dashboard",
     REFUSED: "was refused",
     DROPPED: "lost count of refusals",
 }

@@ -41,6 +41,7 @@ GROUPS = {
     "destination": "Calls",
     "phone": "Calls",
     "test_number": "Test numbers",
+    "verification": "Calls",
     "refused": "Refusals",
     "refusals_dropped": "Refusals",
 }

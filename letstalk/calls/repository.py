@@ -264,6 +264,16 @@ def all_have_failed(subject_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]
     return ~sa.exists().where(each.c.subject_id == subject_id, other)
 
 
+def list_last_statuses(connection: sa.Connection, subject_ids: list[str]) -> dict[str, CallStatus]:
+    """By subject, the status of its newest call. A subject without one is not in it."""
+    statement = (
+        sa.select(calls.c.subject_id, calls.c.status)
+        .where(calls.c.subject_id.in_(subject_ids))
+        .order_by(calls.c.created_at, calls.c.call_id)
+    )
+    return {subject_id: CallStatus(status) for subject_id, status in connection.execute(statement)}
+
+
 def insert_call_event(connection: sa.Connection, call_id: str, at: datetime, type_: str) -> None:
     _INSERT_EVENT.execute(connection, {"call_id": call_id, "at": at, "type": type_})
 

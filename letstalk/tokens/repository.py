@@ -114,6 +114,12 @@ def get_token(connection: sa.Connection, token_id: str) -> Token | None:
     return _get(connection, tokens.c.token_id == token_id)
 
 
+def list_by_id(connection: sa.Connection, token_ids: Iterable[str]) -> dict[str, Token]:
+    """The tokens with these ids, by id."""
+    rows = connection.execute(_TOKEN.where(tokens.c.token_id.in_(list(token_ids))))
+    return {row.token_id: to_token(row) for row in rows}
+
+
 def get_predecessor(connection: sa.Connection, token_id: str) -> Token | None:
     """The token that `token_id` replaced."""
     return _get(connection, tokens.c.successor_id == token_id)

@@ -81,11 +81,7 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
     )
     def replay_otp(body: ReplayRequest) -> Response:
         """In the call that is still on the line, else in a new one. The code and its expiry stay the same."""
-        ref = verifications.make_ref(
-            current_actor(), phone=body.phone, verification_id=body.verification_id, session=body.session
-        )
-        accepted = sends.replay(current_actor(), ref, _idempotency_key())
-        return _respond(_accepted(accepted, f"{accepted.phone} will hear the code again."))
+        return _respond(replay(sends, verifications, current_actor(), body, _idempotency_key()))
 
     def render_history(history: VerificationHistory) -> Response:
         spoken_locale = verifications.spoken_locale(history.verification)
@@ -160,6 +156,19 @@ def check(service: VerificationService, actor: Actor, body: VerifyRequest) -> Re
     # A line of its own would cost a tenth of the check.
     add_to_request_line(verification_id=approval.pending.verification_id, ended_as=VerificationStatus.APPROVED.value)
     return Reply(HTTPStatus.OK, render_approval(approval))
+
+
+def replay(
+    sends: SendService,
+    verifications: VerificationService,
+    actor: Actor,
+    body: ReplayRequest,
+    idempotency: IdempotencyKey | None,
+) -> Reply:
+    """The response to `POST /calls/replay`. Raises what `SendService.replay` raises."""
+    ref = verifications.make_ref(actor, phone=body.phone, verification_id=body.verification_id, session=body.session)
+    accepted = sends.replay(actor, ref, idempotency)
+    return _accepted(accepted, f"{accepted.phone} will hear the code again.")
 
 
 def _idempotency_key() -> IdempotencyKey | None:

@@ -85,7 +85,7 @@ EXPLANATIONS: Mapping[Reason, Explanation] = {
     ),
 }
 
-_OF_STATUS: Mapping[VerificationStatus, Reason] = {
+REASON_OF_STATUS: Mapping[VerificationStatus, Reason] = {
     VerificationStatus.APPROVED: Reason.APPROVED,
     VerificationStatus.PENDING: Reason.PENDING,
     VerificationStatus.ATTEMPTS_EXCEEDED: Reason.ATTEMPTS_EXCEEDED,
@@ -118,4 +118,4 @@ def reason_of(status: VerificationStatus, last_call: CallStatus | None) -> Reaso
 
     `status` is that of now (`Verification.status_at`), `last_call` the status of its newest call; None without one.
     """
-    return _OF_STATUS.get(status) or REASON_OF_CALL[last_call]
+    return REASON_OF_STATUS.get(status) or REASON_OF_CALL[last_call]

@@ -70,6 +70,17 @@ def cancel_test_verifications(connection: Connection, owner_id: str, phone: str,
         end_verification(connection, verification_id, VerificationStatus.CANCELED, now)
 
 
+def read_history(connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
+    found = calls.list_calls(connection, verification.verification_id)
+    events = calls.list_call_events(connection, [call.call_id for call in found])
+    # The call to a test number has not waited.
+    first = () if verification.is_test else ("queued",)
+    histories = tuple(
+        CallHistory(call, (*((call.created_at, type_) for type_ in first), *events[call.call_id])) for call in found
+    )
+    return VerificationHistory(verification, verification.status_at(now), histories)
+
+
 class VerificationService:
     def __init__(
         self, db: Database, keys: DigestKeys, wakeups: Wakeups, clock: Clock, *, default_region: str | None = None
@@ -121,7 +132,7 @@ class VerificationService:
         now = self._clock()
         with self._db.read() as connection:
             verification = self._find(connection, actor, verification_id)
-            return self._history(connection, verification, now)
+            return read_history(connection, verification, now)
 
     def list_verifications(
         self, actor: Actor, *, limit: int, cursor: str | None, **wanted: Unpack[VerificationFilter]
@@ -156,7 +167,7 @@ class VerificationService:
             end_verification(connection, verification.verification_id, VerificationStatus.CANCELED, now)
             end_calls(connection, self._wakeups, verification.verification_id, "The verification was canceled.", now)
             canceled = self._find(connection, actor, verification_id)
-            return self._history(connection, canceled, now)
+            return read_history(connection, canceled, now)
 
     def call_failed(self, subject_id: str) -> None:
         """End a verification as failed if it is pending and all its calls have failed. See `CallListener`."""
@@ -264,13 +275,3 @@ class VerificationService:
             if found is not None:
                 return found
         raise NotFound("There is no such verification.")
-
-    def _history(self, connection: Connection, verification: Verification, now: datetime) -> VerificationHistory:
-        found = calls.list_calls(connection, verification.verification_id)
-        events = calls.list_call_events(connection, [call.call_id for call in found])
-        # The call to a test number has not waited.
-        first = () if verification.is_test else ("queued",)
-        histories = tuple(
-            CallHistory(call, (*((call.created_at, type_) for type_ in first), *events[call.call_id])) for call in found
-        )
-        return VerificationHistory(verification, verification.status_at(now), histories)

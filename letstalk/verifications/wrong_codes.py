@@ -87,6 +87,17 @@ def count_wrong_codes_of_phone(connection: Connection, phone: str, since: dateti
     return int(_WRONG_CODES_OF_PHONE.one(connection, {"phone": phone, "since": since})[0])
 
 
+def list_of_verification(connection: Connection, owner_id: str, phone: str, verification_id: str) -> list[datetime]:
+    """When the wrong codes that were given for a verification were judged, oldest first, as far as they are kept."""
+    # By the phone, which has an index.
+    statement = select(wrong_codes.c.judged_at).where(
+        wrong_codes.c.phone == phone,
+        wrong_codes.c.owner_id == owner_id,
+        wrong_codes.c.verification_id == verification_id,
+    )
+    return list(connection.execute(statement.order_by(wrong_codes.c.judged_at)).scalars())
+
+
 def insert_wrong_code(
     connection: Connection,
     owner_id: str,

@@ -195,7 +195,8 @@ def overflow_of(page: Page) -> list[str]:
 def weight_of(text: str, answers: list[Response]) -> list[str]:
     """All told, also what the browser has kept from the page before."""
     files = set(re.findall(r'(?:src|href)="(/static/[^"?]+)', text))
-    more = [answer for answer in answers if "/static/" not in answer.url and answer.request.resource_type == "fetch"]
+    fetched = [answer for answer in answers if "/static/" not in answer.url and answer.request.resource_type == "fetch"]
+    more = [answer for answer in fetched if answer.status < 300]  # a 304 has no body
     weight = len(text.encode()) + sum(size_of(url) for url in files) + sum(len(answer.body()) for answer in more)
     return [f"weighs {weight:,} bytes"] if weight >= MOST_BYTES else []
 

@@ -97,7 +97,7 @@ def test_nobody_who_was_refused_has_changed_anything(world: World) -> None:
     for account in (services.accounts.service.get_account(owner, account_id) for account_id in made["account_id"]):
         assert (account.is_active, account.role, account.owner_ids) == (True, "developer", (OURS,))
     for verification_id in made["verification_id"]:
-        assert services.verifications.get_verification(owner, verification_id).status is VerificationStatus.PENDING
+        assert services.browsing.tell(owner, verification_id).history.status is VerificationStatus.PENDING
     for session_id in made["session_id"]:
         listed = services.accounts.sessions.list_sessions(world.session_owners[session_id])
         assert session_id in [session.session_id for session in listed]

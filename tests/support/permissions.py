@@ -68,6 +68,22 @@ CALLS = """\
 PAGES = """\
 | Page | Nobody | viewer | developer | admin | Built-in owner |
 |---|---|---|---|---|---|
+| `GET /dashboard/verifications` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/verifications/live` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/verifications/{verification_id}` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/verifications/{verification_id}/live` | sign in | yes | yes | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/phone` | sign in | yes | yes | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/cancel` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/replay` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/verifications/{verification_id}`, of an owner not granted | sign in | 404 | 404 | yes | yes |
+| `GET /dashboard/verifications/{verification_id}/live`, of an owner not granted | sign in | 404 | 404 | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/phone`, of an owner not granted | sign in | 404 | 404 | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/cancel`, of an owner not granted | sign in | 403 | 404 | yes | yes |
+| `POST /dashboard/verifications/{verification_id}/replay`, of an owner not granted | sign in | 403 | 404 | yes | yes |
+| `GET /dashboard/try` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/try` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/try/check` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/try/replay` | sign in | 403 | yes | yes | yes |
 | `GET /api/tokens/dashboard` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/tokens/new` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens` | sign in | 403 | yes | yes | yes |

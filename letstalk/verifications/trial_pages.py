@@ -1,0 +1,212 @@
+"""Try it: the page that sends a real verification, checks its code, and shows each request and response."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, current_app, render_template, request
+from flask.typing import ResponseReturnValue
+from pydantic import ValidationError
+
+from letstalk.core.actors import Actor
+from letstalk.core.errors import LetsTalkError
+from letstalk.core.scopes import Scope
+from letstalk.http.errors import invalid_request_from, record_refusal, render_error
+from letstalk.http.forms import form_text, new_submission
+from letstalk.http.guards import Guard, GuardKind, current_actor, require_signed_in
+from letstalk.http.idempotency import read_idempotency_key
+from letstalk.http.rate_limits import CallerLimits, Environ, request_limits
+from letstalk.observability.request_log import CALLER, ROUTE
+from letstalk.telephony.speech.languages import supported_locales
+from letstalk.verifications.api import Reply, check, replay, send
+from letstalk.verifications.models import DEFAULT_CODE_LENGTH, DEFAULT_TTL_SECONDS, MAX_CODE_LENGTH, MIN_CODE_LENGTH
+from letstalk.verifications.request_examples import ApiRequestExample, in_every_language
+from letstalk.verifications.schemas import ReplayRequest, SendRequest, VerifyRequest
+from letstalk.verifications.sends import SendService
+from letstalk.verifications.service import VerificationService
+from letstalk.verifications.trials import TrialService
+
+LIFETIMES = ((60, "1 minute"), (120, "2 minutes"), (300, "5 minutes"), (600, "10 minutes"))
+CODE_LENGTHS = tuple(range(MIN_CODE_LENGTH, MAX_CODE_LENGTH + 1))
+TEXTS = ("phone", "message", "message_template", "locale", "reference")
+NUMBERS = {"code_length": DEFAULT_CODE_LENGTH, "expires_in": DEFAULT_TTL_SECONDS}
+
+# Counts a request of the token and checks its rights, as the guards do for a request to the API.
+Admit = Callable[[Environ, Actor, Guard, CallerLimits], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request to the API, and its response as it came."""
+
+    title: str
+    request: ApiRequestExample
+    status: int
+    content: Mapping[str, Any]
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.status < HTTPStatus.BAD_REQUEST
+
+    @property
+    def status_line(self) -> str:
+        return f"{self.status} {HTTPStatus(self.status).phrase}"
+
+    @property
+    def text(self) -> str:
+        return json.dumps(self.content, indent=2, ensure_ascii=False)
+
+    @property
+    def programs(self) -> tuple[tuple[str, str], ...]:
+        return in_every_language(self.request)
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What the response says of each field."""
+        return {detail["field"]: detail["message"] for detail in reversed(self.content.get("details", []))}
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The verification that this page has sent, which its next forms name."""
+
+    verification_id: str
+    phone: str
+
+
+def make_blueprint(
+    trials: TrialService,
+    sends: SendService,
+    verifications: VerificationService,
+    admit: Admit,
+    *,
+    template_names: tuple[str, ...],
+    phone_page: str | None,
+) -> Blueprint:
+    """`phone_page` is the path of the simulator's phone, None with a real provider."""
+    blueprint = Blueprint("trial", __name__)
+
+    def exchange(
+        title: str, path: str, scope: Scope, body: dict[str, Any], key: str | None, call: Callable[[Actor], Reply]
+    ) -> Exchange:
+        """What the API responds to this request with the chosen token."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        asked = ApiRequestExample("POST", _address_of(path), body, headers)
+        try:
+            actor = trials.act_with(current_actor(), form_text("token_id"))
+            _admit(admit, actor, scope, path)
+            reply = call(actor)
+        except (LetsTalkError, ValidationError) as error:
+            known = invalid_request_from(error) if isinstance(error, ValidationError) else error
+            record_refusal(known)
+            response = render_error(known)
+            return Exchange(title, asked, response.status_code, response.get_json())
+        return Exchange(title, asked, reply.status, reply.content)
+
+    def show(shown: Exchange | None = None, sent: Sent | None = None) -> str:
+        form = {name: form_text(name) for name in (*TEXTS, *NUMBERS, "token_id")}
+        return render_template(
+            "verifications/try.html",
+            tokens=trials.list_tokens(current_actor()),
+            may_create=current_actor().holds(Scope.TOKENS_WRITE),
+            form={**form, **{name: form[name] or str(usual) for name, usual in NUMBERS.items()}},
+            shown=shown,
+            sent=sent,
+            errors={} if shown is None else shown.errors,
+            submission=new_submission(),
+            locales=supported_locales(),
+            templates=template_names,
+            lifetimes=LIFETIMES,
+            code_lengths=CODE_LENGTHS,
+            phone_page=phone_page,
+        )
+
+    @blueprint.get("/dashboard/try")
+    @require_signed_in(Scope.OTP_SEND)
+    def page() -> ResponseReturnValue:
+        return show()
+
+    @blueprint.post("/dashboard/try")
+    @require_signed_in(Scope.OTP_SEND)
+    def send_code() -> ResponseReturnValue:
+        """The page with the response. A form that is sent again, by a reload, gets the first response again."""
+        body = _body_of_form()
+        key = _key_of(body)
+
+        def call(actor: Actor) -> Reply:
+            wanted = SendRequest.model_validate(body)
+            return send(sends, actor, wanted, read_idempotency_key("/calls/otp", key, body))
+
+        shown = exchange("Call a phone", "/calls/otp", Scope.OTP_SEND, body, key, call)
+        if not shown.is_accepted:
+            return show(shown)
+        sent = Sent(shown.content["verification_id"], shown.content["phone"])
+        trials.note(current_actor(), form_text("token_id"), sent.verification_id)
+        return show(shown, sent)
+
+    @blueprint.post("/dashboard/try/check")
+    @require_signed_in(Scope.OTP_VERIFY)
+    def check_code() -> ResponseReturnValue:
+        body = {"verification_id": form_text("verification_id"), "code": form_text("code")}
+
+        def call(actor: Actor) -> Reply:
+            return check(verifications, actor, VerifyRequest.model_validate(body))
+
+        shown = exchange("Check the code", "/calls/verify", Scope.OTP_VERIFY, body, None, call)
+        return show(shown, _sent_before())
+
+    @blueprint.post("/dashboard/try/replay")
+    @require_signed_in(Scope.OTP_REPLAY)
+    def replay_code() -> ResponseReturnValue:
+        body = {"verification_id": form_text("verification_id")}
+        key = _key_of(body)
+
+        def call(actor: Actor) -> Reply:
+            wanted = ReplayRequest.model_validate(body)
+            return replay(sends, verifications, actor, wanted, read_idempotency_key("/calls/replay", key, body))
+
+        shown = exchange("Call again", "/calls/replay", Scope.OTP_REPLAY, body, key, call)
+        return show(shown, _sent_before())
+
+    return blueprint
+
+
+def _admit(admit: Admit, actor: Actor, scope: Scope, path: str) -> None:
+    """Raises TooManyRequests, InsufficientScope. The line of the request in the log still names the person and page."""
+    kept = {name: request.environ.get(name) for name in (CALLER, ROUTE)}
+    request.environ[ROUTE] = path
+    try:
+        admit(request.environ, actor, Guard(GuardKind.TOKEN, scope), request_limits())
+    finally:
+        request.environ.update(kept)
+
+
+def _body_of_form() -> dict[str, Any]:
+    """The body of a send with the fields that were filled in, but for those with their defaults."""
+    body: dict[str, Any] = {"phone": form_text("phone")}
+    body |= {name: form_text(name) for name in TEXTS if form_text(name)}
+    for name, usual in NUMBERS.items():
+        text = form_text(name)
+        if text and text != str(usual):
+            body[name] = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
+    return body
+
+
+def _key_of(body: dict[str, Any]) -> str:
+    """The same for the same form with the same content: to change a field after an error is another request."""
+    content = json.dumps([form_text("submission"), body])
+    return f"try-{hashlib.sha256(content.encode()).hexdigest()[:20]}"
+
+
+def _sent_before() -> Sent:
+    return Sent(form_text("verification_id"), form_text("phone"))
+
+
+def _address_of(path: str) -> str:
+    base: str = current_app.config["PUBLIC_URL"] or request.host_url
+    return base.rstrip("/") + path
