@@ -36,6 +36,7 @@ from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.test_numbers import api as test_number_api
 from letstalk.test_numbers import pages as test_number_pages
 from letstalk.tokens import api as token_api
+from letstalk.tokens import change_pages as token_change_pages
 from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
 from letstalk.verifications import language_api, trial_pages
@@ -93,9 +94,16 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     for api in apis:
         app.register_api(api.make_blueprint(is_described=False))
     app.register_blueprint(
-        token_pages.make_blueprint(services.tokens, services.usage, services.destinations.list_reached)
+        token_pages.make_blueprint(
+            services.tokens,
+            services.usage,
+            services.destinations.list_reached,
+            owners=services.owners,
+            audit=services.audit_search,
+        )
     )
     app.register_blueprint(operations_pages.make_blueprint(services.inspections))
+    app.register_blueprint(token_change_pages.make_blueprint(services.tokens))
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
     app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
     for pages in _make_verification_pages(services, guards, settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -15,14 +15,14 @@ from letstalk.audit.csv_export import write_csv
 from letstalk.audit.models import ACTIONS, AuditFilter, AuditPage
 from letstalk.audit.search import MAX_EXPORTED, AuditSearch, check_filter, public_start
 from letstalk.core.actors import ActorKind
-from letstalk.core.errors import Detail, InvalidRequest
+from letstalk.core.errors import FieldErrors, InvalidRequest
 from letstalk.core.scopes import Scope
 from letstalk.http.forms import form_response
 from letstalk.http.guards import current_actor, require_signed_in
 
 ENTRIES_PER_PAGE = 50
-TEXT_FIELDS = ("action", "actor", "token", "account", "owner", "address")
-FIELDS = ("from", "to", *TEXT_FIELDS)
+TEXT_FIELDS = ("action", "actor", "token", "account", "user_id", "address")
+FIELDS = (*TEXT_FIELDS, "from", "to")
 MAX_SHOWN = 254
 KINDS = (
     (ActorKind.OWNER.value, "the built-in owner"),
@@ -61,21 +61,17 @@ class FilterForm:
 
     def as_filter(self) -> AuditFilter:
         """Raises InvalidRequest, with every field that is wrong."""
-        wrong: list[Detail] = []
+        wrong = FieldErrors()
         texts = {name: self.texts[name] or None for name in TEXT_FIELDS}
-        owner_id = texts.pop("owner")
-        wanted = AuditFilter(
-            since=_read_time("from", self.texts["from"], wrong),
-            until=_read_time("to", self.texts["to"], wrong),
-            owner_id=owner_id,
-            **texts,
-        )
-        try:
+        owner_id = texts.pop("user_id")
+        times: dict[str, datetime | None] = {"from": None, "to": None}
+        for field in times:
+            with wrong.collected():
+                times[field] = _read_time(field, self.texts[field])
+        wanted = AuditFilter(since=times["from"], until=times["to"], owner_id=owner_id, **texts)
+        with wrong.collected():
             check_filter(wanted)
-        except InvalidRequest as error:
-            wrong += [replace(one, field="owner") if one.field == "user_id" else one for one in error.details]
-        if wrong:
-            raise InvalidRequest(wrong[0].message, details=tuple(wrong))
+        wrong.raise_if_any()
         return wanted
 
     @property
@@ -131,16 +127,16 @@ def make_blueprint(search: AuditSearch, list_owners: Callable[[], list[str]]) ->
     return blueprint
 
 
-def _read_time(field: str, text: str, wrong: list[Detail]) -> datetime | None:
-    """The time in `text`, in UTC if it names no zone. Adds to `wrong` what it can't read."""
+def _read_time(field: str, text: str) -> datetime | None:
+    """The time in `text`, in UTC if it names no zone. Raises InvalidRequest."""
     if not text:
         return None
     try:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
-        wrong.append(Detail(field, f"{field} must be a day and a time, such as 2026-11-20T17:00."))
-        return None
+        message = f"{field} must be a day and a time, such as 2026-11-20T17:00."
+        raise InvalidRequest.in_field(field, message) from None
 
 
 def _action_groups(*, is_admin: bool) -> dict[str, list[tuple[str, str]]]:
@@ -148,6 +144,6 @@ def _action_groups(*, is_admin: bool) -> dict[str, list[tuple[str, str]]]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for action in ACTIONS:
         group = GROUPS[action.split(".")[0]]
-        if is_admin or group in ("Tokens", "Calls") or action == "refused":
+        if is_admin or group in ("Tokens", "Calls", "Test numbers") or action == "refused":
             groups.setdefault(group, []).append((action, action.replace(".", ": ").replace("_", " ")))
     return groups

@@ -14,7 +14,7 @@ from letstalk.audit.repository import EventQuery
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind, check_owner_id
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InvalidRequest
+from letstalk.core.errors import FieldErrors, InvalidRequest
 from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import read_address
 from letstalk.core.name_keys import name_key
@@ -90,22 +90,17 @@ class AuditSearch:
 
 def check_filter(wanted: AuditFilter) -> None:
     """Raises InvalidRequest for a value that nothing could have, with every field that has one."""
-    wrong: list[InvalidRequest] = []
+    wrong = FieldErrors()
     for field in ("action", "actor", "token", "account"):
         text = getattr(wanted, field)
         if text is not None and (len(text) > MAX_TEXT_LENGTH or not text.isprintable()):
-            message = f"{field} must have at most {MAX_TEXT_LENGTH} printable characters."
-            wrong.append(InvalidRequest.in_field(field, message))
+            wrong.add(field, f"{field} must have at most {MAX_TEXT_LENGTH} printable characters.")
     if wanted.owner_id is not None:
-        try:
+        with wrong.collected():
             check_owner_id(wanted.owner_id)
-        except InvalidRequest as error:
-            wrong.append(error)
     if wanted.address is not None and read_address(wanted.address) is None:
-        wrong.append(InvalidRequest.in_field("address", "address must be an IP address."))
-    if wrong:
-        details = tuple(detail for error in wrong for detail in error.details)
-        raise InvalidRequest(wrong[0].message, details=details)
+        wrong.add("address", "address must be an IP address.")
+    wrong.raise_if_any()
 
 
 def public_start(text: str) -> str:

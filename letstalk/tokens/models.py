@@ -16,11 +16,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from letstalk.core.actors import CustomMessage
+from letstalk.core.actors import CustomMessage, check_owner_id
 from letstalk.core.clock import iso_utc
-from letstalk.core.errors import InvalidRequest
+from letstalk.core.errors import FieldErrors, InvalidRequest
 from letstalk.core.ip_addresses import normalise_allowed
 from letstalk.core.rates import parse_rates
 from letstalk.core.scopes import Scope, expand_scopes
@@ -37,6 +38,10 @@ DEFAULT_GRACE_SECONDS = 3600
 MAX_GRACE_SECONDS = 7 * 24 * 3600
 MAX_NAME_LENGTH = 100
 MAX_GENERATIONS = 5  # each request of a token is counted for all tokens above it
+
+UNUSED_AFTER = timedelta(days=90)
+NEW_FOR = timedelta(days=1)
+EXPIRING_WITHIN = timedelta(days=14)
 
 _BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _SHAPE = re.compile(
@@ -106,6 +111,16 @@ class Token:
 
     def is_live(self, now: datetime) -> bool:
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    def is_unused(self, now: datetime) -> bool:
+        """Whether it works, and was not used for 90 days, or never since the day on which it was created."""
+        if not self.is_live(now):
+            return False
+        return self.created_at < now - NEW_FOR if self.last_used is None else self.last_used < now - UNUSED_AFTER
+
+    def expires_soon(self, now: datetime) -> bool:
+        """Whether it works, and expires within 14 days."""
+        return self.is_live(now) and self.expires_at is not None and self.expires_at <= now + EXPIRING_WITHIN
 
 
 def generate_token() -> NewSecret:
@@ -179,6 +194,23 @@ class IssuedToken:
     secret: str = field(repr=False)
 
 
+class Standing(StrEnum):
+    """What a token in use needs somebody to look at: see `Token.is_unused` and `Token.expires_soon`."""
+
+    UNUSED = "unused"
+    EXPIRING = "expiring"
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """What became of one of several tokens. `token` is None for one that does not exist, `reason` why it was left."""
+
+    token_id: str
+    token: Token | None
+    is_revoked: bool
+    reason: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class TokenPage:
     tokens: tuple[Token, ...]
@@ -227,6 +259,24 @@ def expiry_after(now: datetime, seconds: int | None) -> datetime | None:
     return now + timedelta(seconds=seconds)
 
 
+def check_new(wanted: NewToken, now: datetime) -> None:
+    """Raises InvalidRequest with every field of `wanted` that is wrong."""
+    wrong = FieldErrors()
+    if wanted.owner_id is not None:
+        with wrong.collected():
+            check_owner_id(wanted.owner_id)
+    changes = TokenChanges(
+        name=wanted.name,
+        scopes=DEFAULT_SCOPES if wanted.scopes is None else wanted.scopes,
+        expires_in_seconds=wanted.expires_in_seconds,
+        allowed_ips=wanted.allowed_ips,
+        rate_limit=wanted.rate_limit,
+    )
+    with wrong.collected():
+        _changed_fields(changes, now)
+    wrong.raise_if_any()
+
+
 def ensure_grace_seconds(seconds: int) -> None:
     """Raises InvalidRequest unless a grace period may last `seconds`: 0 seconds to 7 days."""
     if not 0 <= seconds <= MAX_GRACE_SECONDS:
@@ -234,21 +284,32 @@ def ensure_grace_seconds(seconds: int) -> None:
 
 
 def apply_changes(token: Token, changes: TokenChanges, now: datetime) -> Token:
-    """`token` with `changes`. Raises InvalidRequest."""
+    """`token` with `changes`. Raises InvalidRequest with every field that is wrong."""
+    return replace(token, **_changed_fields(changes, now))
+
+
+def _changed_fields(changes: TokenChanges, now: datetime) -> dict[str, Any]:
     new: dict[str, Any] = {}
+    wrong = FieldErrors()
     if not isinstance(changes.name, Unset):
-        new["name"] = normalise_name(changes.name)
+        with wrong.collected():
+            new["name"] = normalise_name(changes.name)
     if not isinstance(changes.scopes, Unset):
-        new["scopes"] = normalise_scopes(changes.scopes)
+        with wrong.collected():
+            new["scopes"] = normalise_scopes(changes.scopes)
+    if not isinstance(changes.expires_in_seconds, Unset):
+        with wrong.collected():
+            new["expires_at"] = expiry_after(now, changes.expires_in_seconds)
     if not isinstance(changes.allowed_ips, Unset):
-        new["allowed_ips"] = normalise_addresses(changes.allowed_ips)
+        with wrong.collected():
+            new["allowed_ips"] = normalise_addresses(changes.allowed_ips)
     if not isinstance(changes.rate_limit, Unset):
-        new["rate_limit"] = normalise_rate_limit(changes.rate_limit)
+        with wrong.collected():
+            new["rate_limit"] = normalise_rate_limit(changes.rate_limit)
     if not isinstance(changes.custom_message, Unset):
         new["custom_message"] = changes.custom_message
-    if not isinstance(changes.expires_in_seconds, Unset):
-        new["expires_at"] = expiry_after(now, changes.expires_in_seconds)
-    return replace(token, **new)
+    wrong.raise_if_any()
+    return new
 
 
 def describe(token: Token) -> dict[str, Any]:

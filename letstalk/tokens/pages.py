@@ -3,50 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.core.actors import CustomMessage
+from letstalk.audit.models import AuditFilter, describe_refusal
+from letstalk.audit.search import AuditSearch
+from letstalk.core.actors import check_owner_id
 from letstalk.core.clock import utc_now
-from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
-from letstalk.core.scopes import Scope, expand_scopes
+from letstalk.core.errors import FieldErrors, Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
+from letstalk.core.scopes import Scope
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, public, require_signed_in
-from letstalk.http.rate_limits import request_limits
-from letstalk.tokens.delegation import creator_of, may_manage
-from letstalk.tokens.models import IssuedToken, NewToken, Token, public_part
+from letstalk.tokens.change_pages import count_creation
+from letstalk.tokens.delegation import may_manage
+from letstalk.tokens.forms import (
+    AT_A_TIME,
+    BUNDLES,
+    FIELDS,
+    LIFETIMES,
+    MESSAGES,
+    SINGLE_SCOPES,
+    TokenForm,
+    offered,
+    read_seconds,
+)
+from letstalk.tokens.models import IssuedToken, Standing, Token, public_part
+from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
-from letstalk.tokens.views import CHART_DAYS, TokenView, make_example, show_token
+from letstalk.tokens.views import CHART_DAYS, TokenView, make_example, show_endpoints, show_token
 
 TOKENS_PER_PAGE = 25
 DAY_SECONDS = 86400
 
-BUNDLES = (
-    ("read", "See verifications and their calls."),
-    ("write", "Send, verify, replay and cancel codes."),
-    ("admin", "Everything, for the tokens of all owners. Only for your own tools."),
-)
-SINGLE_SCOPES = (
-    (Scope.CALLS_READ.value, "See verifications and their calls."),
-    (Scope.OTP_SEND.value, "Call a phone with a code."),
-    (Scope.OTP_VERIFY.value, "Check a code."),
-    (Scope.OTP_REPLAY.value, "Call again with the same code."),
-    (Scope.CALLS_CANCEL.value, "End a verification and its call."),
-    (Scope.TOKENS_READ.value, "See tokens."),
-    (Scope.TOKENS_WRITE.value, "Create, change, rotate and revoke tokens."),
-    (Scope.TEST_NUMBERS_WRITE.value, "See and manage test numbers, with their codes."),
-)
-LIFETIMES = (
-    ("", "Never"),
-    (str(7 * DAY_SECONDS), "In 7 days"),
-    (str(30 * DAY_SECONDS), "In 30 days"),
-    (str(90 * DAY_SECONDS), "In 90 days"),
-    (str(365 * DAY_SECONDS), "In a year"),
-)
 GRACE_PERIODS = (
     ("0", "Not at all: it is refused immediately"),
     ("3600", "1 hour"),
@@ -54,45 +45,17 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
-TEXT_FIELDS = ("name", "user_id", "expires_in", "allowed_ips", "rate_limit", "custom_message")
-
-
-@dataclass(frozen=True, slots=True)
-class TokenForm:
-    """The form for a new token, as it was filled in: a rejected form is shown again with its values."""
-
-    name: str = ""
-    user_id: str = "default_user"
-    scopes: tuple[str, ...] = ("read", "write")
-    expires_in: str = ""
-    allowed_ips: str = ""
-    rate_limit: str = ""
-    custom_message: str = ""
-
-    @classmethod
-    def from_request(cls) -> TokenForm:
-        texts = {name: request.form.get(name, "").strip() for name in TEXT_FIELDS}
-        return cls(scopes=tuple(dict.fromkeys(request.form.getlist("scopes"))), **texts)
-
-    @property
-    def has_single_scopes(self) -> bool:
-        return any(name in dict(SINGLE_SCOPES) for name in self.scopes)
-
-    def as_new_token(self) -> NewToken:
-        """Raises InvalidRequest for a lifetime that is not a number. The service checks the other fields."""
-        return NewToken(
-            owner_id=self.user_id or None,
-            scopes=self.scopes,
-            name=self.name or None,
-            expires_in_seconds=_read_seconds("expires_in", self.expires_in) if self.expires_in else None,
-            allowed_ips=tuple(self.allowed_ips.replace(",", " ").split()) or None,
-            rate_limit=self.rate_limit or None,
-            custom_message=_read_custom_message(self.custom_message),
-        )
+STANDINGS = (("", "All"), (Standing.UNUSED.value, "Unused"), (Standing.EXPIRING.value, "Expiring soon"))
+ENTRIES_SHOWN = 10
 
 
 def make_blueprint(
-    service: TokenService, usage: UsageCounter, list_reached: Callable[[frozenset[str] | None], Sequence[object]]
+    service: TokenService,
+    usage: UsageCounter,
+    list_reached: Callable[[frozenset[str] | None], Sequence[object]],
+    *,
+    owners: OwnerDirectory,
+    audit: AuditSearch,
 ) -> Blueprint:
     """`list_reached` returns the limits of calls that these owners (None: all) have reached: see the template."""
     blueprint = Blueprint("dashboard", __name__)
@@ -123,6 +86,10 @@ def make_blueprint(
             grace_seconds=request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD),
         )
 
+    def _known_owners() -> list[str]:
+        actor = current_actor()
+        return owners.list_owners() if actor.is_admin else sorted(actor.owner_ids)
+
     @blueprint.get("/")
     @public
     def home() -> ResponseReturnValue:
@@ -135,14 +102,24 @@ def make_blueprint(
         search = public_part(request.args.get("q", "").strip()[:100])
         include_revoked = request.args.get("revoked") == "1"
         cursor = request.args.get("cursor") or None
+        standing = _standing(request.args.get("standing"))
         actor = current_actor()
         page = service.list_tokens(
-            actor, include_revoked=include_revoked, search=search or None, limit=TOKENS_PER_PAGE, cursor=cursor
+            actor,
+            include_revoked=include_revoked,
+            search=search or None,
+            standing=standing,
+            limit=TOKENS_PER_PAGE,
+            cursor=cursor,
         )
-        kept: dict[str, Any] = {"q": search or None, "revoked": "1" if include_revoked else None}
+        kept: dict[str, Any] = {"q": search or None, "revoked": "1" if include_revoked else None, "standing": standing}
+        views = [_make_view(token, large=False) for token in page.tokens]
         return render_template(
             "tokens/tokens.html",
-            views=[_make_view(token, large=False) for token in page.tokens],
+            views=views,
+            can_revoke_any=any(view.can_revoke for view in views),
+            standing=standing,
+            standings=STANDINGS,
             reached=list_reached(actor.visible_owners),
             search=search,
             include_revoked=include_revoked,
@@ -156,7 +133,7 @@ def make_blueprint(
     @blueprint.get("/dashboard/tokens/new")
     @require_signed_in(Scope.TOKENS_WRITE)
     def new() -> ResponseReturnValue:
-        return _creation_form(TokenForm())
+        return _creation_form(TokenForm(), _known_owners())
 
     @blueprint.post("/dashboard/tokens")
     @require_signed_in(Scope.TOKENS_WRITE)
@@ -165,17 +142,34 @@ def make_blueprint(
         if was_sent_before():
             return _send_to_list()
         form = TokenForm.from_request()
-        _count_creation()
+        count_creation()
+        new_owner = None
         try:
-            issued = service.create_token(current_actor(), form.as_new_token())
+            wrong = FieldErrors()
+            wanted = form.as_new_token(wrong)
+            if current_actor().is_admin and form.user_id not in ("", form.new_owner):
+                with wrong.collected():
+                    new_owner = None if owners.is_known(check_owner_id(form.user_id)) else form.user_id
+            if new_owner is not None:
+                wrong.add("user_id", f"“{new_owner}” is a new owner. Check how it is written, or confirm it here.")
+            wrong.raise_if_any()
+            issued = service.create_token(current_actor(), wanted)
         except (InvalidRequest, Forbidden) as error:
-            return _creation_form(form, error)
+            return _creation_form(form, _known_owners(), error, new_owner=new_owner)
         return _show_once("Token created", issued)
 
     @blueprint.get("/dashboard/tokens/<token_id>")
     @require_signed_in(Scope.TOKENS_READ)
     def show(token_id: str) -> ResponseReturnValue:
-        return render_template("tokens/token.html", view=_view(token_id))
+        view = _view(token_id)  # the check that this person may see the token
+        return render_template(
+            "tokens/token.html",
+            view=view,
+            endpoints=show_endpoints(usage.requests_by_endpoint(token_id, CHART_DAYS), view.chart.total),
+            refusals=audit.count_refusals(token_id),
+            describe_refusal=describe_refusal,
+            entries=audit.list_entries(current_actor(), AuditFilter(token=token_id), limit=ENTRIES_SHOWN).entries,
+        )
 
     @blueprint.get("/dashboard/tokens/<token_id>/rotate")
     @require_signed_in(Scope.TOKENS_WRITE)
@@ -188,9 +182,9 @@ def make_blueprint(
         """The token that replaces the old one, which is shown only now."""
         if was_sent_before():
             return _send_to_list()
-        _count_creation()
+        count_creation()
         try:
-            grace_seconds = _read_seconds("grace_seconds", request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD))
+            grace_seconds = read_seconds("grace_seconds", request.form.get("grace_seconds", DEFAULT_GRACE_PERIOD))
             issued = service.rotate_token(current_actor(), token_id, grace_seconds)
         except InvalidRequest as error:
             return _rotation_form(token_id, error)
@@ -214,22 +208,24 @@ def make_blueprint(
     return blueprint
 
 
-def _count_creation() -> None:
-    request_limits().check_token_creation(request.environ, creator_of(current_actor()))
-
-
-def _creation_form(form: TokenForm, error: LetsTalkError | None = None) -> Response:
+def _creation_form(
+    form: TokenForm, known_owners: list[str], error: LetsTalkError | None = None, *, new_owner: str | None = None
+) -> Response:
+    """The form. `new_owner` asks whether this owner shall be created."""
     actor = current_actor()
     return form_response(
         "tokens/new.html",
         error,
-        fields=(*TEXT_FIELDS, "scopes"),
+        fields=FIELDS,
         form=form,
         submission=new_submission(),
-        owners=None if actor.is_admin else sorted(actor.owner_ids),
-        bundles=_offered(BUNDLES, actor.scopes),
-        single_scopes=_offered(SINGLE_SCOPES, actor.scopes),
-        lifetimes=LIFETIMES,
+        is_admin=actor.is_admin,
+        owners=known_owners,
+        new_owner=new_owner,
+        bundles=offered(BUNDLES, actor.scopes),
+        single_scopes=offered(SINGLE_SCOPES, actor.scopes),
+        lifetimes=(*LIFETIMES, AT_A_TIME),
+        messages=MESSAGES,
     )
 
 
@@ -250,20 +246,6 @@ def _send_to_list() -> ResponseReturnValue:
     return redirect(url_for("dashboard.index"))
 
 
-def _offered(choices: tuple[tuple[str, str], ...], held: frozenset[Scope]) -> list[tuple[str, str]]:
-    """The `choices` that a person with the scopes `held` may give."""
-    return [(name, meaning) for name, meaning in choices if expand_scopes([name]) <= held]
-
-
-def _read_custom_message(value: str) -> CustomMessage | None:
-    """Raises InvalidRequest unless `value` is one of the options. An empty one is the default."""
-    if value not in ("", *CustomMessage):
-        raise InvalidRequest.in_field("custom_message", "Choose one of the options.")
-    return CustomMessage(value) if value else None
-
-
-def _read_seconds(field: str, value: str) -> int:
-    """Raises InvalidRequest unless `value` is a whole number of at most nine digits."""
-    if not (value.isascii() and value.isdigit() and len(value) <= 9):
-        raise InvalidRequest.in_field(field, "Choose one of the options.")
-    return int(value)
+def _standing(text: str | None) -> Standing | None:
+    """The filter of the list. Another text is none, as in an old link."""
+    return Standing(text) if text in set(Standing) else None

@@ -78,7 +78,9 @@ class TokenFilter:
     """Which tokens to list: those of `owner_ids`, or of all owners if it is None.
 
     `live_at` excludes tokens that are revoked or have expired by then, and `without_scopes` those with any of these
-    names. `search` is a text in the name, the owner_id or the lookup id. `created_by` is an account.
+    names. `search` is a text in the name, the owner_id or the lookup id. `created_by` is an account. `never_used_since`
+    finds tokens that were created before that and never used, or last used before `unused_since`; `expires_by` those
+    that expire until then.
     """
 
     owner_ids: frozenset[str] | None = None
@@ -86,6 +88,9 @@ class TokenFilter:
     without_scopes: tuple[str, ...] = ()
     search: str | None = None
     created_by: str | None = None
+    never_used_since: datetime | None = None
+    unused_since: datetime | None = None
+    expires_by: datetime | None = None
 
 
 def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted: str) -> None:
@@ -186,6 +191,11 @@ def list_tokens(
         query = query.where(sa.and_(tokens.c.revoked_at.is_(None), unexpired))
     if wanted.created_by is not None:
         query = query.where(tokens.c.created_by == wanted.created_by)
+    if wanted.never_used_since is not None:
+        was_never = tokens.c.last_used.is_(None) & (tokens.c.created_at < wanted.never_used_since)
+        query = query.where(sa.or_(was_never, tokens.c.last_used < wanted.unused_since))
+    if wanted.expires_by is not None:
+        query = query.where(tokens.c.expires_at <= wanted.expires_by)
     for name in wanted.without_scopes:
         query = query.where(tokens.c.scopes.not_like(f"%{json.dumps(name)}%"))
     if wanted.search:

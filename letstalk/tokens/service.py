@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -30,6 +30,8 @@ from letstalk.tokens.models import (
     IssuedToken,
     NewSecret,
     NewToken,
+    Revocation,
+    Standing,
     Token,
     TokenChanges,
     TokenPage,
@@ -68,6 +70,7 @@ class TokenService:
         Raises InvalidRequest, InsufficientScope if the token would exceed the limits of the actor, or InvalidToken.
         """
         now = self._clock()
+        models.check_new(wanted, now)
         own_owner_id = DEFAULT_OWNER_ID if actor.is_admin and actor.kind is not ActorKind.PERSON else actor.owner_id
         if wanted.owner_id is None and not own_owner_id:
             raise InvalidRequest.in_field("user_id", "Give the user_id of the token's owner.")
@@ -102,13 +105,15 @@ class TokenService:
         include_revoked: bool = False,
         search: str | None = None,
         created_by: str | None = None,
+        standing: Standing | None = None,
         limit: int = 50,
         cursor: str | None = None,
     ) -> TokenPage:
         """The tokens that `actor` may see, newest first.
 
         Revoked and expired tokens are only included with `include_revoked`. `search` is a text, in upper or lower case,
-        in the name, the owner_id or the prefix; `created_by` the id of an account. Raises InvalidRequest for an invalid
+        in the name, the owner_id or the prefix; `created_by` the id of an account. `standing` finds those that
+        somebody should look at. Raises InvalidRequest for an invalid
         limit, cursor or search.
         """
         if not 1 <= limit <= MAX_PAGE:
@@ -125,6 +130,8 @@ class TokenService:
             search=_search_text(search),
             created_by=created_by,
         )
+        if standing is not None:
+            wanted = _with_standing(wanted, standing, self._clock())
         self._usage.flush()
         with self._db.read() as connection:
             found = tokens.list_tokens(connection, wanted, limit=limit + 1, before=before)
@@ -232,6 +239,32 @@ class TokenService:
         self.authenticator.forget(*ended)
         return token
 
+    def revoke_tokens(self, actor: Actor, token_ids: Sequence[str], *, cascade: bool = False) -> list[Revocation]:
+        """Revoke several tokens, each on its own: one that can't be revoked leaves the others as they are asked for.
+
+        Returns what became of each, in the order of `token_ids` without repetitions. Raises InvalidRequest for none, or
+        for more than MAX_PAGE.
+        """
+        wanted = tuple(dict.fromkeys(token_ids))
+        if not 1 <= len(wanted) <= MAX_PAGE:
+            raise InvalidRequest.in_field("token_id", f"Choose 1 to {MAX_PAGE} tokens.")
+        before = {token_id: self._look_up(actor, token_id) for token_id in wanted}
+        return [self._revoke_one(actor, token_id, before[token_id], cascade=cascade) for token_id in wanted]
+
+    def _revoke_one(self, actor: Actor, token_id: str, before: Token | None, *, cascade: bool) -> Revocation:
+        if before is not None and before.revoked_at is not None:
+            return Revocation(token_id, before, is_revoked=False, reason="It was revoked before.")
+        try:
+            return Revocation(token_id, self.revoke_token(actor, token_id, cascade=cascade), is_revoked=True)
+        except (NotFound, InsufficientScope) as error:
+            return Revocation(token_id, before, is_revoked=False, reason=error.message)
+
+    def _look_up(self, actor: Actor, token_id: str) -> Token | None:
+        try:
+            return self.get_token(actor, token_id)
+        except NotFound:
+            return None
+
     @contextmanager
     def _changing(self, actor: Actor, now: datetime) -> Iterator[tuple[Connection, Actor]]:
         """A write transaction that excludes other changes of tokens, because each change reads before it writes.
@@ -251,6 +284,13 @@ class TokenService:
 
     def _insert(self, connection: Connection, token: Token, secret: NewSecret) -> None:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))
+
+
+def _with_standing(wanted: TokenFilter, standing: Standing, now: datetime) -> TokenFilter:
+    wanted = replace(wanted, live_at=now)
+    if standing is Standing.EXPIRING:
+        return replace(wanted, expires_by=now + models.EXPIRING_WITHIN)
+    return replace(wanted, never_used_since=now - models.NEW_FOR, unused_since=now - models.UNUSED_AFTER)
 
 
 def _inherited_messages(actor: Actor) -> CustomMessage | None:

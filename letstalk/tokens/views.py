@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from letstalk.core.scopes import Scope
+from letstalk.tokens import usage
 from letstalk.tokens.models import Token
-from letstalk.tokens.usage import DailyRequests
+from letstalk.tokens.usage import DailyRequests, EndpointRequests
 
 CHART_DAYS = 14
+ENDPOINT_LABELS = {
+    usage.SEND: "Send: POST /calls/otp",
+    usage.CHECK: "Check: POST /calls/verify",
+    usage.REPLAY: "Replay: POST /calls/replay",
+    usage.CANCEL: "Cancel",
+    usage.READ: "Read: GET /calls",
+    usage.TOKENS: "Tokens: /api/tokens",
+    usage.OTHER: "Other requests",
+}
 # The README has the same example.
 EXAMPLE_PHONE = "+12025550142"
 
@@ -44,13 +54,14 @@ class TokenView:
     """A token and its requests in the last 14 days.
 
     `state` is `active`, `expiring` (replaced in a rotation), `expired`, `suspended` or `revoked`. `is_manageable` is
-    true if the person who is signed in may change the token.
+    true if the person who is signed in may change the token. `at` is now.
     """
 
     token: Token
     state: str
     chart: Chart
     is_manageable: bool
+    at: datetime
 
     @property
     def title(self) -> str:
@@ -64,6 +75,19 @@ class TokenView:
     def can_revoke(self) -> bool:
         return self.is_manageable and self.state in ("active", "expiring", "suspended")
 
+    @property
+    def can_edit(self) -> bool:
+        return self.can_revoke
+
+    @property
+    def mark(self) -> str | None:
+        """What somebody should look at, in words: that it is unused, or expires soon."""
+        if self.token.expires_soon(self.at) and self.token.successor_id is None:
+            return "expires soon"
+        if self.token.is_unused(self.at):
+            return "never used" if self.token.last_used is None else "unused"
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -72,13 +96,13 @@ class Example:
 
 
 def show_token(
-    token: Token, usage: Sequence[DailyRequests], now: datetime, *, large: bool, is_manageable: bool
+    token: Token, by_day: Sequence[DailyRequests], now: datetime, *, large: bool, is_manageable: bool
 ) -> TokenView:
-    """`token` with the chart of its `usage`, oldest day first: `large` for the page of the token, small for a list."""
-    counts = [(of_day.day, of_day.requests) for of_day in usage]
+    """`token` with the chart of its requests `by_day`, oldest first: `large` for its page, else small."""
+    counts = [(of_day.day, of_day.requests) for of_day in by_day]
     width, height, gap = (700, 120, 10) if large else (97, 24, 3)
     chart = draw_chart(counts, width=width, height=height, gap=gap)
-    return TokenView(token, _state_of(token, now), chart, is_manageable)
+    return TokenView(token, _state_of(token, now), chart, is_manageable, now)
 
 
 def draw_chart(days: Sequence[tuple[date, int]], *, width: int, height: int, gap: float) -> Chart:
@@ -104,6 +128,19 @@ def draw_chart(days: Sequence[tuple[date, int]], *, width: int, height: int, gap
         )
     total = sum(count for _, count in days)
     return Chart(tuple(bars), width, height, total, _describe(days, total, highest))
+
+
+def show_endpoints(counted: Sequence[EndpointRequests], total: int) -> list[tuple[str, int, int, str]]:
+    """What was requested, for bars: (label, count, percent of the most frequent, share of all in words).
+
+    The last line is what of `total` is from before requests were counted by endpoint.
+    """
+    rows = [(ENDPOINT_LABELS[one.endpoint], one.requests) for one in counted]
+    together = sum(count for _, count in rows)
+    if total > together:
+        rows.append(("From before an upgrade", total - together))
+    most, everything = max((count for _, count in rows), default=1), max(total, together, 1)
+    return [(label, n, max(1, round(100 * n / most)), f"{100 * n / everything:.0f} %") for label, n in rows]
 
 
 def make_example(token: Token, secret: str, base_url: str) -> Example:

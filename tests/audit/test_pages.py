@@ -43,9 +43,9 @@ def test_no_page_feed_or_download_shows_what_is_about_another_owner(app: Flask) 
     viewer = a_visitor(app, "vera", "viewer", owner_ids=("acme",))
     admin = a_visitor(app, "root", "admin")
     token = Api(app.test_client(), issue_token(app, "read", "tokens:read", owner_id="acme"))
-    for query in ("", f"?token={theirs.token_id}", "?owner=globex", "?action=token.revoked", "?actor=owner"):
+    for query in ("", f"?token={theirs.token_id}", "?user_id=globex", "?action=token.revoked", "?actor=owner"):
         pages = [viewer.get(AUDIT + query).text, viewer.get(f"{AUDIT}.csv{query}").text]
-        of_api = query.replace("token=", "token_id=").replace("owner=", "user_id=")
+        of_api = query.replace("token=", "token_id=")
         authorization = {"Authorization": f"Bearer {token.token}"}
         pages.append(token.client.get(f"/api/audit{of_api}", headers=authorization).text)
         for page in pages:
@@ -71,9 +71,9 @@ def test_who_has_no_grants_sees_nothing_and_is_told_whom_to_ask(app: Flask) -> N
 
 def test_every_wrong_filter_is_told_beside_its_field_and_what_was_typed_stays(app: Flask) -> None:
     admin = a_visitor(app, "root", "admin")
-    answer = admin.get(f"{AUDIT}?address=somewhere&from=yesterday&to=9999-99-99&owner=letstalk:x")
+    answer = admin.get(f"{AUDIT}?address=somewhere&from=yesterday&to=9999-99-99&user_id=letstalk:x")
     assert answer.status_code == 400
-    for field in ("address", "from", "to", "owner"):
+    for field in ("address", "from", "to", "user_id"):
         assert f'id="{field}-error"' in answer.text
     assert 'value="somewhere"' in answer.text
     assert admin.get(f"{AUDIT}.csv?address=somewhere").status_code == 400
@@ -128,7 +128,7 @@ def test_the_download_is_sent_in_pieces_and_ends_at_its_bound(app: Flask, monkey
     monkeypatch.setattr("letstalk.audit.search.MAX_EXPORTED", 9)
     monkeypatch.setattr("letstalk.audit.csv_export.BATCH", 4)
     made = [revoked_token(app, "acme", f"number {number}").token_id for number in range(6)]
-    lines = csv_of(a_visitor(app, "root", "admin"), "?owner=acme")
+    lines = csv_of(a_visitor(app, "root", "admin"), "?user_id=acme")
     assert len(lines) == 9, "of 12 that match"
     assert lines[0]["token_id"] == made[-1]
     assert (lines[-1]["token_id"], lines[-1]["action"]) == (made[1], "token.revoked")

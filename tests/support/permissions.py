@@ -88,11 +88,16 @@ PAGES = """\
 | `GET /dashboard/tokens/new` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/tokens/{token_id}` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/tokens/{token_id}/edit` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/tokens/{token_id}/edit` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/tokens/revoke` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/tokens/revoke` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/tokens/{token_id}/rotate` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens/{token_id}/rotate` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/tokens/{token_id}/revoke` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens/{token_id}/revoke` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/tokens/{token_id}`, of an owner that is not granted | sign in | 404 | 404 | yes | yes |
+| `POST /dashboard/tokens/{token_id}/edit`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/rotate`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/revoke`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `GET /dashboard/health` | sign in | 403 | 403 | yes | yes |

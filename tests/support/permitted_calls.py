@@ -82,10 +82,15 @@ REQUESTS: dict[str, Request] = {
     "POST /dashboard/try/check": Request(lambda *_: {"code": "042917"}),
     "POST /dashboard/try/replay": Request(),
     "POST /dashboard/tokens": Request(lambda *_: {"scopes": "tokens:write", "user_id": OURS}),
+    "GET /dashboard/tokens/revoke": Request(done=(302, None)),  # no token is selected
+    "POST /dashboard/tokens/revoke": Request(lambda *_: {"token_id": "x"}),
     "POST /dashboard/tokens/{token_id}/rotate": Request(),
     "POST /dashboard/test-numbers": Request(lambda world, _: {"phone": world.phone(), "user_id": OURS}, (302, None)),
     "POST /dashboard/test-numbers/{number_id}": Request(
         lambda *_: {"code": "408213", "expires_in": "keep"}, (302, None)
+    ),
+    "POST /dashboard/tokens/{token_id}/edit": Request(
+        lambda *_: {"name": "renamed", "scopes": "tokens:write", "expires_in": "keep"}, (302, None)
     ),
     "POST /dashboard/people/{account_id}": Request(
         lambda world, _: {"email": world.email(), "role": "viewer"}, (302, None)
