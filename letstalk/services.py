@@ -21,6 +21,7 @@ from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
+from letstalk.telephony.simulator.phone import SimulatedPhone
 from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
@@ -62,3 +63,4 @@ class Services:
     privacy: PrivacyService
     key_rotation: KeyRotation
     keys: DigestKeys
+    phone: SimulatedPhone | None  # None with a provider that calls real phones

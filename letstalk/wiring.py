@@ -52,7 +52,9 @@ from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
+from letstalk.telephony.provider import Parts
 from letstalk.telephony.registry import build_telephony
+from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import ensure_message
 from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
@@ -74,6 +76,7 @@ SESSION_LIFETIME = timedelta(hours=12)
 SWEEP_SECONDS = 2.0
 SLOW_SWEEP_SECONDS = 60.0
 ROLLUP_SECONDS = 10.0
+CALL_EVENTS = ("verification_started", "replay_accepted", "call_placed", "event_applied", "call_ended")
 
 
 def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> Flask:
@@ -112,7 +115,9 @@ def _build_for_command() -> Flask:
 
 
 def _build_app(settings: Settings, clock: Clock) -> Flask:
-    configure_logs(as_json=not settings.is_development, level=settings.log_level)
+    # The simulator tells each call in three lines of its own.
+    unshown = CALL_EVENTS if _is_simulated(settings) else ()
+    configure_logs(as_json=not settings.is_development, level=settings.log_level, unshown=unshown)
     app = App(
         "letstalk",
         root_path=str(PROJECT_ROOT),
@@ -151,8 +156,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     keys = DigestKeys(db, vault, clock)
     audit = AuditTrail(db, clock=clock)
     usage = UsageCounter(db, clock=clock, audit=audit)
-    telephony = build_telephony(settings, clock=clock, state_key=keys.derive("client_state"))
+    telephony = build_telephony(settings, Parts(clock, keys.derive("client_state"), db, vault))
     provider = telephony.provider
+    phone = provider.phone if isinstance(provider, SimulatorProvider) else None
     call_policy = _call_policy(settings)
     retention = RetentionService(
         db, audit, usage, clock, days=settings.retention_days, audit_days=settings.audit_retention_days
@@ -227,8 +233,11 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         retention=retention,
         privacy=PrivacyService(db, clock, default_region=settings.default_region),
         key_rotation=key_rotation,
+        phone=phone,
     )
     provider.connect_events(services.events.receive_event)
+    if phone is not None:
+        phone.connect(services.events)
     _register_handlers(worker, services)
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     _register_sweeps(worker, services, Heartbeat(db, worker_id, clock), partial(delete_expired_keys, db, clock))
@@ -375,6 +384,9 @@ def _register_sweeps(
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)
+    if services.phone is not None:
+        worker.every(SWEEP_SECONDS, "phone", services.phone.settle)
+        worker.every(SLOW_SWEEP_SECONDS, "phone_calls", services.phone.forget_old)
 
 
 def _add_commands(app: Flask) -> None:

@@ -23,7 +23,7 @@ from letstalk.http.guards import Guards
 from letstalk.http.headers import CrossOrigin, SecurityHeaders
 from letstalk.http.json_bodies import MAX_BODY_BYTES, JsonBodies
 from letstalk.http.navigation import init_navigation
-from letstalk.http.openapi import write_document
+from letstalk.http.openapi import ApiRoutes, write_document
 from letstalk.http.rate_limits import FastPathLimits, RequestLimits, init_limits
 from letstalk.http.themes import init_themes
 from letstalk.http.timestamps import day_and_time, exact_time, in_words, time_ago
@@ -33,6 +33,8 @@ from letstalk.operations import pages as operations_pages
 from letstalk.services import Services
 from letstalk.statistics import api as statistics_api
 from letstalk.telephony.registry import make_webhook_blueprints
+from letstalk.telephony.simulator import api as simulator_api
+from letstalk.telephony.simulator import pages as phone_pages
 from letstalk.test_numbers import api as test_number_api
 from letstalk.test_numbers import pages as test_number_pages
 from letstalk.tokens import api as token_api
@@ -89,6 +91,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),
+        *_simulator_apis(services, settings),
         docs,
     )
     for api in apis:
@@ -110,6 +113,12 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         app.register_blueprint(pages)
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
+    if services.phone is not None:
+        app.register_blueprint(
+            phone_pages.make_blueprint(
+                services.phone, services.verifications.describe_calls, brand_name=settings.brand_name
+            )
+        )
     _init_pages(app, settings)
     app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))
     wsgi_app: Any = app.wsgi_app
@@ -143,6 +152,13 @@ def _make_verification_pages(services: Services, guards: Guards, settings: Setti
             phone_page="/simulator" if is_simulated else None,
         ),
     )
+
+
+def _simulator_apis(services: Services, settings: Settings) -> list[ApiRoutes]:
+    """Codes are read from outside only where nobody but the developer can ask for them."""
+    if services.phone is None or not settings.is_on_loopback_only:
+        return []
+    return [simulator_api.make_blueprint(services.phone, services.verifications.describe_calls)]
 
 
 def _wrap(wsgi_app: Any, settings: Settings) -> Any:

@@ -85,6 +85,13 @@ class EventService:
         """
         self._receive(event, is_at_hand=True)
 
+    def keep_event(self, connection: Connection, event: CallEvent) -> None:
+        """Store an event in the transaction that causes it, to be applied after the commit by `apply_event`.
+
+        A process that dies in between leaves it to the sweep.
+        """
+        event_repository.store_event(connection, event, self._clock(), is_applied=False)
+
     def apply_event(self, event_id: str) -> None:
         """Apply a stored event, and carry out what follows from it. Does nothing when it was applied already.
 

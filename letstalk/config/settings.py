@@ -141,7 +141,9 @@ class Settings(BaseModel):
     flask_env: Literal["production", "development"] = Field("production", description="production or development")
     port: int = Field(5000, ge=0, le=65535, description="a port from 1 to 65535, or 0 for any that is free")
     host: Annotated[str, BeforeValidator(values_of.read_host)] = Field(description="an address or a host name")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(str.upper)] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR"
+    )
 
     secret_key: SecretStr = Field(min_length=32, description="32 random characters or more")
     encryption_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values_of.read_encryption_keys)] = Field(

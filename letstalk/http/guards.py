@@ -18,6 +18,7 @@ from wtforms import ValidationError
 
 from letstalk.core.actors import Actor, ActorKind, check_owner_id, trusted_actor
 from letstalk.core.errors import (
+    AddressNotAllowed,
     CsrfFailed,
     Forbidden,
     InsufficientScope,
@@ -61,6 +62,7 @@ class GuardKind(StrEnum):
     SIGNED_IN = "signed_in"  # someone signed in to the dashboard, with `scope` if there is one
     SIGNATURE = "signature"  # the view checks the sender's signature
     METRICS = "metrics"  # this machine or METRICS_ADDRESSES, or an admin token
+    THIS_MACHINE = "this_machine"  # a program on a developer's own machine, without credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ signed_in = declare(Guard(GuardKind.SIGNED_IN))
 signed_in_person = declare(Guard(GuardKind.SIGNED_IN, own_account=True))
 signature_checked = declare(Guard(GuardKind.SIGNATURE))
 metrics_reader = declare(Guard(GuardKind.METRICS))
+this_machine = declare(Guard(GuardKind.THIS_MACHINE))
 
 
 def current_actor() -> Actor:
@@ -155,6 +158,11 @@ class Guards:
             return None
         if guard.kind in (GuardKind.TOKEN, GuardKind.PERSON):
             self._admit_request(guard)
+            return None
+        if guard.kind is GuardKind.THIS_MACHINE:
+            request_limits().check_address(request.environ)
+            if not is_own_laptop():
+                raise AddressNotAllowed("Only a program on the developer's own machine may read this.")
             return None
         is_page = request.environ[IS_PAGE] = guard.kind in (GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE)
         request_limits().check_address(request.environ)

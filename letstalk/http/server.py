@@ -26,6 +26,7 @@ STOP_SECONDS = 9.0  # its processes need 8 s at most
 RESTART_SECONDS = 1.0
 POLL_SECONDS = 0.1
 LISTEN_FD_OPTION = "--listen-fd"
+PHONE_PATH = "/simulator"
 
 
 class Supervisor:
@@ -127,7 +128,9 @@ def serve(app: Flask, entry: Path, arguments: list[str]) -> None:
     else:
         listener = _listen(options)
         host, port = listener.getsockname()[:2]
-        log.info("server_listening", url=_url(host, port), calls_of_one_owner=options.call_limits)
+        provider = f"the simulator, whose phone is {PHONE_PATH}" if options.is_simulated else "real phones"
+        about = {"calls_go_to": provider, "calls_of_one_owner": options.call_limits}
+        log.info("server_listening", url=_url(host, port), **about)
         if options.processes > 1:
             background.close()
             Supervisor(entry, listener, options.processes).run()
@@ -207,7 +210,7 @@ _WITHOUT_CREDENTIALS = """\
 def welcome(options: ServerOptions) -> str:
     """What a developer needs next: the addresses, the password and a first request."""
     base = _url(options.host, options.port)
-    simulator = "a simulator: this terminal shows what the phone hears"
+    simulator = f"the simulator, whose phone is {base}{PHONE_PATH}"
     provider = simulator if options.is_simulated else "Telnyx: real calls, real money"
     how = _WITH_CREDENTIALS if options.needs_credentials else _WITHOUT_CREDENTIALS.format(base=base)
     return f"""

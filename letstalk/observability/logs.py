@@ -12,7 +12,9 @@ import logging
 import re
 import sys
 import threading
+from collections.abc import Collection
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -23,8 +25,8 @@ from structlog.contextvars import bound_contextvars as bound_contextvars  # expo
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
+from letstalk.observability.redaction import is_uuid, redact_fields
 from letstalk.observability.redaction import mask_phone as mask_phone
-from letstalk.observability.redaction import redact_fields
 from letstalk.observability.terminal import escape_controls, has_controls
 
 LINE_LOST = "log_line_lost"
@@ -33,6 +35,8 @@ LINE_LOST = "log_line_lost"
 _OUTAGES = frozenset({"OperationalError", "InterfaceError", "PendingRollbackError"})
 _READ_ONLY_STATE = "25006"  # read_only_sql_transaction (PostgreSQL's documentation, appendix A)
 _MAX_REASON = 200
+
+_ROUTINE_ROUTES = ("/static/", "/docs/assets/", "/simulator/screen", "/simulator/leave")
 
 _BLOCKS = frozenset({"exception", "stack"})  # fields of several lines
 
@@ -69,14 +73,20 @@ log_stream: Any = LogStream(sys.stderr)  # typed as Any because structlog asks f
 _processors: list[Processor] = []
 
 
-def configure_logs(*, as_json: bool, level: str = "INFO") -> None:
-    """Write our events, and the libraries' warnings, to standard error: as JSON, or in columns for a terminal."""
+def configure_logs(*, as_json: bool, level: str = "INFO", unshown: Collection[str] = ()) -> None:
+    """Write our events, and the libraries' warnings, to standard error: as JSON, or in columns for a terminal.
+
+    Only at the level DEBUG a terminal shows ids, requests for static files, those that a page makes by itself, and the
+    events named in `unshown`.
+    """
     log_stream.stream = sys.stderr
     render: list[Processor] = (
         [structlog.processors.JSONRenderer(serializer=_dump_json)]
         if as_json
         else [_quote_controls, _console_renderer(), _encode]
     )
+    if not as_json and level != "DEBUG":
+        render.insert(0, partial(_shorten_for_people, frozenset(unshown)))
     collect: list[Processor] = [
         *(structlog.contextvars.merge_contextvars, _shorten_outage, structlog.processors.format_exc_info, _redact)
     ]
@@ -181,6 +191,18 @@ def _dump_json(fields: EventDict, **_options: Any) -> bytes:
         return line
     # Many readers take U+2028 and similar characters for the end of a line, so they are escaped.
     return _ESCAPED.sub(lambda found: json.dumps(found[0])[1:-1], line.decode()).encode()
+
+
+def _shorten_for_people(unshown: frozenset[str], _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    if event.get("level") == "info" and (event["event"] in unshown or _is_routine(event)):
+        raise structlog.DropEvent
+    return {name: value for name, value in event.items() if not (type(value) is str and is_uuid(value))}
+
+
+def _is_routine(event: EventDict) -> bool:
+    """Whether it is the line of a successful request that nobody made by hand."""
+    is_routine = event["event"] == "request" and str(event.get("route")).startswith(_ROUTINE_ROUTES)
+    return is_routine and int(event.get("status", 0)) < 400
 
 
 class _Quoted:

@@ -64,9 +64,13 @@ def mask_phone(phone: str) -> str:
     return f"{phone[:5]}…{phone[-2:]}" if len(phone) > 7 else "…"
 
 
+def is_uuid(text: str) -> bool:
+    return len(text) == 36 and _UUID.fullmatch(text) is not None
+
+
 def redact_text(text: str) -> str:
     """`text` without its secrets, its phone numbers masked."""
-    if len(text) == 36 and _UUID.fullmatch(text):
+    if is_uuid(text):
         return text
     if _MARK.search(text):
         return _UNFIT.sub(_replace, text)

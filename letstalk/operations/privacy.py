@@ -20,6 +20,7 @@ from letstalk.observability.redaction import mask_phone
 from letstalk.operations import privacy_repository
 from letstalk.operations.retention import delete_verifications
 from letstalk.telephony.phone_numbers import Phone, parse_phone
+from letstalk.telephony.simulator.repository import list_calls_to
 from letstalk.test_numbers.models import TestNumber
 from letstalk.test_numbers.repository import list_of_phone
 from letstalk.verifications.models import Verification
@@ -49,6 +50,7 @@ class PrivacyService:
             test_numbers = list_of_phone(connection, wanted.canonical)
             numbers = _numbers_of(wanted, found)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, numbers)
+            simulated = list_calls_to(connection, numbers)
             people = [person for number in numbers for person in accounts.list_accounts_of_phone(connection, number)]
         log.info("phone_exported", phone=mask_phone(wanted.e164), verifications=len(verifications))
         return {
@@ -57,6 +59,9 @@ class PrivacyService:
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
             "test_numbers": [_test_number(number) for number in test_numbers],
+            "simulated_calls": [
+                {"call_id": call.call_id, "state": call.state, "at": iso_utc(call.created_at)} for call in simulated
+            ],
             "wrong_codes_at": [iso_utc(judged_at) for judged_at in wrong_codes],
             "idempotent_requests": [
                 {"user_id": owner_id, "path": path, "at": iso_utc(at)} for owner_id, path, at in first_responses

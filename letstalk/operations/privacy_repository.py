@@ -12,6 +12,7 @@ from letstalk.calls.event_repository import webhook_events
 from letstalk.calls.repository import calls
 from letstalk.db.database import Database
 from letstalk.http.idempotency import idempotency_keys
+from letstalk.telephony.simulator.repository import delete_calls_to
 from letstalk.test_numbers.repository import test_numbers
 from letstalk.verifications.models import Verification
 from letstalk.verifications.repository import verification_from, verifications
@@ -49,8 +50,8 @@ def list_provider_events(connection: Connection, call_id: str) -> Sequence[tuple
 def delete_traces(connection: Connection, phone: str, numbers: list[str]) -> None:
     """Delete what refers to `phone`, or to one of its `numbers`, besides its verifications and calls.
 
-    These must still be there. It is: provider events of the calls, wrong codes, test numbers, and responses to
-    idempotent requests.
+    These must still be there. It is: provider events of the calls, wrong codes, test numbers, responses to idempotent
+    requests, and the calls of the simulator's phone.
     """
     table = webhook_events.c
     reported = or_(
@@ -63,6 +64,7 @@ def delete_traces(connection: Connection, phone: str, numbers: list[str]) -> Non
     connection.execute(delete(wrong_codes).where(wrong_codes.c.phone == phone))
     connection.execute(delete(test_numbers).where(test_numbers.c.phone == phone))
     connection.execute(delete(idempotency_keys).where(_names(numbers)))
+    delete_calls_to(connection, numbers)
 
 
 def overwrite_deleted(db: Database) -> None:

@@ -19,6 +19,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from letstalk.core.clock import Clock
+from letstalk.db.crypto import Vault
+from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import provider_command_seconds
 from letstalk.telephony.events import CallEvent, WebhookReader
@@ -185,6 +188,19 @@ class CallProvider(ABC):
             elapsed_seconds = time.perf_counter() - started
             provider_command_seconds.labels(self.name, command, outcome).observe(elapsed_seconds)
             log.debug("provider_command", command=command, call_id=call_id, outcome=outcome, seconds=elapsed_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a provider may be built from, besides the settings.
+
+    `state_key` is a secret of 16 bytes or more that signs a call's state.
+    """
+
+    clock: Clock
+    state_key: bytes
+    db: Database
+    vault: Vault
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from letstalk.config.settings import Settings
-from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidSignature
 from letstalk.http.openapi import ApiRoutes
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
-from letstalk.telephony.provider import Telephony
+from letstalk.telephony.provider import Parts, Telephony
 from letstalk.telephony.simulator.provider import build_simulator
 from letstalk.telephony.telnyx.api import make_blueprint as make_telnyx_blueprint
 from letstalk.telephony.telnyx.provider import build_telnyx
 
-
-class BuildTelephony(Protocol):
-    def __call__(self, settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony: ...
+BuildTelephony = Callable[[Settings, Parts], Telephony]
 
 
 class RegisteredProvider(NamedTuple):
@@ -33,8 +30,8 @@ PROVIDERS: dict[str, RegisteredProvider] = {
 }
 
 
-def build_telephony(settings: Settings, *, clock: Clock, state_key: bytes) -> Telephony:
-    """The provider that the settings name. `state_key` is a secret of 16 bytes or more that signs a call's state.
+def build_telephony(settings: Settings, parts: Parts) -> Telephony:
+    """The provider that the settings name.
 
     Raises ValueError for an unknown name, and for a setting that the provider requires and that is not set.
     """
@@ -42,7 +39,7 @@ def build_telephony(settings: Settings, *, clock: Clock, state_key: bytes) -> Te
     registered = PROVIDERS.get(name)
     if registered is None:
         raise ValueError(f"unknown telephony provider {name!r}; the providers are: {', '.join(sorted(PROVIDERS))}")
-    return registered.build(settings, clock=clock, state_key=state_key)
+    return registered.build(settings, parts)
 
 
 def make_webhook_blueprints(provider_name: str, receive: ReceiveWebhook) -> list[ApiRoutes]:

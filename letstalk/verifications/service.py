@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Unpack
@@ -23,6 +24,7 @@ from letstalk.telephony.phone_numbers import as_e164, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
 from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, is_code
+from letstalk.verifications.described_calls import DescribedCall, describe_calls
 from letstalk.verifications.models import (
     MAX_ATTEMPTS,
     MAX_WRONG_CODES_OF_PHONE,
@@ -156,6 +158,10 @@ class VerificationService:
     def spoken_locale(verification: Verification) -> str:
         """The language (BCP 47) of its calls: that of `locale` if it is spoken here, else of the phone's country."""
         return choose_language(verification.locale, region_of(verification.e164)).tag
+
+    def describe_calls(self, call_ids: Sequence[str]) -> dict[str, DescribedCall]:
+        """What calls of any owner are about, by their ids: for the simulator's phone, which is all owners' phone."""
+        return describe_calls(self._db, call_ids)
 
     def cancel_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """End a pending verification and its calls. Raises NotFound, Conflict `not_pending`."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.flows.installations import NO_PHONE_LIMITS, Owner, eventually
-from tests.support.apps import ServerProcess, code_in
+from tests.support.apps import ServerProcess
 
 
 @dataclass
@@ -20,10 +20,10 @@ class Laptop:
 
     def heard(self, phone: str) -> list[str]:
         """What the terminal says that the phone has heard."""
-        return re.findall(rf"{re.escape(phone)} hears:\n *“([^”]*)”", self.server.log())
+        return re.findall(rf"{re.escape(phone)} hears +(\d+) ", self.server.log())
 
     def code(self, phone: str) -> str:
-        return code_in(eventually(lambda: self.heard(phone), f"{phone} heard nothing")[0])
+        return eventually(lambda: self.heard(phone), f"{phone} heard nothing")[0]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_the_number_that_presses_1_hears_the_same_code_again(laptop: Laptop) -> 
     phone = "+256700809906"
     verification_id = laptop.owner.send(phone)
     assert laptop.owner.ended_call(verification_id)["status"] == "completed"
-    codes = [code_in(text) for text in laptop.heard(phone)]
+    codes = laptop.heard(phone)
     assert len(codes) == 2
     assert len(set(codes)) == 1
 

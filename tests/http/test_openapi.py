@@ -39,6 +39,7 @@ OPERATIONS = {
     "DELETE /api/tokens/{token_id}": "revoke_token",
     "GET /api/audit": "list_audit",
     "POST /api/webhooks/telnyx": "receive_telnyx_event",
+    "GET /simulator/calls/{call_id}": "get_simulated_call",  # in development
     "GET /api/languages": "list_languages",
     "GET /health": "get_health",
     "GET /health/ready": "get_readiness",
@@ -100,6 +101,7 @@ CODES = {
     "update_test_number": WITH_TOKEN | WITH_BODY | {"not_found"},
     "delete_test_number": WITH_TOKEN | {"not_found"},
     "receive_telnyx_event": {"invalid_request", "invalid_signature", "too_large", "rate_limited", "not_ready"},
+    "get_simulated_call": {"address_not_allowed", "not_found", "rate_limited", "not_ready"},
     "list_languages": {"rate_limited"},
     "get_health": {"invalid_request"},
     "get_readiness": {"not_ready"},

@@ -18,7 +18,7 @@ from tests.support.permitted_calls import OURS, World, request_of
 
 REFUSALS = {
     "401": {"missing_authorization", "invalid_token"},
-    "403": {"insufficient_scope", "person_required", "not_granted", "invalid_signature"},
+    "403": {"insufficient_scope", "person_required", "not_granted", "invalid_signature", "address_not_allowed"},
     "404": {"not_found", "no_pending_verification"},
 }
 

@@ -13,7 +13,8 @@ from letstalk.mail.models import Mail
 from letstalk.mail.transports import TerminalTransport
 from letstalk.observability.logs import get_logger
 from letstalk.observability.terminal import escape_controls, escape_json, has_controls
-from letstalk.telephony.simulator.provider import print_speech
+from letstalk.telephony.simulator.terminal import Terminal
+from letstalk.telephony.speech.scripts import Speech
 from tests.observability.test_logs import Log, log, terminal
 from tests.tokens.test_cli import app, run
 
@@ -84,7 +85,7 @@ def test_the_log_of_production_has_none_either(log: Log) -> None:
 
 
 def test_the_simulator_and_the_terminal_mail_show_none(capsys: pytest.CaptureFixture[str]) -> None:
-    print_speech("+256700123456", NASTY)
+    Terminal().hears("+256700123456", Speech(ssml="", language="en-US", text=NASTY))
     TerminalTransport().send(Mail(f"{NASTY}@example.org", NASTY, f"First line\n{NASTY}\nlast line"), "an-id")
     shown = capsys.readouterr().out
     assert is_harmless(shown)

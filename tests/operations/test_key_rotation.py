@@ -20,6 +20,7 @@ from letstalk.tokens.repository import tokens
 from letstalk.verifications.models import VerificationStatus
 from tests.support.documents import ROOT, read
 from tests.support.fixtures.databases import all_tables
+from tests.support.lock_waits import await_who_waits
 from tests.support.token_setup import ADDRESS, TokenSetup
 from tests.support.world import World, phone_number
 
@@ -224,7 +225,7 @@ def test_a_row_that_another_transaction_is_changing_is_left_as_that_one_leaves_i
         connection.execute(update(tokens).where(tokens.c.token_id == key).values(secret_hash_encrypted=other))
         thread = threading.Thread(target=lambda: counts.append(instance.rotation().rotate_keys()), daemon=True)
         thread.start()
-        thread.join(0.3)
+        await_who_waits(db)
         assert thread.is_alive()
     thread.join(30)
     assert counts[0]["tokens"] == 0

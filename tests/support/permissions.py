@@ -61,6 +61,7 @@ CALLS = """\
 | `PATCH /api/accounts/roles/{role}` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
 | `GET /api/sip/status` | token, cookie | 401 | `admin` | 403 | 403 | 403 | yes | yes |
 | `GET /metrics` | token | 401 | `admin` | 403 | 403 | 403 | yes | 401 |
+| `GET /simulator/calls/{call_id}` | this machine | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 | `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 """
 
@@ -133,6 +134,10 @@ PAGES = """\
 | `POST /dashboard/sessions/{session_id}/end`, another's | sign in | 404 | 404 | 404 | 403 |
 | `POST /dashboard/sessions/end-others` | sign in | yes | yes | yes | 403 |
 | `GET /design`, in development only | sign in | yes | yes | yes | yes |
+| `GET /simulator` | sign in | 403 | 403 | yes | yes |
+| `GET /simulator/screen` | sign in | 403 | 403 | yes | yes |
+| `POST /simulator/leave` | sign in | 403 | 403 | yes | yes |
+| `POST /simulator/calls/{call_id}/{action}` | sign in | 403 | 403 | yes | yes |
 | `POST /sign-out` | sign in | yes | yes | yes | yes |
 """
 
@@ -210,7 +215,7 @@ class Row:
     def outcome(self, asker: Asker) -> str:
         """`yes`, `theirs` (yes, for what is the asker's own), `sign in`, a status, or `-` where it can't be asked."""
         by = self.cells["By"]
-        if by in ("anyone", "signature"):
+        if by in ("anyone", "signature", "this machine"):
             return self.cells["Nobody"]
         if asker.kind in ("token", "person") and "token" not in by:
             return self.cells["Nobody"]

@@ -25,6 +25,7 @@ from tests.support.pages import Visitor
 from tests.support.permissions import NOBODY, OTHER, OWNER, Asker, Row
 
 OURS, THEIRS = "acme", "globex"
+UNKNOWN_CALL = "019a2f6e-8c21-7d3a-9f55-2b7c4d5e6f70"
 NEEDS_PASSWORD = {"PUT /api/auth/password", "POST /dashboard/profile/password"}
 
 Body = Callable[["World", dict[str, str]], dict[str, Any]]
@@ -99,6 +100,7 @@ REQUESTS: dict[str, Request] = {
     "POST /dashboard/profile/name": Request(lambda world, _: {"username": world.name()}, (302, None)),
     "POST /dashboard/profile/password": Request(_passwords, (302, None)),
     "POST /dashboard/profile/phone/verify": Request(lambda *_: {"code": "042917"}, (404, None)),
+    "POST /simulator/leave": Request(done=(204, None)),
     "GET /": Request(done=(302, None)),
     "POST /api/auth/login": Request(lambda world, _: {"username": world.with_password, "password": PASSWORD}),
     "POST /api/auth/second-factor": Request(
@@ -231,7 +233,8 @@ class World:
         return visitor
 
     def _targets(self, row: Row, asker: Asker, account: Account | None) -> dict[str, str]:
-        ids = {"role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
+        ids = {"call_id": UNKNOWN_CALL, "action": "answer"}
+        ids |= {"role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
         names = set(re.findall(r"\{(\w+)\}", row.rule))
         names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
         is_own = row.about.startswith("one's own")

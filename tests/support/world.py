@@ -38,8 +38,10 @@ from letstalk.http.idempotency import IdempotencyKey, delete_expired_keys
 from letstalk.operations.retention import RetentionService
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import DialCommand, HangUpCommand, SpeakCommand
+from letstalk.telephony.simulator.phone import SimulatedPhone
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
+from letstalk.telephony.speech.scripts import Speech
 from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
@@ -138,14 +140,31 @@ class TurnedTimers(Timers):
         self._agenda.clear()
 
 
+@dataclass
+class RecordingListener:
+    """Keeps what phones heard, and how they rang and ended."""
+
+    heard: list[tuple[str, str]] = field(default_factory=list)
+    rang: list[str] = field(default_factory=list)
+    ended: list[tuple[str, HangupCause]] = field(default_factory=list)
+
+    def rings(self, phone: str) -> None:
+        self.rang.append(phone)
+
+    def hears(self, phone: str, speech: Speech) -> None:
+        self.heard.append((phone, speech.text))
+
+    def ends(self, phone: str, cause: HangupCause) -> None:
+        self.ended.append((phone, cause))
+
+
 class TroubledProvider(SimulatorProvider):
     """The simulator, save that the next commands can be given trouble. Keeps what it was asked."""
 
     def __init__(self, agenda: Agenda, receive: Callable[[CallEvent], None], clock: StandingClock) -> None:
-        self.heard: list[tuple[str, str]] = []
-        super().__init__(
-            clock=clock, phone_speaker=lambda phone, text: self.heard.append((phone, text)), timers=TurnedTimers(agenda)
-        )
+        self.recorder = RecordingListener()
+        self.heard = self.recorder.heard
+        super().__init__(clock=clock, listener=self.recorder, timers=TurnedTimers(agenda))
         self.connect_events(receive)
         self._troubles: dict[str, deque[Trouble]] = defaultdict(deque)
         self.dials: list[DialCommand] = []
@@ -250,6 +269,8 @@ class World:
     phone_rates: tuple[Rate, ...] = NO_RATES
     destination_policy: DestinationPolicy = NO_DESTINATION_LIMITS
     simulator_speed: float = 1.0
+    # Whether a person may take the calls: see `attend` of the phone.
+    has_phone: bool = False
     # Rarer than in life, where they come every 2 s: what waits for one shows as a wait.
     sweep_seconds: float = 10.0
     encryption_keys: tuple[str, ...] = field(default_factory=lambda: (make_encryption_key(),))
@@ -262,6 +283,16 @@ class World:
         self.vault = Vault(self.encryption_keys)
         self.wakeups = WaitingWakeups(self, self._work_agenda)
         self.provider = TroubledProvider(self._phones_agenda, self._hear_of, self.clock)
+        self.phone = SimulatedPhone(
+            self.db,
+            self.vault,
+            self.clock,
+            TurnedTimers(self._phones_agenda),
+            records_all=False,
+            listener=self.provider.recorder,
+        )
+        if self.has_phone:
+            self.provider.phone = self.phone
         self.policy = CallPolicy(
             channels=self.channels, detect_machines=self.detect_machines, speed=self.simulator_speed
         )
@@ -292,6 +323,7 @@ class World:
         self.commands = CommandService(db, self.vault, provider, wakeups, clock, brand_name="Let's Talk")
         self.dispatch = DispatchService(db, provider, wakeups, clock, self.policy, self.verifications)
         self.events = EventService(db, self.commands, wakeups, clock, self.policy, self.verifications, None)
+        self.phone.connect(self.events)
         usage = UsageCounter(db, clock=clock, audit=audit)
         self.retention = RetentionService(db, audit, usage, clock, days=90, audit_days=400)
         self.heartbeat = Heartbeat(db, "worker", clock)
@@ -366,6 +398,8 @@ class World:
             if self.clock() >= self._next_sweep:
                 self.heartbeat.beat()
                 self.sweeps.sweep()
+                if self.has_phone:
+                    self.phone.settle()
                 self._next_sweep = self.clock() + timedelta(seconds=self.sweep_seconds)
                 self.work()
             if self.clock() >= end:

@@ -10,11 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from letstalk.config.settings import Settings, load_settings
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import InvalidSignature
+from letstalk.core.secret_files import make_encryption_key
+from letstalk.db.crypto import Vault
+from letstalk.db.database import Database
 from letstalk.http.openapi import ApiRoutes
 from letstalk.telephony.events import ReceiveWebhook, WebhookRequest
-from letstalk.telephony.provider import Telephony
+from letstalk.telephony.provider import Parts, Telephony
 from letstalk.telephony.registry import PROVIDERS, RegisteredProvider, build_telephony, make_webhook_blueprints
-from letstalk.telephony.simulator.provider import SimulatorProvider, print_speech
+from letstalk.telephony.simulator.provider import SimulatorProvider
+from letstalk.telephony.simulator.terminal import Terminal
 from letstalk.telephony.telnyx.provider import build_telnyx
 
 PUBLIC_KEY = base64.b64encode(Ed25519PrivateKey.generate().public_key().public_bytes_raw()).decode()
@@ -40,7 +44,8 @@ def simulator_settings(tmp_path: Path) -> Settings:
 
 
 def build(settings: Settings) -> Telephony:
-    return build_telephony(settings, clock=utc_now, state_key=b"k" * 32)
+    vault = Vault((make_encryption_key(),))
+    return build_telephony(settings, Parts(utc_now, b"k" * 32, Database("sqlite:///never-opened.db"), vault))
 
 
 def test_a_provider_is_built_by_its_name(simulator_settings: Settings, telnyx_settings: Settings) -> None:
@@ -80,12 +85,12 @@ def test_only_a_developers_own_terminal_shows_what_a_phone_hears(
 
     class RecordingSimulator(SimulatorProvider):
         def __init__(self, **options: object) -> None:
-            given.append(options["phone_speaker"])
+            given.append(options["listener"])
 
     monkeypatch.setattr("letstalk.telephony.simulator.provider.SimulatorProvider", RecordingSimulator)
     build(simulator_settings.model_copy(update={"flask_env": flask_env}))
 
-    assert given == [print_speech if is_shown else None]
+    assert [isinstance(listener, Terminal) for listener in given] == [is_shown]
 
 
 @pytest.mark.parametrize("provider_name", list(PROVIDERS))

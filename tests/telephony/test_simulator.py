@@ -12,7 +12,8 @@ from letstalk.telephony.provider import CallGone, DialCommand, HangUpCommand, Sp
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
 from letstalk.telephony.simulator.timers import Timers
-from letstalk.telephony.speech.scripts import render_code
+from letstalk.telephony.speech.scripts import Speech, render_code
+from tests.support.world import RecordingListener
 from tests.telephony.lines import (
     BUSY,
     MACHINE,
@@ -159,38 +160,42 @@ def test_a_call_of_a_process_that_died_is_over_when_its_longest_time_is() -> Non
     survivor.stop()
 
 
-def test_the_phone_hears_the_text_when_the_speech_starts() -> None:
-    heard: list[tuple[str, str]] = []
-    provider = SimulatorProvider(speed=50, phone_speaker=lambda phone, text: heard.append((phone, text)))
+def test_a_listener_is_told_of_the_ring_the_text_when_the_speech_starts_and_the_end() -> None:
+    listener = RecordingListener()
+    provider = SimulatorProvider(speed=50, listener=listener)
     line = connected_line(provider)
     call_id, provider_call_id = line.dial_and_reach()
-    assert heard == []
+    assert (listener.rang, listener.heard) == ([PERSON], [])
     line.speak(call_id, provider_call_id)
     line.wait_for(call_id, EventType.SPEECH_ENDED)
+    line.hang_up(call_id, provider_call_id)
+    line.wait_for(call_id, EventType.HUNG_UP)
     provider.stop()
 
-    assert heard == [(PERSON, SPEECH.text)]
+    assert listener.heard == [(PERSON, SPEECH.text)]
+    assert listener.ended == [(PERSON, HangupCause.NORMAL)]
 
 
 def test_where_the_call_was_dialed_elsewhere_the_phone_is_named_by_its_call() -> None:
     pair = PairedProcesses()
-    heard: list[tuple[str, str]] = []
-    other = SimulatorProvider(speed=100, phone_speaker=lambda *told: heard.append(told))
+    listener = RecordingListener()
+    other = SimulatorProvider(speed=100, listener=listener)
     other.connect_events(pair.events.append)
     call_id, provider_call_id = pair.dialing.dial_and_reach()
     Line(other, pair.events).speak(call_id, provider_call_id)
-    assert wait_until(lambda: bool(heard))
+    assert wait_until(lambda: bool(listener.heard))
     other.stop()
     pair.stop()
 
-    assert heard == [(call_id, SPEECH.text)]
+    assert listener.heard == [(call_id, SPEECH.text)]
 
 
-def test_a_phone_speaker_that_fails_stops_no_call() -> None:
-    def fail(_phone: str, _text: str) -> None:
-        raise OSError("the terminal is gone")
+def test_a_listener_that_fails_stops_no_call() -> None:
+    class BrokenTerminal(RecordingListener):
+        def hears(self, _phone: str, _speech: Speech) -> None:
+            raise OSError("the terminal is gone")
 
-    provider = SimulatorProvider(speed=100, phone_speaker=fail)
+    provider = SimulatorProvider(speed=100, listener=BrokenTerminal())
     line = connected_line(provider)
     call_id, provider_call_id = line.dial_and_reach()
     line.speak(call_id, provider_call_id)

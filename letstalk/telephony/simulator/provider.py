@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.config.settings import Settings
 from letstalk.config.values import is_loopback
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
-from letstalk.observability.terminal import escape_controls
 from letstalk.telephony import provider as telephony
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.simulator import scenarios
+from letstalk.telephony.simulator.phone import NOBODY, SimulatedPhone
+from letstalk.telephony.simulator.phone_calls import SPEECH_FACTOR
 from letstalk.telephony.simulator.scenarios import Scenario, SimulatedCall, scenario_for
+from letstalk.telephony.simulator.terminal import PhoneListener, Terminal
 from letstalk.telephony.simulator.timers import Timers
-from letstalk.telephony.speech.scripts import Speech
 
 log = get_logger(__name__)
-
-PhoneSpeaker = Callable[[str, str], None]
 
 # Ended calls and dials that are kept in memory: more than there are in a minute, and a few hundred kilobytes.
 _REMEMBERED = 4096
@@ -31,12 +32,16 @@ _REMEMBERED = 4096
 
 @dataclass(slots=True)
 class _Line:
-    """A call that this process dialed or sent a command to. `phone` is only known to the process that dialed."""
+    """A call that this process dialed or sent a command to. `phone` is only known to the process that dialed.
+
+    `is_recorded`: the phone's page shows what happens in it.
+    """
 
     call: SimulatedCall
     provider_call_id: str
     phone: str | None
     answered: bool
+    is_recorded: bool = False
     command_seq: int = 0
     listening: bool = False
     ended: bool = False
@@ -51,27 +56,33 @@ class SimulatorProvider(telephony.CallProvider):
 
     `speed` divides every duration, except those in which a phone waits for us, because this service runs no faster: at
     any speed a person stays on a silent line for at least `least_wait_seconds`, and a call's limit lasts at least twice
-    as long. `phone_speaker(phone or call id, text)` is called when a speech starts. The provider holds no state that
-    another process would need, and no state of calls that have ended.
+    as long. `listener` is told what phones do. The provider holds no state that another process would need, and no
+    state of calls that have ended.
+
+    With a `phone`, on whose page a person is, a call to a number without a scenario is the phone's: it goes on by what
+    the person does, in the time of life.
     """
 
     name = "simulator"
+    phone: SimulatedPhone | None
 
     def __init__(
         self,
         *,
         speed: float = 1.0,
         clock: Clock = utc_now,
-        phone_speaker: PhoneSpeaker | None = None,
+        listener: PhoneListener | None = None,
         least_wait_seconds: float = 5.0,
         timers: Timers | None = None,
+        phone: SimulatedPhone | None = None,
     ) -> None:
         if not speed > 0:
             raise ValueError("the simulator's speed must be more than 0")
         self._receive: telephony.ReceiveEvent | None = None
         self._speed = speed
         self._clock = clock
-        self._phone_speaker = phone_speaker
+        self._listener = listener
+        self.phone = phone
         self._least_wait_seconds = least_wait_seconds
         self._timers = Timers("simulator") if timers is None else timers
         self._guard = threading.Lock()
@@ -90,37 +101,58 @@ class SimulatorProvider(telephony.CallProvider):
     def _dial(self, command: telephony.DialCommand) -> str:
         now_ms = int(self._clock().timestamp() * 1000)
         longest_seconds = command.ring_seconds + command.call_limit_seconds
-        call = SimulatedCall(scenario_for(command.phone), now_ms, longest_seconds, command.call_id)
-        line = _Line(call, call.to_id(), command.phone, answered=False)
+        scenario = scenario_for(command.phone)
+        attendance = NOBODY if self.phone is None else self.phone.attendance()
+        if self.phone is not None and attendance.is_by_hand and scenario is Scenario.LISTENS:
+            call = SimulatedCall(Scenario.BY_HAND, now_ms, longest_seconds, command.call_id)
+            with _outage_as_unknown():
+                return self.phone.ring(command, call)
+        call = SimulatedCall(scenario, now_ms, longest_seconds, command.call_id)
+        line = _Line(call, call.to_id(), command.phone, answered=False, is_recorded=attendance.is_recorded)
         with self._guard:
             if command.command_id in self._dials:
                 return self._dials[command.command_id]
             _remember(self._dials, command.command_id, line.provider_call_id)
             self._lines[line.provider_call_id] = line
+        self._record(line, lambda phone: phone.record_dial(command, call))
+        self._tell_listener(line, lambda listener, to: listener.rings(to))
         self._schedule_ringing(line, command)
         return line.provider_call_id
 
     def _speak(self, command: telephony.SpeakCommand) -> None:
+        if (phone := self._phone_of(command.provider_call_id)) is not None:
+            with _outage_as_unknown():
+                phone.speak(command)
+            heard_after = command.speech.seconds * SPEECH_FACTOR
+            return self._timers.after(heard_after, lambda: self._report_heard(phone, command))
+        is_recorded = self._is_recorded(command.provider_call_id)
         with self._guard:
-            line = self._line_of(command.provider_call_id)
+            line = self._line_of(command.provider_call_id, is_recorded)
             if command.command_id in line.commands:
-                return
+                return None
             line.commands.add(command.command_id)
             was_listening, old_seq = line.listening, line.command_seq
             line.listening, line.command_seq = True, command.command_seq
         if was_listening:
             self._emit(line, EventType.GATHER_ENDED, command_seq=old_seq, gather_canceled=True)
-        self._schedule_speech(line, command)
+        return self._schedule_speech(line, command)
 
     def _hang_up(self, command: telephony.HangUpCommand) -> None:
+        if (phone := self._phone_of(command.provider_call_id)) is not None:
+            with _outage_as_unknown():
+                return phone.hang_up(command.provider_call_id)
+        is_recorded = self._is_recorded(command.provider_call_id)
         with self._guard:
-            line = self._line_of(command.provider_call_id, must_be_answered=False)
+            line = self._line_of(command.provider_call_id, is_recorded, must_be_answered=False)
         # From here on the call is over, although the event is only reported a moment later.
         self._forget(line)
         cause = HangupCause.NORMAL if line.answered else HangupCause.CANCELED
-        self._later(scenarios.HANG_UP_SECONDS, lambda: self._emit(line, EventType.HUNG_UP, cause=cause))
+        return self._later(scenarios.HANG_UP_SECONDS, lambda: self._report_end(line, cause))
 
     def _is_alive(self, provider_call_id: str) -> bool:
+        if (phone := self._phone_of(provider_call_id)) is not None:
+            with _outage_as_unknown():
+                return phone.is_alive(provider_call_id)
         with self._guard:
             if provider_call_id in self._lines:
                 return True
@@ -128,6 +160,11 @@ class SimulatorProvider(telephony.CallProvider):
                 return False
         call = SimulatedCall.from_id(provider_call_id)
         return call is not None and self._is_young(call)
+
+    def _phone_of(self, provider_call_id: str) -> SimulatedPhone | None:
+        """The phone, if that call is one that a person decides about."""
+        call = SimulatedCall.from_id(provider_call_id)
+        return self.phone if call is not None and call.scenario is Scenario.BY_HAND else None
 
     def _schedule_ringing(self, line: _Line, command: telephony.DialCommand) -> None:
         scenario = line.call.scenario
@@ -161,8 +198,9 @@ class SimulatorProvider(telephony.CallProvider):
 
         def start() -> None:
             if self._is_current(line, seq):
+                self._record(line, lambda phone: phone.record_speech(line.provider_call_id, command.speech, seq))
                 self._emit(line, EventType.SPEECH_STARTED, command_seq=seq)
-                self._play_speech(line, command.speech)
+                self._tell_listener(line, lambda listener, to: listener.hears(to, command.speech))
 
         def finish() -> None:
             if self._is_current(line, seq):
@@ -174,7 +212,7 @@ class SimulatorProvider(telephony.CallProvider):
 
         def leave_silent_line() -> None:
             if self._is_current(line, seq) and self._forget(line):
-                self._emit(line, EventType.HUNG_UP, cause=HangupCause.NORMAL)
+                self._report_end(line, HangupCause.NORMAL)
 
         self._later(0, start, line)
         self._later(speech_seconds, finish, line)
@@ -182,11 +220,19 @@ class SimulatorProvider(telephony.CallProvider):
         patience_seconds = max(scenarios.PATIENCE_SECONDS, self._least_wait_seconds * self._speed)
         self._later(gathered_after + patience_seconds, leave_silent_line, line)
 
+    def _report_heard(self, phone: SimulatedPhone, command: telephony.SpeakCommand) -> None:
+        """A person has heard a speech to its end. If this process has died by then, nobody learns of it."""
+        if phone.is_hearing(command.provider_call_id, command.command_seq):
+            now = self._clock()
+            to = command.provider_call_id
+            self._report(CallEvent(new_id(now), EventType.SPEECH_ENDED, now, command.call_id, to, command.command_seq))
+
     def _answer(self, line: _Line) -> None:
         with self._guard:
             if line.provider_call_id not in self._lines:
                 return
             line.answered = True
+        self._record(line, lambda phone: phone.record_answer(line.provider_call_id))
         self._emit(line, EventType.ANSWERED)
 
     def _tell(self, line: _Line, seconds: float, kind: EventType) -> None:
@@ -195,18 +241,23 @@ class SimulatorProvider(telephony.CallProvider):
     def _end(self, line: _Line, seconds: float, cause: HangupCause) -> None:
         def end() -> None:
             if self._forget(line):
-                self._emit(line, EventType.HUNG_UP, cause=cause)
+                self._report_end(line, cause)
 
         self._later(seconds, end, line)
 
-    def _line_of(self, provider_call_id: str, *, must_be_answered: bool = True) -> _Line:
+    def _report_end(self, line: _Line, cause: HangupCause) -> None:
+        self._record(line, lambda phone: phone.record_end(line.provider_call_id, cause))
+        self._emit(line, EventType.HUNG_UP, cause=cause)
+        self._tell_listener(line, lambda listener, to: listener.ends(to, cause))
+
+    def _line_of(self, provider_call_id: str, is_recorded: bool, *, must_be_answered: bool = True) -> _Line:
         """The live call, dialed by any process, with that id. `_guard` must be held."""
         line = self._lines.get(provider_call_id)
         if line is None:
             call = SimulatedCall.from_id(provider_call_id)
             if call is None or provider_call_id in self._ended or not self._is_young(call):
                 raise telephony.CallGone("The call has already ended.")
-            line = _Line(call, provider_call_id, phone=None, answered=True)
+            line = _Line(call, provider_call_id, phone=None, answered=True, is_recorded=is_recorded)
             self._lines[provider_call_id] = line
         if must_be_answered and not line.answered:
             raise telephony.CallGone("The call has not been answered.")
@@ -234,13 +285,30 @@ class SimulatorProvider(telephony.CallProvider):
         age_seconds = self._clock().timestamp() - call.dialed_at_ms / 1000
         return age_seconds < call.longest_seconds / self._speed + 2 * self._least_wait_seconds
 
-    def _play_speech(self, line: _Line, speech: Speech) -> None:
-        if self._phone_speaker is None:
+    def _is_recorded(self, provider_call_id: str) -> bool:
+        """Whether the phone's page shows that call. The process that dialed it knows, and another one looks."""
+        with self._guard:
+            line = self._lines.get(provider_call_id)
+        if line is not None:
+            return line.is_recorded
+        return self.phone is not None and self.phone.attendance().is_recorded
+
+    def _record(self, line: _Line, tell: Callable[[SimulatedPhone], None]) -> None:
+        """Show on the phone's page what happens. A database that is away stops no call."""
+        if self.phone is None or not line.is_recorded:
             return
         try:
-            self._phone_speaker(line.phone or line.call.call_id, speech.text)
+            tell(self.phone)
+        except SQLAlchemyError as error:
+            log.warning("simulated_call_not_recorded", call_id=line.call.call_id, exc_info=error)
+
+    def _tell_listener(self, line: _Line, tell: Callable[[PhoneListener, str], None]) -> None:
+        if self._listener is None:
+            return
+        try:
+            tell(self._listener, line.phone or line.call.call_id)
         except Exception:
-            log.exception("phone_speaker_failed", call_id=line.call.call_id)
+            log.exception("phone_listener_failed", call_id=line.call.call_id)
 
     def _emit(
         self,
@@ -283,14 +351,24 @@ def _remember(memory: OrderedDict[str, str], key: str, value: str) -> None:
         memory.popitem(last=False)
 
 
-def build_simulator(settings: Settings, *, clock: Clock, state_key: bytes) -> telephony.Telephony:  # noqa: ARG001  # it signs nothing
-    # The speech contains the code, so it is only shown on the developer's own terminal.
-    speaker = print_speech if settings.is_development and is_loopback(settings.host) else None
-    provider = SimulatorProvider(speed=settings.simulator_speed, clock=clock, phone_speaker=speaker)
+@contextmanager
+def _outage_as_unknown() -> Iterator[None]:
+    """Without the database nobody knows what became of a command to the phone."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise telephony.OutcomeUnknown("The simulator's phone can't be reached.") from error
+
+
+def build_simulator(settings: Settings, parts: telephony.Parts) -> telephony.Telephony:
+    # A speech contains the code, so it is only shown on the developer's own terminal, and looked up from there.
+    is_own_terminal = settings.is_development and is_loopback(settings.host)
+    listener = Terminal() if is_own_terminal else None
+    timers = Timers("simulator")
+    phone = SimulatedPhone(
+        parts.db, parts.vault, parts.clock, timers, records_all=settings.is_on_loopback_only, listener=listener
+    )
+    provider = SimulatorProvider(
+        speed=settings.simulator_speed, clock=parts.clock, listener=listener, timers=timers, phone=phone
+    )
     return telephony.Telephony(provider, webhooks=None)
-
-
-def print_speech(phone: str, text: str) -> None:
-    """Print what the called phone hears, including the code."""
-    sys.stdout.write(f"\n  ☎  {phone} hears:\n     “{escape_controls(text)}”\n\n")
-    sys.stdout.flush()

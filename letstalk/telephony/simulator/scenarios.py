@@ -30,9 +30,10 @@ class Scenario(StrEnum):
     SLOW = "slow"  # answers after 20 s
     PRESSES_1 = "presses"  # hears the code and presses 1, once
     LISTENS = "listens"  # answers and hears the code
+    BY_HAND = "hand"  # does what a person does on the phone's page: no number selects it
 
 
-_BY_LAST_DIGITS: dict[str, Scenario] = {
+NUMBERS: dict[str, Scenario] = {
     "9901": Scenario.BUSY,
     "9902": Scenario.NO_ANSWER,
     "9903": Scenario.REJECTED,
@@ -43,7 +44,8 @@ _BY_LAST_DIGITS: dict[str, Scenario] = {
 
 
 def scenario_for(phone: str) -> Scenario:
-    return _BY_LAST_DIGITS.get(phone[-4:], Scenario.LISTENS)
+    """What a phone does by itself, by its last four digits."""
+    return NUMBERS.get(phone[-4:], Scenario.LISTENS)
 
 
 @dataclass(frozen=True, slots=True)

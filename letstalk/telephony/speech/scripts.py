@@ -64,12 +64,14 @@ class Speech:
     """What to say, in `language` (BCP 47).
 
     `ssml` is at most 2,800 characters, without a root element: the provider adds the one that its voice requires.
-    `text` is the same without tags. Both contain the code, so they are for the called person only.
+    `text` is the same without tags. Both contain the `code` (None: there is none), so they are for the called person
+    only.
     """
 
     ssml: str
     language: str
     text: str
+    code: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -109,9 +111,10 @@ def render_code(code: str, *, brand: str, locale: str | None, region: str | None
     if language.right_to_left:
         shown = f"{_ISOLATE}{shown}{_END_OF_ISOLATE}"
     if message is not None:
-        return _render_message(message, _paused(code), shown, language)
-    ssml, text = _frames(language, brand)
-    return Speech(ssml.around(_paused(code)), language.tag, text.around(shown))
+        ssml, text = _render_message(message, _paused(code), shown, language)
+        return Speech(ssml, language.tag, text, code)
+    frame, words = _frames(language, brand)
+    return Speech(frame.around(_paused(code)), language.tag, words.around(shown), code)
 
 
 def ensure_speakable(
@@ -159,7 +162,8 @@ def find_placeholder(message: str) -> str | None:
     return next((found[0] for found in _PLACEHOLDER.finditer(message) if found[0] != CODE), None)
 
 
-def _render_message(message: str, paused: str, shown: str, language: Language) -> Speech:
+def _render_message(message: str, paused: str, shown: str, language: Language) -> tuple[str, str]:
+    """The SSML and the text. Raises InvalidRequest."""
     ensure_message(message)
     pieces = message.split(CODE) if CODE in message else [message, ""]
     if len(pieces) == 2:
@@ -190,7 +194,7 @@ def _render_message(message: str, paused: str, shown: str, language: Language) -
     joined = "".join(ssml)
     if len(joined) > MAX_SSML_LENGTH:
         raise InvalidRequest.in_field("message", "The message is too long to be spoken with its pauses.")
-    return Speech(joined, language.tag, "".join(text).strip())
+    return joined, "".join(text).strip()
 
 
 def _first_spoken(characters: Iterable[str]) -> str:

@@ -228,7 +228,7 @@ def display_name(brand_name: str) -> str:
     return _NOT_IN_A_DISPLAY_NAME.sub("", plain).strip()[:128]
 
 
-def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> telephony.Telephony:
+def build_telnyx(settings: Settings, parts: telephony.Parts) -> telephony.Telephony:
     """Raises ValueError for a setting that Telnyx requires and that is not set."""
     api_key = None if settings.telnyx_api_key is None else settings.telnyx_api_key.get_secret_value()
     provider = TelnyxProvider(
@@ -237,12 +237,12 @@ def build_telnyx(settings: Settings, *, clock: Clock, state_key: bytes) -> telep
         from_number=_required(settings.telnyx_from_number, "TELNYX_FROM_NUMBER"),
         public_url=_required(settings.public_url, "PUBLIC_URL"),
         brand_name=settings.brand_name,
-        state_key=state_key,
+        state_key=parts.state_key,
         base_url=settings.telnyx_base_url,
-        clock=clock,
+        clock=parts.clock,
     )
     public_key = _required(settings.telnyx_public_key, "TELNYX_PUBLIC_KEY")
-    return telephony.Telephony(provider, TelnyxWebhookReader(public_key=public_key, state_key=state_key))
+    return telephony.Telephony(provider, TelnyxWebhookReader(public_key=public_key, state_key=parts.state_key))
 
 
 def _required(value: str | None, name: str) -> str:
