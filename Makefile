@@ -13,7 +13,7 @@ PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-ve
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run house check test reliability bench lint lock clean venv packages dev-packages
+.PHONY: run house check test reliability bench ear ear-all lint lock clean venv packages dev-packages ear-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -42,6 +42,14 @@ lint: dev-packages
 bench: dev-packages
 	$(VENV_PYTHON) tools/benchmarks/run.py $(BENCH)
 
+## ear: how well codes are understood over a telephone line, by a recogniser: writes docs/ear.md (EAR=short: few codes)
+ear: ear-packages
+	.venv-ear/bin/python -m tools.ear $(EAR)
+
+## ear-all: the same with other systems' ways to read a code, changes of ours, and more languages
+ear-all: ear-packages
+	.venv-ear/bin/python -m tools.ear all
+
 ## house: how large the code is, and whether its imports point one way
 house: dev-packages
 	$(VENV_PYTHON) -m tools.house
@@ -50,10 +58,11 @@ house: dev-packages
 lock: dev-packages
 	$(COMPILE) --output-file requirements.txt requirements.in
 	$(COMPILE) --output-file requirements-dev.txt requirements-dev.in
+	$(COMPILE) --output-file tools/ear/requirements-ear.txt tools/ear/requirements-ear.in
 
 ## clean: remove what the checks and installs leave; .env and instance/ stay
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-ear .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .env: | packages
@@ -78,3 +87,10 @@ packages: venv
 dev-packages: packages
 	@cmp -s requirements-dev.txt .venv/requirements-dev.txt || { echo "Installing requirements-dev.txt" && \
 		$(PIP_INSTALL) -r requirements-dev.txt && cp requirements-dev.txt .venv/requirements-dev.txt; }
+
+# The ear hears the product's own sentences, which need no package.
+ear-packages: venv
+	@cmp -s tools/ear/requirements-ear.txt .venv-ear/requirements-ear.txt || { \
+		echo "Installing tools/ear/requirements-ear.txt" && rm -rf .venv-ear && $(VENV_PYTHON) -m venv .venv-ear && \
+		.venv-ear/bin/python -m pip install --quiet --no-input --disable-pip-version-check --require-hashes \
+			-r tools/ear/requirements-ear.txt && cp tools/ear/requirements-ear.txt .venv-ear/; }
