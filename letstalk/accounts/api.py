@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from letstalk.accounts import schemas
-from letstalk.accounts.auth_api import confirms_password
-from letstalk.accounts.models import check_role
+from letstalk.accounts.models import Role, check_role
+from letstalk.accounts.second_factor_api import confirms_password
 from letstalk.accounts.services import Accounts
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require, require_anyone_known
@@ -14,6 +14,12 @@ from letstalk.http.schemas import JsonResponse
 
 def make_blueprint(accounts: Accounts) -> ApiRoutes:
     api = ApiRoutes("accounts", "People", "Who may sign in, and with which role.")
+
+    def describe_role(role: Role, requires_second_factor: bool) -> schemas.RoleResponse:
+        without_phone = accounts.second_factors.list_without_phone(current_actor(), role)
+        return schemas.RoleResponse(
+            role=role, requires_second_factor=requires_second_factor, people_without_phone=len(without_phone)
+        )
 
     @api.get("/api/accounts", summary="List people", responses={200: schemas.AccountList})
     @require(Scope.ADMIN, browser=True)
@@ -68,14 +74,17 @@ def make_blueprint(accounts: Accounts) -> ApiRoutes:
     @require(Scope.ADMIN, browser=True)
     def list_roles() -> JsonResponse:
         """Each with whether signing in requires a second factor of everyone who has it."""
-        return schemas.RoleList.of(accounts.second_factors.list_policies()).model_dump()
+        policies = accounts.second_factors.list_policies()
+        return schemas.RoleList(
+            roles=[describe_role(role, requires) for role, requires in policies.items()]
+        ).model_dump()
 
     @api.patch("/api/accounts/roles/<role>", summary="What a role requires", responses={200: schemas.RoleResponse})
     @require(Scope.ADMIN, browser=True)
     def update_role(path: schemas.RolePath, body: schemas.RolePatch) -> JsonResponse:
-        """Applies from the next sign-in. Who has the role and no proven phone then gets `phone_required`."""
+        """Applies from the next sign-in. Who has no proven phone proves one then, and nobody is locked out."""
         role, required = check_role(path.role), body.requires_second_factor
         accounts.second_factors.set_policy(current_actor(), role, requires_second_factor=required)
-        return schemas.RoleResponse(role=role, requires_second_factor=required).model_dump()
+        return describe_role(role, required).model_dump()
 
     return api

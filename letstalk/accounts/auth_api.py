@@ -16,10 +16,11 @@ from letstalk.accounts.invitation_schemas import (
     OpenInvitationResponse,
 )
 from letstalk.accounts.registrations import NewInvitation
+from letstalk.accounts.second_factor_api import add_second_factor_routes, confirms_password
 from letstalk.accounts.second_factors import CHALLENGE_SECONDS
 from letstalk.accounts.services import Accounts
-from letstalk.core.actors import Actor
 from letstalk.core.errors import InvalidToken
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, public, require, require_access_token, require_person
 from letstalk.http.local_requests import link_base
@@ -32,13 +33,6 @@ from letstalk.observability.redaction import mask_phone
 CALL_REFUSALS = ("phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full")
 
 
-def confirms_password(accounts: Accounts, actor: Actor, password: str) -> bool:
-    """Whether a password was given, which is then the actor's own. Raises as `SignInService.confirm_password`."""
-    if password:
-        accounts.sign_ins.confirm_password(actor, password, current_device())
-    return bool(password)
-
-
 def make_blueprints(accounts: Accounts) -> list[ApiRoutes]:
     """One for each part of the API's description."""
     return [_make_signing_in(accounts), _make_registration(accounts), _make_invitations(accounts)]
@@ -47,6 +41,7 @@ def make_blueprints(accounts: Accounts) -> list[ApiRoutes]:
 def _make_signing_in(accounts: Accounts) -> ApiRoutes:
     auth = ApiRoutes("auth", "Signing in", "People, and their sessions.")
     _add_sign_in(auth, accounts)
+    add_second_factor_routes(auth, accounts)
     _add_sessions(auth, accounts)
     return auth
 
@@ -87,15 +82,15 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
 
     @auth.post(
         "/api/auth/second-factor/phone",
-        summary="Sign in: have the phone called that is not proven",
+        summary="Sign in: have one's phone called that is not proven",
         responses={202: second_factor_schemas.PhoneCalled},
     )
     @public
     @needs_database
-    @documents_errors("invalid_challenge", *CALL_REFUSALS[1:], "too_many_failures")
-    def call_pending_phone(body: second_factor_schemas.ChallengeRequest) -> JsonResponse:
-        """After `phone_required` with a `challenge`. The code then proves the phone and finishes the sign-in."""
-        masked = second_factors.call_pending_phone(body.challenge)
+    @documents_errors("invalid_challenge", "invalid_phone", *CALL_REFUSALS[1:], "too_many_failures")
+    def call_pending_phone(body: second_factor_schemas.OwnPhoneRequest) -> JsonResponse:
+        """After `phone_required`. The code then proves the phone and finishes the sign-in."""
+        masked = second_factors.call_own_phone(body.challenge, body.phone)
         return second_factor_schemas.PhoneCalled(phone=masked, expires_in=CHALLENGE_SECONDS).model_dump(), 202
 
     @auth.post("/api/auth/phone", summary="Prove one's phone", responses={202: second_factor_schemas.PhoneCalled})
@@ -108,7 +103,13 @@ def _add_sign_in(auth: ApiRoutes, accounts: Accounts) -> None:
     def call_own_phone(body: second_factor_schemas.PhoneRequest) -> JsonResponse:
         """Calls it with a code. Until the code was given, the phone that was proven before stays in force."""
         actor = current_actor()
-        is_confirmed = confirms_password(accounts, actor, body.current_password)
+        problems, is_confirmed = FieldErrors(), False
+        with problems.collected():
+            is_confirmed = confirms_password(accounts, actor, body.current_password)
+        if body.phone is not None:
+            with problems.collected():
+                accounts.service.check_phone(body.phone)
+        problems.raise_found()
         accepted = second_factors.begin_proof(actor, body.phone, is_confirmed=is_confirmed)
         return second_factor_schemas.PhoneCalled(
             phone=mask_phone(accepted.phone), expires_in=accepted.expires_in

@@ -113,6 +113,16 @@ def make_commands(accounts: Callable[[], Accounts], unlink_identities: Callable[
             accounts().passwords.set_password(account.account_id, _read_password(), ACTOR)
         print_line(f"{name} has a new password, and all their sessions have ended.", err=True)
 
+    @group.command("reset-second-factor")
+    @click.argument("name")
+    def reset_second_factor(name: str) -> None:
+        """Take the phone, the second factor and the recovery codes away from NAME (username, e-mail address or id), who
+        has lost them. If the role requires a code, NAME enters a phone at the next sign-in.
+        """
+        with service_of() as service:
+            service.reset_second_factor(ACTOR, _find(service, name).account_id)
+        print_line(f"{name} has no phone, no second factor and no recovery codes now.", err=True)
+
     @group.command("unlink")
     @click.argument("name")
     def unlink(name: str) -> None:

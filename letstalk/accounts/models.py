@@ -15,6 +15,7 @@ from typing import Any
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import InsufficientScope, InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.name_keys import encode_domain
 from letstalk.core.scopes import ALL_SCOPES, Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
@@ -243,6 +244,28 @@ class NewAccount:
     owns_itself: bool = False
 
 
+def check_new_account(wanted: NewAccount, default_region: str | None) -> NewAccount:
+    """`wanted` with its values as they are stored. Raises InvalidRequest with all that is wrong; InvalidPhone."""
+    checked: dict[str, Any] = {}
+    problems = FieldErrors()
+    with problems.collected():
+        if wanted.username is not None:
+            checked["username"] = check_username(wanted.username)
+        elif wanted.state is not AccountState.INVITED:
+            raise InvalidRequest.in_field("username", "username is missing.")
+    with problems.collected():
+        checked["email"] = check_email(wanted.email)
+    with problems.collected():
+        checked["role"] = check_role(wanted.role).value
+    with problems.collected():
+        checked["owner_ids"] = check_grants(wanted.owner_ids)
+    if wanted.phone is not None:
+        with problems.collected():
+            checked["phone"] = parse_phone(wanted.phone, default_region).e164
+    problems.raise_found()
+    return replace(wanted, **checked)
+
+
 @dataclass(frozen=True, slots=True)
 class AccountChanges:
     """The changes; UNSET leaves a value as it is. `phone` None removes the phone, and the second factor with it;
@@ -275,22 +298,25 @@ class AccountPage:
 
 
 def apply_changes(account: Account, changes: AccountChanges, default_region: str | None) -> Account:
-    """`account` with `changes` made. Raises InvalidRequest, InvalidPhone."""
+    """`account` with `changes` made. Raises InvalidRequest with all that is wrong; InvalidPhone."""
     given: dict[str, Any] = {}
+    problems = FieldErrors()
     if not isinstance(changes.username, Unset):
-        given["username"] = check_username(changes.username)
+        with problems.collected():
+            given["username"] = check_username(changes.username)
     if not isinstance(changes.email, Unset):
-        given["email"] = check_email(changes.email)
+        with problems.collected():
+            given["email"] = check_email(changes.email)
     if not isinstance(changes.role, Unset):
-        given["role"] = check_role(changes.role)
+        with problems.collected():
+            given["role"] = check_role(changes.role)
     if not isinstance(changes.owner_ids, Unset):
-        given["owner_ids"] = check_grants(changes.owner_ids)
+        with problems.collected():
+            given["owner_ids"] = check_grants(changes.owner_ids)
     if not isinstance(changes.phone, Unset):
-        if changes.phone is None:
-            given |= {"phone": None, "pending_phone": None, "second_factor": False}
-        else:
-            wanted = parse_phone(changes.phone, default_region).e164
-            given["pending_phone"] = None if wanted == account.phone else wanted
+        with problems.collected():
+            given |= _phone_changes(account, changes.phone, default_region)
+    problems.raise_found()
     if not isinstance(changes.second_factor, Unset):
         given["second_factor"] = changes.second_factor
     if not isinstance(changes.disabled, Unset):
@@ -299,6 +325,13 @@ def apply_changes(account: Account, changes: AccountChanges, default_region: str
     if changed.second_factor and changed.phone is None:
         raise InvalidRequest.in_field("second_factor", "second_factor requires a phone that was proven by a code.")
     return end_sign_ins(account, changed)
+
+
+def _phone_changes(account: Account, phone: str | None, default_region: str | None) -> dict[str, Any]:
+    if phone is None:
+        return {"phone": None, "pending_phone": None, "second_factor": False}
+    wanted = parse_phone(phone, default_region).e164
+    return {"pending_phone": None if wanted == account.phone else wanted}
 
 
 def is_weaker(before: Account, after: Account) -> bool:

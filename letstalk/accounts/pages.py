@@ -218,21 +218,36 @@ def _add_invitations(pages: Blueprint, accounts: Accounts) -> None:
 def _add_roles(pages: Blueprint, accounts: Accounts) -> None:
     second_factors = accounts.second_factors
 
+    def render_form(required: set[str], asked: Sequence[Role] = ()) -> str:
+        """`asked` are the roles whose people without a phone the page names before it changes anything."""
+        without_phone = {role: second_factors.list_without_phone(current_actor(), role) for role in Role}
+        return render_template(
+            "accounts/roles.html", roles=ROLES, required=required, asked=asked, without_phone=without_phone
+        )
+
     @pages.get("/dashboard/people/roles")
     @require_signed_in(Scope.ADMIN)
     def roles() -> ResponseReturnValue:
         policies = second_factors.list_policies()
-        required = {role.value for role, is_required in policies.items() if is_required}
-        return render_template("accounts/roles.html", roles=ROLES, required=required)
+        return render_form({role.value for role, is_required in policies.items() if is_required})
 
     @pages.post("/dashboard/people/roles")
     @require_signed_in(Scope.ADMIN)
     def change_roles() -> ResponseReturnValue:
-        """Set only what was changed, because each change is an event of the audit trail."""
+        """Set only what was changed, because each change is an event of the audit trail. Before a code is required of
+        people who have no phone, the page names them.
+        """
         wanted = set(request.form.getlist("required"))
-        for role, is_required in second_factors.list_policies().items():
-            if is_required is not (role.value in wanted):
-                second_factors.set_policy(current_actor(), role, requires_second_factor=not is_required)
+        changed = [
+            role for role, is_required in second_factors.list_policies().items() if is_required is not (role in wanted)
+        ]
+        asked = [
+            role for role in changed if role in wanted and second_factors.list_without_phone(current_actor(), role)
+        ]
+        if asked and request.form.get("confirmed") != "1":
+            return render_form(wanted, asked)
+        for role in changed:
+            second_factors.set_policy(current_actor(), role, requires_second_factor=role in wanted)
         flash("The sign-in rules have been changed.")
         return redirect(url_for("account_pages.roles"))
 

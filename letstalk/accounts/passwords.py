@@ -233,12 +233,12 @@ class AccountPasswords:
     def rules(self) -> PasswordRules:
         return self._passwords.rules
 
-    def ensure_allowed(self, password: str, *, names: tuple[str, ...], address: str) -> None:
-        """For a stranger's password: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a
+    def ensure_allowed(self, password: str, *, names: tuple[str, ...], address: str, field: str = "password") -> None:
+        """For a password that is not kept: raises WeakPassword, InvalidRequest or Unavailable, as `prepare` would for a
         person with those names.
         """
         with self._passwords.place(subscriber_of(address), is_known=False):
-            self._passwords.check_new(password, names)
+            self._passwords.check_new(password, names, field=field)
 
     def prepare(
         self,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from letstalk.accounts.authentication import current_device
+from letstalk.accounts.code_pages import code_in_form
 from letstalk.accounts.known_browsers import remember_browser
 from letstalk.accounts.models import Account, AccountChanges, SignInProvider
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.services import Accounts
-from letstalk.accounts.sign_in_pages import code_in_form
-from letstalk.core.errors import Detail, LetsTalkError, WrongPassword
+from letstalk.core.errors import Detail, LetsTalkError
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.unset import UNSET
-from letstalk.http.forms import form_response, form_text
+from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, signed_in_person
 
 METHODS = {"password": "Password", "sso": "Single sign-on", "jwt": "Signed token", "invitation": "Invitation"}
@@ -63,11 +64,11 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         actor = current_actor()
         accounts.service.update_account(actor, actor.account_id or "", changes, is_confirmed=is_confirmed)
 
-    def confirm_password() -> bool:
+    def confirm_password(field: str = "confirm_password") -> bool:
         """Whether the account has a password, which the form then contains. Raises as `SignInService`."""
         if not own_account().has_password:
             return False
-        password = request.form.get("confirm_password", "")
+        password = request.form.get(field, "")
         accounts.sign_ins.confirm_password(current_actor(), password, current_device())
         return True
 
@@ -81,6 +82,8 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
             "wants_code": account.second_factor,
             "rules": describe_rules(accounts.passwords.rules),
             "provider": provider,
+            "recovery_codes": accounts.recovery_codes.count_left(account.account_id),
+            "submission": new_submission(),
             "role_requires": accounts.second_factors.is_required(account) and not account.second_factor,
         }
         return form_response("accounts/profile/profile.html", error, account=account, **{**shown, **context})
@@ -104,10 +107,19 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         changes = _factor_changes(account)
         is_new = bool(phone) and phone != account.phone
         try:
-            is_confirmed = confirm_password() if is_new or changes.changes_second_factor else False
+            problems, is_confirmed = FieldErrors(), False
+            if is_new or changes.changes_second_factor:
+                with problems.collected():
+                    is_confirmed = confirm_password()
+            if is_new:
+                with problems.collected():
+                    accounts.service.check_phone(phone)
+            problems.raise_found()
+            if is_new:
+                # First: after an error of the call nothing has changed.
+                called = accounts.second_factors.begin_proof(current_actor(), phone, is_confirmed=is_confirmed)
             update(changes, is_confirmed=is_confirmed)
             if is_new:
-                called = accounts.second_factors.begin_proof(current_actor(), phone, is_confirmed=is_confirmed)
                 return _back_with(f"We are calling {called.phone}. Enter the code that you hear below.")
         except LetsTalkError as error:
             kept = {"wanted_phone": form_text("phone"), "wants_code": "second_factor" in request.form}
@@ -125,7 +137,34 @@ def _add_profile(profile: Blueprint, accounts: Accounts, provider: SignInProvide
         except LetsTalkError as error:
             error.details = (Detail("code", error.message),)
             return render_page(error, fields=("code",))
+        if not accounts.recovery_codes.count_left(current_actor().account_id or "").remaining:
+            flash("Your phone is proven. Now create recovery codes: they replace the call if you lose your phone.")
+            return redirect(url_for("profile.show", _anchor="recovery"))
         return _back_with("Your phone is proven.")
+
+    @profile.post("/dashboard/profile/phone/call-again")
+    @signed_in_person
+    def call_phone_again() -> ResponseReturnValue:
+        try:
+            called = accounts.second_factors.call_pending_phone_again(current_actor())
+        except LetsTalkError as error:
+            return render_page(error)
+        return _back_with(f"We are calling {called.phone} again, with the same code.")
+
+    @profile.post("/dashboard/profile/recovery-codes")
+    @signed_in_person
+    def create_recovery_codes() -> ResponseReturnValue:
+        """Shows the new codes, once."""
+        if was_sent_before():
+            return _back_with("The codes were shown once. If you did not keep them, create new ones.")
+        try:
+            made = accounts.recovery_codes.replace_codes(
+                current_actor(), is_confirmed=confirm_password("codes_password")
+            )
+        except LetsTalkError as error:
+            return render_page(_beside(error, "codes_password"), fields=("codes_password",))
+        keep_submission()
+        return make_response(render_template("accounts/profile/recovery_codes.html", codes=made.codes))
 
     @profile.post("/dashboard/profile/password")
     @signed_in_person
@@ -187,11 +226,15 @@ def _factor_changes(account: Account) -> AccountChanges:
 
 def _beside(error: LetsTalkError, field: str) -> LetsTalkError:
     """Shows the error of a wrong or missing password beside its field."""
-    if isinstance(error, WrongPassword):
-        error.details = (Detail(field, error.message),)
-    elif error.details and error.details[0].field == "current_password":
-        error.details = (Detail(field, "Enter your password."),)
+    error.details = tuple(_renamed(detail, field) for detail in error.details)
     return error
+
+
+def _renamed(detail: Detail, field: str) -> Detail:
+    if detail.field != "current_password":
+        return detail
+    is_missing = detail.message.startswith(detail.field)
+    return Detail(field, "Enter your password." if is_missing else detail.message)
 
 
 def _back_with(sentence: str) -> ResponseReturnValue:

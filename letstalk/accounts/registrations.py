@@ -19,6 +19,7 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Forbidden, InvalidLink, InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.db.database import Database
 from letstalk.mail import templates
 from letstalk.mail.models import LinkPurpose, Mail, lifetime_seconds, write_link
@@ -149,9 +150,15 @@ class RegistrationService:
         if not self.is_open:
             raise Forbidden("Accounts are created by invitation only. Ask an admin.", code="registration_closed")
         mailed.mails.ensure_set_up()
-        username = models.check_username(username)
+        problems = FieldErrors()
+        with problems.collected():
+            models.check_username(username)
+        with problems.collected():
+            models.check_email(email)
         if password is not None:
-            mailed.passwords.ensure_allowed(password, names=(username, models.check_email(email)), address=address)
+            with problems.collected():
+                mailed.passwords.ensure_allowed(password, names=(username, email), address=address)
+        problems.raise_found()
         mailed.defer("registration", LinkPurpose.VERIFY_EMAIL, email, base_url, address, username=username)
 
     def resend_verification(self, email: str, base_url: str, address: str) -> None:
@@ -236,6 +243,14 @@ class InvitationService:
         """
         models.ensure_admin(actor)
         mailed = self._mailed
+        problems = FieldErrors()
+        with problems.collected():
+            models.check_email(wanted.email)
+        with problems.collected():
+            models.check_role(wanted.role)
+        with problems.collected():
+            models.check_grants(wanted.owner_ids)
+        problems.raise_found()
         is_reached = mailed.mails.can_reach(models.check_email(wanted.email))
         with mailed.db.write() as connection:
             account = self._save_invited(connection, actor, wanted)
@@ -263,7 +278,12 @@ class InvitationService:
         """
         mailed = self._mailed
         invited = self.get_invitation(link).account
-        sealed = mailed.passwords.prepare(password, names=(username,), account=invited, address=address)
+        problems = FieldErrors()
+        with problems.collected():
+            models.check_username(username)
+        with problems.collected():
+            sealed = mailed.passwords.prepare(password, names=(username,), account=invited, address=address)
+        problems.raise_found()
         with mailed.db.write() as connection:
             locked = mailed.links.use_link(connection, LinkPurpose.INVITATION, link)
             if locked.state is not models.AccountState.INVITED:

@@ -216,6 +216,14 @@ def list_accounts_of_phone(connection: sa.Connection, phone: str) -> list[Accoun
     return [to_account(row, _grants_of(connection, row.account_id)) for row in connection.execute(query).all()]
 
 
+def list_without_phone(connection: sa.Connection, role: Role) -> list[Account]:
+    """The active accounts with `role` that have no proven phone, by username."""
+    columns = accounts.c
+    is_it = (columns.role == role.value) & (columns.state == AccountState.ACTIVE.value) & columns.phone.is_(None)
+    found = connection.execute(_ACCOUNT.where(is_it).order_by(columns.username)).all()
+    return [to_account(row, _grants_of(connection, row.account_id)) for row in found]
+
+
 def forget_phone(connection: sa.Connection, phone: str) -> int:
     """Remove `phone` and with it the second factor from every account that has it. Returns how many there were."""
     found = list_accounts_of_phone(connection, phone)

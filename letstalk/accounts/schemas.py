@@ -184,22 +184,24 @@ class RolePatch(ApiModel):
 class RoleResponse(ResponseModel):
     """A role, and what signing in requires of everyone with it."""
 
-    model_config = with_example({"role": "admin", "requires_second_factor": True})
+    model_config = with_example({"role": "admin", "requires_second_factor": True, "people_without_phone": 2})
 
     role: models.Role
     requires_second_factor: bool
+    people_without_phone: int = Field(
+        description="Active people with the role who have no proven phone. Where a code is required they prove one at "
+        "their next sign-in."
+    )
 
 
 class RoleList(ResponseModel):
     """All roles."""
 
-    model_config = with_example({"roles": [{"role": "admin", "requires_second_factor": True}]})
+    model_config = with_example(
+        {"roles": [{"role": "admin", "requires_second_factor": True, "people_without_phone": 2}]}
+    )
 
     roles: list[RoleResponse]
-
-    @classmethod
-    def of(cls, policies: dict[models.Role, bool]) -> RoleList:
-        return cls(roles=[RoleResponse(role=role, requires_second_factor=needs) for role, needs in policies.items()])
 
 
 class SessionPath(Query):

@@ -5,14 +5,15 @@ the proof that a phone is theirs, without which it does not count.
 from __future__ import annotations
 
 import secrets
-from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from operator import attrgetter
 from typing import NoReturn
 
 import sqlalchemy as sa
 
-from letstalk.accounts import repository
+from letstalk.accounts import challenges, repository
+from letstalk.accounts.challenges import MAX_RECOVERY_FAILURES, ChallengeRow
 from letstalk.accounts.models import (
     PHONE_PROOF_OWNER_ID,
     SECOND_FACTOR_OWNER_ID,
@@ -21,20 +22,23 @@ from letstalk.accounts.models import (
     differences,
     end_sign_ins,
     ensure_admin,
-    hash_secret,
 )
+from letstalk.accounts.recovery_codes import RecoveryCodeService
 from letstalk.accounts.repository import ROLES
 from letstalk.accounts.service import ensure_may_change_factor
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import (
+    InvalidCode,
     InvalidRequest,
     InvalidToken,
     NoPendingVerification,
     NotAuthenticated,
     PhoneRequired,
     SecondFactorRequired,
+    TooManyRequests,
+    Unavailable,
 )
 from letstalk.core.rates import Rate
 from letstalk.core.scopes import Scope
@@ -42,27 +46,9 @@ from letstalk.db.database import Database
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import insert_into
 from letstalk.observability.redaction import mask_phone
-from letstalk.verifications.models import CallAccepted, NewVerification, VerificationRef
+from letstalk.verifications.models import CallAccepted, NewVerification, VerificationRef, VerificationStatus
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
-
-second_factor_challenges = sa.Table(
-    "second_factor_challenges",
-    metadata,
-    sa.Column("challenge_hash", sa.LargeBinary(32), primary_key=True),
-    sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
-    # No foreign key: verifications are deleted independently. Empty while the phone has to be proven first.
-    sa.Column("verification_id", sa.String(36), nullable=False),
-    sa.Column("method", sa.String(20), nullable=False),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("expires_at", UtcDateTime, nullable=False),
-    sa.Column("used_at", UtcDateTime),
-    # The account's at the sign-in. With another one now, the sign-in is over.
-    sa.Column("credentials_epoch", sa.Integer, nullable=False, server_default="0"),
-    sa.CheckConstraint("expires_at > created_at", name="lifetime"),
-    sa.Index(None, "account_id"),
-    sa.Index(None, "expires_at"),
-)
 
 role_policies = sa.Table(
     "role_policies",
@@ -72,31 +58,6 @@ role_policies = sa.Table(
     sa.Column("updated_at", UtcDateTime, nullable=False),
     sa.CheckConstraint(ROLES, name="role"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class ChallengeRow:
-    account_id: str
-    verification_id: str
-    method: str
-    created_at: datetime
-    expires_at: datetime
-    credentials_epoch: int
-
-
-def find_open_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> ChallengeRow | None:
-    """The sign-in that waits for a code. None if the challenge is used, expired or unknown."""
-    table = second_factor_challenges.c
-    columns = (table[each.name] for each in fields(ChallengeRow))
-    is_open = (table.challenge_hash == challenge_hash) & table.used_at.is_(None) & (table.expires_at > now)
-    row = connection.execute(sa.select(*columns).where(is_open)).one_or_none()
-    return None if row is None else ChallengeRow(*row)
-
-
-def use_challenge(connection: sa.Connection, challenge_hash: bytes, now: datetime) -> bool:
-    table = second_factor_challenges
-    unused = (table.c.challenge_hash == challenge_hash) & table.c.used_at.is_(None)
-    return connection.execute(sa.update(table).where(unused).values(used_at=now)).rowcount == 1
 
 
 CHALLENGE_SECONDS = 600
@@ -120,11 +81,18 @@ def _call(phone: str) -> NewVerification:
 
 class SecondFactorService:
     def __init__(
-        self, db: Database, sends: SendService, verifications: VerificationService, audit: AuditTrail, clock: Clock
+        self,
+        db: Database,
+        sends: SendService,
+        verifications: VerificationService,
+        recovery_codes: RecoveryCodeService,
+        audit: AuditTrail,
+        clock: Clock,
     ) -> None:
         self._db = db
         self._sends = sends
         self._verifications = verifications
+        self._recovery_codes = recovery_codes
         self._audit = audit
         self._clock = clock
 
@@ -135,47 +103,104 @@ class SecondFactorService:
     def begin(self, account: Account, method: str) -> NoReturn:
         """Call the phone of the account, and let the sign-in by `method` wait for the code.
 
-        A phone that is not proven is not called. Always raises: SecondFactorRequired; PhoneRequired; or the errors of a
-        call: TooManyRequests, Unavailable, DestinationBlocked.
+        A phone that is not proven is not called. If the phone can't be called again so soon and has heard a code that
+        is still good, the sign-in waits for that one. Always raises: SecondFactorRequired; PhoneRequired; or the errors
+        of a call: TooManyRequests, Unavailable, DestinationBlocked.
         """
         if account.phone is None:
-            if account.pending_phone is None:
-                raise PhoneRequired
-            raise PhoneRequired(self._wait(account, method, ""), mask_phone(account.pending_phone))
+            pending = account.pending_phone
+            raise PhoneRequired(self._wait(account, method, ""), None if pending is None else mask_phone(pending))
         owner = calling_for(account.account_id, SECOND_FACTOR_OWNER_ID)
-        accepted = self._sends.start(owner, _call(account.phone), is_proven=True)
-        challenge = self._wait(account, method, accepted.verification_id)
+        try:
+            verification_id = self._sends.start(owner, _call(account.phone), is_proven=True).verification_id
+        except (TooManyRequests, Unavailable):
+            good = self._find_good_code(owner, account.phone)
+            if good is None:
+                raise
+            verification_id = good
+        challenge = self._wait(account, method, verification_id)
         raise SecondFactorRequired(challenge, mask_phone(account.phone))
 
-    def call_pending_phone(self, challenge: str) -> str:
-        """Call the phone that was entered for the account and is not proven, for a sign-in that got PhoneRequired.
+    def call_own_phone(self, challenge: str, phone: str | None = None) -> str:
+        """Call a phone that is not proven, for a sign-in that got PhoneRequired: the one that was entered for the
+        account, or `phone` if there is none.
 
         Returns the phone, masked. Its code then proves it, and finishes the sign-in. Raises NotAuthenticated
-        `invalid_challenge`, and the errors of a call.
+        `invalid_challenge`, InvalidRequest, InvalidPhone, and the errors of a call.
         """
         row, account = self._find(challenge)
-        if row.verification_id or account.pending_phone is None:
+        if row.verification_id:
             raise _challenge_is_over()
-        return mask_phone(self._prove(account, account.pending_phone).phone)
+        if account.pending_phone is not None:
+            # Who has only the password must not choose another phone than the one that an admin has entered.
+            return mask_phone(self._prove(account, account.pending_phone).phone)
+        if phone is None:
+            raise InvalidRequest.in_field("phone", "phone is missing.")
+        called = self._prove(account, phone).phone
+        with self._db.write() as connection:
+            challenges.set_phone(connection, challenge, called)
+        return mask_phone(called)
+
+    def call_again(self, challenge: str) -> CallAccepted:
+        """Have the same code spoken again, for a sign-in whose phone was called.
+
+        Raises NotAuthenticated `invalid_challenge`, TooManyRequests `replay_too_soon`, Conflict `replays_exhausted`,
+        Gone, and the errors of a call.
+        """
+        owner, ref, is_proven = self._called(challenge)
+        try:
+            return self._sends.replay(owner, ref, is_proven=is_proven)
+        except NoPendingVerification:
+            raise _challenge_is_over() from None
+
+    def seconds_until_call(self, challenge: str) -> int | None:
+        """How long until `call_again` may work. None if the code is not spoken again, or the sign-in is over."""
+        try:
+            owner, ref, _ = self._called(challenge)
+            return self._verifications.seconds_until_replay(owner, ref)
+        except (NotAuthenticated, NoPendingVerification):
+            return None
+
+    def is_waiting(self, challenge: str) -> bool:
+        """Whether the sign-in still waits."""
+        try:
+            self._find(challenge)
+        except NotAuthenticated:
+            return False
+        return True
 
     def finish(self, challenge: str, code: str) -> tuple[Account, str]:
         """The account of the sign-in, and its method, once. Raises NotAuthenticated `invalid_challenge`, InvalidCode,
         Gone.
         """
         row, account = self._find(challenge)
-        owner_id, ref = SECOND_FACTOR_OWNER_ID, VerificationRef(None, row.verification_id)
-        if not row.verification_id:
-            owner_id, ref = PHONE_PROOF_OWNER_ID, VerificationRef(account.pending_phone, None)
+        owner, ref, _ = self._called(challenge)
         try:
-            self._verifications.check_code(calling_for(account.account_id, owner_id), ref, code)
+            self._verifications.check_code(owner, ref, code)
         except NoPendingVerification:
             raise _challenge_is_over() from None
         with self._db.write() as connection:
-            locked = repository.get_account(connection, account.account_id, for_update=True)
-            is_same = locked is not None and _has_phones_of(locked, account)
-            if locked is None or not is_same or not use_challenge(connection, hash_secret(challenge), self._clock()):
+            locked = self._use(connection, challenge, account)
+            if row.verification_id:
+                return locked, row.method
+            proven = replace(locked, pending_phone=locked.pending_phone or row.phone)
+            return self._keep_proven(connection, None, locked, proven), row.method
+
+    def finish_with_recovery_code(self, challenge: str, recovery_code: str) -> tuple[Account, str]:
+        """The same with a recovery code, which is used up. Raises NotAuthenticated `invalid_challenge`, also after five
+        wrong ones; InvalidCode.
+        """
+        row, account = self._find(challenge)
+        if row.recovery_failures >= MAX_RECOVERY_FAILURES:
+            raise _challenge_is_over()
+        with self._db.write() as connection:
+            is_right = self._recovery_codes.use_code(connection, account, recovery_code)
+            if is_right:
+                return self._use(connection, challenge, account), row.method
+            if not challenges.count_recovery_failure(connection, challenge):
                 raise _challenge_is_over()
-            return (locked if row.verification_id else self._keep_proven(connection, None, locked)), row.method
+        remaining = max(0, MAX_RECOVERY_FAILURES - row.recovery_failures - 1)
+        raise InvalidCode("This is not one of your unused recovery codes.", attempts_remaining=remaining)
 
     def begin_proof(self, actor: Actor, phone: str | None, *, is_confirmed: bool) -> CallAccepted:
         """Call `phone`, or the one that waits to be proven, for the person themselves. Until its code was given, the
@@ -211,7 +236,16 @@ class SecondFactorService:
             before = repository.lock_account(connection, account.account_id)
             if not _has_phones_of(before, account):
                 raise NoPendingVerification("No phone waits to be proven.")
-            return self._keep_proven(connection, actor, before, second_factor=second_factor)
+            return self._keep_proven(connection, actor, before, before, second_factor=second_factor)
+
+    def call_pending_phone_again(self, actor: Actor) -> CallAccepted:
+        """Have the code of `begin_proof` spoken again. Raises NoPendingVerification, and as `call_again`."""
+        with self._db.read() as connection:
+            account = _own_account(connection, actor)
+        if account.pending_phone is None:
+            raise NoPendingVerification("No phone waits to be proven.")
+        owner = calling_for(account.account_id, PHONE_PROOF_OWNER_ID)
+        return self._sends.replay(owner, VerificationRef(account.pending_phone, None))
 
     def _prove(self, account: Account, phone: str) -> CallAccepted:
         owner = calling_for(account.account_id, PHONE_PROOF_OWNER_ID)
@@ -223,8 +257,7 @@ class SecondFactorService:
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, verification_id, method, now, expires_at, account.credentials_epoch)
         with self._db.write() as connection:
-            values = {"challenge_hash": hash_secret(challenge), **asdict(row)}
-            connection.execute(sa.insert(second_factor_challenges).values(**values))
+            challenges.insert_challenge(connection, challenge, row)
             detail = {"method": method, "verification_id": verification_id}
             self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
         return challenge
@@ -232,17 +265,49 @@ class SecondFactorService:
     def _find(self, challenge: str) -> tuple[ChallengeRow, Account]:
         """The sign-in that waits, and its account. Raises NotAuthenticated, also if the credentials have changed."""
         with self._db.read() as connection:
-            row = find_open_challenge(connection, hash_secret(challenge), self._clock())
+            row = challenges.find_open_challenge(connection, challenge, self._clock())
             account = None if row is None else repository.get_account(connection, row.account_id)
         if row is None or account is None or account.credentials_epoch != row.credentials_epoch:
             raise _challenge_is_over()
         return row, account
 
+    def _called(self, challenge: str) -> tuple[Actor, VerificationRef, bool]:
+        """The owner of the call that the sign-in waits for, what it is about, and whether the phone is proven."""
+        row, account = self._find(challenge)
+        if row.verification_id:
+            owner = calling_for(account.account_id, SECOND_FACTOR_OWNER_ID)
+            return owner, VerificationRef(None, row.verification_id), True
+        phone = account.pending_phone or row.phone
+        if phone is None:
+            raise _challenge_is_over()
+        return calling_for(account.account_id, PHONE_PROOF_OWNER_ID), VerificationRef(phone, None), False
+
+    def _find_good_code(self, owner: Actor, phone: str) -> str | None:
+        """The id of the newest verification of `phone`, if its code can still be given."""
+        newest = self._verifications.list_verifications(owner, limit=1, cursor=None, phone=phone).verifications
+        is_good = bool(newest) and newest[0][1] is VerificationStatus.PENDING
+        return newest[0][0].verification_id if is_good else None
+
+    def _use(self, connection: sa.Connection, challenge: str, account: Account) -> Account:
+        """The account, locked, whose sign-in is finished by this. Raises NotAuthenticated."""
+        locked = repository.get_account(connection, account.account_id, for_update=True)
+        is_same = locked is not None and _has_phones_of(locked, account)
+        if locked is None or not is_same or not challenges.use_challenge(connection, challenge, self._clock()):
+            raise _challenge_is_over()
+        return locked
+
     def _keep_proven(
-        self, connection: sa.Connection, actor: Actor | None, before: Account, *, second_factor: bool | None = None
+        self,
+        connection: sa.Connection,
+        actor: Actor | None,
+        before: Account,
+        proven: Account,
+        *,
+        second_factor: bool | None = None,
     ) -> Account:
+        """`before` with the pending phone of `proven` as its phone."""
         chosen = before.second_factor if second_factor is None else second_factor
-        after = replace(before, phone=before.pending_phone, pending_phone=None, second_factor=chosen)
+        after = replace(before, phone=proven.pending_phone, pending_phone=None, second_factor=chosen)
         return self._write(connection, actor, before, end_sign_ins(before, after))
 
     def _write(self, connection: sa.Connection, actor: Actor | None, before: Account, after: Account) -> Account:
@@ -258,6 +323,12 @@ class SecondFactorService:
         with self._db.read() as connection:
             stored = {Role(role): bool(required) for role, required in connection.execute(statement)}
         return {role: stored.get(role, False) for role in Role}
+
+    def list_without_phone(self, actor: Actor, role: Role) -> list[Account]:
+        """The active people with `role` who have no proven phone, by name. Raises InsufficientScope."""
+        ensure_admin(actor)
+        with self._db.read() as connection:
+            return repository.list_without_phone(connection, role)
 
     def set_policy(self, actor: Actor, role: Role, *, requires_second_factor: bool) -> None:
         """Raises InsufficientScope unless `actor` is an admin."""

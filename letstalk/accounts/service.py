@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from letstalk.accounts import account_session_repository as session_repository
-from letstalk.accounts import models, one_time_links, repository
+from letstalk.accounts import models, one_time_links, recovery_code_repository, repository
 from letstalk.accounts.models import Account, AccountChanges, AccountPage, AccountState, NewAccount, Role, scopes_of
 from letstalk.accounts.passwords import AccountPasswords
 from letstalk.accounts.repository import AccountFilter
@@ -20,6 +20,7 @@ from letstalk.audit.service import About, AuditTrail
 from letstalk.core.actors import Actor, ActorKind
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
@@ -79,10 +80,15 @@ class AccountService:
     def create_account(self, wanted: NewAccount, actor: Actor | None = None) -> Account:
         """Raises InvalidRequest, InvalidPhone, WeakPassword, Unavailable; Conflict `username_taken`, `email_taken`."""
         sealed = None
+        problems = FieldErrors()
+        with problems.collected():
+            models.check_new_account(wanted, self._default_region)
         if wanted.password is not None:
             address = None if actor is None else actor.address
             names = (wanted.username or "", wanted.email)
-            sealed = self._passwords.prepare(wanted.password, names=names, address=address)
+            with problems.collected():
+                sealed = self._passwords.prepare(wanted.password, names=names, address=address)
+        problems.raise_found()
         with self._db.write() as connection:
             return self.insert_account(connection, wanted, sealed, actor)
 
@@ -90,19 +96,18 @@ class AccountService:
         self, connection: Connection, wanted: NewAccount, password_sealed: str | None = None, actor: Actor | None = None
     ) -> Account:
         """The same in the caller's transaction, with the password as `AccountPasswords.prepare` returned it."""
-        if wanted.username is None and wanted.state is not AccountState.INVITED:
-            raise InvalidRequest.in_field("username", "username is missing.")
+        wanted = models.check_new_account(wanted, self._default_region)
         is_proven = wanted.state not in (AccountState.INVITED, AccountState.UNVERIFIED)
         now = self._clock()
         account = Account(
             account_id=str(uuid4()),
-            username=None if wanted.username is None else models.check_username(wanted.username),
-            email=models.check_email(wanted.email),
-            role=models.check_role(wanted.role),
+            username=wanted.username,
+            email=wanted.email,
+            role=Role(wanted.role),
             state=wanted.state,
             phone=None,
-            pending_phone=None if wanted.phone is None else parse_phone(wanted.phone, self._default_region).e164,
-            owner_ids=models.check_grants(wanted.owner_ids),
+            pending_phone=wanted.phone,
+            owner_ids=wanted.owner_ids,
             created_at=now,
             has_password=password_sealed is not None,
             email_verified_at=now if is_proven else None,
@@ -114,6 +119,10 @@ class AccountService:
         detail = {"role": account.role.value, "state": account.state.value, "user_ids": list(account.owner_ids)}
         self._audit.record(connection, actor, "account.created", account_id=account.account_id, detail=detail)
         return account
+
+    def check_phone(self, phone: str) -> str:
+        """`phone` as E.164. Raises InvalidPhone."""
+        return parse_phone(phone, self._default_region).e164
 
     def find(self, account_id: str) -> Account | None:
         known_id = canonical_id(account_id)
@@ -209,6 +218,8 @@ class AccountService:
             self._ensure_admin_remains(connection, before, after)
             with self._unique_names(connection, after):
                 repository.update_account(connection, after)
+            if after.phone is None and before.phone is not None:
+                recovery_code_repository.delete_codes(connection, after.account_id)
             if after.email != before.email or after.state is AccountState.DISABLED:
                 # The links were mailed to the former address.
                 one_time_links.end_links(connection, after.account_id, now)
@@ -218,6 +229,17 @@ class AccountService:
                 session_repository.invalidate_access_tokens(connection, after.account_id)
             self._audit.record(connection, actor, "account.updated", account_id=account.account_id, detail=changed)
             return after
+
+    def reset_second_factor(self, actor: Actor, account_id: str) -> Account:
+        """Take the phone, the second factor and the recovery codes away from an account, whose person has lost them.
+
+        If the role requires a code, the person enters a phone at the next sign-in. Raises as `update_account`.
+        """
+        after = self.update_account(actor, account_id, AccountChanges(phone=None))
+        with self._db.write() as connection:
+            recovery_code_repository.delete_codes(connection, account_id)
+            self._audit.record(connection, actor, "second_factor.reset", account_id=account_id)
+        return after
 
     def activate(self, connection: Connection, account_id: str, *, username: str | None = None) -> Account:
         """Make an invited or unverified account active, because its address is proven. `username` is required where it

@@ -8,6 +8,7 @@ from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.account_sessions import AccountSessionService
 from letstalk.accounts.one_time_links import LinkService
 from letstalk.accounts.passwords import SCRYPT, AccountPasswords, PasswordRules, PasswordService
+from letstalk.accounts.recovery_codes import RecoveryCodeService
 from letstalk.accounts.registrations import InvitationService, MailedLinks, PasswordResetService, RegistrationService
 from letstalk.accounts.second_factors import SecondFactorService
 from letstalk.accounts.service import AccountService
@@ -59,6 +60,7 @@ class Accounts:
     throttle: SignInThrottle
     sign_ins: SignInService
     second_factors: SecondFactorService
+    recovery_codes: RecoveryCodeService
     mails: MailService
     registrations: RegistrationService
     password_resets: PasswordResetService
@@ -77,7 +79,8 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
     )
     access_tokens = AccessTokenService(db, given.vault, clock, ttl_seconds=options.access_token_seconds)
     sessions = AccountSessionService(db, access_tokens, audit, clock, refresh_ttl_seconds=options.refresh_token_seconds)
-    second_factors = SecondFactorService(db, given.sends, given.verifications, audit, clock)
+    recovery_codes = RecoveryCodeService(db, audit, clock, given.keys.derive("recovery_codes"))
+    second_factors = SecondFactorService(db, given.sends, given.verifications, recovery_codes, audit, clock)
     sign_ins = SignInService(db, service, passwords, hashing, throttle, sessions, second_factors, audit, clock)
     links = LinkService(audit, clock)
     mailed = MailedLinks(db, service, passwords, links, mails, options.brand_name, clock)
@@ -89,6 +92,7 @@ def build_accounts(given: AccountsDependencies, options: AccountsOptions) -> Acc
         throttle=throttle,
         sign_ins=sign_ins,
         second_factors=second_factors,
+        recovery_codes=recovery_codes,
         mails=mails,
         registrations=RegistrationService(mailed, is_open=options.registration_is_open),
         password_resets=PasswordResetService(mailed),

@@ -7,17 +7,17 @@ the person pastes the link there.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, request, session, url_for
+from flask import Blueprint, Response, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from letstalk.accounts.authentication import BrowserSessions, current_device
+from letstalk.accounts.code_pages import add_code_pages, find_waiting_phone, sign_in_browser
 from letstalk.accounts.known_browsers import remember_browser
-from letstalk.accounts.models import BUILT_IN_OWNER, Account, SignInProvider
+from letstalk.accounts.models import BUILT_IN_OWNER, SignInProvider
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.accounts.passwords import describe_rules
 from letstalk.accounts.registrations import METHOD as INVITATION_METHOD
@@ -31,12 +31,10 @@ from letstalk.http.local_requests import link_base
 from letstalk.http.rate_limits import request_limits
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import sign_ins_total
-from letstalk.verifications.schemas import CODE_PATTERN, read_code
 
 log = get_logger(__name__)
 
 METHOD = "password"
-_PENDING = "waiting_sign_in"
 
 
 def make_blueprint(
@@ -49,7 +47,7 @@ def make_blueprint(
     """`provider` gets a button of its own on the sign-in page."""
     pages = Blueprint("sign_in", __name__)
     _add_sign_in(pages, accounts, owner_sessions, browser_sessions, audit, provider)
-    _add_code(pages, accounts, browser_sessions)
+    add_code_pages(pages, accounts, browser_sessions)
     _add_registration(pages, accounts)
     _add_mail_form(pages, "forgot_password", "accounts/links/forgot.html", accounts.password_resets.request_link)
     resend = accounts.registrations.resend_verification
@@ -57,35 +55,6 @@ def make_blueprint(
     _add_mailed_links(pages, accounts)
     _add_invitation(pages, accounts, browser_sessions)
     return pages
-
-
-def sign_in_browser(
-    accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str, next_path: str | None
-) -> str:
-    """The address to go to: `next_path` or the dashboard, signed in; or the page that asks for the code of the call.
-
-    The session cookie holds the sign-in that waits for its code. Raises InvalidCredentials for an account that is not
-    active any more; PhoneRequired; the errors of a call.
-    """
-    try:
-        accounts.sign_ins.require_second_factor(account, method)
-    except (errors.SecondFactorRequired, errors.PhoneRequired) as pending:
-        if pending.challenge is None:
-            raise
-        is_called = isinstance(pending, errors.SecondFactorRequired)
-        about = {"challenge": pending.challenge, "phone": pending.masked_phone, "is_called": is_called}
-        session[_PENDING] = {**about, "next": next_path}
-        return url_for("sign_in.code")
-    _sign_in(accounts, browser_sessions, account, method)
-    return next_path or url_for("dashboard.index")
-
-
-def _sign_in(accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str) -> None:
-    """Raises InvalidCredentials if the account is not active any more, or its credentials are others by now."""
-    epoch = account.credentials_epoch
-    start = accounts.sessions.start_browser_session
-    browser_sessions.sign_in(start(account.account_id, current_device(), method, credentials_epoch=epoch))
-    remember_browser(account.account_id, str(account.credentials_epoch))
 
 
 def _add_sign_in(
@@ -130,6 +99,7 @@ def _add_sign_in(
             provider=provider,
             sends_mail=accounts.mails.is_set_up,
             takes_everyone=accounts.registrations.is_open and accounts.mails.is_set_up,
+            waiting_phone=find_waiting_phone(accounts),
         )
 
     @pages.get("/sign-in")
@@ -161,54 +131,6 @@ def _add_sign_in(
         if actor.account_id is None:  # the end of an account's session is recorded by its service
             audit.note("session.ended", actor=actor)
         return redirect(url_for("sign_in.page"))
-
-
-def _add_code(pages: Blueprint, accounts: Accounts, browser_sessions: BrowserSessions) -> None:
-    def render_form(error: errors.LetsTalkError | None = None) -> Response:
-        pending = session[_PENDING]
-        is_called = pending.get("is_called", True)
-        return form_response("accounts/sign_in/code.html", error, phone=pending["phone"], is_called=is_called)
-
-    @pages.get("/sign-in/code")
-    @sign_in_page
-    def code() -> ResponseReturnValue:
-        return redirect(url_for("sign_in.page")) if _PENDING not in session else render_form()
-
-    @pages.post("/sign-in/phone")
-    @sign_in_page
-    def call_phone() -> ResponseReturnValue:
-        """Have the phone called that was entered for the account and is not proven yet."""
-        pending = session.get(_PENDING)
-        if pending is None:
-            return redirect(url_for("sign_in.page"))
-        try:
-            accounts.second_factors.call_pending_phone(pending["challenge"])
-        except errors.LetsTalkError as error:
-            return render_form(error)
-        session[_PENDING] = {**pending, "is_called": True}
-        return redirect(url_for("sign_in.code"))
-
-    @pages.post("/sign-in/code")
-    @sign_in_page
-    def submit_code() -> ResponseReturnValue:
-        pending = session.get(_PENDING)
-        if pending is None:
-            return redirect(url_for("sign_in.page"))
-        try:
-            digits = code_in_form()
-            account, method = accounts.second_factors.finish(pending["challenge"], digits)
-            _sign_in(accounts, browser_sessions, account, method)
-        except errors.LetsTalkError as error:
-            return render_form(error)
-        return redirect(local_path(pending["next"]) or url_for("dashboard.index"))
-
-
-def code_in_form() -> str:
-    """The code as it was typed, in plain digits. Raises InvalidCode for what can't be one."""
-    digits = str(read_code(request.form.get("code", "").strip()))
-    if not re.fullmatch(CODE_PATTERN, digits):
-        raise errors.InvalidCode("A code has 6 digits.")
-    return digits
 
 
 def _add_registration(pages: Blueprint, accounts: Accounts) -> None:

@@ -13,6 +13,7 @@ from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidRequest, InvalidToken, NotFound, WrongPassword
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ip_addresses import subscriber_of
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
@@ -85,7 +86,13 @@ class SignInService:
 
     def finish_second_factor(self, challenge: str, code: str, device: Device) -> SignedIn:
         """The session for a sign-in that waited for its code. Raises as `SecondFactorService.finish`."""
-        account, method = self._second_factors.finish(challenge, code)
+        return self._start(device, *self._second_factors.finish(challenge, code))
+
+    def finish_with_recovery_code(self, challenge: str, recovery_code: str, device: Device) -> SignedIn:
+        """The same with a recovery code. Raises as `SecondFactorService.finish_with_recovery_code`."""
+        return self._start(device, *self._second_factors.finish_with_recovery_code(challenge, recovery_code))
+
+    def _start(self, device: Device, account: Account, method: str) -> SignedIn:
         epoch = account.credentials_epoch
         return self._sessions.start_session(account.account_id, device, method, credentials_epoch=epoch)
 
@@ -107,7 +114,18 @@ class SignInService:
 
     def replace_password(self, actor: Actor, current: str, new: str, device: Device) -> None:
         """The same for a browser, whose session continues without new tokens."""
-        account = self.confirm_password(actor, current, device)
+        problems = FieldErrors()
+        with problems.collected():
+            self.confirm_password(actor, current, device)
+        account = None if actor.account_id is None else self._accounts.find(actor.account_id)
+        if account is None:
+            raise InvalidToken
+        if problems:
+            with problems.collected():
+                names = (account.username or "", account.email)
+                address = device.address
+                self._account_passwords.ensure_allowed(new, names=names, address=address, field="new_password")
+            problems.raise_found()
         sealed = self._account_passwords.prepare(new, account=account, field="new_password", address=device.address)
         with self._db.write() as connection:
             self._account_passwords.store(

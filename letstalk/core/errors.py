@@ -180,13 +180,15 @@ class SingleSignOnRefused(Forbidden):
 
 
 class PhoneRequired(Forbidden):
-    """With `challenge`, the sign-in can go on once the phone that was entered for the account is proven."""
+    """The sign-in named by `challenge` can go on once a phone is proven: `masked_phone`, which was entered for the
+    account, or if that is None one that the person enters now.
+    """
 
     code = "phone_required"
 
-    def __init__(self, challenge: str | None = None, masked_phone: str | None = None) -> None:
-        sentence = "your account has no phone. Ask an admin to add one."
-        if challenge is not None:
+    def __init__(self, challenge: str, masked_phone: str | None) -> None:
+        sentence = "your account has no phone yet. Enter yours, and have it called."
+        if masked_phone is not None:
             sentence = "the phone of your account is not proven yet. Have it called."
         super().__init__(f"Your role requires a code by phone, but {sentence}")
         self.challenge = challenge
@@ -207,7 +209,8 @@ class WrongPassword(Forbidden):
     code = "wrong_password"
 
     def __init__(self) -> None:
-        super().__init__("That is not your password.")
+        sentence = "That is not your password."
+        super().__init__(sentence, details=(Detail("current_password", sentence),))
 
 
 class InvalidSignature(Forbidden):

@@ -132,8 +132,8 @@ class ErrorBody(ResponseModel):
     verified: bool | SkipJsonSchema[None] = Field(None, description="False, with `invalid_code`.")
     challenge: str | SkipJsonSchema[None] = Field(
         None,
-        description="With `second_factor_required`: send it to POST /api/auth/second-factor. With `phone_required`, if "
-        "a phone waits to be proven: send it to POST /api/auth/second-factor/phone first.",
+        description="With `second_factor_required`: send it to POST /api/auth/second-factor. With `phone_required`: "
+        "send it to POST /api/auth/second-factor/phone first, and if `phone` is missing here a phone with it.",
     )
     phone: str | SkipJsonSchema[None] = Field(
         None, description="With `second_factor_required` the phone that is called, else the one to prove; masked."
@@ -197,7 +197,9 @@ ERRORS: dict[str, KnownError] = {
     "not_granted": KnownError(403, "Your account was not granted this user_id."),
     "person_required": KnownError(403, "This requires an account: sign in."),
     "phone_required": KnownError(
-        403, "Your role requires a code by phone, but your account has no phone. Ask an admin to add one."
+        403,
+        "Your role requires a code by phone, but your account has no phone yet. Enter yours, and have it called.",
+        {"challenge": "h0mB0yJ4k1nW…"},
     ),
     "fresh_sign_in_required": KnownError(
         403, "Sign in again: this may be changed within 10 minutes of a sign-in only."
@@ -218,6 +220,7 @@ ERRORS: dict[str, KnownError] = {
     "too_many_test_numbers": KnownError(409, "A user_id has at most 100 test numbers. Delete one first."),
     "token_inactive": KnownError(409, "The token is revoked or expired."),
     "already_rotated": KnownError(409, "The token has been rotated already."),
+    "no_phone": KnownError(409, "Recovery codes replace a call. Prove a phone first."),
     "username_taken": KnownError(409, "This username is taken."),
     "email_not_verified": KnownError(
         409, "Nobody has proven the e-mail address of this account. Invite the address instead."

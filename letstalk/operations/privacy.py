@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from letstalk.accounts import challenges, recovery_code_repository
 from letstalk.accounts import repository as accounts
 from letstalk.accounts.models import Account
 from letstalk.calls import repository as calls
@@ -85,6 +86,10 @@ class PrivacyService:
                 raise Conflict("A call to this phone is live. Try again in three minutes.", code="call_live")
             numbers = _numbers_of(wanted, found)
             privacy_repository.delete_traces(connection, counted_as, numbers)
+            for number in numbers:
+                challenges.forget_phone(connection, number)
+                for person in accounts.list_accounts_of_phone(connection, number):
+                    recovery_code_repository.delete_codes(connection, person.account_id)
             forgotten = sum(accounts.forget_phone(connection, number) for number in numbers)
             delete_verifications(connection, [item.verification_id for item in found])
         privacy_repository.overwrite_deleted(self._db)

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from letstalk.accounts.access_tokens import signing_keys
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.challenges import second_factor_challenges
 from letstalk.accounts.models import AccountState
 from letstalk.accounts.one_time_links import one_time_links
 from letstalk.accounts.owner_sessions import sessions as owner_sessions
 from letstalk.accounts.repository import accounts
-from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.audit.service import AuditTrail
 from letstalk.calls.repository import calls, delete_calls_about

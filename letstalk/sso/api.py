@@ -14,9 +14,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.accounts.auth_api import CALL_REFUSALS
 from letstalk.accounts.authentication import BrowserSessions, current_device
+from letstalk.accounts.code_pages import sign_in_browser
 from letstalk.accounts.schemas import SignedInResponse
 from letstalk.accounts.services import Accounts
-from letstalk.accounts.sign_in_pages import sign_in_browser
 from letstalk.core.errors import InvalidCredentials, SingleSignOnRefused
 from letstalk.http.cookies import cookie_name
 from letstalk.http.forms import local_path

@@ -368,17 +368,23 @@ def ensure_replay_allowed(verification: Verification, *, is_reading_awaited: boo
     """
     if verification.replays_remaining <= 0:
         raise Conflict("The code was spoken again as often as allowed. Ask for a new one.", code="replays_exhausted")
-    allowed_at = verification.last_spoken_for_at + timedelta(seconds=REPLAY_COOL_DOWN_SECONDS)
-    if now < allowed_at:
+    wait_seconds = seconds_until_replay(verification, now)
+    if wait_seconds:
         raise TooManyRequests(
             "The code was spoken a moment ago. Wait before asking to hear it again.",
             code="replay_too_soon",
-            retry_after_seconds=_seconds_until(allowed_at, now),
+            retry_after_seconds=wait_seconds,
         )
     if is_reading_awaited:
         raise TooManyRequests(
             "The call has not read the code yet. Wait until it has.", code="replay_too_soon", retry_after_seconds=5
         )
+
+
+def seconds_until_replay(verification: Verification, now: datetime) -> int:
+    """How long until 20 s have passed since the last request to speak the code; 0 afterwards."""
+    allowed_at = verification.last_spoken_for_at + timedelta(seconds=REPLAY_COOL_DOWN_SECONDS)
+    return _seconds_until(allowed_at, now) if now < allowed_at else 0
 
 
 def ensure_phone_rates(

@@ -239,8 +239,11 @@ class SendService:
         if not accepted.is_test:
             self._wakeups.wake(Topic.DISPATCH)
 
-    def replay(self, actor: Actor, ref: VerificationRef, idempotency: IdempotencyKey | None = None) -> CallAccepted:
-        """Have the same code spoken again, in the live call if there is one, else in a new one.
+    def replay(
+        self, actor: Actor, ref: VerificationRef, idempotency: IdempotencyKey | None = None, *, is_proven: bool = False
+    ) -> CallAccepted:
+        """Have the same code spoken again, in the live call if there is one, else in a new one. For `is_proven` see
+        `start`.
 
         Raises NoPendingVerification, Gone, Conflict, IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
@@ -263,7 +266,7 @@ class SendService:
                 say_again(connection, live, now)
                 call_id, call_status = live.call_id, live.status
             else:
-                self._ensure_phone_rates(connection, actor.owner_id, verification.phone, now)
+                self._ensure_phone_rates(connection, actor.owner_id, verification.phone, now, is_proven=is_proven)
                 turn = next_turn(*queue.find_turns(connection, actor.owner_id))
                 if not verification.is_test:
                     self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
@@ -275,7 +278,7 @@ class SendService:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             if live is None:
                 region = region_of(verification.e164)
-                self._count_call(connection, actor, verification.phone, region, now, is_send=False)
+                self._count_call(connection, actor, verification.phone, region, now, is_send=False, is_proven=is_proven)
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)

@@ -41,6 +41,7 @@ from letstalk.verifications.models import (
     ensure_cancelable,
     ensure_few_wrong_codes,
     ensure_pending,
+    seconds_until_replay,
 )
 from letstalk.worker.wakeups import Wakeups
 
@@ -162,6 +163,17 @@ class VerificationService:
     def describe_calls(self, call_ids: Sequence[str]) -> dict[str, DescribedCall]:
         """What calls of any owner are about, by their ids: for the simulator's phone, which is all owners' phone."""
         return describe_calls(self._db, call_ids)
+
+    def seconds_until_replay(self, actor: Actor, ref: VerificationRef) -> int | None:
+        """How long until the code may be spoken again; 0 if it may be now, unless its call has not spoken it yet. None
+        if it is not spoken again any more. Raises NoPendingVerification.
+        """
+        now = self._clock()
+        with self._db.read() as connection:
+            verification = repository.find(connection, actor.owner_id, ref, now)
+        if verification.status_at(now) is not VerificationStatus.PENDING or verification.replays_remaining <= 0:
+            return None
+        return seconds_until_replay(verification, now)
 
     def cancel_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
         """End a pending verification and its calls. Raises NotFound, Conflict `not_pending`."""

@@ -9,8 +9,8 @@ from sqlalchemy import func, select, update
 
 from letstalk.accounts.access_tokens import signing_keys
 from letstalk.accounts.account_session_repository import account_sessions, refresh_tokens
+from letstalk.accounts.challenges import second_factor_challenges
 from letstalk.accounts.repository import accounts as account_table
-from letstalk.accounts.second_factors import second_factor_challenges
 from letstalk.accounts.sign_in_throttles import sign_in_failures
 from letstalk.core.errors import InvalidCredentials, InvalidToken
 from letstalk.core.secret_files import make_encryption_key

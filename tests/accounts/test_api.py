@@ -141,9 +141,15 @@ def test_roles_say_whether_they_ask_for_a_second_factor(tmp_path: Path) -> None:
     roles = "/api/accounts/roles"
     assert {entry["requires_second_factor"] for entry in admin.get(roles).get_json()["roles"]} == {False}
     changed = admin.call("PATCH", f"{roles}/viewer", {"requires_second_factor": True})
-    assert changed.get_json() == {"role": "viewer", "requires_second_factor": True}
+    assert changed.get_json() == {"role": "viewer", "requires_second_factor": True, "people_without_phone": 1}
     refused = viewer.sign_in()
     assert (refused.status_code, refused.get_json()["code"]) == (403, "phone_required")
+    assert "phone" not in refused.get_json(), "none was entered: the person enters one now"
+    own = {"challenge": refused.get_json()["challenge"], "phone": "+1 202 555 0142"}
+    called = viewer.client.post("/api/auth/second-factor/phone", json=own)
+    assert (called.status_code, called.get_json()["phone"]) == (202, "+1202…42")
+    again = viewer.client.post("/api/auth/second-factor/call-again", json={"challenge": own["challenge"]})
+    assert (again.status_code, again.get_json()["code"]) == (429, "replay_too_soon")
     assert viewer.get(roles).get_json()["code"] == "insufficient_scope"
     assert viewer.call("PATCH", f"{roles}/viewer", {"requires_second_factor": False}).status_code == 403
     assert admin.call("PATCH", f"{roles}/root", {"requires_second_factor": True}).status_code == 400

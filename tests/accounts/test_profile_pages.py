@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from letstalk.accounts.models import Account
+from letstalk.accounts.repository import update_account
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
 from letstalk.verifications.repository import verifications
@@ -98,7 +101,11 @@ def test_phone_and_second_factor_need_the_password(app: Flask, ada: Visitor) -> 
     wrong_one = ada.post(f"{PROFILE}/phone/verify", code=wrong_code(code), second_factor="1")
     assert wrong_one.status_code == 400
     assert 'id="code-error"' in wrong_one.text
-    assert ada.post(f"{PROFILE}/phone/verify", code=f"{code[:3]} {code[3:]}", second_factor="1").location == PROFILE
+    early = ada.post(f"{PROFILE}/phone/call-again")
+    assert early.status_code == 429
+    assert "You can try again in" in early.text
+    done = ada.post(f"{PROFILE}/phone/verify", code=f"{code[:3]} {code[3:]}", second_factor="1")
+    assert done.location == f"{PROFILE}#recovery"
     assert (record_of(ada).phone, record_of(ada).pending_phone, record_of(ada).second_factor) == (PHONE, None, True)
     assert ada.is_signed_in(), "what is asked for at a sign-in ends no session"
     ada.post(f"{PROFILE}/phone", phone="", confirm_password=PASSWORD)
@@ -174,3 +181,33 @@ def test_a_form_from_elsewhere_changes_nothing(ada: Visitor) -> None:
         data = {**fields, "confirm_password": PASSWORD, "current_password": PASSWORD}
         assert ada.client.post(f"{PROFILE}/{form}", data=data).status_code == 403
     assert (record_of(ada).username, record_of(ada).phone) == ("ada", None)
+
+
+def test_recovery_codes_are_offered_and_shown_once(app: Flask) -> None:
+    ada = a_visitor(app)
+    assert ada.account is not None
+    assert "Recovery codes" not in ada.get(PROFILE).text, "there is no call that they could replace"
+    with app.extensions["letstalk_db"].write() as connection:
+        update_account(connection, replace(ada.account, phone=PHONE, second_factor=True))
+    assert "You have none." in ada.get(PROFILE).text
+    made = ada.post(f"{PROFILE}/recovery-codes", submission="one")
+    assert made.status_code == 200
+    codes = re.findall(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", made.text)
+    assert len(codes) == 10
+    assert ada.post(f"{PROFILE}/recovery-codes", submission="one").location == PROFILE
+    page = ada.get(PROFILE).text
+    assert "10 of 10 are left" in page
+    assert not any(code in page for code in codes)
+
+
+def test_every_wrong_field_is_marked_at_once_and_what_was_typed_stays(ada: Visitor) -> None:
+    page = ada.post(f"{PROFILE}/phone", phone="12", confirm_password=OTHER_PASSWORD)
+    assert page.status_code == 403
+    for field in ("phone", "confirm_password"):
+        assert f'id="{field}-error"' in page.text
+    assert 'value="12"' in page.text
+    assert page.text.index("autofocus") < page.text.index('id="confirm_password"'), "the first wrong field"
+    page = ada.post(f"{PROFILE}/password", current_password="", new_password="short")
+    assert 'id="current_password-error">Enter your password.' in page.text
+    assert 'id="new_password-error">Must have 12 to 256 characters.' in page.text
+    assert record_of(ada).credentials_epoch == 0

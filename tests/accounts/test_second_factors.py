@@ -7,9 +7,11 @@ import pytest
 from letstalk.accounts.models import SECOND_FACTOR_OWNER_ID, AccountChanges, Role, person_actor
 from letstalk.accounts.services import Accounts
 from letstalk.core.errors import (
+    Conflict,
     InsufficientScope,
     InvalidCode,
     InvalidCredentials,
+    InvalidRequest,
     LetsTalkError,
     NotAuthenticated,
     PhoneRequired,
@@ -20,6 +22,8 @@ from letstalk.db.database import Database
 from tests.support.account_services import ADDRESS, DEVICE, PASSWORD, accounts_of, audited, someone, someone_called
 from tests.support.apps import OWNER
 from tests.support.world import PHONE, World, at_once, wrong_code
+
+OTHER_PHONE = "+256700123457"
 
 
 def challenged(accounts: Accounts, name: str = "ada") -> SecondFactorRequired:
@@ -118,16 +122,13 @@ def test_a_role_can_ask_for_it_and_then_a_phone_is_needed(world: World) -> None:
     assert accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
     assert accounts.second_factors.list_policies() == {Role.ADMIN: False, Role.DEVELOPER: True, Role.VIEWER: False}
-    with pytest.raises(PhoneRequired) as without:
-        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    assert without.value.challenge is None
     accounts.service.update_account(OWNER, account.account_id, AccountChanges(phone=PHONE))
     with pytest.raises(PhoneRequired) as unproven:
         accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
     world.pass_time(20)
     assert world.provider.dials == [], "no sign-in calls a phone that is not proven"
-    challenge = unproven.value.challenge or ""
-    assert accounts.second_factors.call_pending_phone(challenge) == "+2567…56"
+    challenge = unproven.value.challenge
+    assert accounts.second_factors.call_own_phone(challenge, OTHER_PHONE) == "+2567…56", "what an admin entered stays"
     assert accounts.sign_ins.finish_second_factor(challenge, heard(world), DEVICE)
     found = accounts.service.find(account.account_id)
     assert found is not None
@@ -146,13 +147,65 @@ def test_only_an_admin_says_what_a_role_asks_for(world: World) -> None:
         accounts.second_factors.set_policy(person_actor(account, "x"), Role.DEVELOPER, requires_second_factor=True)
 
 
-def test_asking_again_and_again_does_not_ring_a_phone_all_day(world: World) -> None:
+def test_asking_again_and_again_calls_once_and_leads_back_to_the_code_that_is_good(world: World) -> None:
     accounts = accounts_of(world)
     someone_called(accounts, world.db)
-    challenged(accounts)
-    with pytest.raises(TooManyRequests) as refused:
+    first, again = challenged(accounts), challenged(accounts)
+    assert first.challenge != again.challenge
+    code = heard(world)
+    assert len(world.provider.dials) == 1
+    assert accounts.sign_ins.finish_second_factor(again.challenge, code, DEVICE)
+    with pytest.raises(LetsTalkError) as used:
+        accounts.sign_ins.finish_second_factor(first.challenge, code, DEVICE)
+    assert used.value.code == "code_used"
+    with pytest.raises(TooManyRequests):  # that code is not good any more, and it is too early for another call
         accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
-    assert refused.value.code == "resend_too_soon"
+
+
+def test_the_same_code_is_spoken_again_but_not_at_once(world: World) -> None:
+    accounts = accounts_of(world)
+    someone_called(accounts, world.db)
+    challenge = challenged(accounts).challenge
+    assert accounts.second_factors.seconds_until_call(challenge) == 20
+    with pytest.raises(TooManyRequests) as early:
+        accounts.second_factors.call_again(challenge)
+    assert early.value.code == "replay_too_soon"
+    code = heard(world)
+    world.pass_time(30)
+    assert accounts.second_factors.seconds_until_call(challenge) == 0
+    for _ in range(3):
+        accounts.second_factors.call_again(challenge)
+        world.pass_time(60)
+    assert set(world.heard(PHONE)) == {code}
+    assert len(world.heard(PHONE)) == 4
+    assert accounts.second_factors.seconds_until_call(challenge) is None
+    with pytest.raises(Conflict):
+        accounts.second_factors.call_again(challenge)
+    assert accounts.sign_ins.finish_second_factor(challenge, code, DEVICE)
+
+
+def test_who_has_no_phone_enters_one_at_the_sign_in_and_it_is_kept_once_it_is_proven(world: World) -> None:
+    accounts = accounts_of(world)
+    account = accounts.service.create_account(someone())
+    assert accounts.second_factors.list_without_phone(OWNER, Role.DEVELOPER) == [account]
+    accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
+    with pytest.raises(PhoneRequired) as asked:
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    challenge = asked.value.challenge
+    assert asked.value.masked_phone is None
+    for wrong in (None, "", "12"):
+        with pytest.raises(InvalidRequest):
+            accounts.second_factors.call_own_phone(challenge, wrong)
+    assert accounts.second_factors.call_own_phone(challenge, OTHER_PHONE) == "+2567…57"
+    assert accounts.second_factors.call_own_phone(challenge, PHONE) == "+2567…56", "the first was mistyped"
+    code = heard(world)
+    assert accounts.service.find(account.account_id) == account, "nothing is stored before the code was given"
+    with pytest.raises(InvalidCode):
+        accounts.sign_ins.finish_second_factor(challenge, wrong_code(code), DEVICE)
+    assert accounts.service.find(account.account_id) == account
+    signed_in = accounts.sign_ins.finish_second_factor(challenge, code, DEVICE)
+    assert (signed_in.account.phone, signed_in.account.pending_phone) == (PHONE, None)
+    assert accounts.second_factors.list_without_phone(OWNER, Role.DEVELOPER) == []
 
 
 def test_a_later_sign_in_takes_the_place_of_one_that_waits(world: World) -> None:

@@ -274,7 +274,11 @@ def test_the_described_statuses_are_those_of_the_errors() -> None:
 
     abstract = {"internal_error", "forbidden", "conflict", "gone"}
     fixed: list[LetsTalkError] = [errors.MissingAuthorization(), errors.InvalidToken(), errors.InvalidCredentials()]
-    fixed += [errors.SecondFactorRequired("challenge", "+2567…56"), errors.PhoneRequired(), errors.InvalidLink()]
+    fixed += [
+        errors.SecondFactorRequired("challenge", "+2567…56"),
+        errors.PhoneRequired("challenge", None),
+        errors.InvalidLink(),
+    ]
     fixed += [errors.SingleSignOnFailed(), errors.SingleSignOnCanceled(), errors.SingleSignOnRefused()]
     fixed += [errors.WrongPassword()]
     kinds = [branch for branch in branches(LetsTalkError) if branch not in {type(error) for error in fixed}]

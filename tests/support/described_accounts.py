@@ -6,6 +6,11 @@ OPERATIONS = {
     "POST /api/auth/login": "log_in",
     "POST /api/auth/second-factor": "finish_second_factor",
     "POST /api/auth/second-factor/phone": "call_pending_phone",
+    "POST /api/auth/second-factor/call-again": "call_again",
+    "POST /api/auth/second-factor/recovery": "finish_with_recovery_code",
+    "POST /api/auth/phone/call-again": "call_own_phone_again",
+    "GET /api/auth/recovery-codes": "count_recovery_codes",
+    "POST /api/auth/recovery-codes": "create_recovery_codes",
     "POST /api/auth/phone": "call_own_phone",
     "POST /api/auth/phone/verify": "verify_own_phone",
     "POST /api/auth/refresh": "refresh",
@@ -44,13 +49,24 @@ TOKEN = KNOWN | {"not_granted"}
 SCOPED = TOKEN | {"insufficient_scope"}
 FORM = {"csrf_failed"}
 CALL = {"phone_required", "destination_blocked", "resend_too_soon", "phone_limit", "queue_full", "too_many_failures"}
+AGAIN = {"replay_too_soon", "replays_exhausted", "phone_limit", "destination_limit", "queue_full", "too_many_failures"}
+AGAIN |= {"code_expired", "code_used", "attempts_exceeded", "verification_canceled", "verification_superseded"}
+AGAIN |= {"verification_failed"}
 CODES = {
     "log_in": ANYONE | BODY | CALL | {"invalid_credentials", "second_factor_required", "sign_in_throttled"},
     "finish_second_factor": ANYONE
     | BODY
     | {"invalid_challenge", "invalid_code", "invalid_credentials", "code_expired", "code_used", "attempts_exceeded"}
     | {"verification_superseded", "verification_failed", "too_many_failures"},
-    "call_pending_phone": ANYONE | BODY | CALL - {"phone_required"} | {"invalid_challenge"},
+    "call_pending_phone": ANYONE | BODY | CALL - {"phone_required"} | {"invalid_challenge", "invalid_phone"},
+    "call_again": ANYONE | BODY | AGAIN | {"invalid_challenge"},
+    "finish_with_recovery_code": ANYONE | BODY | {"invalid_challenge", "invalid_code", "invalid_credentials"},
+    "call_own_phone_again": PERSON | FORM | AGAIN | {"no_pending_verification"},
+    "count_recovery_codes": PERSON,
+    "create_recovery_codes": PERSON
+    | BODY
+    | FORM
+    | {"wrong_password", "sign_in_throttled", "fresh_sign_in_required", "no_phone"},
     "call_own_phone": PERSON
     | BODY
     | FORM
@@ -114,6 +130,7 @@ SCOPES = {
 }
 # Whether each may be called with the cookie of someone who is signed in to the dashboard.
 BY_COOKIE = set(OPERATIONS.values()) - {
+    *("call_again", "finish_with_recovery_code"),
     *("log_in", "finish_second_factor", "call_pending_phone", "refresh", "change_password", "register", "verify_email"),
     *("resend_verification", "ask_for_password", "reset_password", "get_invitation", "accept_invitation"),
     *("get_single_sign_on", "start_single_sign_on", "finish_single_sign_on", "log_in_with_jwt"),
@@ -123,6 +140,9 @@ BODY_REQUIRED = {
     "log_in": True,
     "finish_second_factor": True,
     "call_pending_phone": True,
+    "call_again": True,
+    "finish_with_recovery_code": True,
+    "create_recovery_codes": False,
     "call_own_phone": False,
     "verify_own_phone": True,
     "refresh": True,
@@ -146,6 +166,8 @@ OPEN = {
     "/api/auth/login",
     "/api/auth/second-factor",
     "/api/auth/second-factor/phone",
+    "/api/auth/second-factor/call-again",
+    "/api/auth/second-factor/recovery",
     "/api/auth/refresh",
     "/api/auth/register",
     "/api/auth/verify-email",

@@ -44,6 +44,9 @@ CALLS = """\
 | `GET /api/auth/me` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `POST /api/auth/phone` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `POST /api/auth/phone/verify` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `POST /api/auth/phone/call-again` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `GET /api/auth/recovery-codes` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
+| `POST /api/auth/recovery-codes` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `PUT /api/auth/password` | token | 401 | none | 403 | yes | yes | yes | 401 |
 | `GET /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
 | `DELETE /api/auth/sessions` | token, cookie | 401 | none | 403 | yes | yes | yes | 403 |
@@ -128,6 +131,8 @@ PAGES = """\
 | `POST /dashboard/profile/name` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/phone` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/phone/verify` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/phone/call-again` | sign in | yes | yes | yes | 403 |
+| `POST /dashboard/profile/recovery-codes` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/profile/password` | sign in | yes | yes | yes | 403 |
 | `GET /dashboard/sessions` | sign in | yes | yes | yes | 403 |
 | `POST /dashboard/sessions/{session_id}/end`, one's own | sign in | yes | yes | yes | 403 |
@@ -145,13 +150,14 @@ PAGES = """\
 OPEN = """\
 `GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
 `GET /health/ready`, `GET /api/health`, `GET /api/languages`, `POST /api/auth/login`, `POST /api/auth/second-factor`,
-`POST /api/auth/second-factor/phone`, `POST /api/auth/refresh`,
+`POST /api/auth/second-factor/phone`, `POST /api/auth/second-factor/call-again`,
+`POST /api/auth/second-factor/recovery`, `POST /api/auth/refresh`,
 `POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,
 `POST /api/auth/forgot-password`, `POST /api/auth/reset-password`, `POST /api/auth/invitation-details`,
 `POST /api/auth/register-invitation`, `POST /api/auth/jwt`, `GET /api/auth/sso`, `GET /api/auth/sso/start`,
 `POST /api/auth/sso/start`, `POST /api/auth/sso`,
 `GET /api/auth/sso/callback`, `GET /sign-in`, `POST /sign-in`, `GET /sign-in/code`, `POST /sign-in/code`,
-`POST /sign-in/phone`,
+`POST /sign-in/phone`, `POST /sign-in/call-again`, `POST /sign-in/recovery`,
 `GET /accept-invitation`, `POST /accept-invitation`, `GET /forgot-password`, `POST /forgot-password`, `GET /register`,
 `POST /register`, `GET /resend-verification`, `POST /resend-verification`, `GET /reset-password`,
 `POST /reset-password`, `GET /verify-email`, `POST /verify-email`, `POST /theme`

@@ -71,6 +71,8 @@ REQUESTS: dict[str, Request] = {
     "PATCH /api/test-numbers/{number_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/auth/phone": Request(done=(400, "invalid_request")),  # no phone is named, and none is pending
     "POST /api/auth/phone/verify": Request(lambda *_: {"code": "042917"}, (404, "no_pending_verification")),
+    "POST /api/auth/phone/call-again": Request(done=(404, "no_pending_verification")),
+    "POST /api/auth/recovery-codes": Request(done=(409, "no_phone")),
     "PUT /api/auth/password": Request(_passwords),
     "POST /api/auth/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}, (201, None)),
     "PATCH /api/accounts/{account_id}": Request(lambda world, _: {"username": world.name()}),
@@ -99,6 +101,8 @@ REQUESTS: dict[str, Request] = {
     "POST /dashboard/people/invite": Request(lambda world, _: {"email": world.email(), "role": "viewer"}),
     "POST /dashboard/profile/name": Request(lambda world, _: {"username": world.name()}, (302, None)),
     "POST /dashboard/profile/password": Request(_passwords, (302, None)),
+    "POST /dashboard/profile/phone/call-again": Request(done=(404, None)),
+    "POST /dashboard/profile/recovery-codes": Request(done=(409, None)),
     "POST /dashboard/profile/phone/verify": Request(lambda *_: {"code": "042917"}, (404, None)),
     "POST /simulator/leave": Request(done=(204, None)),
     "GET /": Request(done=(302, None)),
@@ -107,6 +111,10 @@ REQUESTS: dict[str, Request] = {
         lambda *_: {"challenge": "x" * 32, "code": "042917"}, (401, "invalid_challenge")
     ),
     "POST /api/auth/second-factor/phone": Request(lambda *_: {"challenge": "x" * 32}, (401, "invalid_challenge")),
+    "POST /api/auth/second-factor/call-again": Request(lambda *_: {"challenge": "x" * 32}, (401, "invalid_challenge")),
+    "POST /api/auth/second-factor/recovery": Request(
+        lambda *_: {"challenge": "x" * 32, "recovery_code": "7K3M-9QXB-0TZ4"}, (401, "invalid_challenge")
+    ),
     "POST /api/auth/refresh": Request(lambda world, _: {"refresh_token": world.refresh_token()}),
     "POST /api/auth/register": Request(
         lambda world, _: {"username": "bob", "email": world.email(), "password": "short"}, (400, "weak_password")
