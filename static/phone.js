@@ -1,6 +1,4 @@
 // The phone's page works without this file, by reloading itself. This keeps it live, reads calls aloud and lets it ring.
-"use strict";
-
 const root = document.querySelector("[data-phone]");
 const part = root.querySelector("[data-phone-part]");
 const news = root.querySelector("[data-phone-news]");
