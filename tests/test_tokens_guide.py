@@ -60,6 +60,7 @@ OTHER_CODES = {
         "not_granted",
         "person_required",
         "phone_required",
+        "no_phone",
         "email_not_verified",
         "fresh_sign_in_required",
         "wrong_password",

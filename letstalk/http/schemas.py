@@ -204,7 +204,11 @@ ERRORS: dict[str, KnownError] = {
     "fresh_sign_in_required": KnownError(
         403, "Sign in again: this may be changed within 10 minutes of a sign-in only."
     ),
-    "wrong_password": KnownError(403, "That is not your password."),
+    "wrong_password": KnownError(
+        403,
+        "That is not your password.",
+        {"details": [{"field": "current_password", "message": "That is not your password."}]},
+    ),
     "registration_closed": KnownError(403, "Accounts are created by invitation only. Ask an admin."),
     "mail_not_set_up": KnownError(403, "This service can't send mail. Ask an admin."),
     "sso_refused": KnownError(403, "You have no account here, or it is disabled. Ask an admin to invite you."),
