@@ -19,6 +19,7 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.sso.service import SingleSignOn
+from letstalk.statistics.attention import OwnAttention
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
 from letstalk.telephony.simulator.phone import SimulatedPhone
@@ -55,6 +56,7 @@ class Services:
     accounts: Accounts
     single_sign_on: SingleSignOn
     statistics: StatisticsService
+    attention: OwnAttention
     rollups: RollupService
     health: HealthService
     inspections: InspectionService

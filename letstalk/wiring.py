@@ -50,6 +50,7 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
+from letstalk.statistics.attention import OwnAttention
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
 from letstalk.telephony.provider import Parts
@@ -228,6 +229,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         inspections=inspections,
         address=address,
         statistics=StatisticsService(db, clock, channels=settings.max_concurrent_calls),
+        attention=OwnAttention(db, clock, destinations),
         rollups=RollupService(db, clock, retention_days=settings.retention_days),
         keys=keys,
         retention=retention,

@@ -13,6 +13,7 @@ from letstalk.accounts.authentication import BearerAuthenticator, BrowserSession
 from letstalk.audit import api as audit_api
 from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
+from letstalk.core.attention import AttentionSource
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
@@ -30,8 +31,10 @@ from letstalk.http.timestamps import day_and_time, exact_time, in_words, time_ag
 from letstalk.observability.request_log import RequestLog
 from letstalk.operations import api as operations_api
 from letstalk.operations import pages as operations_pages
+from letstalk.operations.attention import list_health_problems
 from letstalk.services import Services
 from letstalk.statistics import api as statistics_api
+from letstalk.statistics import pages as statistics_pages
 from letstalk.telephony.registry import make_webhook_blueprints
 from letstalk.telephony.simulator import api as simulator_api
 from letstalk.telephony.simulator import pages as phone_pages
@@ -111,6 +114,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
     for pages in _make_verification_pages(services, guards, settings):
         app.register_blueprint(pages)
+    app.register_blueprint(_make_overview(services, clock))
     for pages in make_account_pages(accounts, single_sign_on, owner_sessions, browser_sessions, services.audit):
         app.register_blueprint(pages)
     if services.phone is not None:
@@ -125,6 +129,17 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     if settings.fast_path:
         wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)
     app.wsgi_app = _wrap(wsgi_app, settings)  # type: ignore[method-assign]  # Flask's own way
+
+
+def _make_overview(services: Services, clock: Clock) -> Blueprint:
+    """The Overview, with what each feature says needs attention."""
+    attention: tuple[AttentionSource, ...] = (
+        partial(list_health_problems, services.health),
+        services.attention.list_all,
+    )
+    return statistics_pages.make_blueprint(
+        services.statistics, services.tokens, services.owners.list_owners, attention, clock
+    )
 
 
 def _init_pages(app: Flask, settings: Settings) -> None:

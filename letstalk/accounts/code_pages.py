@@ -39,7 +39,7 @@ def sign_in_browser(
         session[_PENDING] = {**about, "next": next_path, "is_enrolling": not is_called}
         return url_for("sign_in.code")
     _start_session(accounts, browser_sessions, account, method)
-    return next_path or url_for("dashboard.index")
+    return next_path or url_for("overview.show")
 
 
 def find_waiting_phone(accounts: Accounts) -> str | None:
@@ -80,7 +80,7 @@ def add_code_pages(pages: Blueprint, accounts: Accounts, browser_sessions: Brows
 
     def finish(account: Account, method: str, next_path: str | None) -> ResponseReturnValue:
         _start_session(accounts, browser_sessions, account, method)
-        return redirect(local_path(next_path) or url_for("dashboard.index"))
+        return redirect(local_path(next_path) or url_for("overview.show"))
 
     @pages.get("/sign-in/code")
     @sign_in_page

@@ -256,7 +256,7 @@ def _redirect_after_change(changed: Account) -> ResponseReturnValue:
     """To the account's page, which admins who just gave up their own role may no longer see: they go to the start."""
     is_shut_out = _is_own(changed) and changed.role is not Role.ADMIN
     own_page = url_for("account_pages.show", account_id=changed.account_id)
-    return redirect(url_for("dashboard.index") if is_shut_out else own_page)
+    return redirect(url_for("overview.show") if is_shut_out else own_page)
 
 
 def _is_own(account: Account) -> bool:

@@ -106,7 +106,7 @@ def _add_sign_in(
     @sign_in_page
     def page() -> ResponseReturnValue:
         if current_user.is_authenticated:
-            return redirect(next_path() or url_for("dashboard.index"))
+            return redirect(next_path() or url_for("overview.show"))
         return render_form()
 
     @pages.post("/sign-in")
@@ -121,7 +121,7 @@ def _add_sign_in(
             sign_in_owner(password)
         except errors.LetsTalkError as error:
             return render_form(error)
-        return redirect(next_path() or url_for("dashboard.index"))
+        return redirect(next_path() or url_for("overview.show"))
 
     @pages.post("/sign-out")
     @signed_in

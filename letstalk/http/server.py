@@ -215,7 +215,7 @@ def welcome(options: ServerOptions) -> str:
     how = _WITH_CREDENTIALS if options.needs_credentials else _WITHOUT_CREDENTIALS.format(base=base)
     return f"""
   Let's Talk is at   {base}
-  Dashboard          {base}/api/tokens/dashboard
+  Dashboard          {base}/dashboard
   Password           {options.dashboard_password}
   API description    {base}/docs
   Calls go to        {provider}

@@ -129,6 +129,14 @@ def find_first(connection: sa.Connection) -> datetime | None:
     return moment
 
 
+def has_any(connection: sa.Connection, owner_ids: frozenset[str] | None) -> bool:
+    """Whether these owners (None: all) have a verification."""
+    if owner_ids is None:
+        return find_first(connection) is not None
+    statement = sa.select(verifications.c.owner_id).where(verifications.c.owner_id.in_(sorted(owner_ids))).limit(1)
+    return connection.execute(statement).first() is not None
+
+
 def find_rolled_up(connection: sa.Connection) -> RolledUp | None:
     """None before the first hour was."""
     first_hour = _end_of_progress(connection, Period.HOUR, is_first=True)

@@ -89,6 +89,11 @@ class StatisticsService:
             parts = tuple(self._count_recent(connection, selection, end - HOUR, end, now))
         return Figured(end - HOUR, end, parts, is_complete=True)
 
+    def has_any(self, selection: Selection) -> bool:
+        """Whether these owners have any verification now, of whatever age."""
+        with self._db.read() as connection:
+            return repository.has_any(connection, selection.owner_ids)
+
     def read_now(self, selection: Selection) -> Now:
         """Of this moment. The calls are those of the selected owners, whatever their tokens."""
         now = self._clock()

@@ -15,7 +15,7 @@ from letstalk.core.clock import utc_now
 from letstalk.core.errors import FieldErrors, Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
-from letstalk.http.guards import current_actor, public, require_signed_in
+from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.tokens.change_pages import count_creation
 from letstalk.tokens.delegation import may_manage
 from letstalk.tokens.forms import (
@@ -89,11 +89,6 @@ def make_blueprint(
     def _known_owners() -> list[str]:
         actor = current_actor()
         return owners.list_owners() if actor.is_admin else sorted(actor.owner_ids)
-
-    @blueprint.get("/")
-    @public
-    def home() -> ResponseReturnValue:
-        return redirect(url_for("dashboard.index"))
 
     @blueprint.get("/api/tokens/dashboard")
     @require_signed_in(Scope.TOKENS_READ)

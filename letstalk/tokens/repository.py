@@ -56,6 +56,7 @@ tokens = sa.Table(
 )
 
 partial_index("ix_tokens_parent_id", "parent_id IS NOT NULL", tokens.c.parent_id)
+partial_index("ix_tokens_expires_at", "expires_at IS NOT NULL", tokens.c.expires_at)
 partial_index("ix_tokens_created_by", "created_by IS NOT NULL", tokens.c.created_by)
 
 # Of the accounts' table, which the package of that name owns, only what says whether a token is suspended and by whom
@@ -207,6 +208,17 @@ def list_tokens(
         place = sa.tuple_(created_before, sa.bindparam("place_id", token_id, sa.String))
         query = query.where(sa.tuple_(tokens.c.created_at, tokens.c.token_id) < place)
     return [to_token(row) for row in connection.execute(query)]
+
+
+def list_expiring(
+    connection: sa.Connection, owner_ids: frozenset[str] | None, after: datetime, until: datetime, *, limit: int
+) -> list[Token]:
+    """Tokens in use that expire between two times, the next one first. Those that were rotated are meant to."""
+    in_time = tokens.c.expires_at > after, tokens.c.expires_at <= until
+    query = _TOKEN.where(*in_time, tokens.c.revoked_at.is_(None), tokens.c.successor_id.is_(None))
+    if owner_ids is not None:
+        query = query.where(tokens.c.owner_id.in_(owner_ids))
+    return [to_token(row) for row in connection.execute(query.order_by(tokens.c.expires_at).limit(limit))]
 
 
 def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:

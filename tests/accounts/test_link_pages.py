@@ -96,7 +96,7 @@ class TestInvitations:
     def test_who_comes_by_one_is_signed_in_within_the_role(self, app: Flask, visitor: Visitor) -> None:
         link = invite(app, "viewer")
         answer = visitor.post("/accept-invitation", token=f"  {link} ", username="grace", password=OTHER_PASSWORD)
-        assert (answer.status_code, answer.location) == (302, "/api/tokens/dashboard")
+        assert (answer.status_code, answer.location) == (302, "/dashboard")
         assert visitor.is_signed_in()
         assert visitor.get("/dashboard/tokens/new").status_code == 403
         account = services_of(app).accounts.service.find_by_username("grace")

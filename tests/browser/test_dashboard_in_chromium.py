@@ -305,5 +305,5 @@ def test_signing_in_leads_to_no_other_host(visit: StartVisit) -> None:
     me.open("/sign-in?next=/%09/evil.example/")  # browsers drop the tab
     me.page.get_by_label("Password").fill(PASSWORD)
     me.page.get_by_role("button", name="Sign in").click()
-    expect(me.page.get_by_role("heading", name="API tokens")).to_be_visible()
-    assert me.page.url == f"{me.base}/api/tokens/dashboard"
+    expect(me.page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert me.page.url == f"{me.base}/dashboard"

@@ -21,7 +21,7 @@ THIRD_PASSWORD = "seven grey whales under the ice"
 
 
 def sign_in(visit: Visit, name: str, password: str = PASSWORD) -> None:
-    visit.open("/sign-in")
+    visit.open("/sign-in?next=/api/tokens/dashboard")
     visit.page.get_by_label("Username or e-mail address").fill(name)
     visit.page.get_by_label("Password").fill(password)
     visit.page.get_by_role("button", name="Sign in").click()

@@ -118,7 +118,7 @@ def test_no_other_site_is_where_it_ends(client: FlaskClient, provider: FakeOpenI
         if answer.status_code == 400:
             continue
         back = come_back(client, provider.sign_in(answer.headers["Location"]))
-        assert back.headers["Location"] == "/api/tokens/dashboard"
+        assert back.headers["Location"] == "/dashboard"
 
 
 def test_the_cookie_is_for_this_flow_alone(client: FlaskClient) -> None:

@@ -88,6 +88,9 @@ PAGES = """\
 | `POST /dashboard/try` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/check` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/replay` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard` | sign in | yes | yes | yes | yes |
+| `GET /dashboard`, of an owner that is not granted | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/live` | sign in | yes | yes | yes | yes |
 | `GET /api/tokens/dashboard` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/tokens/new` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens` | sign in | 403 | yes | yes | yes |

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 from letstalk.core.ids import new_id
@@ -75,16 +75,20 @@ class Past:
     youngest_days: float
     oldest_days: float
 
-    def make(self, phones: Iterator[str]) -> Iterator[tuple[Row, Row]]:
-        """A verification and its call, without end: the same each time."""
+    def make(self, phones: Iterator[str], verifications: int) -> Iterator[tuple[Row, Row]]:
+        """So many verifications, each with its call, oldest first: the same each time."""
         chance = random.Random(4)  # noqa: S311  # the same history each time
         shares = [ending.share for ending in ENDINGS]
-        for phone in phones:
-            owner = self.own if chance.random() < OWN_SHARE else chance.choice(self.owners)
-            for _ in range(VERIFICATIONS_PER_PHONE):
-                begun = self.now - timedelta(days=chance.uniform(self.youngest_days, self.oldest_days))
-                (ending,) = chance.choices(ENDINGS, shares)
-                yield self._make_one(owner, phone, begun, ending, chance)
+        called = [
+            (phone, self.own if chance.random() < OWN_SHARE else chance.choice(self.owners))
+            for phone in islice(phones, -(-verifications // VERIFICATIONS_PER_PHONE))
+        ]
+        days = self.oldest_days - self.youngest_days
+        for number in range(verifications):
+            age_days = self.oldest_days - days * (number + chance.random()) / verifications
+            (ending,) = chance.choices(ENDINGS, shares)
+            phone, owner = called[number % len(called)]
+            yield self._make_one(owner, phone, self.now - timedelta(days=age_days), ending, chance)
 
     def _make_one(
         self, owner: str, phone: str, begun: datetime, ending: Ending, chance: random.Random

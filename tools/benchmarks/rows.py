@@ -74,6 +74,7 @@ class Rows:
         *,
         youngest_days: float = YOUNGEST_DAYS,
         oldest_days: float = OLDEST_DAYS,
+        with_events: bool = True,
     ) -> None:
         """Store ended `verifications` of the past days, each with a call and its events, and others' `tokens`."""
         now = datetime.now(UTC)
@@ -81,12 +82,25 @@ class Rows:
         while some := list(islice(others, ROWS_AT_ONCE)):
             self._insert("tokens", some)
         owners = [f"owner-{number}" for number in range(OWNERS)]
-        past = Past(self._owner, owners, self._read_tokens(), now, youngest_days, oldest_days).make(phones)
-        for stored in range(0, verifications, ROWS_AT_ONCE):
-            pairs = list(islice(past, min(ROWS_AT_ONCE, verifications - stored)))
+        past = Past(self._owner, owners, self._read_tokens(), now, youngest_days, oldest_days)
+        made = past.make(phones, verifications)
+        while pairs := list(islice(made, ROWS_AT_ONCE)):
             self._insert("verifications", [verification for verification, _ in pairs])
             self._insert("calls", [call for _, call in pairs])
-            self._insert("call_events", [event for _, call in pairs for event in _events_of(call)])
+            if with_events:
+                self._insert("call_events", [event for _, call in pairs for event in _events_of(call)])
+
+    def analyze(self) -> None:
+        """Tell the database how many rows of what kind there are now, as PostgreSQL's own background work does."""
+        if not self.is_sqlite:  # SQLite plans without: the service runs no ANALYZE
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(text("VACUUM ANALYZE"))
+
+    def read_token_of(self, owner: str) -> str:
+        """The id of a token of `owner`."""
+        statement = text("SELECT min(token_id) FROM tokens WHERE user_id = :owner")
+        with self.engine.connect() as connection:
+            return str(connection.execute(statement, {"owner": owner}).scalar_one())
 
     def read_code(self, verification_id: str) -> str:
         """The code of a pending verification, decrypted as the worker that speaks it does."""
