@@ -39,6 +39,13 @@ class Filters:
         token_id = None if self.token is None else self.token.token_id
         return {"period": self.span.value, "owner": self.owner_id, "token": token_id}
 
+    @property
+    def of_list(self) -> dict[str, str]:
+        """The same filters for the list of verifications, where an empty one is left out."""
+        token_id = None if self.token is None else self.token.token_id
+        named = {"span": self.span.value, "owner": self.owner_id, "token": token_id}
+        return {name: value for name, value in named.items() if value}
+
 
 def make_blueprint(
     statistics: StatisticsService,
