@@ -192,7 +192,7 @@ def test_no_page_is_wider_than_a_phone(visit: StartVisit) -> None:
 def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask) -> None:
     me = visit()
     page = me.page
-    me.open("/")
+    me.open("/api/tokens/dashboard")
     type_at_once(page, "#password", PASSWORD)
     enter(page, "API tokens")
 

@@ -43,7 +43,7 @@ def set_up(page: Page, username: str, password: str) -> None:
     page.get_by_label("Username").fill(username)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Set up the account").click()
-    page.get_by_role("heading", name="API tokens").wait_for()
+    page.get_by_role("heading", name="Overview").wait_for()
 
 
 def menu(page: Page) -> set[str]:
@@ -81,6 +81,7 @@ def test_somebody_is_invited_comes_in_and_keeps_to_their_role(visit: StartVisit)
     assert not [url for url in asked if token in url]
 
     assert menu(grace.page) == {"Tokens", "Account", "API docs"}
+    grace.open("/api/tokens/dashboard")
     expect(grace.page.get_by_text("No active tokens")).to_be_visible()  # the owner's are not hers
     grace.page.get_by_role("link", name="New token").click()
     assert grace.page.get_by_label("Owner").locator("option").all_inner_texts() == ["acme"]
@@ -206,7 +207,7 @@ def test_the_keyboard_alone_is_enough(visit: StartVisit, app: Flask, people: dic
     type_at_once(page, "#username", "root")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
-    enter(page, "API tokens")
+    enter(page, "Overview")
 
     tab_to(page, ".side nav a[href='/dashboard/people']")
     enter(page, "People")
