@@ -15,7 +15,8 @@ from letstalk.audit.csv_export import write_csv
 from letstalk.audit.models import ACTIONS, AuditFilter, AuditPage
 from letstalk.audit.search import MAX_EXPORTED, AuditSearch, check_filter, public_start
 from letstalk.core.actors import ActorKind
-from letstalk.core.errors import FieldErrors, InvalidRequest
+from letstalk.core.errors import InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope
 from letstalk.http.forms import form_response
 from letstalk.http.guards import current_actor, require_signed_in
@@ -71,7 +72,7 @@ class FilterForm:
         wanted = AuditFilter(since=times["from"], until=times["to"], owner_id=owner_id, **texts)
         with wrong.collected():
             check_filter(wanted)
-        wrong.raise_if_any()
+        wrong.raise_found()
         return wanted
 
     @property

@@ -14,7 +14,8 @@ from letstalk.audit.repository import EventQuery
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, ActorKind, check_owner_id
 from letstalk.core.clock import Clock
-from letstalk.core.errors import FieldErrors, InvalidRequest
+from letstalk.core.errors import InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import read_address
 from letstalk.core.name_keys import name_key
@@ -100,7 +101,7 @@ def check_filter(wanted: AuditFilter) -> None:
             check_owner_id(wanted.owner_id)
     if wanted.address is not None and read_address(wanted.address) is None:
         wrong.add("address", "address must be an IP address.")
-    wrong.raise_if_any()
+    wrong.raise_found()
 
 
 def public_start(text: str) -> str:

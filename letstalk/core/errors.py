@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -50,31 +48,6 @@ class InvalidRequest(LetsTalkError):
     def in_field(cls, field: str, message: str) -> Self:
         """The error for one field, with `message` both as its sentence and in its details."""
         return cls(message, details=(Detail(field, message),))
-
-
-class FieldErrors:
-    """Collects what is wrong with each field of a request, so that the caller learns all of it at once."""
-
-    def __init__(self) -> None:
-        self._details: list[Detail] = []
-
-    @contextmanager
-    def collected(self) -> Iterator[None]:
-        """Keep an InvalidRequest about fields that is raised inside. Any other error passes."""
-        try:
-            yield
-        except InvalidRequest as error:
-            if not error.details:
-                raise
-            self._details += error.details
-
-    def add(self, field: str, message: str) -> None:
-        self._details.append(Detail(field, message))
-
-    def raise_if_any(self) -> None:
-        """Raises InvalidRequest with everything that was collected."""
-        if self._details:
-            raise InvalidRequest(self._details[0].message, details=tuple(self._details))
 
 
 class InvalidPhone(InvalidRequest):

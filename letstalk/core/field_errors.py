@@ -31,6 +31,9 @@ class FieldErrors:
                 raise
             self._found.append(error)
 
+    def add(self, field: str, message: str) -> None:
+        self._found.append(InvalidRequest.in_field(field, message))
+
     def __bool__(self) -> bool:
         return bool(self._found)
 

@@ -8,15 +8,8 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from letstalk.core.clock import utc_now
-from letstalk.core.errors import (
-    Conflict,
-    FieldErrors,
-    Forbidden,
-    InsufficientScope,
-    InvalidRequest,
-    LetsTalkError,
-    NotFound,
-)
+from letstalk.core.errors import Conflict, Forbidden, InsufficientScope, InvalidRequest, LetsTalkError, NotFound
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
 from letstalk.http.forms import form_response
@@ -57,7 +50,7 @@ def make_blueprint(service: TokenService) -> Blueprint:
         try:
             wrong = FieldErrors()
             changes = form.as_changes(token, wrong)
-            wrong.raise_if_any()
+            wrong.raise_found()
             if changes.rate_limit is not UNSET:  # another limit is counted anew
                 count_creation()
             if changes != TokenChanges():

@@ -9,7 +9,8 @@ from flask import request
 
 from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import utc_now
-from letstalk.core.errors import FieldErrors, InvalidRequest
+from letstalk.core.errors import InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope, expand_scopes
 from letstalk.core.unset import UNSET, Unset
 from letstalk.tokens import models

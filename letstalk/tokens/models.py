@@ -21,7 +21,8 @@ from typing import Any
 
 from letstalk.core.actors import CustomMessage, check_owner_id
 from letstalk.core.clock import iso_utc
-from letstalk.core.errors import FieldErrors, InvalidRequest
+from letstalk.core.errors import InvalidRequest
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ip_addresses import normalise_allowed
 from letstalk.core.rates import parse_rates
 from letstalk.core.scopes import Scope, expand_scopes
@@ -274,7 +275,7 @@ def check_new(wanted: NewToken, now: datetime) -> None:
     )
     with wrong.collected():
         _changed_fields(changes, now)
-    wrong.raise_if_any()
+    wrong.raise_found()
 
 
 def ensure_grace_seconds(seconds: int) -> None:
@@ -308,7 +309,7 @@ def _changed_fields(changes: TokenChanges, now: datetime) -> dict[str, Any]:
             new["rate_limit"] = normalise_rate_limit(changes.rate_limit)
     if not isinstance(changes.custom_message, Unset):
         new["custom_message"] = changes.custom_message
-    wrong.raise_if_any()
+    wrong.raise_found()
     return new
 
 

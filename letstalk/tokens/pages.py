@@ -12,7 +12,8 @@ from letstalk.audit.models import AuditFilter, describe_refusal
 from letstalk.audit.search import AuditSearch
 from letstalk.core.actors import check_owner_id
 from letstalk.core.clock import utc_now
-from letstalk.core.errors import FieldErrors, Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
+from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
+from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope
 from letstalk.http.forms import form_response, keep_submission, new_submission, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
@@ -147,7 +148,7 @@ def make_blueprint(
                     new_owner = None if owners.is_known(check_owner_id(form.user_id)) else form.user_id
             if new_owner is not None:
                 wrong.add("user_id", f"“{new_owner}” is a new owner. Check how it is written, or confirm it here.")
-            wrong.raise_if_any()
+            wrong.raise_found()
             issued = service.create_token(current_actor(), wanted)
         except (InvalidRequest, Forbidden) as error:
             return _creation_form(form, _known_owners(), error, new_owner=new_owner)

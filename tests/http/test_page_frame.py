@@ -11,7 +11,7 @@ from flask import Flask
 from letstalk.core.scopes import Scope
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.http.guards import require_signed_in
-from tests.support.apps import make_app
+from tests.support.apps import issue_token, make_app, services_of
 from tests.support.pages import Visitor, a_visitor, the_owner
 
 # At the side; the menu of a phone has the same.
@@ -149,3 +149,28 @@ def test_the_design_page_exists_in_development_alone(tmp_path: Path, owner: Visi
     assert owner.get("/design").status_code == 200
     production = the_owner(make_app(tmp_path, FLASK_ENV="production", ENCRYPTION_KEYS=make_encryption_key()))
     assert production.get("/design").status_code == 404
+
+
+def test_a_form_says_all_that_is_wrong_beside_its_fields_keeps_what_was_typed_and_begins_with_the_first(
+    app: Flask, owner: Visitor
+) -> None:
+    typed = {"name": "x" * 101, "user_id": "acme", "scopes": "read", "allowed_ips": "nowhere", "rate_limit": "often"}
+    page = owner.post("/dashboard/tokens", **typed)
+    assert page.status_code == 400
+    assert re.findall(r'<p class="error" id="(\w+)-error">', page.text) == ["name", "allowed_ips", "rate_limit"]
+    focused = [field for field in re.findall(r"<(?:input|textarea|select)[^>]*>", page.text) if "autofocus" in field]
+    assert len(focused) == 1
+    assert 'id="name"' in focused[0]
+    for value in ("x" * 101, "nowhere", "often"):
+        assert value in page.text
+    invitation = owner.post("/dashboard/people/invite", email="nobody", role="king", user_ids="acme")
+    assert re.findall(r'<p class="error" id="(\w+)-error">', invitation.text) == ["email", "role"]
+    assert services_of(app).accounts.service.find_by_email("nobody") is None
+
+
+def test_the_api_says_all_that_is_wrong_too(app: Flask) -> None:
+    headers = {"Authorization": f"Bearer {issue_token(app, 'admin')}"}
+    body = {"allowed_ips": ["nowhere"], "rate_limit": "often"}
+    answer = app.test_client().post("/api/tokens", json=body, headers=headers).get_json()
+    assert [detail["field"] for detail in answer["details"]] == ["allowed_ips", "rate_limit"]
+    assert answer["error"] == answer["details"][0]["message"]
