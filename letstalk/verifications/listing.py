@@ -20,7 +20,7 @@ from letstalk.verifications.outcomes import REASON_OF_CALL, REASON_OF_STATUS, Re
 from letstalk.verifications.repository import IS_PENDING, verification_from, verifications
 
 MOST_CANDIDATES = 10_000
-MOST_CANDIDATES_BY_REASON = 2_000  # for each of them its newest call is looked up
+MOST_CANDIDATES_BY_REASON = 1_500  # for each of them its newest call is looked up
 FIRST_CANDIDATES = 200
 FEWEST_OF_A_BRANCH = 50
 GROWTH = 4  # of the number of candidates from one step to the next: most pages are full after the first
@@ -183,7 +183,7 @@ class _Search:
         if wanted.owner_ids is not None:
             routes.append(self._route_of_owners())
         if self._statuses is not None and not self._statuses & _NOT_IN_INDEX_OF_FAILED:
-            routes.append(_route_of(_branches_of(self._statuses, self._now)))
+            routes.append(_route_of_statuses(self._statuses, self._now))
         if len(routes) < 2:
             return routes[0] if routes else _WHOLE_TABLE
         ends: list[Any] = [self._find_end(route, self._start_of(route), self._most) for route in routes]
@@ -249,6 +249,8 @@ class _Search:
         bounds: list[Condition] = []
         if since is not None:
             bounds.append(route.key >= (first_id_at(since) if route.is_by_id else since))
+        elif route.is_by_id:
+            bounds.append(route.key >= FIRST_ID)  # of all of them, so that the index is used without other bounds too
         if until is not None:
             bounds.append(route.key < (first_id_at(until) if route.is_by_id else until))
         if start is not None:
@@ -307,13 +309,15 @@ def _route_of(branches: tuple[tuple[Condition, ...], ...]) -> _Route:
     return _Route(branches, branches)
 
 
-def _branches_of(statuses: frozenset[VerificationStatus], now: datetime) -> tuple[tuple[Condition, ...], ...]:
-    branches: list[tuple[Condition, ...]] = [
-        (IS_IN_INDEX_OF_FAILED, _TABLE.status == status.value) for status in sorted(statuses)
-    ]
+def _route_of_statuses(statuses: frozenset[VerificationStatus], now: datetime) -> _Route:
+    values = sorted(statuses)
+    branches: list[tuple[Condition, ...]] = [(IS_IN_INDEX_OF_FAILED, _TABLE.status == status) for status in values]
+    reads: list[tuple[Condition, ...]] = [(IS_IN_INDEX_OF_FAILED, _TABLE.status.in_(values))]
     if VerificationStatus.EXPIRED in statuses:  # no sweep has written so yet
-        branches.append((IS_PENDING, _TABLE.expires_at <= now))
-    return tuple(branches)
+        ran_out = (IS_PENDING, _TABLE.expires_at <= now)
+        branches.append(ran_out)
+        reads.append(ran_out)
+    return _Route(tuple(branches), tuple(reads))
 
 
 def _has_status(row: Any, status: VerificationStatus, now: datetime) -> sa.ColumnElement[bool]:
@@ -332,7 +336,7 @@ def _has_last_call(row: Any, reason: Reason | None) -> sa.ColumnElement[bool]:
     last_call = (
         sa.select(calls.c.status)
         .where(calls.c.subject_id == row.verification_id)
-        .order_by(calls.c.created_at.desc(), calls.c.call_id.desc())
+        .order_by(calls.c.created_at.desc())  # no two are of one moment: a replay has its cool-down
         .limit(1)
         .scalar_subquery()
     )

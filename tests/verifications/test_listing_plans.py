@@ -1,0 +1,76 @@
+"""No filter of the list makes either database read a table from end to end, or choose an index that bounds nothing."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from letstalk.db.database import Database
+from letstalk.verifications.listing import FIRST_ID, Place, Wanted, list_newest
+from letstalk.verifications.models import VerificationStatus
+from letstalk.verifications.outcomes import Reason
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+PLACES = (None, Place(NOW, FIRST_ID), Place(NOW, FIRST_ID, is_newer=True))
+BY_OWNER = "ix_verifications_user_id_created_at"
+BY_STATUS = "ix_verifications_failed"
+# What each filter is read by. The primary key has another name on each database.
+EXPECTED = [
+    (Wanted(), "primary key"),
+    (Wanted(since=NOW - timedelta(days=2), until=NOW), "primary key"),
+    (Wanted(status=VerificationStatus.PENDING), "primary key"),
+    (Wanted(status=VerificationStatus.APPROVED), "primary key"),
+    (Wanted(phone="+256700123456"), "ix_verifications_phone"),
+    (Wanted(phone="+256700123456", owner_ids=frozenset({"acme", "globex"})), "ix_verifications_phone"),
+    (Wanted(country="DE"), "ix_verifications_country"),
+    (Wanted(token_id="token"), "ix_verifications_token_id"),
+    (Wanted(owner_ids=frozenset({"acme", "globex"})), BY_OWNER),
+    (Wanted(status=VerificationStatus.CANCELED), BY_STATUS),
+    (Wanted(reason=Reason.BUSY), BY_STATUS),
+]
+
+
+def statements_of(db: Database, wanted: Wanted, place: Place | None) -> list[tuple[str, Any]]:
+    """Each statement of one page, with its values."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        with db.read() as connection:
+            list_newest(connection, wanted, NOW, limit=26, place=place)
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    return asked
+
+
+def plan_of(db: Database, statement: str, parameters: Any) -> str:
+    with db.read() as connection:
+        if not db.is_sqlite:
+            # There are no rows, of which reading all would be quickest.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+        explain = "EXPLAIN QUERY PLAN" if db.is_sqlite else "EXPLAIN"
+        return "\n".join(str(row[-1]) for row in connection.exec_driver_sql(f"{explain} {statement}", parameters))
+
+
+@pytest.mark.parametrize(("wanted", "index"), EXPECTED)
+def test_each_filter_is_read_by_its_index(db: Database, wanted: Wanted, index: str) -> None:
+    named = {"primary key": "sqlite_autoindex_verifications_1" if db.is_sqlite else "pk_verifications"}.get(
+        index, index
+    )
+    for place in PLACES:
+        statements = statements_of(db, wanted, place)
+        assert len(statements) >= 2
+        plans = [plan_of(db, *statement) for statement in statements]
+        assert all(re.search(rf"\b{named}\b", plan) or "expiring" in plan or "pending" in plan for plan in plans), plans
+        assert any(named in plan for plan in plans)
+        assert not any(re.search(r"SCAN (verifications|calls)|Seq Scan", plan) for plan in plans), plans
+    if wanted.reason is not None:
+        assert any("ix_calls_subject_id" in plan for plan in plans)
