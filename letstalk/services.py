@@ -12,6 +12,7 @@ from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
 from letstalk.calls.sweeper import SweepService
+from letstalk.events.services import AppEvents
 from letstalk.operations.health import HealthService
 from letstalk.operations.inspection import InspectionService
 from letstalk.operations.key_rotation import KeyRotation
@@ -51,6 +52,7 @@ class Services:
     dispatch: DispatchService
     commands: CommandService
     events: EventService
+    app_events: AppEvents
     sweeps: SweepService
     owner_sessions: OwnerSessionService
     accounts: Accounts

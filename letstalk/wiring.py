@@ -68,6 +68,7 @@ from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService, cancel_test_verifications
 from letstalk.verifications.trials import TrialService
 from letstalk.wiring_accounts import make_accounts, make_mails, make_single_sign_on
+from letstalk.wiring_events import make_app_events
 from letstalk.wiring_http import bind_web, configure
 from letstalk.worker.background_work import BackgroundWork
 from letstalk.worker.heartbeat import BEAT_SECONDS, Heartbeat
@@ -191,6 +192,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     tokens = TokenService(
         db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
     )
+    app_events = make_app_events(settings, db, vault, audit, clock, mails)
     services = Services(
         tokens=tokens,
         usage=usage,
@@ -214,6 +216,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         dispatch=dispatch,
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, verifications, telephony.webhooks),
+        app_events=app_events,
         sweeps=SweepService(db, dispatch, provider, worker, clock, call_policy),
         owner_sessions=OwnerSessionService(
             db,
@@ -248,7 +251,9 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         "letstalk_server": _server_options(settings),
         "letstalk_db": db,
         "letstalk_worker_metrics": settings.worker_metrics,
-        "letstalk_background_work": BackgroundWork(db=db, worker=worker, provider=provider, usage=usage),
+        "letstalk_background_work": BackgroundWork(
+            db=db, worker=worker, provider=provider, usage=usage, webhooks=app_events.deliverer
+        ),
     }
     return services
 
@@ -383,6 +388,7 @@ def _register_sweeps(
     worker.every(ROLLUP_SECONDS, "statistics", services.rollups.roll_up)
     worker.every(SLOW_SWEEP_SECONDS, "old_statistics", services.rollups.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
+    worker.every(SLOW_SWEEP_SECONDS, "app_events", services.app_events.log.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)

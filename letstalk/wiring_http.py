@@ -15,6 +15,7 @@ from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
 from letstalk.core.attention import AttentionSource
 from letstalk.core.clock import Clock, iso_utc
+from letstalk.events import api as events_api
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.design import design
@@ -91,6 +92,9 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         token_api.make_blueprint(services.tokens, services.usage),
         statistics_api.make_blueprint(services.statistics, clock),
         test_number_api.make_blueprint(services.test_numbers),
+        events_api.make_blueprint(
+            services.app_events.log, services.app_events.endpoints, services.app_events.make_example
+        ),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),

@@ -17,10 +17,17 @@ PACKAGE = ROOT / "letstalk"
 
 # Each package may import those before it. `wiring` and what starts the program import every feature.
 ORDER = (
-    *("core", "config", "observability", "db", "http", "worker", "telephony", "audit", "mail"),
+    *("core", "config", "observability", "db", "http", "worker", "telephony", "audit", "mail", "events"),
     *("calls", "tokens", "test_numbers", "verifications", "statistics", "accounts", "sso", "operations"),
 )
-TOP = ("wiring", "wiring_accounts", "wiring_http", "commands", "services")  # modules, and packages, above all features
+TOP = (
+    "wiring",
+    "wiring_accounts",
+    "wiring_events",
+    "wiring_http",
+    "commands",
+    "services",
+)  # modules, and packages, above all features
 
 MOST_MODULES = 320
 MOST_LINES = 45_000  # 27,500 before the dashboard, connections and events (issues 18 to 20)

@@ -224,6 +224,17 @@ def list_without_phone(connection: sa.Connection, role: Role) -> list[Account]:
     return [to_account(row, _grants_of(connection, row.account_id)) for row in found]
 
 
+def list_addresses_of_owner(connection: sa.Connection, owner_id: str) -> list[str]:
+    """The confirmed e-mail addresses of those who may manage what an owner has: the granted, or else the admins."""
+    is_active = accounts.c.state == AccountState.ACTIVE.value
+    granted = sa.select(account_grants.c.account_id).where(account_grants.c.owner_id == owner_id)
+    for who in (accounts.c.account_id.in_(granted), accounts.c.role == Role.ADMIN.value):
+        found = connection.execute(sa.select(accounts.c.email).where(is_active, who).order_by(accounts.c.email))
+        if addresses := list(found.scalars()):
+            return addresses
+    return []
+
+
 def forget_phone(connection: sa.Connection, phone: str) -> int:
     """Remove `phone` and with it the second factor from every account that has it. Returns how many there were."""
     found = list_accounts_of_phone(connection, phone)

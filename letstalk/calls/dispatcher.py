@@ -13,11 +13,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from letstalk.calls import queue, repository
-from letstalk.calls.lifecycle import command, end_call, fail_call, mark_unknown
+from letstalk.calls.lifecycle import command, end_call, fail_call, mark_unknown, record_call_event
 from letstalk.calls.models import Call, CallListener, CallStatus, Command, Topic
 from letstalk.calls.scheduling import SILENCE, CallPolicy, back_off_seconds, is_too_late, retry_window_ends
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy
@@ -208,12 +210,14 @@ class DispatchService:
     def _note_placed(self, call_id: str, provider_call_id: str) -> None:
         with self._db.write() as connection:
             now = self._clock()
-            subject_id = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
-            if subject_id is not None:
+            placed = queue.note_placed(connection, call_id, provider_call_id, now, self._ringing_ends(now))
+            if placed is not None:
                 repository.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
-        if subject_id is None:
+                record_event(connection, NewEvent(AppEventType.CALL_RINGING, *placed, call_id), now)
+        if placed is None:
             self._note_placed_late(call_id, provider_call_id)
         else:
+            _, subject_id = placed
             log.info("call_placed", call_id=call_id, verification_id=subject_id)
 
     def _ringing_ends(self, now: datetime) -> datetime:
@@ -234,6 +238,7 @@ class DispatchService:
                 values |= {"started_at": call.started_at or now, "rang_at": call.rang_at or now}
                 values["ask_provider_at"] = self._ringing_ends(now)
                 repository.insert_call_event(connection, call_id, now, CallStatus.RINGING.value)
+                record_call_event(connection, AppEventType.CALL_RINGING, call, now)
             if not call.is_wanted_at(now) and call.command is not Command.HANG_UP:
                 values |= command(call, Command.HANG_UP, now)
                 values |= {"end_status": CallStatus.CANCELED.value, "end_reason": NOT_WANTED_REASON}

@@ -11,12 +11,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from letstalk.calls import event_repository, repository, state_machine
 from letstalk.calls.commands import OVER_REASON, CommandService, LeasedCommand
-from letstalk.calls.lifecycle import command, end_call, fail_call
+from letstalk.calls.lifecycle import command, end_call, fail_call, record_call_event
 from letstalk.calls.models import ENDED, Call, CallListener, CallStatus, Command, Topic
 from letstalk.calls.scheduling import SILENCE, CallPolicy
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
 from letstalk.telephony.events import CallEvent, EventType, WebhookReader, WebhookRequest
@@ -152,11 +154,14 @@ class EventService:
 
     def _note_speech_ended(self, event: CallEvent) -> None:
         """Note when a code was heard to the end. The event is not stored: applied twice, it changes nothing more."""
-        is_news = False
+        heard = None
         if event.call_id is not None:
             with self._db.write() as connection:
-                is_news = repository.note_heard(connection, event.call_id, self._clock())
-        events_total.labels(event.type.value, "applied" if is_news else "ignored").inc()
+                now = self._clock()
+                heard = repository.note_heard(connection, event.call_id, now)
+                if heard is not None:
+                    record_event(connection, NewEvent(AppEventType.CALL_HEARD, *heard, event.call_id), now)
+        events_total.labels(event.type.value, "ignored" if heard is None else "applied").inc()
 
     def _apply_unless_late(
         self, connection: Connection, event: CallEvent, now: datetime, is_at_hand: bool
@@ -212,6 +217,7 @@ class EventService:
             values |= {"holds_channel": True, "ended_at": None, "reason": None, "started_at": call.started_at or now}
         if call.answered_at is None and reaction.status is not CallStatus.RINGING:
             values["answered_at"] = now
+            record_call_event(connection, AppEventType.CALL_ANSWERED, call, now)
             if call.started_at is not None:
                 answer_seconds.observe((now - call.started_at).total_seconds())
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.call_limit_seconds) + SILENCE
@@ -219,8 +225,12 @@ class EventService:
             values["ask_provider_at"] = now + timedelta(seconds=self._policy.ring_seconds) + SILENCE
         if call.rang_at is None:
             values["rang_at"] = now
+            record_call_event(connection, AppEventType.CALL_RINGING, call, now)
         if reaction.was_heard and call.heard_at is None:
             values["heard_at"] = now
+            record_call_event(connection, AppEventType.CALL_HEARD, call, now)
+        if reaction.end_status is CallStatus.MACHINE:
+            record_call_event(connection, AppEventType.CALL_MACHINE, call, now)
         if reaction.repeats is not None:
             values["repeats"] = reaction.repeats
         leased = None

@@ -12,6 +12,8 @@ from letstalk.calls.models import Call, CallListener, CallStatus, Command, NewCa
 from letstalk.calls.scheduling import LONGEST_CALL_SECONDS
 from letstalk.core.ids import new_id
 from letstalk.db.database import after_commit
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total
 
@@ -69,6 +71,11 @@ def command(call: Call, wanted: Command, now: datetime) -> dict[str, Any]:
     }
 
 
+def record_call_event(connection: Connection, type_: AppEventType, call: Call, now: datetime) -> None:
+    """Record what happened in `call`, for apps."""
+    record_event(connection, NewEvent(type_, call.owner_id, call.subject_id, call.call_id), now)
+
+
 def end_call(connection: Connection, call: Call, status: CallStatus, reason: str | None, now: datetime) -> None:
     """Give `call` its last status, erase its script and free its channel."""
     held_seconds = None if call.started_at is None else (now - call.started_at).total_seconds()
@@ -88,6 +95,7 @@ def end_call(connection: Connection, call: Call, status: CallStatus, reason: str
         duration_seconds=held_seconds if call.provider_call_id else None,
     )
     repository.insert_call_event(connection, call.call_id, now, status.value)
+    record_call_event(connection, AppEventType.CALL_ENDED, call, now)
 
     def note() -> None:
         calls_ended_total.labels(status.value).inc()
@@ -122,4 +130,5 @@ def mark_unknown(connection: Connection, call: Call, now: datetime, *, must_be_o
         ask_provider_at=since + must_be_over_after,
     )
     repository.insert_call_event(connection, call.call_id, now, CallStatus.UNKNOWN.value)
+    record_call_event(connection, AppEventType.CALL_ENDED, call, now)
     after_commit(connection, lambda: log.warning("call_unknown", call_id=call.call_id))

@@ -109,7 +109,7 @@ _NOTE_PLACED = Statement(
         rang_at=sa.func.coalesce(calls.c.rang_at, sa.bindparam("now", type_=UtcDateTime)),
         ask_provider_at=sa.bindparam("ask_at", type_=UtcDateTime),
     )
-    .returning(calls.c.subject_id)
+    .returning(calls.c.owner_id, calls.c.subject_id)
 )
 
 
@@ -167,14 +167,17 @@ def lease_dial(connection: sa.Connection, call_id: str, now: datetime, until: da
 
 def note_placed(
     connection: sa.Connection, call_id: str, provider_call_id: str, now: datetime, ask_provider_at: datetime
-) -> str | None:
-    """Note that a dialed call rings. Returns its `subject_id`.
+) -> tuple[str, str] | None:
+    """Note that a dialed call rings. Returns its owner and its `subject_id`.
 
     Returns None and changes nothing when an event or a command came before the response, or it is too late to speak.
     """
     values = {"id": call_id, "provider_id": provider_call_id, "now": now, "ask_at": ask_provider_at}
     row = _NOTE_PLACED.first(connection, values)
-    return None if row is None else str(row[0])
+    if row is None:
+        return None
+    owner_id, subject_id = row
+    return owner_id, subject_id
 
 
 def lease_command(connection: sa.Connection, call_id: str, now: datetime, until: datetime) -> bool:

@@ -138,6 +138,7 @@ _NOTE_HEARD = Statement(
         calls.c.ended_at.is_(None),
     )
     .values(heard_at=sa.bindparam("now", type_=UtcDateTime))
+    .returning(calls.c.owner_id, calls.c.subject_id)
 )
 _INSERT_EVENT = Statement(
     sa.insert(call_events).values(call_id=sa.bindparam("call_id"), at=sa.bindparam("at"), type=sa.bindparam("type"))
@@ -245,11 +246,16 @@ def _update_of(columns: tuple[str, ...], must_be: bool, must_follow: bool) -> St
     return Statement(statement.values({column: sa.bindparam(f"new_{column}") for column in columns}))
 
 
-def note_heard(connection: sa.Connection, call_id: str, now: datetime) -> bool:
-    """Note that a live call has spoken its code to the end. Returns False when it was known, or only the offer was
-    spoken.
+def note_heard(connection: sa.Connection, call_id: str, now: datetime) -> tuple[str, str] | None:
+    """Note that a live call has spoken its code to the end. Returns its owner and its `subject_id`.
+
+    Returns None when it was known, or only the offer was spoken.
     """
-    return _NOTE_HEARD.execute(connection, {"id": call_id, "now": now}) == 1
+    row = _NOTE_HEARD.first(connection, {"id": call_id, "now": now})
+    if row is None:
+        return None
+    owner_id, subject_id = row
+    return owner_id, subject_id
 
 
 def have_all_failed(connection: sa.Connection, subject_id: str) -> bool:

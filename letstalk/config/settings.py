@@ -117,6 +117,11 @@ RateLimit = Annotated[
     BeforeValidator(values_of.read_rate_limit),
     Field(description="limits such as `600 per minute` or `5 per 10 minutes; 10 per day`, or off"),
 ]
+NetworksOrOff = Annotated[
+    tuple[Network, ...] | None,
+    BeforeValidator(values_of.read_networks_or_off),
+    Field(description="networks such as 10.0.0.0/24, never all addresses, or off"),
+]
 Regions = Annotated[
     frozenset[str],
     BeforeValidator(values_of.read_regions),
@@ -264,9 +269,8 @@ class Settings(BaseModel):
         0, description="networks such as 10.0.0.0/24, never all addresses, or a whole number from 0 to 100"
     )
 
-    metrics_addresses: Annotated[tuple[Network, ...] | None, BeforeValidator(values_of.read_metrics_addresses)] = Field(
-        None, description="networks such as 10.0.0.0/24, never all addresses, or off"
-    )
+    webhook_allowed_networks: NetworksOrOff = None
+    metrics_addresses: NetworksOrOff = None
     tokens_without_credentials: Annotated[bool, BeforeValidator(values_of.read_switch)] = Field(
         True, description="on or off"
     )

@@ -51,7 +51,7 @@ def read_trusted_proxies(text: str) -> int | tuple[Network, ...]:
     return int(text)
 
 
-def read_metrics_addresses(text: str) -> tuple[Network, ...]:
+def read_networks_or_off(text: str) -> tuple[Network, ...]:
     return () if text.lower() == "off" else read_networks(text)
 
 

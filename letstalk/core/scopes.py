@@ -17,6 +17,7 @@ class Scope(StrEnum):
     TOKENS_READ = "tokens:read"  # read tokens
     TOKENS_WRITE = "tokens:write"  # create, change, rotate and revoke tokens
     TEST_NUMBERS_WRITE = "test_numbers:write"  # see and manage test numbers, with their codes
+    WEBHOOKS_WRITE = "webhooks:write"  # see and manage webhook endpoints
     ADMIN = "admin"  # everything, for all owners
 
 

@@ -225,6 +225,8 @@ ERRORS: dict[str, KnownError] = {
     "token_inactive": KnownError(409, "The token is revoked or expired."),
     "already_rotated": KnownError(409, "The token has been rotated already."),
     "no_phone": KnownError(409, "Recovery codes replace a call. Prove a phone first."),
+    "too_many_endpoints": KnownError(409, "An owner can have 50 endpoints at most."),
+    "endpoint_disabled": KnownError(409, "This endpoint is disabled. Enable it first."),
     "username_taken": KnownError(409, "This username is taken."),
     "email_not_verified": KnownError(
         409, "Nobody has proven the e-mail address of this account. Invite the address instead."

@@ -71,6 +71,17 @@ def invitation_email(to: str, brand_name: str, link: str) -> Mail:
     )
 
 
+def webhook_disabled_email(to: str, brand_name: str, url: str, reason: str) -> Mail:
+    """To the people of an owner whose webhook endpoint was disabled. `url` was given by one of them."""
+    paragraphs = (
+        f"{brand_name} no longer sends events to your webhook endpoint {url}",
+        reason,
+        "Repair the endpoint, enable it in the dashboard under Webhooks, and replay what it has missed. "
+        "Events are kept for 30 days.",
+    )
+    return Mail(to, f"A webhook endpoint of yours at {brand_name} was disabled", "\n\n".join(paragraphs) + "\n")
+
+
 def _compose(purpose: LinkPurpose, to: str, subject: str, reason: str, task: str, link: str, otherwise: str) -> Mail:
     # A mail is useless after its link has expired, and is tried for a day at most.
     ttl_seconds = min(DAY_SECONDS, lifetime_seconds(purpose))

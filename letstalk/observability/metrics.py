@@ -55,6 +55,12 @@ calls_ended_silently_total = Counter(
     "letstalk_calls_ended_silently_total", "Calls that were found to have ended without an event"
 )
 calls_ended_total = Counter("letstalk_calls_ended_total", "Calls by their last status", ["status"])
+webhook_deliveries_total = Counter("letstalk_webhook_deliveries_total", "Tries to send a webhook", ["outcome"])
+webhook_seconds = Histogram(
+    "letstalk_webhook_seconds",
+    "Time that an endpoint took to answer a webhook",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15),
+)
 events_total = Counter("letstalk_provider_events_total", "Provider events by type and result", ["type", "result"])
 event_delay_seconds = Histogram(
     "letstalk_provider_event_delay_seconds",

@@ -20,6 +20,8 @@ from letstalk.audit.service import AuditTrail
 from letstalk.calls.repository import calls, delete_calls_about
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database, delete_in_batches, delete_oldest
+from letstalk.events.delivery_repository import delete_deliveries_about
+from letstalk.events.repository import delete_events_about
 from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total
@@ -126,7 +128,9 @@ def delete_old_verifications(connection: sa.Connection, before: datetime, limit:
 
 
 def delete_verifications(connection: sa.Connection, verification_ids: list[str]) -> None:
-    """Delete these verifications, which this transaction has locked, with their calls."""
+    """Delete these verifications, which this transaction has locked, with their calls and their events for apps."""
+    delete_deliveries_about(connection, verification_ids)
+    delete_events_about(connection, verification_ids)
     delete_calls_about(connection, verification_ids)
     connection.execute(sa.delete(verifications).where(verifications.c.verification_id.in_(verification_ids)))
 

@@ -145,6 +145,7 @@ _END = Statement(
     update(verifications)
     .where(verifications.c.verification_id == bindparam("id"), IS_PENDING)
     .values(status=bindparam("ended_as"), speech_sealed=None, ended_at=bindparam("ended_at", type_=UtcDateTime))
+    .returning(verifications.c.owner_id)
 )
 _EXPIRE = Statement(
     update(verifications)
@@ -154,6 +155,7 @@ _EXPIRE = Statement(
         speech_sealed=null(),
         ended_at=verifications.c.expires_at,
     )
+    .returning(verifications.c.owner_id)
 )
 _ONE: ColumnClause[int] = literal_column("1")
 _OWNER_ID: BindParameter[str] = bindparam("owner_id")
@@ -445,14 +447,18 @@ def spend_replay(connection: Connection, verification_id: str, now: datetime) ->
     )
 
 
-def end_verification(connection: Connection, verification_id: str, status: VerificationStatus, now: datetime) -> bool:
+def end_verification(
+    connection: Connection, verification_id: str, status: VerificationStatus, now: datetime
+) -> str | None:
     """Give a pending verification its last status, any but `approved`, and erase its code.
 
-    It ended now, or when it expired. Returns False when it was not pending.
+    It ended now, or when it expired. Returns its owner; None when it was not pending.
     """
     if status is VerificationStatus.EXPIRED:
-        return _EXPIRE.execute(connection, {"id": verification_id}) == 1
-    return _END.execute(connection, {"id": verification_id, "ended_as": status.value, "ended_at": now}) == 1
+        row = _EXPIRE.first(connection, {"id": verification_id})
+    else:
+        row = _END.first(connection, {"id": verification_id, "ended_as": status.value, "ended_at": now})
+    return None if row is None else str(row[0])
 
 
 def find_expired(connection: Connection, now: datetime, limit: int = 500) -> list[str]:

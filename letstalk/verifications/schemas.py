@@ -131,7 +131,7 @@ IsTest = Annotated[
     bool, Field(description="Whether the phone is a test number: no call was placed, and nobody has proven it.")
 ]
 
-_SUMMARY: dict[str, Any] = {
+EXAMPLE_SUMMARY: dict[str, Any] = {
     "verification_id": EXAMPLE_ID,
     "phone": EXAMPLE_PHONE,
     "status": "approved",
@@ -400,7 +400,7 @@ class VerificationSummary(ResponseModel):
 class VerificationResponse(VerificationSummary):
     """A verification as it stands now, with its calls."""
 
-    model_config = with_example({**_SUMMARY, "calls": [_CALL]})
+    model_config = with_example({**EXAMPLE_SUMMARY, "calls": [_CALL]})
 
     calls: list[CallResponse] = Field(description="Oldest first.")
 
@@ -408,7 +408,7 @@ class VerificationResponse(VerificationSummary):
 class VerificationListResponse(ResponseModel):
     """A page of verifications, newest first; `next_cursor` is null on the last one."""
 
-    model_config = with_example({"verifications": [_SUMMARY], "next_cursor": None})
+    model_config = with_example({"verifications": [EXAMPLE_SUMMARY], "next_cursor": None})
 
     verifications: list[VerificationSummary]
     next_cursor: str | None

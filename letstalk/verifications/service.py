@@ -18,6 +18,8 @@ from letstalk.core.errors import InvalidCode, LetsTalkError, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.db.database import Database, after_commit, delete_in_batches
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone, region_of
@@ -50,10 +52,12 @@ log = get_logger(__name__)
 
 def end_verification(connection: Connection, verification_id: str, status: VerificationStatus, now: datetime) -> bool:
     """Set the final status of a pending verification and erase its code. Returns False if it had already ended."""
-    is_ended = repository.end_verification(connection, verification_id, status, now)
-    if is_ended:
-        after_commit(connection, lambda: _note_end(verification_id, status))
-    return is_ended
+    owner_id = repository.end_verification(connection, verification_id, status, now)
+    if owner_id is None:
+        return False
+    record_event(connection, NewEvent(AppEventType(f"verification.{status.value}"), owner_id, verification_id), now)
+    after_commit(connection, lambda: _note_end(verification_id, status))
+    return True
 
 
 def _note_end(verification_id: str, status: VerificationStatus) -> None:
@@ -258,6 +262,8 @@ class VerificationService:
 
     def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> None:
         repository.spend_attempt_and_approve(connection, pending.verification_id, now)
+        approved = NewEvent(AppEventType.VERIFICATION_APPROVED, actor.owner_id, pending.verification_id)
+        record_event(connection, approved, now)
         if pending.last_wrong_code_at is not None:
             wrong_codes.clear_wrong_codes(connection, actor.owner_id, pending.phone, pending.session_digest)
         if pending.has_unfinished_calls:

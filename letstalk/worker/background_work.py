@@ -28,29 +28,43 @@ class Counter(Protocol):
     def stop(self) -> None: ...
 
 
+class Sender(Protocol):
+    """A part that sends what waits, in a thread of its own."""
+
+    def start(self) -> None: ...
+
+    def begin_stop(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 class BackgroundWork:
     """Started by a server or by `flask worker`, never on import and by no other command."""
 
-    def __init__(self, *, db: Database, worker: Worker, provider: SlowToLoad, usage: Counter) -> None:
+    def __init__(self, *, db: Database, worker: Worker, provider: SlowToLoad, usage: Counter, webhooks: Sender) -> None:
         self._db = db
         self._worker = worker
         self._provider = provider
         self._usage = usage
+        self._webhooks = webhooks
         self._checkpoints = Checkpoints(db)
 
     def start(self) -> None:
         threading.Thread(target=self._load, name="provider-load", daemon=True).start()
         self._checkpoints.start()
         self._usage.start()
+        self._webhooks.start()
         self._worker.start()
 
     def begin_stop(self) -> None:
         """Start no more work, and return at once: requests may still be in progress."""
         self._worker.begin_stop()
+        self._webhooks.begin_stop()
 
     def stop(self) -> None:
         """Finish the work that was started, write what was counted, and close every connection."""
         self._worker.stop()
+        self._webhooks.stop()
         self._provider.stop()
         # A database that hangs must not delay the stop: at most half a second's counts are lost.
         flushing = threading.Thread(target=self._usage.stop, name="last-flush", daemon=True)

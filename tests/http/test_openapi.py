@@ -17,6 +17,7 @@ from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import HTTP_ERRORS, status_of
 from letstalk.http.schemas import ERRORS
 from tests.support import described_accounts as people
+from tests.support import described_events as events
 from tests.support.apps import make_app
 from tests.support.described import codes_of
 
@@ -52,6 +53,7 @@ OPERATIONS = {
     "PATCH /api/test-numbers/{number_id}": "update_test_number",
     "DELETE /api/test-numbers/{number_id}": "delete_test_number",
     **people.OPERATIONS,
+    **events.OPERATIONS,
 }
 OVER = {
     "code_expired",
@@ -108,6 +110,7 @@ CODES = {
     "get_trunk_status": WITH_TOKEN,
     "get_metrics": WITH_METRICS,
     **people.CODES,
+    **events.CODES,
     "get_description": {"rate_limited"},
 }
 SCOPES = {
@@ -133,6 +136,7 @@ SCOPES = {
     "list_test_numbers": "test_numbers:write",
     "get_metrics": "admin",
     **people.SCOPES,
+    **events.SCOPES,
 }
 
 
@@ -370,6 +374,7 @@ def test_a_body_may_be_left_out_where_everything_in_it_may(operations: list[Oper
         "create_test_number": True,
         "update_test_number": False,
         "receive_telnyx_event": True,
+        **events.BODY_REQUIRED,
         **people.BODY_REQUIRED,
     }
 

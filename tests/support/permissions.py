@@ -34,6 +34,21 @@ CALLS = """\
 | `PATCH /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `POST /api/tokens/{token_id}/rotate`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
 | `DELETE /api/tokens/{token_id}`, another's | token, cookie | 401 | `admin` | 404 | 403 | yes | yes | yes |
+| `GET /api/events` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /api/events/{event_id}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /api/webhook-endpoints` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/webhook-endpoints` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/webhook-endpoints/{endpoint_id}` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `PATCH /api/webhook-endpoints/{endpoint_id}` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `DELETE /api/webhook-endpoints/{endpoint_id}` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/rotate-secret` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/enable` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/disable` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/send-example` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/webhook-endpoints/{endpoint_id}/deliveries` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/webhook-endpoints/{endpoint_id}/replay` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
 | `GET /api/audit` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `POST /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
 | `GET /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
@@ -66,7 +81,7 @@ CALLS = """\
 | `GET /metrics` | token | 401 | `admin` | 403 | 403 | 403 | yes | 401 |
 | `GET /simulator/calls/{call_id}` | this machine | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 | `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
-"""
+"""  # noqa: E501  # a row of a Markdown table is one line
 
 # Decided by the cookie alone: without one the actor is nobody here, also with a token.
 PAGES = """\
@@ -176,6 +191,7 @@ SCOPES = (
     "tokens:read",
     "tokens:write",
     "test_numbers:write",
+    "webhooks:write",
 )
 BUNDLES = ("read", "write", "admin")
 

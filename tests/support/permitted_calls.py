@@ -15,6 +15,7 @@ from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
+from letstalk.events.models import AppEventType, EventFilter
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
@@ -69,6 +70,13 @@ REQUESTS: dict[str, Request] = {
     "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
     "POST /api/test-numbers": Request(lambda world, _: {"phone": world.phone()}, (201, None)),
     "PATCH /api/test-numbers/{number_id}": Request(lambda *_: {"name": "renamed"}),
+    "POST /api/webhook-endpoints": Request(lambda *_: {"url": "http://127.0.0.1:9/"}, (201, None)),
+    "PATCH /api/webhook-endpoints/{endpoint_id}": Request(lambda *_: {"description": "renamed"}),
+    "POST /api/webhook-endpoints/{endpoint_id}/send-example": Request(done=(202, None)),
+    "POST /api/webhook-endpoints/{endpoint_id}/replay": Request(
+        lambda *_: {"since": "2026-11-20T10:00:00Z"}, (202, None)
+    ),
+    "POST /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver": Request(done=(202, None)),
     "POST /api/auth/phone": Request(done=(400, "invalid_request")),  # no phone is named, and none is pending
     "POST /api/auth/phone/verify": Request(lambda *_: {"code": "042917"}, (404, "no_pending_verification")),
     "POST /api/auth/phone/call-again": Request(done=(404, "no_pending_verification")),
@@ -246,17 +254,17 @@ class World:
         names = set(re.findall(r"\{(\w+)\}", row.rule))
         names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
         is_own = row.about.startswith("one's own")
-        for name in names - set(ids):
+        for name in sorted(names - set(ids), reverse=True):  # an endpoint before its delivery
             if is_own and name == "account_id" and account is not None:
                 ids[name] = account.account_id
             elif is_own and name == "session_id" and account is not None:
                 ids[name] = self._start_session(account).session_id
             elif row.method != "GET" and row.outcome(asker) == "yes":
-                ids[name] = self._make(name, row, asker)
+                ids[name] = self._make(name, row, asker, ids)
             else:
                 key = (name, self._scope(row), self._owner(row))
                 if key not in self.shared:
-                    self.shared[key] = self._make(name, row, OWNER)
+                    self.shared[key] = self._make(name, row, OWNER, ids)
                 ids[name] = self.shared[key]
         return ids
 
@@ -264,8 +272,19 @@ class World:
         """The data that calls without permission find, of one kind."""
         return [made for (name, _, _), made in self.shared.items() if name == kind]
 
-    def _make(self, name: str, row: Row, asker: Asker) -> str:
+    def _make(self, name: str, row: Row, asker: Asker, ids: dict[str, str]) -> str:
         services = services_of(self.app)
+        ours = replace(OWNER_ACTOR, owner_id=OURS)
+        endpoints = services.app_events.endpoints
+        if name == "endpoint_id":
+            return endpoints.create_endpoint(ours, "http://127.0.0.1:9/").endpoint.endpoint_id
+        if name == "delivery_id":
+            example = services.app_events.make_example(AppEventType.CALL_ENDED, OURS)
+            return endpoints.send_example(ours, ids["endpoint_id"], example).delivery_id
+        if name == "event_id":
+            services.sends.start(ours, self._wanted())
+            events, _ = services.app_events.log.list_events(ours, EventFilter(), limit=1, cursor=None)
+            return str(events[0]["event_id"])
         if name == "verification_id":
             actor = replace(OWNER_ACTOR, owner_id=self._owner(row))
             return services.sends.start(actor, self._wanted()).verification_id

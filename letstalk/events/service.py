@@ -1,0 +1,53 @@
+"""Reading events: those of one owner, with their objects as the API returns them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from letstalk.core.actors import Actor
+from letstalk.core.clock import Clock
+from letstalk.core.errors import InvalidRequest, NotFound
+from letstalk.core.ids import canonical_id
+from letstalk.db.database import Database, delete_in_batches
+from letstalk.events import delivery_repository, repository
+from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, EventFilter
+from letstalk.events.publishing import EventRenderer, content_of
+
+
+class EventLog:
+    def __init__(self, db: Database, clock: Clock, render: EventRenderer) -> None:
+        self._db = db
+        self._clock = clock
+        self._render = render
+
+    def list_events(
+        self, actor: Actor, wanted: EventFilter, *, limit: int, cursor: str | None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """The events of the actor's owner, newest first, and the cursor of the next page. Raises InvalidRequest."""
+        after = None if cursor is None else canonical_id(cursor)
+        if cursor is not None and after is None:
+            raise InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")
+        with self._db.read() as connection:
+            found = repository.list_events(connection, actor.owner_id, wanted, after=after, limit=limit + 1)
+            contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in found[:limit]]
+        return contents, found[limit - 1].event_id if len(found) > limit else None
+
+    def list_newest(self, owner_ids: frozenset[str] | None, *, after: str | None, limit: int) -> list[AppEvent]:
+        """The newest events of these owners (None: of all) that came after the event `after`, newest first."""
+        with self._db.read() as connection:
+            return repository.list_newest(connection, owner_ids, after=after, limit=limit)
+
+    def get_event(self, actor: Actor, event_id: str) -> dict[str, Any]:
+        """Raises NotFound, also for an event of another owner."""
+        known_id = canonical_id(event_id)
+        with self._db.read() as connection:
+            event = None if known_id is None else repository.find_event(connection, actor.owner_id, known_id)
+            if event is None:
+                raise NotFound("There is no such event.")
+            return content_of(event, self._render(connection, event, shows_phone=True))
+
+    def forget_old(self) -> None:
+        """Delete the events and the deliveries that are older than 30 days."""
+        before = self._clock() - EVENTS_KEPT_FOR
+        delete_in_batches(self._db, lambda connection: delivery_repository.delete_old_deliveries(connection, before))
+        delete_in_batches(self._db, lambda connection: repository.delete_old_events(connection, before))

@@ -1,0 +1,86 @@
+"""The objects that events for apps carry: a verification or a call, as it was when the event was recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from letstalk.calls import repository as calls
+from letstalk.calls.models import Call, CallStatus
+from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.ids import new_id
+from letstalk.events.models import AppEvent, AppEventType
+from letstalk.events.publishing import content_of
+from letstalk.observability.redaction import mask_phone
+from letstalk.verifications.models import MAX_ATTEMPTS, MAX_REPLAYS, Verification, VerificationStatus
+from letstalk.verifications.repository import verification_from, verifications
+from letstalk.verifications.schemas import EXAMPLE_CALL_ID, EXAMPLE_ID, EXAMPLE_SUMMARY, render_summary
+from letstalk.verifications.service import VerificationService
+
+# What a call was when it was told of. A call that is over is shown as it ended.
+_STATUSES = {
+    AppEventType.CALL_RINGING: CallStatus.RINGING,
+    AppEventType.CALL_ANSWERED: CallStatus.ANSWERED,
+    AppEventType.CALL_MACHINE: CallStatus.ANSWERED,
+    AppEventType.CALL_HEARD: CallStatus.SPEAKING,
+}
+
+
+def render_event(connection: Connection, event: AppEvent, *, shows_phone: bool) -> dict[str, Any] | None:
+    """What `event` is about, as the API returns it, with the app's `reference`. None where that was deleted."""
+    if event.detail:
+        return dict(event.detail)
+    if event.call_id is not None and event.type.startswith("call."):
+        return _render_call(connection, event, shows_phone)
+    verification = _find(connection, event.subject_id)
+    return None if verification is None else _render_verification(verification, event, shows_phone)
+
+
+def make_example(clock: Clock, type_: AppEventType, owner_id: str) -> dict[str, Any]:
+    """An event of that type that looks like a real one. Its ids belong to nothing."""
+    now = clock()
+    event = AppEvent(new_id(now), owner_id, type_, now, EXAMPLE_ID, EXAMPLE_CALL_ID, 1, {})
+    if type_.startswith("call."):
+        status = _STATUSES.get(type_, CallStatus.COMPLETED)
+        data = {"call_id": EXAMPLE_CALL_ID, "verification_id": EXAMPLE_ID, "status": status.value}
+        return content_of(event, data)
+    if type_.startswith("verification."):
+        status_name = type_.removeprefix("verification.")
+        is_status = status_name in set(VerificationStatus)
+        return content_of(event, EXAMPLE_SUMMARY | ({"status": status_name} if is_status else {}))
+    return content_of(event, {"user_id": owner_id})
+
+
+def _find(connection: Connection, verification_id: str | None) -> Verification | None:
+    statement = select(verifications).where(verifications.c.verification_id == verification_id)
+    row = connection.execute(statement).one_or_none()
+    return None if row is None else verification_from(row)
+
+
+def _render_verification(verification: Verification, event: AppEvent, shows_phone: bool) -> dict[str, Any]:
+    is_new = event.type is AppEventType.VERIFICATION_CREATED
+    status = VerificationStatus.PENDING if is_new else verification.status
+    shown = render_summary(verification, status, VerificationService.spoken_locale(verification))
+    if is_new:
+        shown |= {"approved_at": None, "attempts_remaining": MAX_ATTEMPTS, "replays_remaining": MAX_REPLAYS}
+    return shown if shows_phone else shown | {"phone": mask_phone(verification.e164)}
+
+
+def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> dict[str, Any] | None:
+    call: Call | None = None if event.call_id is None else calls.find_call(connection, event.call_id)
+    if call is None:
+        return None
+    verification = _find(connection, call.subject_id)
+    status = _STATUSES.get(event.type)
+    is_over = status is None and call.ended_at is not None
+    return {
+        "call_id": call.call_id,
+        "verification_id": None if verification is None else verification.verification_id,
+        "phone": call.e164 if shows_phone else mask_phone(call.e164),
+        "status": (call.status if status is None else status).value,
+        "reason": call.reason if status is None else None,
+        "created_at": iso_utc(call.created_at),
+        "ended_at": iso_utc(call.ended_at) if is_over and call.ended_at is not None else None,
+        "reference": None if verification is None else verification.reference,
+    }
