@@ -9,6 +9,7 @@ from flask import Flask
 from letstalk.accounts.models import AccountChanges
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.core.secret_files import make_encryption_key
+from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
 from tests.support.account_services import someone
@@ -32,6 +33,9 @@ def fill(folder: Path) -> tuple[Flask, Visitor]:
     _add_people(app)
     _add_tokens(app)
     _add_verifications(app, folder, key)
+    for number in range(3):
+        wanted = NewTestNumber(f"+2567000000{number}0", owner_id="acme", name="For the reviewers of the store")
+        services_of(app).test_numbers.create_test_number(OWNER, wanted)
     services_of(app).audit.flush()
     return app, admin
 
