@@ -12,6 +12,7 @@ from letstalk.audit.cli import make_commands as make_audit_commands
 from letstalk.operations.cli import CommandServices
 from letstalk.operations.cli import make_commands as make_operation_commands
 from letstalk.services import Services
+from letstalk.telephony.recordings.cli import make_commands as make_voice_commands
 from letstalk.test_numbers.cli import make_commands as make_test_number_commands
 from letstalk.tokens.cli import make_commands as make_token_commands
 
@@ -56,4 +57,5 @@ GROUPS: tuple[click.Command, ...] = (
         lambda actor, account_id: _services().single_sign_on.identities.unlink(actor, account_id),
     ),
     *make_operation_commands(_command_services),
+    make_voice_commands(),
 )
