@@ -19,6 +19,7 @@ from letstalk.operations.key_rotation import KeyRotation
 from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
+from letstalk.speaking.service import SpeakService
 from letstalk.sso.service import SingleSignOn
 from letstalk.statistics.attention import OwnAttention
 from letstalk.statistics.rollups import RollupService
@@ -45,6 +46,7 @@ class Services:
     audit_search: AuditSearch
     owners: OwnerDirectory
     sends: SendService
+    speaking: SpeakService
     verifications: VerificationService
     browsing: BrowsingService
     trials: TrialService

@@ -22,6 +22,7 @@ from letstalk.audit.service import AuditTrail
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
+from letstalk.calls.limits import CallLimits, LimitPolicy
 from letstalk.calls.models import Topic
 from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
@@ -50,6 +51,7 @@ from letstalk.operations.privacy import PrivacyService
 from letstalk.operations.public_address import PublicAddress
 from letstalk.operations.retention import RetentionService
 from letstalk.services import Services
+from letstalk.speaking.service import SpeakPolicy, SpeakService
 from letstalk.statistics.attention import OwnAttention
 from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
@@ -57,6 +59,7 @@ from letstalk.telephony.provider import Parts
 from letstalk.telephony.registry import build_telephony
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import ensure_message
+from letstalk.test_numbers.destinations import DestinationRules, Destinations
 from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
@@ -167,7 +170,10 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     )
     commands = CommandService(db, vault, provider, worker, clock, brand_name=settings.brand_name)
     destinations = DestinationLimits(db, audit, clock, _destination_policy(settings))
-    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings), destinations)
+    limits = CallLimits(_limit_policy(settings), destinations)
+    allowed = Destinations(db, _destination_rules(settings))
+    sends = SendService(db, vault, keys, worker, clock, _send_policy(settings), limits, allowed)
+    speaking = SpeakService(db, vault, keys.digest, worker, clock, _speak_policy(settings), limits, allowed)
     verifications = VerificationService(db, keys, worker, clock, default_region=settings.default_region)
     dispatch = DispatchService(db, provider, worker, clock, call_policy, verifications)
     mails = make_mails(settings, db, vault, clock, partial(worker.wake, DELIVER_MAIL))
@@ -209,6 +215,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         audit_search=AuditSearch(db, audit, clock),
         owners=OwnerDirectory(db),
         sends=sends,
+        speaking=speaking,
         verifications=verifications,
         browsing=BrowsingService(db, audit, clock),
         trials=TrialService(db, tokens, audit, clock),
@@ -293,15 +300,29 @@ def _send_policy(settings: Settings) -> SendPolicy:
     return SendPolicy(
         brand_name=settings.brand_name,
         default_region=settings.default_region,
-        allowed_countries=settings.allowed_countries,
-        blocked_countries=settings.blocked_countries,
+        custom_message=CustomMessage(settings.custom_message),
+        message_templates=_speakable_templates(settings),
+    )
+
+
+def _speak_policy(settings: Settings) -> SpeakPolicy:
+    return SpeakPolicy(settings.brand_name, settings.brand_names, settings.default_region)
+
+
+def _limit_policy(settings: Settings) -> LimitPolicy:
+    return LimitPolicy(
         owner_rates=_rates(settings.rate_limit_phone),
         phone_rates=_rates(settings.rate_limit_phone_all),
         channels=settings.max_concurrent_calls,
         simulator_speed=_speed(settings),
+    )
+
+
+def _destination_rules(settings: Settings) -> DestinationRules:
+    return DestinationRules(
+        allowed_countries=settings.allowed_countries,
+        blocked_countries=settings.blocked_countries,
         number_types=settings.number_types,
-        custom_message=CustomMessage(settings.custom_message),
-        message_templates=_speakable_templates(settings),
         endless_test_numbers=settings.is_development,
     )
 
@@ -385,6 +406,7 @@ def _register_sweeps(
     worker.every(REPEATABLE_FOR.total_seconds(), "refresh_tokens", services.accounts.sessions.forget_successors)
     worker.every(SLOW_SWEEP_SECONDS, "slow", services.sweeps.sweep_slowly)
     worker.every(SLOW_SWEEP_SECONDS, "verifications", services.verifications.sweep)
+    worker.every(SLOW_SWEEP_SECONDS, "spoken_codes", services.speaking.sweep)
     worker.every(ROLLUP_SECONDS, "statistics", services.rollups.roll_up)
     worker.every(SLOW_SWEEP_SECONDS, "old_statistics", services.rollups.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)

@@ -34,6 +34,7 @@ from letstalk.operations import api as operations_api
 from letstalk.operations import pages as operations_pages
 from letstalk.operations.attention import list_health_problems
 from letstalk.services import Services
+from letstalk.speaking import api as speaking_api
 from letstalk.statistics import api as statistics_api
 from letstalk.statistics import pages as statistics_pages
 from letstalk.telephony.registry import make_webhook_blueprints
@@ -86,7 +87,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     browser_sessions.login_manager.init_app(app, add_context_processor=False)
     guards.init_app(app)
     apis = (
-        verification_api.make_blueprint(services.sends, services.verifications),
+        verification_api.make_blueprint(services.sends, services.verifications, services.speaking),
+        speaking_api.make_blueprint(services.speaking),
         language_api.make_blueprint(),
         audit_api.make_blueprint(services.audit_search),
         token_api.make_blueprint(services.tokens, services.usage),

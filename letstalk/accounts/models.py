@@ -60,7 +60,7 @@ class SessionKind(StrEnum):
 _SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: ALL_SCOPES,
     Role.DEVELOPER: expand_scopes(
-        ["read", "write", "tokens:read", "tokens:write", "test_numbers:write", "webhooks:write"]
+        ["read", "write", "tokens:read", "tokens:write", "test_numbers:write", "otp:speak", "webhooks:write"]
     ),
     Role.VIEWER: frozenset({Scope.CALLS_READ, Scope.TOKENS_READ}),
 }

@@ -136,10 +136,10 @@ class CommandService:
 
     def _render(self, wanted: Command, call: Call) -> Speech:
         """What to speak. Raises LostKey."""
-        brand, region = self._brand_name, region_of(call.e164)
+        script = Script.from_json(self._vault.decrypt(call.script_sealed or ""))
+        brand, region = script.brand or self._brand_name, region_of(call.e164)
         if wanted is Command.SPEAK_OFFER:
             return render_offer(brand=brand, locale=call.locale, region=region)
-        script = Script.from_json(self._vault.decrypt(call.script_sealed or ""))
         return render_code(script.code, brand=brand, locale=call.locale, region=region, message=script.message)
 
     def _send(self, leased: LeasedCommand) -> None:

@@ -65,13 +65,16 @@ SPOKEN_BY = {Command.SPEAK_CODE: Spoken.CODE, Command.SPEAK_OFFER: Spoken.OFFER}
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a call says: the code, and the custom message around it if there is one."""
+    """What a call says: the code, the custom message around it if there is one, and a name instead of BRAND_NAME."""
 
     code: str
     message: str | None
+    brand: str | None = None
 
     def to_json(self) -> bytes:
-        return json.dumps({"code": self.code, "message": self.message}).encode("utf-8")
+        content = {"code": self.code, "message": self.message}
+        # Without a name it is what workers of older versions can read.
+        return json.dumps(content if self.brand is None else content | {"brand": self.brand}).encode("utf-8")
 
     @classmethod
     def from_json(cls, content: bytes) -> Self:

@@ -245,6 +245,9 @@ class Settings(BaseModel):
         "Let's Talk", description="1 to 60 characters, none of them a control character, < or >"
     )
 
+    brand_names: Annotated[frozenset[str], BeforeValidator(values_of.read_brand_names)] = Field(
+        frozenset(), description="names as BRAND_NAME is one, separated by commas"
+    )
     custom_message: Literal["on", "templates", "off"] = Field("on", description="on, templates or off")
     # By name. The setting is the path of a file with them.
     message_templates: dict[str, str] = Field(

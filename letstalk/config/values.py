@@ -269,6 +269,11 @@ def read_brand_name(text: str) -> str:
     return text
 
 
+def read_brand_names(text: str) -> frozenset[str]:
+    """Names with commas between them, each as `read_brand_name` takes it."""
+    return frozenset(read_brand_name(name.strip()) for name in text.split(",") if name.strip())
+
+
 Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[!-~]+\z")]
 
 

@@ -13,6 +13,7 @@ class Scope(StrEnum):
     OTP_SEND = "otp:send"  # start a call with a code
     OTP_VERIFY = "otp:verify"  # check a code
     OTP_REPLAY = "otp:replay"  # repeat a code
+    OTP_SPEAK = "otp:speak"  # have a code spoken that somebody else made
     CALLS_CANCEL = "calls:cancel"  # cancel a verification
     TOKENS_READ = "tokens:read"  # read tokens
     TOKENS_WRITE = "tokens:write"  # create, change, rotate and revoke tokens

@@ -44,7 +44,10 @@ TOKEN_HEADER = "X-AUTH-TOKEN"  # as `Authorization: Bearer`, for programs that c
 USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
 # A request that needs one of these is about one owner's verifications.
 OWNED_SCOPES = frozenset(
-    {*(Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY), Scope.WEBHOOKS_WRITE}
+    {
+        *(Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY, Scope.OTP_SPEAK),
+        Scope.WEBHOOKS_WRITE,
+    }
 )
 
 

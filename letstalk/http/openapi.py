@@ -28,6 +28,7 @@ from letstalk.http.schemas import (
     ApiModel,
     ErrorBody,
     ResponseModel,
+    ResponseUnion,
     RetryLaterBody,
     example_of,
 )
@@ -234,7 +235,8 @@ def _schemas(names: Iterable[str]) -> dict[str, Any]:
     models: list[tuple[type[BaseModel], JsonSchemaMode]]
     models = [(ErrorBody, "serialization"), (RetryLaterBody, "serialization")]
     models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
-    models += [(model, "serialization") for model in _below(ResponseModel) if model.__name__ in names]
+    for base in (ResponseModel, ResponseUnion):
+        models += [(model, "serialization") for model in _below(base) if model.__name__ in names]
     _, definitions = models_json_schema(models, ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     for model, _ in models:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    RootModel,
+)
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
@@ -29,6 +38,13 @@ class ResponseModel(BaseModel):
     """A response body, for the API description."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+Shape = TypeVar("Shape")
+
+
+class ResponseUnion(RootModel[Shape], Generic[Shape]):
+    """A response body of one of several shapes, for the API description."""
 
 
 class Query(BaseModel):
@@ -220,6 +236,7 @@ ERRORS: dict[str, KnownError] = {
     "method_not_allowed": KnownError(405, "This address does not allow that method."),
     "not_pending": KnownError(409, "This verification is over already: approved."),
     "replays_exhausted": KnownError(409, "The code was spoken again as often as allowed. Ask for a new one."),
+    "already_approved": KnownError(409, "The code of this call was reported as approved already."),
     "already_test_number": KnownError(409, "This phone is a test number of this user_id already."),
     "too_many_test_numbers": KnownError(409, "A user_id has at most 100 test numbers. Delete one first."),
     "token_inactive": KnownError(409, "The token is revoked or expired."),

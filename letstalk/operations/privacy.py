@@ -20,6 +20,9 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone
 from letstalk.operations import privacy_repository
 from letstalk.operations.retention import delete_verifications
+from letstalk.speaking.models import SpokenCode
+from letstalk.speaking.repository import delete_spoken_codes
+from letstalk.speaking.repository import list_all_of_phone as list_spoken_of_phone
 from letstalk.telephony.phone_numbers import Phone, parse_phone
 from letstalk.telephony.simulator.repository import list_calls_to
 from letstalk.test_numbers.models import TestNumber
@@ -49,6 +52,8 @@ class PrivacyService:
             verifications = [_verification(connection, verification, now) for verification in found]
             wrong_codes = privacy_repository.list_wrong_codes_of_phone(connection, wanted.canonical)
             test_numbers = list_of_phone(connection, wanted.canonical)
+            codes = list_spoken_of_phone(connection, wanted.canonical)
+            spoken = [_spoken_code(connection, code) for code in codes]
             numbers = _numbers_of(wanted, found)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, numbers)
             simulated = list_calls_to(connection, numbers)
@@ -59,6 +64,7 @@ class PrivacyService:
             "exported_at": iso_utc(now),
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
+            "spoken_codes": spoken,
             "test_numbers": [_test_number(number) for number in test_numbers],
             "simulated_calls": [
                 {"call_id": call.call_id, "state": call.state, "at": iso_utc(call.created_at)} for call in simulated
@@ -92,6 +98,8 @@ class PrivacyService:
                     recovery_code_repository.delete_codes(connection, person.account_id)
             forgotten = sum(accounts.forget_phone(connection, number) for number in numbers)
             delete_verifications(connection, [item.verification_id for item in found])
+            codes = list_spoken_of_phone(connection, counted_as)
+            delete_spoken_codes(connection, [code.spoken_id for code in codes])
         privacy_repository.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(wanted.e164), verifications=len(found), accounts=forgotten)
         return len(found)
@@ -136,6 +144,20 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "has_session": bool(verification.session_digest),
         "is_test": verification.is_test,
         "calls": [_call(connection, call) for call in found],
+    }
+
+
+def _spoken_code(connection: Connection, spoken: SpokenCode) -> dict[str, Any]:
+    return {
+        "phone": spoken.e164,
+        "user_id": spoken.owner_id,
+        "created_at": iso_utc(spoken.created_at),
+        "expires_at": iso_utc(spoken.expires_at),
+        "locale": spoken.locale,
+        "reference": spoken.reference,
+        "is_test": spoken.is_test,
+        "approved": spoken.approved,
+        "calls": [_call(connection, call) for call in calls.list_calls(connection, spoken.spoken_id)],
     }
 
 

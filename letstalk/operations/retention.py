@@ -25,6 +25,7 @@ from letstalk.events.repository import delete_events_about
 from letstalk.mail.repository import mails
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import forgotten_total
+from letstalk.speaking.repository import delete_old as delete_old_spoken_codes
 from letstalk.sso.repository import spent_jwts, sso_attempts
 from letstalk.test_numbers.repository import test_numbers
 from letstalk.tokens.usage import UsageCounter
@@ -70,13 +71,26 @@ class RetentionService:
         """Delete what is too old, some 10,000 verifications at most. Returns how many verifications were deleted."""
         now = self._clock()
         before = now - timedelta(days=self._days)
-        forgotten = delete_in_batches(self._db, lambda connection: delete_old_verifications(connection, before, BATCH))
+        forgotten = self._forget_calls(before)
         self._forget_sign_ins(now)
         audited_before = now - timedelta(days=self._audit_days)
         audited = self._audit.erase_before(audited_before)
         used = self._usage.erase_before(audited_before.date())
         _report("old_data_forgotten", {"verifications": forgotten, "audit_events": audited, "usage_days": used})
         return forgotten
+
+    def _forget_calls(self, before: datetime) -> int:
+        """Delete old verifications and spoken codes with their calls. Returns how many verifications."""
+        counts: Counter[str] = Counter()
+
+        def delete_batch(connection: sa.Connection) -> int:
+            # Both are found by the oldest calls: what is left of one kind would hide the other.
+            verified = delete_old_verifications(connection, before, BATCH)
+            counts["verifications"] += verified
+            return verified + delete_old_spoken_codes(connection, before, BATCH)
+
+        delete_in_batches(self._db, delete_batch)
+        return counts["verifications"]
 
     def _forget_sign_ins(self, now: datetime) -> None:
         """Delete what signing in has left behind and nobody can use any more."""

@@ -28,6 +28,7 @@ SINGLE_SCOPES = (
     (Scope.OTP_SEND.value, "Call a phone with a code."),
     (Scope.OTP_VERIFY.value, "Check a code."),
     (Scope.OTP_REPLAY.value, "Call again with the same code."),
+    (Scope.OTP_SPEAK.value, "Call a phone with a code of your own."),
     (Scope.CALLS_CANCEL.value, "End a verification and its call."),
     (Scope.TOKENS_READ.value, "See tokens."),
     (Scope.TOKENS_WRITE.value, "Create, change, rotate and revoke tokens."),

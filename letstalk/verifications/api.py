@@ -9,11 +9,13 @@ from flask import Response, jsonify, request
 
 from letstalk.core.actors import Actor
 from letstalk.core.clock import iso_utc
+from letstalk.core.errors import NotFound
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.idempotency import IdempotencyKey, read_idempotency_key
 from letstalk.http.openapi import ApiRoutes, documents_errors, idempotent
 from letstalk.observability.request_log import add_to_request_line
+from letstalk.speaking.schemas import render_spoken_call
 from letstalk.verifications.models import CallAccepted, CallHistory, VerificationHistory, VerificationStatus
 from letstalk.verifications.schemas import (
     CallPath,
@@ -22,6 +24,7 @@ from letstalk.verifications.schemas import (
     SendRequest,
     SendResponse,
     VerificationListResponse,
+    VerificationOrCall,
     VerificationResponse,
     VerifyRequest,
     VerifyResponse,
@@ -31,13 +34,14 @@ from letstalk.verifications.schemas import (
 )
 
 if TYPE_CHECKING:
+    from letstalk.speaking.service import SpeakService
     from letstalk.verifications.sends import SendService
     from letstalk.verifications.service import VerificationService
 
 IS_REPLAYED = ("Idempotent-Replayed", "true")
 
 
-def make_blueprint(sends: SendService, verifications: VerificationService) -> ApiRoutes:
+def make_blueprint(sends: SendService, verifications: VerificationService, speaking: SpeakService) -> ApiRoutes:
     blueprint = ApiRoutes("calls", "Calls", "Calling phones, checking what was heard, seeing what happened.", "/calls")
 
     @blueprint.post("/otp", summary="Call a phone and read it a code", responses={202: SendResponse})
@@ -103,13 +107,22 @@ def make_blueprint(sends: SendService, verifications: VerificationService) -> Ap
         return jsonify(verifications=summaries, next_cursor=page.next_cursor)
 
     @blueprint.get(
-        "/<uuid:verification_id>", summary="Get a verification and its calls", responses={200: VerificationResponse}
+        "/<uuid:verification_id>",
+        summary="Get a verification and its calls, or a call that spoke a code of yours",
+        responses={200: VerificationOrCall},
     )
     @require(Scope.CALLS_READ)
     @documents_errors("not_found")
     def get_verification(path: CallPath) -> Response:
-        """With every call, what happened in it, and why it ended."""
-        return render_history(verifications.get_verification(current_actor(), str(path.verification_id)))
+        """By the id of a verification or of any call. With what happened in each call, and why it ended."""
+        actor, any_id = current_actor(), str(path.verification_id)
+        try:
+            return render_history(verifications.get_verification(actor, any_id))
+        except NotFound as error:
+            try:
+                return jsonify(render_spoken_call(speaking.get_call(actor, any_id)))
+            except NotFound:
+                raise error from None
 
     @blueprint.post(
         "/<uuid:verification_id>/cancel", summary="Cancel a verification", responses={200: VerificationResponse}

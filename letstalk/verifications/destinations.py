@@ -22,6 +22,7 @@ from letstalk.core.rates import Rate
 from letstalk.db.database import Database, after_commit, delete_in_batches, delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
+from letstalk.speaking.repository import count_reported
 from letstalk.telephony.phone_numbers import block_of
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import verifications
@@ -244,6 +245,8 @@ class DestinationLimits:
             return
         wanted = {"owner_id": actor.owner_id, "since": now - timedelta(hours=1), "now": now, "block": block}
         over, approved = connection.execute(_JUDGED, wanted).one()
+        reported, accepted = count_reported(connection, actor.owner_id, block, now - timedelta(hours=1))
+        over, approved = over + reported, approved + accepted
         if over < FEWEST_TO_JUDGE or approved >= over * LEAST_APPROVED:
             return
         until = int((now + CLOSED).timestamp())

@@ -11,7 +11,6 @@ from typing import TypedDict
 from letstalk.calls.models import Call
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
-from letstalk.core.rates import Rate
 from letstalk.telephony.phone_numbers import Phone
 
 DEFAULT_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.1: at least 6 digits
@@ -385,26 +384,6 @@ def seconds_until_replay(verification: Verification, now: datetime) -> int:
     """How long until 20 s have passed since the last request to speak the code; 0 afterwards."""
     allowed_at = verification.last_spoken_for_at + timedelta(seconds=REPLAY_COOL_DOWN_SECONDS)
     return _seconds_until(allowed_at, now) if now < allowed_at else 0
-
-
-def ensure_phone_rates(
-    rates: tuple[Rate, ...],
-    accepted_at: list[datetime],
-    now: datetime,
-    sentence: str = "This phone was called too often. Wait before asking again.",
-) -> None:
-    """Raises TooManyRequests `phone_limit` when one more call would exceed one of `rates`.
-
-    `accepted_at`: when the calls that count were accepted, newest first. The text is the same for an owner's own limit
-    and for the limit over all owners: a response must not show that somebody else calls this phone.
-    """
-    for rate in rates:
-        window = timedelta(seconds=rate.window_seconds)
-        recent = [at for at in accepted_at if at > now - window]
-        if len(recent) >= rate.amount:
-            raise TooManyRequests(
-                sentence, code="phone_limit", retry_after_seconds=_seconds_until(recent[rate.amount - 1] + window, now)
-            )
 
 
 def _seconds_until(time: datetime, now: datetime) -> int:

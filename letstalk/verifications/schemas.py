@@ -22,11 +22,13 @@ from letstalk.http.schemas import (
     PlainText,
     Query,
     ResponseModel,
+    ResponseUnion,
     Timestamp,
     Uuid,
     with_example,
     with_examples,
 )
+from letstalk.speaking.schemas import SpokenCallResponse
 from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS, parse_phone
 from letstalk.verifications.models import (
     DEFAULT_CODE_LENGTH,
@@ -403,6 +405,12 @@ class VerificationResponse(VerificationSummary):
     model_config = with_example({**EXAMPLE_SUMMARY, "calls": [_CALL]})
 
     calls: list[CallResponse] = Field(description="Oldest first.")
+
+
+class VerificationOrCall(ResponseUnion[VerificationResponse | SpokenCallResponse]):
+    """A verification with its calls, or a call that spoke a code of yours."""
+
+    model_config = with_example({**EXAMPLE_SUMMARY, "calls": [_CALL]})
 
 
 class VerificationListResponse(ResponseModel):

@@ -15,14 +15,13 @@ from sqlalchemy import Connection
 from letstalk.calls import queue
 from letstalk.calls import repository as calls
 from letstalk.calls.lifecycle import note_call, place_call, say_again
+from letstalk.calls.limits import CallLimits, ensure_phone_rates
 from letstalk.calls.models import Call, CallStatus, NewCall, Script, Spoken, Topic
-from letstalk.calls.queue import MeanCall, QueueLength
-from letstalk.calls.scheduling import ASSUMED_CALL_SECONDS, estimate_wait_seconds, is_queue_full, most_ahead, next_turn
+from letstalk.calls.scheduling import next_turn
 from letstalk.core.actors import Actor, CustomMessage
 from letstalk.core.clock import Clock
-from letstalk.core.errors import DestinationBlocked, Forbidden, InvalidRequest, Unavailable
+from letstalk.core.errors import Forbidden, InvalidRequest
 from letstalk.core.ids import new_id
-from letstalk.core.numbering import DEFAULT_TYPES
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
@@ -32,14 +31,13 @@ from letstalk.http.idempotency import IdempotencyKey, find_first_response, store
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.observability.redaction import mask_phone
-from letstalk.telephony.phone_numbers import Phone, ensure_destination_allowed, parse_phone, region_of
+from letstalk.telephony.phone_numbers import Phone, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
 from letstalk.telephony.speech.scripts import ensure_speakable
+from letstalk.test_numbers.destinations import Destinations
 from letstalk.test_numbers.models import NO_CALL_REASON, TestNumber
-from letstalk.test_numbers.repository import find_of_phone
 from letstalk.verifications import repository, wrong_codes
 from letstalk.verifications.codes import DigestKeys, digest_code, generate_code
-from letstalk.verifications.destinations import DestinationLimits
 from letstalk.verifications.models import (
     MAX_SESSIONS,
     RESEND_COOL_DOWN_SECONDS,
@@ -50,7 +48,6 @@ from letstalk.verifications.models import (
     VerificationStatus,
     ensure_few_wrong_codes,
     ensure_pending,
-    ensure_phone_rates,
     ensure_replay_allowed,
     ensure_resend_allowed,
     ensure_session_fits,
@@ -65,20 +62,12 @@ RESEND_COOL_DOWN = timedelta(seconds=RESEND_COOL_DOWN_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """The settings about which phones may be called and how often. `simulator_speed` is 1 for real calls."""
+    """The settings about what a send may ask for."""
 
     brand_name: str
     default_region: str | None
-    allowed_countries: frozenset[str]
-    blocked_countries: frozenset[str]
-    owner_rates: tuple[Rate, ...]
-    phone_rates: tuple[Rate, ...]
-    channels: int
-    simulator_speed: float = 1.0
-    number_types: frozenset[str] = DEFAULT_TYPES
     custom_message: CustomMessage = CustomMessage.ON
     message_templates: Mapping[str, str] = field(default_factory=dict)
-    endless_test_numbers: bool = False  # in development, a test number needs no end
 
 
 class SendService:
@@ -90,7 +79,8 @@ class SendService:
         wakeups: Wakeups,
         clock: Clock,
         policy: SendPolicy,
-        destinations: DestinationLimits | None = None,
+        limits: CallLimits,
+        destinations: Destinations,
     ) -> None:
         self._db = db
         self._vault = vault
@@ -98,14 +88,8 @@ class SendService:
         self._wakeups = wakeups
         self._clock = clock
         self._policy = policy
+        self._limits = limits
         self._destinations = destinations
-        rates = (*policy.owner_rates, *policy.phone_rates)
-        windows = [rate.window_seconds for rate in rates]
-        self._longest_window = timedelta(seconds=max(windows, default=0))
-        # With fewer calls than the lowest limit, no limit can be reached.
-        self._fewest_to_look_at = min((rate.amount for rate in rates), default=1)
-        self._queue_length = QueueLength()
-        self._mean_call = MeanCall(assumed_seconds=ASSUMED_CALL_SECONDS / policy.simulator_speed)
 
     def start(
         self,
@@ -132,9 +116,9 @@ class SendService:
         Raises InvalidPhone, Forbidden (DestinationBlocked, `message_not_allowed`), InvalidRequest,
         IdempotencyKeyReused, TooManyRequests, Unavailable.
         """
-        policy = self._policy
+        policy, limits = self._policy, self._limits
         phone = parse_phone(wanted.phone, policy.default_region)
-        blocked = self._find_block(actor, phone)
+        block = self._destinations.find_block(actor.owner_id, phone)
         wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
@@ -158,27 +142,25 @@ class SendService:
             state = repository.load_send_state(
                 connection,
                 *of_session,
-                since=now - self._longest_window,
-                at_most=self._fewest_to_look_at,
+                since=now - limits.longest_window,
+                at_most=limits.fewest_to_look_at,
                 cooling_since=now - RESEND_COOL_DOWN,
             )
             if state.last_wrong_code_at is not None:
                 ensure_few_wrong_codes(wrong_codes.list_wrong_codes(connection, *of_session), now)
             ensure_resend_allowed(state.newest_at, now)
-            if state.accepted_calls >= self._fewest_to_look_at:
-                self._ensure_phone_rates(connection, actor.owner_id, phone.canonical, now, is_proven=is_proven)
+            if state.accepted_calls >= limits.fewest_to_look_at:
+                self._limits.ensure_phone_rates(connection, actor.owner_id, phone.canonical, now, is_proven=is_proven)
             if session_digest and state.other_sessions >= MAX_SESSIONS:
                 ensure_session_fits(repository.list_other_sessions(connection, *of_session, now), now)
             if all_phones_rates:
                 self._ensure_rates_of_owner(connection, actor.owner_id, all_phones_rates, now)
             number = None
-            if state.test_number_id is not None:
-                number = self._find_live_test_number(connection, actor, phone, now)
-            if blocked is not None and number is None:
-                raise blocked
+            if state.test_number_id is not None or block is not None:
+                number = self._destinations.find_test_number(connection, actor.owner_id, phone, now, block)
             turn = next_turn(state.own_last_turn, state.first_waiting_turn)
             if number is None:
-                self._ensure_not_full(connection, turn, wanted.ttl_seconds)
+                self._limits.ensure_not_full(connection, turn, wanted.ttl_seconds)
             if state.has_pending:
                 self._supersede(connection, actor, phone, session_digest, now)
             verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now, number)
@@ -190,7 +172,9 @@ class SendService:
             accepted = CallAccepted.of(verification, call_id, call_status, now, spoken_locale=spoken)
             if idempotency is not None:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
-            self._count_call(connection, actor, phone.canonical, phone.region, now, is_send=True, is_proven=is_proven)
+            self._limits.count_call(
+                connection, actor, phone.canonical, phone.region, now, is_send=True, is_proven=is_proven
+            )
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted
 
@@ -210,27 +194,6 @@ class SendService:
         if text is None:
             raise InvalidRequest.in_field("message_template", "There is no message template of this name.")
         return text
-
-    def _find_block(self, actor: Actor, phone: Phone) -> DestinationBlocked | None:
-        """Why the phone is not called, if it is a test number of the actor's owner. Raises DestinationBlocked."""
-        policy = self._policy
-        try:
-            ensure_destination_allowed(
-                phone, allowed=policy.allowed_countries, blocked=policy.blocked_countries, types=policy.number_types
-            )
-        except DestinationBlocked as error:
-            with self._db.read() as connection:
-                if find_of_phone(connection, actor.owner_id, phone.canonical) is None:
-                    raise
-            return error
-        return None
-
-    def _find_live_test_number(
-        self, connection: Connection, actor: Actor, phone: Phone, now: datetime
-    ) -> TestNumber | None:
-        number = find_of_phone(connection, actor.owner_id, phone.canonical)
-        is_live = number is not None and number.is_live(now, may_be_endless=self._policy.endless_test_numbers)
-        return number if is_live else None
 
     def _follow_up(self, accepted: CallAccepted) -> None:
         verifications_started_total.inc()
@@ -270,10 +233,12 @@ class SendService:
                 say_again(connection, live, now)
                 call_id, call_status = live.call_id, live.status
             else:
-                self._ensure_phone_rates(connection, actor.owner_id, verification.phone, now, is_proven=is_proven)
+                self._limits.ensure_phone_rates(
+                    connection, actor.owner_id, verification.phone, now, is_proven=is_proven
+                )
                 turn = next_turn(*queue.find_turns(connection, actor.owner_id))
                 if not verification.is_test:
-                    self._ensure_not_full(connection, turn, verification.expires_in_seconds(now))
+                    self._limits.ensure_not_full(connection, turn, verification.expires_in_seconds(now))
                 call_id, call_status = _place_call(connection, verification, turn, now)
             repository.spend_replay(connection, verification.verification_id, now)
             spoken = VerificationService.spoken_locale(verification)
@@ -282,7 +247,9 @@ class SendService:
                 store_first_response(connection, actor.owner_id, idempotency, _stored(accepted), now)
             if live is None:
                 region = region_of(verification.e164)
-                self._count_call(connection, actor, verification.phone, region, now, is_send=False, is_proven=is_proven)
+                self._limits.count_call(
+                    connection, actor, verification.phone, region, now, is_send=False, is_proven=is_proven
+                )
         where = "new_call" if live is None else "same_call"
         replays_total.labels(where).inc()
         log.info("replay_accepted", verification_id=accepted.verification_id, call_id=call_id, where=where)
@@ -292,15 +259,6 @@ class SendService:
             self._wakeups.wake(Topic.DISPATCH)
         return accepted
 
-    def _ensure_phone_rates(
-        self, connection: Connection, owner_id: str, phone: str, now: datetime, *, is_proven: bool = False
-    ) -> None:
-        accepted = calls.list_accepted(connection, phone, now - self._longest_window)
-        if not is_proven:
-            ensure_phone_rates(self._policy.phone_rates, [accepted_at for accepted_at, _ in accepted], now)
-        own = [accepted_at for accepted_at, owner in accepted if owner == owner_id]
-        ensure_phone_rates(self._policy.owner_rates, own, now)
-
     def _ensure_rates_of_owner(
         self, connection: Connection, owner_id: str, rates: tuple[Rate, ...], now: datetime
     ) -> None:
@@ -308,34 +266,6 @@ class SendService:
         longest = timedelta(seconds=max(rate.window_seconds for rate in rates))
         started_at = repository.list_starts(connection, owner_id, now - longest)
         ensure_phone_rates(rates, started_at, now, "You have asked for too many calls. Wait before asking again.")
-
-    def _count_call(
-        self,
-        connection: Connection,
-        actor: Actor,
-        phone: str,
-        region: str,
-        now: datetime,
-        *,
-        is_send: bool,
-        is_proven: bool = False,
-    ) -> None:
-        # Last in its transaction: on PostgreSQL the other calls of this owner wait from here to the commit.
-        if self._destinations is not None:
-            self._destinations.count_call(connection, actor, phone, region, now, is_send=is_send, is_proven=is_proven)
-
-    def _ensure_not_full(self, connection: Connection, turn: int, ttl_seconds: int) -> None:
-        """Raises Unavailable `queue_full` when a call with this turn would be heard too late."""
-        channels = self._policy.channels
-        mean_seconds = self._mean_call.measure_seconds(connection)
-        ahead = self._queue_length.count(connection, turn, most_ahead(channels, mean_seconds, ttl_seconds))
-        if is_queue_full(ahead, channels, mean_seconds, ttl_seconds):
-            wait_seconds = estimate_wait_seconds(ahead, channels, mean_seconds)
-            raise Unavailable(
-                "Too many calls wait: the code would expire before it is heard.",
-                code="queue_full",
-                retry_after_seconds=max(1, min(60, int(wait_seconds))),
-            )
 
     def _without_session(self, idempotency: IdempotencyKey | None, session_digest: str) -> IdempotencyKey | None:
         """The same key with a keyed hash of the body, where that has a session: a session is kept in no other way."""

@@ -23,6 +23,8 @@ CALLS = """\
 | `GET /api/stats` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
 | `GET /api/stats`, for an owner that is not granted | token | 401 | none | theirs | 403 | 403 | yes | 401 |
 | `GET /api/stats/realtime` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `POST /calls/speak` | token | 401 | `otp:speak` `admin` | theirs | 403 | yes | yes | 401 |
+| `POST /calls/{call_id}/outcome` | token | 401 | `otp:speak` `admin` | 404 | 403 | yes | yes | 401 |
 | `POST /api/tokens` | token, cookie | 401 | `tokens:write` `admin` | theirs | 403 | yes | yes | yes |
 | `GET /api/tokens` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `GET /api/tokens/current` | token | 401 | any | theirs | 404 | 404 | 404 | 401 |
@@ -192,6 +194,7 @@ SCOPES = (
     "tokens:write",
     "test_numbers:write",
     "webhooks:write",
+    "otp:speak",
 )
 BUNDLES = ("read", "write", "admin")
 

@@ -16,6 +16,7 @@ from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
 from letstalk.core.scopes import Scope
 from letstalk.events.models import AppEventType, EventFilter
+from letstalk.speaking.models import NewSpokenCode
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
@@ -68,6 +69,8 @@ REQUESTS: dict[str, Request] = {
     "POST /api/tokens": Request(_new_token, (201, None)),
     "PATCH /api/tokens/{token_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
+    "POST /calls/speak": Request(lambda world, _: {"phone": world.phone(), "code": "0042"}, (202, None)),
+    "POST /calls/{call_id}/outcome": Request(lambda *_: {"approved": True}),
     "POST /api/test-numbers": Request(lambda world, _: {"phone": world.phone()}, (201, None)),
     "PATCH /api/test-numbers/{number_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/webhook-endpoints": Request(lambda *_: {"url": "http://127.0.0.1:9/"}, (201, None)),
@@ -179,7 +182,14 @@ class World:
         self.with_password = self._account("viewer", password=PASSWORD).username or ""
         self.tokens = {
             OTHER.name: issue_token(
-                self.app, "read", "write", "tokens:read", "tokens:write", "test_numbers:write", owner_id=THEIRS
+                self.app,
+                "read",
+                "write",
+                "tokens:read",
+                "tokens:write",
+                "test_numbers:write",
+                "otp:speak",
+                owner_id=THEIRS,
             )
         }
         self._gone = self._account("developer")
@@ -294,6 +304,9 @@ class World:
             if asker.kind == "token" and row.about != "another's":
                 creator = services.tokens.authenticator.authenticate(self.tokens[asker.name], DEVICE.address)
             return services.tokens.create_token(creator, wanted).record.token_id
+        if name == "call_id":
+            actor = replace(OWNER_ACTOR, owner_id=OURS)
+            return services.speaking.speak(actor, NewSpokenCode(self.phone(), "0042")).call_id
         if name == "number_id":
             wanted_number = NewTestNumber(self.phone(), owner_id=self._owner(row))
             return services.test_numbers.create_test_number(OWNER_ACTOR, wanted_number).number.test_number_id

@@ -24,6 +24,7 @@ from letstalk.calls import repository as call_storage
 from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
+from letstalk.calls.limits import CallLimits, LimitPolicy
 from letstalk.calls.models import Call, Topic
 from letstalk.calls.scheduling import CallPolicy
 from letstalk.calls.sweeper import SweepService
@@ -36,12 +37,14 @@ from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.http.idempotency import IdempotencyKey, delete_expired_keys
 from letstalk.operations.retention import RetentionService
+from letstalk.speaking.service import SpeakPolicy, SpeakService
 from letstalk.telephony.events import CallEvent, EventType, HangupCause
 from letstalk.telephony.provider import DialCommand, HangUpCommand, SpeakCommand
 from letstalk.telephony.simulator.phone import SimulatedPhone
 from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.simulator.timers import Action, IsWanted, Timers
 from letstalk.telephony.speech.scripts import Speech
+from letstalk.test_numbers.destinations import DestinationRules, Destinations
 from letstalk.test_numbers.service import TestNumberService
 from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications import repository as verification_storage
@@ -301,21 +304,19 @@ class World:
 
     def start(self) -> None:
         """Services with nothing in their memory, as after a restart."""
-        send_policy = SendPolicy(
-            brand_name="Let's Talk",
-            default_region=None,
-            allowed_countries=frozenset(),
-            blocked_countries=frozenset({"KP"}),
-            owner_rates=self.owner_rates,
-            phone_rates=self.phone_rates,
-            channels=self.channels,
-            simulator_speed=self.simulator_speed,
-        )
+        send_policy = SendPolicy(brand_name="Let's Talk", default_region=None)
+        limit_policy = LimitPolicy(self.owner_rates, self.phone_rates, self.channels, self.simulator_speed)
         db, wakeups, clock, provider = self.db, self.wakeups, self.clock, self.provider
         self.keys = DigestKeys(db, self.vault, clock)
         audit = AuditTrail(db, clock=clock)
         self.destinations = DestinationLimits(db, audit, clock, self.destination_policy)
-        self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy, self.destinations)
+        self.limits = CallLimits(limit_policy, self.destinations)
+        allowed = Destinations(db, DestinationRules(blocked_countries=frozenset({"KP"})))
+        self.sends = SendService(db, self.vault, self.keys, wakeups, clock, send_policy, self.limits, allowed)
+        speak_policy = SpeakPolicy("Let's Talk", frozenset({"Acme"}), None)
+        self.speaking = SpeakService(
+            db, self.vault, self.keys.digest, wakeups, clock, speak_policy, self.limits, allowed
+        )
         self.verifications = VerificationService(db, self.keys, wakeups, clock)
         self.test_numbers = TestNumberService(
             db, self.vault, audit, clock, cancel_test_verifications, default_region=None, may_be_endless=False

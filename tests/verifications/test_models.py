@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from letstalk.calls.limits import ensure_phone_rates
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
 from letstalk.core.rates import Rate
 from letstalk.verifications.models import (
@@ -17,7 +18,6 @@ from letstalk.verifications.models import (
     ensure_cancelable,
     ensure_few_wrong_codes,
     ensure_pending,
-    ensure_phone_rates,
     ensure_replay_allowed,
     ensure_resend_allowed,
 )

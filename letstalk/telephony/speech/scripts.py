@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from letstalk.core.errors import InvalidRequest
 from letstalk.telephony.speech.languages import BRAND, Language, choose_language
+from letstalk.telephony.speech.letters import alphabet_of
 
 CODE = "{code}"
 # Telnyx accepts 3,000 characters. The rest is for the root element and the tags that a provider adds.
@@ -25,7 +26,8 @@ MAX_SSML_LENGTH = 2800
 MAX_MESSAGE_LENGTH = 300
 MAX_CODES_IN_MESSAGE = 2
 MAX_BRAND_LENGTH = 128  # Telnyx's limit for the displayed name
-GROUP_SIZES = {6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
+# The codes of others may be shorter than ours.
+GROUP_SIZES = {4: (2, 2), 5: (2, 3), 6: (3, 3), 7: (3, 4), 8: (4, 4), 9: (3, 3, 3), 10: (3, 3, 4)}
 
 DIGIT_PAUSE = ' <break time="250ms"/>'
 GROUP_PAUSE = ' <break time="500ms"/>'
@@ -97,24 +99,27 @@ class _Frame(NamedTuple):
 
 
 def render_code(code: str, *, brand: str, locale: str | None, region: str | None, message: str | None = None) -> Speech:
-    """The speech that says `code` (6 to 10 digits) twice, with the name `brand`, or that says `message`.
+    """The speech that says `code` twice, with the name `brand`, or that says `message`.
+
+    `code` is 4 to 10 digits and letters from A to Z. A letter is spelled in the way of the language: "B as in Bravo".
 
     `locale` and `region` (ISO 3166 of the phone) select the language as in `choose_language`. Each `{code}` in
     `message` is replaced by the digits. If there is none, the digits follow the message. If there is only one, the
     digits are read a second time at the end, after a word for "again". Nothing else is added.
     Raises InvalidRequest for an invalid locale or message, and ValueError for a code or brand that cannot be spoken.
     """
-    if not (code.isascii() and code.isdigit() and len(code) in GROUP_SIZES):
-        raise ValueError("a code is 6 to 10 digits")
+    if not (code.isascii() and code.isalnum() and len(code) in GROUP_SIZES):
+        raise ValueError("a code is 4 to 10 digits and letters")
     language = choose_language(locale, region)
-    shown = " ".join(code)
+    said = _spell(code, language)
+    shown = " ".join(said) if code.isdigit() else ", ".join(said)
     if language.right_to_left:
         shown = f"{_ISOLATE}{shown}{_END_OF_ISOLATE}"
     if message is not None:
-        ssml, text = _render_message(message, _paused(code), shown, language)
+        ssml, text = _render_message(message, _paused(said), shown, language)
         return Speech(ssml, language.tag, text, code)
     frame, words = _frames(language, brand)
-    return Speech(frame.around(_paused(code)), language.tag, words.around(shown), code)
+    return Speech(frame.around(_paused(said)), language.tag, words.around(shown), code)
 
 
 def ensure_speakable(
@@ -202,10 +207,15 @@ def _first_spoken(characters: Iterable[str]) -> str:
     return next((each for each in characters if each.isalnum() or each in _SEPARATING_MARKS), "")
 
 
-def _paused(code: str) -> str:
+def _spell(code: str, language: Language) -> tuple[str, ...]:
+    alphabet = alphabet_of(language.primary)
+    return tuple(each if each.isdigit() else alphabet.spell(each) for each in code)
+
+
+def _paused(said: Sequence[str]) -> str:
     groups, start = [], 0
-    for size in GROUP_SIZES[len(code)]:
-        groups.append(DIGIT_PAUSE.join(code[start : start + size]))
+    for size in GROUP_SIZES[len(said)]:
+        groups.append(DIGIT_PAUSE.join(map(_escape, said[start : start + size])))
         start += size
     return GROUP_PAUSE.join(groups)
 
