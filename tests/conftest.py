@@ -30,6 +30,7 @@ pytest_plugins = [
     "tests.support.fixtures.openid",
     "tests.support.fixtures.postgresql",
     "tests.support.fixtures.redis",
+    "tests.support.fixtures.webhooks",
     "tests.support.fixtures.world",
     "tests.support.fixtures.within",
 ]

@@ -17,6 +17,7 @@ FIXTURES = {
     "postgresql_folder": "postgresql",
     "redis_port": "redis",
     "certified_provider": "node",
+    "webhook_modules": "node",
     "installation": "process",
     "pytester": "process",
 }
