@@ -161,16 +161,16 @@ def _init_pages(app: Flask, settings: Settings) -> None:
 
 def _make_verification_pages(services: Services, guards: Guards, settings: Settings) -> tuple[Blueprint, Blueprint]:
     asked = verification_pages.Services(services.browsing, services.sends, services.verifications, services.audit)
-    is_simulated = settings.telephony_provider == "simulator"
     return (
         verification_pages.make_blueprint(asked, default_region=settings.default_region),
         trial_pages.make_blueprint(
             services.trials,
             services.sends,
             services.verifications,
+            services.browsing,
             guards.admit,
             template_names=tuple(sorted(settings.message_templates)),
-            phone_page="/simulator" if is_simulated else None,
+            phone=services.phone,
         ),
     )
 

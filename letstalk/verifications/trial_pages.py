@@ -9,22 +9,31 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
 from letstalk.core.actors import Actor
-from letstalk.core.errors import LetsTalkError
+from letstalk.core.errors import LetsTalkError, NotFound
 from letstalk.core.scopes import Scope
 from letstalk.http.errors import invalid_request_from, record_refusal, render_error
 from letstalk.http.forms import form_text, new_submission
 from letstalk.http.guards import Guard, GuardKind, current_actor, require_signed_in
 from letstalk.http.idempotency import read_idempotency_key
 from letstalk.http.rate_limits import CallerLimits, Environ, request_limits
+from letstalk.observability.redaction import mask_phone
 from letstalk.observability.request_log import CALLER, ROUTE
+from letstalk.telephony.simulator.phone import SimulatedPhone
 from letstalk.telephony.speech.languages import supported_locales
 from letstalk.verifications.api import Reply, check, replay, send
-from letstalk.verifications.models import DEFAULT_CODE_LENGTH, DEFAULT_TTL_SECONDS, MAX_CODE_LENGTH, MIN_CODE_LENGTH
+from letstalk.verifications.browsing import BrowsingService
+from letstalk.verifications.models import (
+    DEFAULT_CODE_LENGTH,
+    DEFAULT_TTL_SECONDS,
+    MAX_CODE_LENGTH,
+    MIN_CODE_LENGTH,
+    VerificationStatus,
+)
 from letstalk.verifications.request_examples import ApiRequestExample, in_every_language
 from letstalk.verifications.schemas import ReplayRequest, SendRequest, VerifyRequest
 from letstalk.verifications.sends import SendService
@@ -34,6 +43,10 @@ from letstalk.verifications.trials import TrialService
 LIFETIMES = ((60, "1 minute"), (120, "2 minutes"), (300, "5 minutes"), (600, "10 minutes"))
 CODE_LENGTHS = tuple(range(MIN_CODE_LENGTH, MAX_CODE_LENGTH + 1))
 TEXTS = ("phone", "message", "message_template", "locale", "reference")
+# A number that nobody has (+1 … 555 01xx is kept for fiction), where the call is simulated.
+EXAMPLE_PHONE = "+1 202 555 0142"
+# Longer than a phone rings, so that the call is not answered before its page is open.
+RINGS_FOR_SECONDS = 45.0
 NUMBERS = {"code_length": DEFAULT_CODE_LENGTH, "expires_in": DEFAULT_TTL_SECONDS}
 
 # Counts a request of the token and checks its rights, as the guards do for a request to the API.
@@ -77,18 +90,20 @@ class Sent:
 
     verification_id: str
     phone: str
+    token_id: str
 
 
 def make_blueprint(
     trials: TrialService,
     sends: SendService,
     verifications: VerificationService,
+    browsing: BrowsingService,
     admit: Admit,
     *,
     template_names: tuple[str, ...],
-    phone_page: str | None,
+    phone: SimulatedPhone | None,
 ) -> Blueprint:
-    """`phone_page` is the path of the simulator's phone, None with a real provider."""
+    """`phone` is the simulator's, on whose page admins answer; None with a real provider."""
     blueprint = Blueprint("trial", __name__)
 
     def exchange(
@@ -110,6 +125,10 @@ def make_blueprint(
 
     def show(shown: Exchange | None = None, sent: Sent | None = None) -> str:
         form = {name: form_text(name) for name in (*TEXTS, *NUMBERS, "token_id")}
+        if phone is not None and request.method == "GET":
+            form["phone"] = EXAMPLE_PHONE
+        if sent is not None:
+            form["token_id"] = sent.token_id
         return render_template(
             "verifications/try.html",
             tokens=trials.list_tokens(current_actor()),
@@ -123,13 +142,41 @@ def make_blueprint(
             templates=template_names,
             lifetimes=LIFETIMES,
             code_lengths=CODE_LENGTHS,
-            phone_page=phone_page,
+            is_simulated=phone is not None,
+            may_answer=may_answer(),
         )
+
+    def may_answer() -> bool:
+        return phone is not None and current_actor().is_admin
+
+    def expect_answer() -> None:
+        if phone is not None and may_answer():
+            phone.expect_person(RINGS_FOR_SECONDS)
 
     @blueprint.get("/dashboard/try")
     @require_signed_in(Scope.OTP_SEND)
     def page() -> ResponseReturnValue:
-        return show()
+        verification_id = request.args.get("verification_id")
+        return show(sent=None if verification_id is None else find_pending(verification_id))
+
+    def find_pending(verification_id: str) -> Sent | None:
+        """A verification that this person may see and that waits for its code; its phone is masked."""
+        try:
+            told = browsing.tell(current_actor(), verification_id)
+        except NotFound:
+            return None
+        if told.token is None or told.history.status is not VerificationStatus.PENDING:
+            return None
+        found = told.verification
+        return Sent(found.verification_id, mask_phone(found.e164), told.token.token_id)
+
+    @blueprint.post("/dashboard/try/token")
+    @require_signed_in(Scope.TOKENS_WRITE)
+    def make_token() -> ResponseReturnValue:
+        """A first token, for those who have none."""
+        token = trials.make_token(current_actor())
+        flash(f"The token “{token.name}” of {token.owner_id} is created. Only this page can use it.")
+        return redirect(url_for("trial.page"))
 
     @blueprint.post("/dashboard/try")
     @require_signed_in(Scope.OTP_SEND)
@@ -140,12 +187,13 @@ def make_blueprint(
 
         def call(actor: Actor) -> Reply:
             wanted = SendRequest.model_validate(body)
+            expect_answer()
             return send(sends, actor, wanted, read_idempotency_key("/calls/otp", key, body))
 
         shown = exchange("Call a phone", "/calls/otp", Scope.OTP_SEND, body, key, call)
         if not shown.is_accepted:
             return show(shown)
-        sent = Sent(shown.content["verification_id"], shown.content["phone"])
+        sent = Sent(shown.content["verification_id"], shown.content["phone"], form_text("token_id"))
         trials.note(current_actor(), form_text("token_id"), sent.verification_id)
         return show(shown, sent)
 
@@ -168,6 +216,7 @@ def make_blueprint(
 
         def call(actor: Actor) -> Reply:
             wanted = ReplayRequest.model_validate(body)
+            expect_answer()
             return replay(sends, verifications, actor, wanted, read_idempotency_key("/calls/replay", key, body))
 
         shown = exchange("Call again", "/calls/replay", Scope.OTP_REPLAY, body, key, call)
@@ -204,7 +253,7 @@ def _key_of(body: dict[str, Any]) -> str:
 
 
 def _sent_before() -> Sent:
-    return Sent(form_text("verification_id"), form_text("phone"))
+    return Sent(form_text("verification_id"), form_text("phone"), form_text("token_id"))
 
 
 def _address_of(path: str) -> str:

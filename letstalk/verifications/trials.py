@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import Actor
+from letstalk.core.actors import DEFAULT_OWNER_ID, Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import AddressNotAllowed, InsufficientScope, InvalidToken
 from letstalk.core.ip_addresses import is_allowed, to_networks
@@ -13,9 +13,11 @@ from letstalk.core.scopes import Scope
 from letstalk.db.database import Database
 from letstalk.tokens.authentication import actor_of
 from letstalk.tokens.delegation import may_manage
-from letstalk.tokens.models import Token
+from letstalk.tokens.models import NewToken, Token
 from letstalk.tokens.repository import list_bounds
 from letstalk.tokens.service import MAX_PAGE, TokenService
+
+TOKEN_NAME = "Try it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ class TrialService:
             for token in page.tokens
             if Scope.OTP_SEND in token.granted and may_manage(person, token) and not token.is_suspended
         ]
+
+    def make_token(self, person: Actor) -> Token:
+        """A new token that can send and check, for an owner of theirs. Its text is told to nobody.
+
+        Raises what `TokenService.create_token` raises.
+        """
+        owner_id = min(person.owner_ids, default=DEFAULT_OWNER_ID)
+        return self.tokens.create_token(person, NewToken(owner_id=owner_id, name=TOKEN_NAME)).record
 
     def act_with(self, person: Actor, token_id: str) -> Actor:
         """The actor that the API would know if `person` called with the token, with all of its limits.

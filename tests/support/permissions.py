@@ -103,6 +103,7 @@ PAGES = """\
 | `POST /dashboard/verifications/{verification_id}/replay`, of an owner not granted | sign in | 403 | 404 | yes | yes |
 | `GET /dashboard/try` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/try/token` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/check` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/replay` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard` | sign in | yes | yes | yes | yes |

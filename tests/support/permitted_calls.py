@@ -93,6 +93,7 @@ REQUESTS: dict[str, Request] = {
     # Nothing has been read out yet.
     "POST /dashboard/verifications/{verification_id}/replay": Request(done=(429, None)),
     "POST /dashboard/try": Request(lambda world, _: {"phone": world.phone()}),
+    "POST /dashboard/try/token": Request(done=(302, None)),
     "POST /dashboard/try/check": Request(lambda *_: {"code": "042917"}),
     "POST /dashboard/try/replay": Request(),
     "POST /dashboard/tokens": Request(lambda *_: {"scopes": "tokens:write", "user_id": OURS}),

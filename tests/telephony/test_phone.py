@@ -279,3 +279,15 @@ def test_an_unknown_call_takes_no_action(world: World) -> None:
 
 def _hang_up(call: Call) -> HangUpCommand:
     return HangUpCommand(call.call_id, call.provider_call_id or "", "hang-up")
+
+
+def test_a_person_who_is_on_the_way_to_the_page_is_waited_for(world: World) -> None:
+    world.phone.expect_person(45)  # shorter than the page that is open: changes nothing
+    world.pass_time(50)
+    assert world.phone.attendance().is_by_hand
+    world.phone.attend(2)
+    world.phone.expect_person(45)
+    world.pass_time(40)
+    assert world.phone.attendance().is_by_hand
+    world.pass_time(10)
+    assert not world.phone.attendance().is_by_hand

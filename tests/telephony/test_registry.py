@@ -45,7 +45,9 @@ def simulator_settings(tmp_path: Path) -> Settings:
 
 def build(settings: Settings) -> Telephony:
     vault = Vault((make_encryption_key(),))
-    return build_telephony(settings, Parts(utc_now, b"k" * 32, Database("sqlite:///never-opened.db"), vault))
+    return build_telephony(
+        settings, Parts(utc_now, b"k" * 32, Database(settings.database_url.get_secret_value()), vault)
+    )
 
 
 def test_a_provider_is_built_by_its_name(simulator_settings: Settings, telnyx_settings: Settings) -> None:

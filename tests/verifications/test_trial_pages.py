@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from letstalk.core.actors import CustomMessage
 from letstalk.core.secret_files import make_encryption_key
+from letstalk.observability.redaction import mask_phone
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.request_examples import ApiRequestExample, as_curl, in_every_language
 from tests.support.apps import OWNER, PHONE, code_of, make_app, services_of
@@ -146,3 +147,48 @@ def test_examples_quote_what_a_shell_or_a_program_would_read_otherwise() -> None
     assert '"locale_fallback": false' in texts["JavaScript"]
     assert as_curl(ApiRequestExample("GET", "https://otp.example/calls")).startswith("curl https://otp.example/calls")
     assert all("Idempotency-Key" in text for text in texts.values())
+
+
+def test_a_first_token_is_made_with_one_button_and_its_text_is_shown_to_nobody(app: Flask) -> None:
+    visitor = developer(app)
+    assert "Create one and go on" in visitor.get(TRY).text
+    assert visitor.post(f"{TRY}/token").location == TRY
+    page = visitor.get(TRY)
+    assert "Try it (acme, lt_" in page.text
+    assert re.search(r"lt_\w{12}_\w{36}", page.text) is None
+    (token,) = services_of(app).trials.list_tokens(OWNER)
+    assert (token.owner_id, token.scopes) == ("acme", ("read", "write"))
+    nobodys = a_visitor(app, "new", "developer", owner_ids=())
+    assert nobodys.post(f"{TRY}/token").status_code == 403
+
+
+def test_an_admin_is_led_to_the_phone_on_which_the_call_then_waits(app: Flask) -> None:
+    phone, token_id = services_of(app).phone, a_token(app)
+    assert phone is not None
+    page = developer(app).post(TRY, token_id=token_id, phone=PHONE)
+    assert "Answer the phone" not in page.text
+    assert not phone.attendance().is_by_hand
+    page = the_owner(app).post(TRY, token_id=token_id, phone=PHONE, reference="refused")
+    assert not response_of(page).get("verification_id")
+    page = the_owner(app).post(TRY, token_id=token_id, phone="+256700123457")
+    assert "Answer the phone" in page.text
+    assert phone.attendance().is_by_hand
+
+
+def test_the_phone_leads_back_to_the_field_for_the_code(app: Flask, tmp_path: Path) -> None:
+    token_id, visitor = a_token(app), developer(app)
+    sent = response_of(visitor.post(TRY, token_id=token_id, phone=PHONE))
+    back = f"{TRY}?verification_id={sent['verification_id']}"
+    page = visitor.get(back).text
+    assert f'name="token_id" value="{token_id}"' in page
+    assert (PHONE in page, mask_phone(PHONE) in page) == (False, True)
+    stranger = a_visitor(app, "eve", "developer", owner_ids=("globex",))
+    a_token(app, owner_id="globex")
+    for unknown in (back, f"{TRY}?verification_id=🙂", f"{TRY}?verification_id="):
+        assert 'name="code"' not in stranger.get(unknown).text
+    code = code_of(tmp_path, KEY, str(sent["verification_id"]))
+    kept = {"token_id": token_id, "verification_id": str(sent["verification_id"]), "phone": PHONE}
+    approved = visitor.post(f"{TRY}/check", **kept, code=code).text
+    assert "<strong>Approved.</strong>" in approved
+    assert 'name="code"' not in approved
+    assert 'name="code"' not in visitor.get(back).text

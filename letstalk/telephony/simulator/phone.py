@@ -87,6 +87,14 @@ class SimulatedPhone:
         with self._db.write() as connection:
             repository.attend(connection, self._clock() + timedelta(seconds=seconds))
 
+    def expect_person(self, seconds: float) -> None:
+        """Note that somebody is about to open the phone's page: for at least the next `seconds` calls ring and wait."""
+        until = self._clock() + timedelta(seconds=seconds)
+        with self._db.write() as connection:
+            attended_until = repository.attended_until(connection)
+            if attended_until is None or attended_until < until:
+                repository.attend(connection, until)
+
     def attendance(self) -> Attendance:
         try:
             with self._db.read() as connection:
