@@ -26,6 +26,7 @@ from letstalk.statistics.rollups import RollupService
 from letstalk.statistics.service import StatisticsService
 from letstalk.telephony.simulator.phone import SimulatedPhone
 from letstalk.test_numbers.service import TestNumberService
+from letstalk.tokens.app_events import ExpiryNotices
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -41,6 +42,7 @@ from letstalk.verifications.trials import TrialService
 class Services:
     tokens: TokenService
     usage: UsageCounter
+    expiry_notices: ExpiryNotices
     test_numbers: TestNumberService
     audit: AuditTrail
     audit_search: AuditSearch

@@ -61,6 +61,7 @@ from letstalk.telephony.simulator.provider import SimulatorProvider
 from letstalk.telephony.speech.scripts import ensure_message
 from letstalk.test_numbers.destinations import DestinationRules, Destinations
 from letstalk.test_numbers.service import TestNumberService
+from letstalk.tokens.app_events import ExpiryNotices
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
@@ -202,6 +203,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     services = Services(
         tokens=tokens,
         usage=usage,
+        expiry_notices=ExpiryNotices(db, clock),
         test_numbers=TestNumberService(
             db,
             vault,
@@ -411,6 +413,7 @@ def _register_sweeps(
     worker.every(SLOW_SWEEP_SECONDS, "old_statistics", services.rollups.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "app_events", services.app_events.log.forget_old)
+    worker.every(SLOW_SWEEP_SECONDS, "expiring_tokens", services.expiry_notices.record_expiring)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)
     worker.every(SLOW_SWEEP_SECONDS, "silent_workers", heartbeat.forget_silent)

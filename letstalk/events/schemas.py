@@ -175,7 +175,7 @@ class EventResponse(ResponseModel):
     type: TypeName
     timestamp: Timestamp
     user_id: str
-    sequence: int | None = Field(description="It grows with each event of the same verification.")
+    sequence: int | None = Field(description="It grows with each event of the same verification or token.")
     data: dict[str, Any] | None = Field(
         description="What it is about, as the API returns it. Null where that was deleted since."
     )

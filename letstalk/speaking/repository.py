@@ -13,6 +13,8 @@ from letstalk.calls.repository import calls, delete_calls_about
 from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
+from letstalk.events.delivery_repository import delete_deliveries_about
+from letstalk.events.repository import delete_events_about
 from letstalk.speaking.models import SpokenCode
 from letstalk.test_numbers.repository import id_of_test_number
 
@@ -146,6 +148,9 @@ def delete_old(connection: sa.Connection, before: datetime, limit: int) -> int:
 
 
 def delete_spoken_codes(connection: sa.Connection, spoken_ids: list[str]) -> None:
+    """Delete these spoken codes with their calls and their events for apps."""
+    delete_deliveries_about(connection, spoken_ids)
+    delete_events_about(connection, spoken_ids)
     delete_calls_about(connection, spoken_ids)
     connection.execute(sa.delete(spoken_codes).where(spoken_codes.c.spoken_id.in_(spoken_ids)))
 

@@ -21,6 +21,8 @@ from letstalk.core.errors import Conflict, DestinationBlocked, InvalidRequest, N
 from letstalk.core.ids import canonical_id, new_id
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit, delete_in_batches
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone
@@ -142,6 +144,7 @@ class SpeakService:
                 raise Conflict("The code of this call was reported as approved already.", code="already_approved")
             if spoken.approved is not approved:
                 repository.note_outcome(connection, spoken.spoken_id, now, approved=approved)
+                _tell_apps(connection, spoken, now, approved=approved)
             if approved:
                 self._withdraw(connection, spoken, "The code was approved.", now)
             return _history(connection, repository.find_by_call(connection, actor.owner_id, spoken.call_id))
@@ -243,3 +246,20 @@ def _history(connection: Connection, spoken: SpokenCode | None) -> SpokenCall:
 
 def _unknown() -> NotFound:
     return NotFound("There is no such call.")
+
+
+def _tell_apps(connection: Connection, spoken: SpokenCode, now: datetime, *, approved: bool) -> None:
+    detail = {
+        "call_id": spoken.call_id,
+        "phone": mask_phone(spoken.e164),
+        "approved": approved,
+        "reference": spoken.reference,
+    }
+    event = NewEvent(
+        AppEventType.VERIFICATION_REPORTED,
+        spoken.owner_id,
+        subject_id=spoken.spoken_id,
+        call_id=spoken.call_id,
+        detail=detail,
+    )
+    record_event(connection, event, now)

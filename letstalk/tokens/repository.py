@@ -211,13 +211,24 @@ def list_tokens(
 
 
 def list_expiring(
-    connection: sa.Connection, owner_ids: frozenset[str] | None, after: datetime, until: datetime, *, limit: int
+    connection: sa.Connection,
+    owner_ids: frozenset[str] | None,
+    after: datetime,
+    until: datetime,
+    *,
+    limit: int,
+    unless: sa.Exists | None = None,
 ) -> list[Token]:
-    """Tokens in use that expire between two times, the next one first. Those that were rotated are meant to."""
+    """Tokens in use that expire between two times, the next one first. Those that were rotated are meant to.
+
+    `unless` is a condition on a token that leaves it out.
+    """
     in_time = tokens.c.expires_at > after, tokens.c.expires_at <= until
     query = _TOKEN.where(*in_time, tokens.c.revoked_at.is_(None), tokens.c.successor_id.is_(None))
     if owner_ids is not None:
         query = query.where(tokens.c.owner_id.in_(owner_ids))
+    if unless is not None:
+        query = query.where(~unless)
     return [to_token(row) for row in connection.execute(query.order_by(tokens.c.expires_at).limit(limit))]
 
 

@@ -20,7 +20,7 @@ from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.scopes import Scope
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
-from letstalk.tokens import models
+from letstalk.tokens import app_events, models
 from letstalk.tokens import repository as tokens
 from letstalk.tokens.authentication import TokenAuthenticator, actor_of
 from letstalk.tokens.delegation import DelegationRule, ends_by, may_manage, may_see
@@ -199,7 +199,8 @@ class TokenService:
             )
             ending = _earlier_end(old, now + timedelta(seconds=grace_seconds))
             self._insert(connection, new, secret)
-            tokens.update_token(connection, replace(old, expires_at=ending, successor_id=new.token_id))
+            old = replace(old, expires_at=ending, successor_id=new.token_id)
+            tokens.update_token(connection, old)
             tokens.move_children(connection, token_id, new.token_id)
             detail = {"successor_id": new.token_id, "grace_seconds": grace_seconds, "works_until": iso_utc(ending)}
             self._record(connection, actor, "token.rotated", old, detail)
@@ -233,8 +234,9 @@ class TokenService:
             for one in tokens.list_descendants(connection, token_id) if cascade else ():
                 if one.is_live(now):
                     _ensure_may_manage(connection, actor, one)
-                    tokens.update_token(connection, replace(one, revoked_at=now))
-                    self._record(connection, actor, "token.revoked", one, {"revoked_with": token_id})
+                    revoked = replace(one, revoked_at=now)
+                    tokens.update_token(connection, revoked)
+                    self._record(connection, actor, "token.revoked", revoked, {"revoked_with": token_id})
                     ended.append(one.token_id)
         self.authenticator.forget(*ended)
         return token
@@ -281,6 +283,8 @@ class TokenService:
     ) -> None:
         about = About(token_id=token.token_id, owner_id=token.owner_id, detail=detail)
         self._audit.record(connection, actor, action, **about)
+        if action in app_events.TYPES:
+            app_events.record_token_event(connection, app_events.TYPES[action], token, self._clock())
 
     def _insert(self, connection: Connection, token: Token, secret: NewSecret) -> None:
         tokens.insert_token(connection, token, self._vault.encrypt(secret.secret_hash))

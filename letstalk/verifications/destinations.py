@@ -22,6 +22,8 @@ from letstalk.core.rates import Rate
 from letstalk.db.database import Database, after_commit, delete_in_batches, delete_oldest
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
+from letstalk.events.models import AppEventType, NewEvent
+from letstalk.events.repository import record_event
 from letstalk.speaking.repository import count_reported
 from letstalk.telephony.phone_numbers import block_of
 from letstalk.verifications.models import VerificationStatus
@@ -261,6 +263,8 @@ class DestinationLimits:
         connection.execute(update(destination_counts).where(is_it).values(reached_until=last, **also))
         detail = {"destination": destination, "limit": limit, "until": _time(until)}
         self._audit.record(connection, actor, "destination.limit_reached", owner_id=owner_id, detail=detail)
+        told = NewEvent(AppEventType.DESTINATION_LIMITED, owner_id, detail={"user_id": owner_id, **detail})
+        record_event(connection, told, self._clock())
 
 
 def _counted_owner(owner_id: str) -> str:

@@ -13,6 +13,7 @@ from letstalk.core.ids import new_id
 from letstalk.events.models import AppEvent, AppEventType
 from letstalk.events.publishing import content_of
 from letstalk.observability.redaction import mask_phone
+from letstalk.speaking.repository import find_by_call as find_spoken_code
 from letstalk.verifications.models import MAX_ATTEMPTS, MAX_REPLAYS, Verification, VerificationStatus
 from letstalk.verifications.repository import verification_from, verifications
 from letstalk.verifications.schemas import EXAMPLE_CALL_ID, EXAMPLE_ID, EXAMPLE_SUMMARY, render_summary
@@ -67,6 +68,12 @@ def _render_verification(verification: Verification, event: AppEvent, shows_phon
     return shown if shows_phone else shown | {"phone": mask_phone(verification.e164)}
 
 
+def _reference_of(connection: Connection, owner_id: str, call: Call) -> str | None:
+    """That of the call of a code that another system made."""
+    spoken = find_spoken_code(connection, owner_id, call.call_id)
+    return None if spoken is None else spoken.reference
+
+
 def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> dict[str, Any] | None:
     call: Call | None = None if event.call_id is None else calls.find_call(connection, event.call_id)
     if call is None:
@@ -82,5 +89,7 @@ def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> 
         "reason": call.reason if status is None else None,
         "created_at": iso_utc(call.created_at),
         "ended_at": iso_utc(call.ended_at) if is_over and call.ended_at is not None else None,
-        "reference": None if verification is None else verification.reference,
+        "reference": _reference_of(connection, event.owner_id, call)
+        if verification is None
+        else verification.reference,
     }

@@ -15,10 +15,13 @@ from letstalk.core.errors import Conflict, DestinationBlocked, InvalidPhone, Inv
 from letstalk.core.rates import Rate
 from letstalk.core.scopes import Scope
 from letstalk.db.schema import metadata
+from letstalk.events.repository import list_newest
 from letstalk.http.idempotency import IdempotencyKey
 from letstalk.speaking.models import NewSpokenCode, SpeakAccepted
+from letstalk.speaking.repository import delete_spoken_codes
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.verifications.destinations import DestinationPolicy
+from letstalk.verifications.event_objects import render_event
 from tests.support.world import NOON, OWNER_RATES, PHONE, PHONE_RATES, World, an_actor, phone_number, refusal_of
 
 CODE = "048213"
@@ -206,3 +209,24 @@ def test_what_is_old_is_deleted_with_its_call(world: World) -> None:
     with world.db.read() as connection:
         for table in ("spoken_codes", "calls"):
             assert connection.execute(sa.select(metadata.tables[table])).all() == []
+
+
+def test_apps_are_told_of_the_call_and_the_report_and_both_are_deleted_with_the_code(world: World) -> None:
+    call_id = world.speaking.speak(SPEAKER, NewSpokenCode(PHONE, CODE, reference="login-1"), None).call_id
+    world.pass_time(15)
+    for _ in range(2):
+        world.speaking.report_outcome(SPEAKER, call_id, approved=True)
+    with world.db.read() as connection:
+        events = list_newest(connection, frozenset({"acme"}), after=None, limit=100)
+        shown = [render_event(connection, event, shows_phone=False) for event in events]
+    types = [event.type.value for event in events]
+    assert types.count("verification.reported") == 1
+    assert "call.heard" in types
+    assert {content["reference"] for content in shown if content is not None} == {"login-1"}
+    assert None not in shown
+    assert CODE not in json.dumps(shown)
+    assert PHONE not in json.dumps(shown)
+    world.pass_time(200)
+    with world.db.write() as connection:
+        delete_spoken_codes(connection, [event.subject_id for event in events if event.subject_id is not None])
+        assert list_newest(connection, None, after=None, limit=1) == []

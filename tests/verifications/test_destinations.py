@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from letstalk.audit.repository import audit_events
 from letstalk.core.rates import Rate
 from letstalk.db.database import Database
+from letstalk.events.models import AppEventType
+from letstalk.events.repository import list_newest
 from letstalk.http.idempotency import IdempotencyKey
 from letstalk.verifications.destinations import BREAKER, DestinationPolicy, destination_counts
 from tests.support.world import BUSY, NO_ANSWER, SEND_PATH, World, at_once, phone_number, refusal_of
@@ -32,6 +34,13 @@ def recorded(world: World) -> Sequence[dict[str, str]]:
         return [json.loads(detail) for detail in connection.execute(statement).scalars()]
 
 
+def told_limits(world: World) -> list[tuple[str, str]]:
+    with world.db.read() as connection:
+        events = list_newest(connection, None, after=None, limit=1000)
+    limited = [event for event in events if event.type is AppEventType.DESTINATION_LIMITED]
+    return [(event.owner_id, event.detail["destination"]) for event in limited]
+
+
 def counted(world: World) -> dict[tuple[str, str], int]:
     table = destination_counts.c
     with world.db.read() as connection:
@@ -47,8 +56,10 @@ def send_many(world: World, phones: Sequence[str], owner: str = "acme") -> None:
 def test_calls_of_one_owner_to_one_block_are_limited_by_hour_and_by_day(db: Database) -> None:
     world = make_world(db, block_rates=(Rate(3, HOUR), Rate(5, DAY)))
     send_many(world, [phone_number(number) for number in range(3)])
+    assert told_limits(world) == [("acme", phone_number(0)[:9])]
     error = refusal_of(lambda: world.send(phone_number(3)), "destination_limit")
     assert error.retry_after_seconds == HOUR
+    assert len(told_limits(world)) == 1
     world.clock.move(HOUR)
     send_many(world, [phone_number(number) for number in range(3, 5)])
     error = refusal_of(lambda: world.send(phone_number(5)), "destination_limit")
