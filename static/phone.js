@@ -129,6 +129,10 @@ function update() {
     stopSpeaking();
   }
   said = speech;
+  for (const time of part.querySelectorAll("time:not([title])")) {
+    time.title = time.textContent;
+    time.textContent = new Date(time.dateTime).toLocaleTimeString();
+  }
   tick();
 }
 

@@ -217,6 +217,7 @@ def welcome(options: ServerOptions) -> str:
   Let's Talk is at   {base}
   Dashboard          {base}/dashboard
   Password           {options.dashboard_password}
+  A first code       {base}/dashboard/try
   API description    {base}/docs
   Calls go to        {provider}
   Calls of one owner {options.call_limits}
