@@ -56,7 +56,7 @@ def as_python(request: ApiRequestExample) -> str:
 
 
 def as_javascript(request: ApiRequestExample) -> str:
-    """A module for Node.js: the token is a secret, which no browser may know."""
+    """A module for Node: the token is a secret, which no browser may know."""
     given = {} if request.body is None else {"Content-Type": "application/json"}
     headers = "".join(
         f"    {json.dumps(name)}: {json.dumps(value)},\n" for name, value in {**given, **request.headers}.items()
