@@ -13,7 +13,6 @@ from letstalk.core.ids import first_id, new_id
 from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
-from letstalk.events.endpoint_repository import webhook_endpoints
 from letstalk.events.models import AppEvent, AppEventType, EventFilter, NewEvent
 
 app_events = sa.Table(
@@ -35,6 +34,9 @@ sa.Index("ix_app_events_user_id", app_events.c.owner_id, app_events.c.event_id)
 partial_index("ix_app_events_subject_id", "subject_id IS NOT NULL", app_events.c.subject_id, app_events.c.sequence)
 partial_index("ix_app_events_waiting", "is_waiting", app_events.c.event_id)
 
+# The table is in `endpoint_repository`, which a send and a check need not load.
+_endpoints = sa.table("webhook_endpoints", sa.column("user_id", sa.String), sa.column("disabled_at", UtcDateTime))
+
 IS_WAITING = sa.text("app_events.is_waiting")
 _COLUMNS = ("event_id", "owner_id", "type", "created_at", "subject_id", "call_id", "detail")
 _others = app_events.alias("others")
@@ -47,7 +49,7 @@ _INSERT = Statement(
             .where(_others.c.subject_id == sa.bindparam("subject_id"))
             .scalar_subquery(),
             "is_waiting": sa.exists().where(
-                webhook_endpoints.c.owner_id == sa.bindparam("owner_id"), webhook_endpoints.c.disabled_at.is_(None)
+                _endpoints.c.user_id == sa.bindparam("owner_id"), _endpoints.c.disabled_at.is_(None)
             ),
         }
     )
