@@ -7,6 +7,7 @@ they were looked for, and the next page goes on from there.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -22,7 +23,7 @@ from letstalk.verifications.repository import IS_PENDING, verification_from, ver
 MOST_CANDIDATES = 10_000
 MOST_CANDIDATES_BY_REASON = 1_500  # for each of them its newest call is looked up
 FIRST_CANDIDATES = 200
-FEWEST_OF_A_BRANCH = 50
+FEWEST_OF_A_BRANCH = 30  # more than a page has rows, so that one branch alone can fill it
 GROWTH = 4  # of the number of candidates from one step to the next: most pages are full after the first
 
 # The exact text of the partial index: neither database uses it for a parameter.
@@ -121,12 +122,17 @@ class _Route:
     """A way to read candidates in their order: `branches` are conditions that an index serves, a scan for each.
 
     `key` is the column of the order: `created_at`, except where all owners' rows are read, by the primary key. `reads`
-    are conditions for the same rows, in fewer statements.
+    are conditions for the same rows, in fewer statements. Where there are `owner_ids`, each of them has a scan.
     """
 
     branches: tuple[tuple[Condition, ...], ...]
     reads: tuple[tuple[Condition, ...], ...]
     key: sa.Column[Any] = field(default=_TABLE.created_at)
+    owner_ids: tuple[str, ...] = ()
+
+    @property
+    def scans(self) -> int:
+        return len(self.branches) * max(1, len(self.owner_ids))
 
     @property
     def is_by_id(self) -> bool:
@@ -195,8 +201,10 @@ class _Search:
         owner_ids = self._wanted.owner_ids
         if owner_ids is None:
             return _route_of((conditions,))
-        branches = tuple((*conditions, _TABLE.owner_id == owner_id) for owner_id in sorted(owner_ids))
-        return _Route(branches, ((*conditions, _TABLE.owner_id.in_(sorted(owner_ids))),))
+        if len(owner_ids) == 1:
+            return _route_of(((*conditions, *(_TABLE.owner_id == owner_id for owner_id in owner_ids)),))
+        several = tuple(sorted(owner_ids))
+        return _Route((conditions,), ((*conditions, _TABLE.owner_id.in_(several)),), owner_ids=several)
 
     def _start_of(self, route: _Route) -> Key | None:
         if self._place is None:
@@ -208,18 +216,24 @@ class _Search:
 
         It is the key of the next candidate. None where there are no more.
         """
-        share = max(FEWEST_OF_A_BRANCH, count // len(route.branches))
+        share = max(FEWEST_OF_A_BRANCH, count // route.scans)
         bounds = self._bounds(route, start)
         end = self._nearest([self._key_of(route, [*branch, *bounds], share) for branch in route.branches])
         if end is not None and end == start:  # more candidates than `count` have one time: all of them are one step
-            bounds = [*self._bounds(route, None), route.key > end if self._is_newer else route.key < end]
+            bounds = self._bounds(route, None, after=end)
             end = self._nearest([self._key_of(route, [*branch, *bounds], 0) for branch in route.branches])
         return end
 
     def _key_of(self, route: _Route, conditions: list[Condition], skipped: int) -> sa.ScalarSelect[Any]:
-        """The key of the first candidate after `skipped` ones."""
-        statement = self._ordered(sa.select(route.key).where(*conditions), route.key)
-        return statement.limit(1).offset(skipped).scalar_subquery()
+        """The key of the first candidate after `skipped` ones; of several owners' ones, that which comes first."""
+        statement = self._ordered(sa.select(route.key).where(*conditions), route.key).limit(1).offset(skipped)
+        if not route.owner_ids:
+            return statement.scalar_subquery()
+        # One short statement for any number of owners: SQLAlchemy took longer to write a long one than it took to run.
+        owners = _as_table(self._connection, route.owner_ids)
+        key = statement.where(_TABLE.owner_id == owners.c.value).correlate(owners).scalar_subquery()
+        nearest = sa.func.min(key) if self._is_newer else sa.func.max(key)
+        return sa.select(nearest).select_from(owners).scalar_subquery()
 
     def _nearest(self, keys: list[sa.ScalarSelect[Any]]) -> Key | None:
         """The key that comes first. None where there is none."""
@@ -232,29 +246,42 @@ class _Search:
         self, route: _Route, conditions: tuple[Condition, ...], start: Key | None, end: Key | None, limit: int
     ) -> list[Verification]:
         """The wanted rows among the candidates from `start` on and before `end`."""
-        within: list[Condition] = [*conditions, *self._bounds(route, start)]
-        if end is not None:
-            within.append(route.key < end if self._is_newer else route.key > end)
+        within: list[Condition] = [*conditions, *self._bounds(route, start, before=end)]
         candidates = sa.select(verifications).where(*within).limit(AS_IT_STANDS).subquery("candidates")
         statement = sa.select(candidates).where(*self._conditions(candidates.c, route))
         statement = self._ordered(statement, candidates.c[route.key.key], candidates.c.verification_id)
         return [verification_from(row) for row in self._connection.execute(statement.limit(limit))]
 
-    def _bounds(self, route: _Route, start: Key | None) -> list[Condition]:
-        """What holds of the keys of all candidates from `start` on."""
+    def _bounds(
+        self, route: _Route, start: Key | None, *, before: Key | None = None, after: Key | None = None
+    ) -> list[Condition]:
+        """What holds of the keys of all candidates from `start` on, or after the key `after`, and before `before`.
+
+        One lower and one upper bound at most: of two, SQLite takes whichever comes first, and reads all from there.
+        """
         since, until = self._wanted.since, self._wanted.until
         if self._statuses == frozenset({VerificationStatus.PENDING}):  # none is older than the longest time to live
             oldest = self._now - timedelta(seconds=MAX_TTL_SECONDS)
             since = oldest if since is None else max(since, oldest)
-        bounds: list[Condition] = []
+        # Each with whether the key itself is left out.
+        lower: list[tuple[Key, bool]] = []
+        upper: list[tuple[Key, bool]] = []
         if since is not None:
-            bounds.append(route.key >= (first_id_at(since) if route.is_by_id else since))
+            lower.append((first_id_at(since) if route.is_by_id else since, False))
         elif route.is_by_id:
-            bounds.append(route.key >= FIRST_ID)  # of all of them, so that the index is used without other bounds too
+            lower.append((FIRST_ID, False))  # of all of them, so that the index is used without other bounds too
         if until is not None:
-            bounds.append(route.key < (first_id_at(until) if route.is_by_id else until))
-        if start is not None:
-            bounds.append(route.key >= start if self._is_newer else route.key <= start)
+            upper.append((first_id_at(until) if route.is_by_id else until, True))
+        near, far = (lower, upper) if self._is_newer else (upper, lower)
+        near += [(key, is_open) for key, is_open in ((start, False), (after, True)) if key is not None]
+        far += [(before, True)] if before is not None else []
+        bounds: list[Condition] = []
+        if lower:
+            key, is_open = max(lower)
+            bounds.append(route.key > key if is_open else route.key >= key)
+        if upper:
+            key, is_closed = min((key, not is_open) for key, is_open in upper)
+            bounds.append(route.key <= key if is_closed else route.key < key)
         return bounds
 
     def _conditions(self, row: Any, route: _Route) -> list[sa.ColumnElement[bool]]:
@@ -303,6 +330,16 @@ def _statuses_of(wanted: Wanted) -> frozenset[VerificationStatus] | None:
     own = _STATUS_OF_REASON.get(wanted.reason)
     of_reason = frozenset(_EXPLAINED_BY_CALL if own is None else (own,))
     return of_reason if allowed is None else allowed & of_reason
+
+
+def _as_table(connection: sa.Connection, texts: tuple[str, ...]) -> sa.TableValuedAlias:
+    """A row for each text, in the column `value`."""
+    listed = json.dumps(texts)
+    if connection.dialect.name == "sqlite":
+        return sa.func.json_each(listed).table_valued("value", name="listed")
+    return sa.func.json_array_elements_text(sa.cast(sa.literal(listed, sa.Text), sa.JSON)).table_valued(
+        "value", name="listed"
+    )
 
 
 def _route_of(branches: tuple[tuple[Condition, ...], ...]) -> _Route:

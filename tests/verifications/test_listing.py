@@ -24,6 +24,8 @@ from tests.verifications.test_repository import a_verification
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 LONGEST_WALK = 1_000
 OWNERS, PHONES = ("acme", "globex", "initech"), tuple(f"+25670012345{digit}" for digit in range(6))
+# Two of whom have verifications, and many who have none, one with a name that has to be quoted.
+MANY = frozenset({"acme", "initech", 'an "owner"', *(f"owner-{number}" for number in range(100))})
 TOKENS = ("token-1", "token-2")
 Stored = list[tuple[Verification, CallStatus | None]]
 
@@ -111,6 +113,12 @@ FILTERS = (
     Wanted(owner_ids=frozenset({"acme"})),
     Wanted(owner_ids=frozenset({"acme", "initech"}), country="UG"),
     Wanted(owner_ids=frozenset({"globex"}), phone=PHONES[0]),
+    Wanted(owner_ids=MANY),
+    Wanted(owner_ids=MANY, phone=PHONES[0]),
+    Wanted(owner_ids=MANY, status=VerificationStatus.PENDING),
+    Wanted(owner_ids=MANY, reason=Reason.BUSY),
+    Wanted(owner_ids=MANY, country="UG", token_id=TOKENS[0]),
+    Wanted(owner_ids=MANY, since=NOW - timedelta(hours=5), until=NOW - timedelta(hours=1)),
     Wanted(phone=PHONES[1], status=VerificationStatus.APPROVED),
     Wanted(country="UG", token_id=TOKENS[0]),
     Wanted(token_id=TOKENS[1], reason=Reason.BUSY),

@@ -9,27 +9,52 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import accumulate, chain, count, islice, repeat
 from typing import Any
 
 from letstalk.core.ids import new_id
 
-OWN_SHARE = 0.2  # of the past belongs to the owner who sends the requests
+OWN_SHARE = 0.5  # of the past belongs to the owner who sends the requests
 VERIFICATIONS_PER_PHONE = 4
 TOKENS_PER_OWNER = 3
 LIFETIME = timedelta(minutes=5)
 # At the simulator's speed here; the service estimates the length of its queue from it.
 CALL_SECONDS = 0.02
 
-# What the numbers of a country begin with, and how many digits follow.
-COUNTRIES: tuple[tuple[str, str, int], ...] = (
-    ("UG", "+25677", 7),
-    ("DE", "+491512", 7),
-    ("GB", "+447400", 6),
-    ("FR", "+33612", 6),
-    ("IN", "+9198", 8),
-    ("KE", "+254712", 6),
+# What the numbers of a country begin with; six digits follow. The first has the most phones, those of the end have few.
+COUNTRIES: tuple[tuple[str, str], ...] = (
+    ("UG", "+256770"),
+    ("DE", "+4915123"),
+    ("GB", "+447400"),
+    ("FR", "+33612"),
+    ("IN", "+918123"),
+    ("KE", "+254712"),
+    ("ES", "+34612"),
+    ("IT", "+393123"),
+    ("NL", "+31612"),
+    ("BE", "+32450"),
+    ("AT", "+43664"),
+    ("CH", "+41781"),
+    ("SE", "+46701"),
+    ("NO", "+4740"),
+    ("FI", "+358412"),
+    ("PL", "+48512"),
+    ("PT", "+351912"),
+    ("IE", "+353850"),
+    ("CZ", "+420601"),
+    ("GR", "+306912"),
+    ("RO", "+40712"),
+    ("HU", "+36201"),
+    ("ZA", "+27711"),
+    ("NG", "+2348021"),
+    ("GH", "+233231"),
+    ("TZ", "+255621"),
+    ("RW", "+250720"),
+    ("BR", "+5511961"),
+    ("MX", "+522221"),
+    ("AU", "+61412"),
 )
+RARE_COUNTRIES = ("BR", "MX", "AU")
 
 Row = dict[str, Any]
 
@@ -58,6 +83,7 @@ ENDINGS = (
     Ending(0.01, "canceled", "canceled"),
     Ending(0.01, "superseded", "completed", is_answered=True, is_heard=True),
     Ending(0.005, "attempts_exceeded", "completed", is_answered=True, is_heard=True, attempts=5),
+    Ending(0.0005, "expired", "unknown"),
 )
 
 
@@ -79,8 +105,9 @@ class Past:
         """So many verifications, each with its call, oldest first: the same each time."""
         chance = random.Random(4)  # noqa: S311  # the same history each time
         shares = [ending.share for ending in ENDINGS]
+        sizes = _shares_by_rank(len(self.owners))
         called = [
-            (phone, self.own if chance.random() < OWN_SHARE else chance.choice(self.owners))
+            (phone, self.own if chance.random() < OWN_SHARE else chance.choices(self.owners, cum_weights=sizes)[0])
             for phone in islice(phones, -(-verifications // VERIFICATIONS_PER_PHONE))
         ]
         days = self.oldest_days - self.youngest_days
@@ -139,15 +166,22 @@ class Past:
 
 
 def phones_of_countries() -> Iterator[str]:
-    """Valid numbers of all `COUNTRIES` in turn, all different, none of those that the simulator treats specially."""
-    for number in count():
-        if number % 10**4 // 100 != 99:
-            for _, prefix, digits in COUNTRIES:
-                yield f"{prefix}{number:0{digits}d}"
+    """Valid numbers of all `COUNTRIES`, all different, none of those that the simulator treats specially."""
+    chance = random.Random(5)  # noqa: S311  # the same numbers each time
+    sizes = _shares_by_rank(len(COUNTRIES))
+    numbers = [(number for number in count() if number % 10**4 // 100 != 99) for _ in COUNTRIES]
+    for place in chain(range(len(COUNTRIES)), repeat(None)):
+        (chosen,) = chance.choices(range(len(COUNTRIES)), cum_weights=sizes) if place is None else (place,)
+        yield f"{COUNTRIES[chosen][1]}{next(numbers[chosen]):06d}"
+
+
+def _shares_by_rank(many: int) -> list[float]:
+    """The sizes, added up one by one: the second has half of what the first one has, the third a third."""
+    return list(accumulate(1 / rank for rank in range(1, many + 1)))
 
 
 def country_of(phone: str) -> str | None:
-    return next((country for country, prefix, _ in COUNTRIES if phone.startswith(prefix)), None)
+    return next((country for country, prefix in COUNTRIES if phone.startswith(prefix)), None)
 
 
 def call_of(verification: Row) -> Row:

@@ -20,13 +20,16 @@ from cryptography.fernet import Fernet
 from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, text
 
 from letstalk.core.ids import new_id
-from tools.benchmarks.pasts import CALL_SECONDS, TOKENS_PER_OWNER, Past, Row, call_of
+from tools.benchmarks.copies import MOST_COPIES, Copies, drop_indexes
+from tools.benchmarks.pasts import CALL_SECONDS, RARE_COUNTRIES, TOKENS_PER_OWNER, Past, Row, call_of
 
 LIFETIME_SECONDS = 600  # the most that the API allows as `expires_in`
 ROWS_AT_ONCE = 5_000
 CACHE_KIB = 512 * 1024
 
-OWNERS = 1_000
+OWNERS = 200
+LEAST_COPIED = 20_000  # fewer verifications are made one by one
+FILLED_TABLES = ("verifications", "calls", "call_events")
 EVENTS = ("initiated", "answered", "human", "completed")
 # Older than the limits consider, younger than the retention period.
 YOUNGEST_DAYS, OLDEST_DAYS = 2.0, 80.0
@@ -76,19 +79,52 @@ class Rows:
         oldest_days: float = OLDEST_DAYS,
         with_events: bool = True,
     ) -> None:
-        """Store ended `verifications` of the past days, each with a call and its events, and others' `tokens`."""
+        """Store ended `verifications` of the past days, each with a call and its events, and others' `tokens`.
+
+        Of many, a hundredth is made, and the database copies it. Of the rare countries there are no copies, so there
+        are a little fewer in all.
+        """
         now = datetime.now(UTC)
         others = (self._token(number, now) for number in range(tokens))
         while some := list(islice(others, ROWS_AT_ONCE)):
             self._insert("tokens", some)
+        copies, originals, originals_until_days = None, verifications, youngest_days
+        if verifications >= LEAST_COPIED:
+            step_seconds = int((oldest_days - youngest_days) * 86_400 / (MOST_COPIES + 1))
+            copies = Copies(MOST_COPIES, step_seconds, self.is_sqlite)
+            originals //= MOST_COPIES + 1
+            originals_until_days = oldest_days - step_seconds / 86_400
         owners = [f"owner-{number}" for number in range(OWNERS)]
-        past = Past(self._owner, owners, self._read_tokens(), now, youngest_days, oldest_days)
-        made = past.make(phones, verifications)
+        past = Past(self._owner, owners, self._read_tokens(), now, originals_until_days, oldest_days)
+        made = past.make(phones, originals)
         while pairs := list(islice(made, ROWS_AT_ONCE)):
             self._insert("verifications", [verification for verification, _ in pairs])
             self._insert("calls", [call for _, call in pairs])
             if with_events:
                 self._insert("call_events", [event for _, call in pairs for event in _events_of(call)])
+        if copies is not None:
+            self._copy(copies, with_events=with_events)
+
+    def _copy(self, copies: Copies, *, with_events: bool) -> None:
+        """Copy what is over, but for rare countries, in one transaction and with the indexes made at its end."""
+        is_copied = "status <> 'pending'"
+        if "country" in self._columns_of("verifications"):
+            rare = ", ".join(f"'{country}'" for country in RARE_COUNTRIES)
+            is_copied += f" AND coalesce(country, '') NOT IN ({rare})"
+        ended = f"subject_id IN (SELECT verification_id FROM verifications WHERE {is_copied})"  # noqa: S608
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                for setting in ("synchronous = OFF", f"cache_size = -{CACHE_KIB}", "temp_store = MEMORY"):
+                    connection.exec_driver_sql(f"PRAGMA {setting}")
+                connection.commit()  # of nothing: the connection believes that it has begun a transaction
+            with connection.begin():
+                created_again = drop_indexes(connection, FILLED_TABLES, is_sqlite=self.is_sqlite)
+                copies.add(connection, "calls", self._columns_of("calls"), ended)
+                if with_events:
+                    copies.add_events(connection, ended)
+                copies.add(connection, "verifications", self._columns_of("verifications"), is_copied)
+                for statement in created_again:
+                    connection.exec_driver_sql(statement)
 
     def analyze(self) -> None:
         """Tell the database how many rows of what kind there are now, as PostgreSQL's own background work does."""
