@@ -129,7 +129,7 @@ function update() {
     stopSpeaking();
   }
   said = speech;
-  for (const time of part.querySelectorAll("time:not([title])")) {
+  for (const time of part.querySelectorAll("time[data-clock]:not([title])")) {
     time.title = time.textContent;
     time.textContent = new Date(time.dateTime).toLocaleTimeString();
   }

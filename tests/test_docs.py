@@ -291,3 +291,11 @@ def test_what_other_apis_call_it_leads_to_calls_and_fields_that_exist(app: Flask
     assert len(named_fields) >= 10
     assert named_calls <= calls, named_calls - calls
     assert named_fields <= fields, named_fields - fields
+
+
+def test_the_readme_shows_five_pictures_in_words_too_and_they_are_light() -> None:
+    pictures = re.findall(r"!\[([^\]]*)\]\((docs/images/[^)]+)\)", read(ROOT / "README.md").text)
+    assert len(pictures) == 5
+    assert all(len(words) > 40 for words, _ in pictures)
+    assert {path for _, path in pictures} == {f"docs/images/{file.name}" for file in (ROOT / "docs/images").iterdir()}
+    assert sum((ROOT / path).stat().st_size for _, path in pictures) < 300_000
