@@ -7,7 +7,7 @@ from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
 from letstalk.http.openapi import ApiRoutes
 from letstalk.http.schemas import JsonResponse
-from letstalk.statistics.breakdowns import choose_window
+from letstalk.statistics.breakdowns import By, choose_window
 from letstalk.statistics.models import Selection
 from letstalk.statistics.schemas import (
     RealtimeResponse,
@@ -33,7 +33,8 @@ def make_blueprint(statistics: StatisticsService, clock: Clock) -> ApiRoutes:
     def get_statistics(query: StatisticsQuery) -> JsonResponse:
         """How far your verifications came, and why not further. The figures outlive the verifications themselves."""
         window = choose_window(query.start, query.end, query.by, clock())
-        return render_statistics(statistics.read(_own(), window.start, window.end, window.period), query.by)
+        figured = statistics.read(_own(), window.start, window.end, window.period, is_by_token=query.by is By.TOKEN)
+        return render_statistics(figured, query.by)
 
     return blueprint
 

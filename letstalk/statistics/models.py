@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import add
 from typing import Any, Self
 
 from letstalk.calls.models import CallStatus
@@ -182,6 +183,30 @@ def add_up(parts: Iterable[Figures]) -> Figures:
     for part in parts:
         total.add(part)
     return total
+
+
+def add_up_stored(texts: str) -> Figures:
+    """The sum of stored figures, with commas between them: as `add_up` of each, in a fifth of the time."""
+    funnel, tests = [0] * len(STEPS), 0
+    countries: dict[str, list[int]] = {}
+    sums: dict[str, dict[str, int]] = {"r": {}, "g": {}, "a": {}}
+    for stored in json.loads(f"[{texts}]"):
+        funnel = [own + more for own, more in zip(funnel, stored["f"], strict=True)]
+        tests += stored.get("t", 0)
+        for country, counts in stored.get("c", {}).items():
+            known = countries.get(country)
+            countries[country] = counts if known is None else list(map(add, known, counts))
+        for name, counted in sums.items():
+            for key, count in stored.get(name, {}).items():
+                counted[key] = counted.get(key, 0) + count
+    return Figures(
+        funnel=Funnel(funnel),
+        tests=tests,
+        reasons=Counter(sums["r"]),
+        countries={country: Funnel(counts) for country, counts in countries.items()},
+        to_ring=_histogram(sums["g"]),
+        to_approval=_histogram(sums["a"]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

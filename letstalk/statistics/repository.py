@@ -16,7 +16,7 @@ from letstalk.core.ids import first_id
 from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata
 from letstalk.db.statements import Statement, insert_into
-from letstalk.statistics.models import ALL, DAY, HOUR, Figures, Holder, Seen, Selection
+from letstalk.statistics.models import ALL, DAY, HOUR, Figures, Holder, Seen, Selection, add_up_stored
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import verifications
 
@@ -179,18 +179,33 @@ def insert_figures(
 
 
 def list_rows(
-    connection: sa.Connection, period: Period, selection: Selection, start: datetime, end: datetime
+    connection: sa.Connection,
+    period: Period,
+    selection: Selection,
+    start: datetime,
+    end: datetime,
+    *,
+    is_by_token: bool,
 ) -> list[Row]:
-    """The stored figures of a selection in the periods that start from `start` to before `end`."""
+    """The stored figures of a selection in the periods that start from `start` to before `end`.
+
+    In a row for each owner and token, or without `is_by_token` in one for each period, whose holder is `ALL`.
+    """
     table = statistics.c
     # One owner at a time is what the primary key is made for.
     owner_ids = [ALL[0]] if selection.owner_ids is None else sorted(selection.owner_ids)
-    statement = _ROWS.where(
-        table.period == period.value, table.starts_at >= start, table.starts_at < end, table.owner_id.in_(owner_ids)
-    )
-    if selection.token_id is not None:
-        statement = statement.where(table.token_id == selection.token_id)
-    return [_row_from(row) for row in connection.execute(statement)]
+    conditions = [
+        table.period == period.value,
+        table.starts_at >= start,
+        table.starts_at < end,
+        table.owner_id.in_(owner_ids),
+        *([] if selection.token_id is None else [table.token_id == selection.token_id]),
+    ]
+    if is_by_token:
+        return [_row_from(row) for row in connection.execute(_ROWS.where(*conditions))]
+    texts = sa.select(table.starts_at, sa.func.aggregate_strings(table.figures, ",")).group_by(table.starts_at)
+    rows = connection.execute(texts.where(*conditions))
+    return [Row(starts_at, ALL, add_up_stored(figures)) for starts_at, figures in rows]
 
 
 def list_all_rows(connection: sa.Connection, period: Period, start: datetime, end: datetime) -> list[Row]:

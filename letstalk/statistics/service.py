@@ -21,7 +21,7 @@ MOST_UNSTORED = timedelta(hours=3)
 
 @dataclass(frozen=True, slots=True)
 class Figured:
-    """The figures from `start` to before `end`, in `parts` of some minutes, hours or days, each with its token.
+    """The figures from `start` to before `end`, in `parts` of some minutes, hours or days.
 
     `is_complete` is False while older verifications are still being counted, or the worker is far behind.
     """
@@ -42,7 +42,7 @@ class Figured:
         return list(found.items())
 
     def by_token(self) -> dict[str, Figures]:
-        """The figures of each token id; under an empty one those sent without a token."""
+        """The figures of each token id, if they were read so; under an empty one those sent without a token."""
         found: dict[str, Figures] = {}
         for part in self.parts:
             found.setdefault(part.holder[1], Figures()).add(part.figures)
@@ -68,16 +68,21 @@ class StatisticsService:
         self._channels = channels
         self._recent = RecentCounts()
 
-    def read(self, selection: Selection, start: datetime, end: datetime, period: Period) -> Figured:
+    def read(
+        self, selection: Selection, start: datetime, end: datetime, period: Period, *, is_by_token: bool = False
+    ) -> Figured:
         """The figures from `start` to `end`, which are the starts of hours (of days, if `period` is that).
 
+        `is_by_token` keeps those of each token apart, which takes longer where there are many.
         Older hours than 35 days are not kept one by one: where `period` is an hour, `start` must be younger.
         """
         now = self._clock()
         end = min(end, start_of_hour(now) + HOUR if period is Period.HOUR else start_of_day(now) + DAY)
         with self._db.read() as connection:
             rolled_up = repository.find_rolled_up(connection)
-            parts = tuple(self._read_parts(connection, selection, start, end, period, rolled_up, now))
+            parts = tuple(
+                self._read_parts(connection, selection, start, end, period, rolled_up, now, is_by_token=is_by_token)
+            )
             is_complete = _is_complete(connection, rolled_up, start, now)
         return Figured(start, max(start, end), parts, is_complete)
 
@@ -113,11 +118,13 @@ class StatisticsService:
         period: Period,
         rolled_up: RolledUp | None,
         now: datetime,
+        *,
+        is_by_token: bool,
     ) -> Iterator[Row]:
         counted_to = start if rolled_up is None else min(max(start, rolled_up.end), end)
         if rolled_up is not None:
             for one, first, last in _segments(rolled_up, start, counted_to, period):
-                yield from repository.list_rows(connection, one, selection, first, last)
+                yield from repository.list_rows(connection, one, selection, first, last, is_by_token=is_by_token)
         oldest = start_of_slot(now - MOST_UNSTORED)
         yield from self._count_recent(connection, selection, max(counted_to, oldest), end, now)
 

@@ -47,7 +47,7 @@ def roll_up_all(rollups: RollupService) -> None:
 
 def sent_in(db: Database, selection: Selection, period: Period, start: datetime) -> int:
     with db.read() as connection:
-        rows = list_rows(connection, period, selection, start, start + period.length)
+        rows = list_rows(connection, period, selection, start, start + period.length, is_by_token=True)
     return sum(row.figures.funnel.sent for row in rows)
 
 

@@ -88,11 +88,16 @@ def test_an_owner_sees_only_the_own_figures_whatever_is_asked(
     for period in Period:
         found = service.read(ACME, start_of_day(NOW - 3 * DAY), TODAY + DAY, period)
         assert found.total().funnel.as_dict() == dict.fromkeys(("sent", "rung", "answered", "heard", "approved"), 3)
-        assert set(found.by_token()) == {"one"}
+        by_token = service.read(ACME, found.start, found.end, period, is_by_token=True)
+        assert set(by_token.by_token()) == {"one"}
         assert service.read(GLOBEX, found.start, found.end, period).total().funnel.sent == 9
         assert service.read(EVERYBODY, found.start, found.end, period).total().funnel.sent == 12
         both = Selection(frozenset({"acme", "globex"}))
-        assert service.read(both, found.start, found.end, period).total().funnel.sent == 12
+        of_both = service.read(both, found.start, found.end, period)
+        apart = service.read(both, found.start, found.end, period, is_by_token=True)
+        assert of_both.total().funnel.sent == 12
+        assert of_both.total() == apart.total()
+        assert len(of_both.parts) < len(apart.parts)
         of_nobody = service.read(Selection(frozenset()), found.start, found.end, period)
         assert of_nobody.total() == Figures()
         foreign_token = service.read(Selection(frozenset({"acme"}), "two"), found.start, found.end, period)

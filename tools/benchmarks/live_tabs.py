@@ -15,8 +15,8 @@ from statistics import median
 
 import httpx
 
+from tools.benchmarks.dashboard import LIST, signed_in
 from tools.benchmarks.installations import Installation, installed, phones
-from tools.benchmarks.lists import LIST, sign_in
 from tools.benchmarks.rows import Prepared
 from tools.benchmarks.servers import new_folder, serving_installation
 
@@ -86,8 +86,7 @@ def run(installation: Installation, tabs: int, rounds: int) -> bool:
     numbers = phones("77")
     with serving_installation(installation) as (port, _):
         base = f"http://127.0.0.1:{port}"
-        with httpx.Client(base_url=base, timeout=30) as browser:
-            sign_in(browser, installation.environment["DASHBOARD_PASSWORD"])
+        with signed_in(installation, port) as browser:
             cookies = browser.cookies
         without: list[float] = []
         beside: list[float] = []
