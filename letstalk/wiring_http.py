@@ -16,6 +16,8 @@ from letstalk.config.settings import Settings
 from letstalk.core.attention import AttentionSource
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.events import api as events_api
+from letstalk.events import event_pages, webhook_pages
+from letstalk.events.attention import list_webhook_problems
 from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.design import design
@@ -48,6 +50,7 @@ from letstalk.tokens import pages as token_pages
 from letstalk.verifications import api as verification_api
 from letstalk.verifications import language_api, trial_pages
 from letstalk.verifications import pages as verification_pages
+from letstalk.verifications.event_schemas import describe_webhooks
 from letstalk.verifications.fast_path import FastPath
 from letstalk.wiring_accounts import make_account_apis, make_account_pages
 
@@ -118,6 +121,10 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(token_change_pages.make_blueprint(services.tokens))
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
     app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
+    app.register_blueprint(
+        webhook_pages.make_blueprint(services.app_events.endpoints, services.app_events.make_example)
+    )
+    app.register_blueprint(event_pages.make_blueprint(services.app_events.log))
     for pages in _make_verification_pages(services, guards, settings):
         app.register_blueprint(pages)
     app.register_blueprint(_make_overview(services, clock))
@@ -130,7 +137,9 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
             )
         )
     _init_pages(app, settings)
-    app.extensions["letstalk_openapi"] = cache(partial(write_document, app, apis, settings.public_url))
+    app.extensions["letstalk_openapi"] = cache(
+        partial(write_document, app, apis, settings.public_url, describe_webhooks())
+    )
     wsgi_app: Any = app.wsgi_app
     if settings.fast_path:
         wsgi_app = FastPath(app, guards, tokens, FastPathLimits(app, limits), services.sends, services.verifications)
@@ -142,6 +151,7 @@ def _make_overview(services: Services, clock: Clock) -> Blueprint:
     attention: tuple[AttentionSource, ...] = (
         partial(list_health_problems, services.health),
         services.attention.list_all,
+        partial(list_webhook_problems, services.app_events.endpoints),
     )
     return statistics_pages.make_blueprint(
         services.statistics, services.tokens, services.owners.list_owners, attention, clock

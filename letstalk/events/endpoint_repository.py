@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata
-from letstalk.events.endpoint_models import Endpoint
+from letstalk.events.endpoint_models import FAILING_REASON, GONE_REASON, Endpoint
 from letstalk.events.models import AppEventType
 
 webhook_endpoints = sa.Table(
@@ -75,6 +75,18 @@ def list_endpoints(
     if after is not None:
         statement = statement.where(webhook_endpoints.c.endpoint_id < after)
     rows = connection.execute(statement.order_by(webhook_endpoints.c.endpoint_id.desc()).limit(limit))
+    return [endpoint_from(row) for row in rows]
+
+
+def list_troubled(connection: sa.Connection, owner_ids: frozenset[str] | None, *, limit: int) -> list[Endpoint]:
+    """Those of these owners (None: of all) that fail, or were disabled for a reason of their own, newest first."""
+    table = webhook_endpoints.c
+    is_failing = table.failing_since.is_not(None) & table.disabled_at.is_(None)
+    was_disabled = table.disabled_at.is_not(None) & table.disabled_reason.in_((GONE_REASON, FAILING_REASON))
+    statement = _SELECT.where(is_failing | was_disabled)
+    if owner_ids is not None:
+        statement = statement.where(table.owner_id.in_(owner_ids))
+    rows = connection.execute(statement.order_by(table.endpoint_id.desc()).limit(limit))
     return [endpoint_from(row) for row in rows]
 
 

@@ -119,6 +119,11 @@ class EndpointService:
         with self._db.read() as connection:
             return endpoint_repository.list_endpoints(connection, owner_ids, limit=MAX_ENDPOINTS * 4)
 
+    def list_troubled(self, owner_ids: frozenset[str] | None, *, limit: int) -> list[Endpoint]:
+        """The newest endpoints of these owners (None: of all) that fail, or that failing has disabled."""
+        with self._db.read() as connection:
+            return endpoint_repository.list_troubled(connection, owner_ids, limit=limit)
+
     def get_endpoint(self, actor: Actor, endpoint_id: str) -> Endpoint:
         """Raises NotFound, also for one of another owner."""
         with self._db.read() as connection:

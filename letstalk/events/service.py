@@ -37,6 +37,11 @@ class EventLog:
         with self._db.read() as connection:
             return repository.list_newest(connection, owner_ids, after=after, limit=limit)
 
+    def describe(self, events: list[AppEvent]) -> list[dict[str, Any]]:
+        """What webhooks carry of these events, with masked phones."""
+        with self._db.read() as connection:
+            return [content_of(event, self._render(connection, event, shows_phone=False)) for event in events]
+
     def get_event(self, actor: Actor, event_id: str) -> dict[str, Any]:
         """Raises NotFound, also for an event of another owner."""
         known_id = canonical_id(event_id)

@@ -12,8 +12,8 @@ from letstalk.http.errors import record_refusal, sentence_of, status_of
 
 # In UTF-8. Passwords, the token of a link and all other one-line fields are shorter.
 MAX_FIELD_BYTES = 1024
-LONGER_FIELDS = {"user_ids": 52_000, "allowed_ips": 4096, "next": 2048, "token": 4096}
-"""The fields that may be longer: 100 owners of 128 characters; fifty networks; a path with a query; a pasted link."""
+LONGER_FIELDS = {"user_ids": 52_000, "allowed_ips": 4096, "next": 2048, "token": 4096, "url": 8192}
+"""The fields that may be longer: 100 owners of 128 characters; fifty networks; a path; a pasted link; a URL."""
 
 
 def ensure_short_fields() -> None:

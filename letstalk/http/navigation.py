@@ -54,6 +54,8 @@ SECTIONS = (
         (
             Entry("Tokens", "/api/tokens/dashboard", "key", also=("/dashboard/tokens",)),
             Entry("Test numbers", "/dashboard/test-numbers", "flask"),
+            Entry("Webhooks", "/dashboard/webhooks", "plug"),
+            Entry("Events", "/dashboard/events", "bell"),
             Entry("API docs", "/docs", "book"),
         ),
     ),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -204,26 +205,57 @@ class ApiRoutes:
         return decorate
 
 
-def write_document(app: Flask, apis: Iterable[ApiRoutes], public_url: str | None) -> bytes:
-    """The document of `apis`, which `app` serves at `public_url`, as JSON. None is where the document comes from."""
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """What is sent to apps: when, in a sentence, and the model of its `data`."""
+
+    meaning: str
+    data: type[ResponseModel]
+
+
+def write_document(
+    app: Flask, apis: Iterable[ApiRoutes], public_url: str | None, webhooks: Mapping[str, Webhook]
+) -> bytes:
+    """The document of `apis`, which `app` serves at `public_url`, and of `webhooks`, by the type of their event, as
+    JSON. Without `public_url` the server is where the document comes from.
+    """
     servers = [Server(url=public_url or "/")]
     described = OpenAPI(__name__, info=INFO, servers=servers, security_schemes=SECURITY_SCHEMES, doc_ui=False)
     for api in apis:
         described.register_api(api.make_blueprint(is_described=True))
-    return to_body(_build_document(app, described.api_doc))
+    return to_body(_build_document(app, described.api_doc, webhooks))
 
 
-def _build_document(app: Flask, document: dict[str, Any]) -> dict[str, Any]:
+def _build_document(app: Flask, document: dict[str, Any], webhooks: Mapping[str, Webhook]) -> dict[str, Any]:
     """`document` from flask-openapi3, completed for every operation and without the library's additions."""
     paths = document["paths"]
-    document["components"]["schemas"] = _schemas(document["components"]["schemas"])
+    sent = {webhook.data.__name__ for webhook in webhooks.values()}
+    document["components"]["schemas"] = _schemas({*document["components"]["schemas"], *sent})
     document["components"]["headers"] = HEADERS
     for rule in app.url_map.iter_rules():
         for method, operation in paths.get(_path_of(rule), {}).items():
             if method.upper() in (rule.methods or set()):
                 view = app.view_functions[rule.endpoint]
                 _Operation(method, _path_of(rule), operation, view, document["components"]["schemas"]).complete()
-    return {**document, "paths": _clean(paths), "components": _clean(document["components"])}
+    described = {type_: _describe_webhook(type_, webhook) for type_, webhook in webhooks.items()}
+    return {**document, "paths": _clean(paths), "webhooks": described, "components": _clean(document["components"])}
+
+
+def _describe_webhook(type_: str, webhook: Webhook) -> dict[str, Any]:
+    """A request that the app gets: an event whose `data` has this model."""
+    own = {"type": {"const": type_}, "data": {"$ref": REF.format(model=webhook.data.__name__)}}
+    schema = {"allOf": [{"$ref": REF.format(model="EventResponse")}, {"type": "object", "properties": own}]}
+    return {
+        "post": {
+            "operationId": f"receive_{type_.replace('.', '_')}",
+            "summary": type_,
+            "description": f"{webhook.meaning} Signed as Standard Webhooks describes: see docs/events.md.",
+            "tags": ["Events"],
+            "security": [],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+            "responses": {"2XX": {"description": "Your app has it. Any other response is tried again."}},
+        }
+    }
 
 
 def _path_of(rule: Rule) -> str:

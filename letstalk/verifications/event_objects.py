@@ -14,9 +14,10 @@ from letstalk.events.models import AppEvent, AppEventType
 from letstalk.events.publishing import content_of
 from letstalk.observability.redaction import mask_phone
 from letstalk.speaking.repository import find_by_call as find_spoken_code
+from letstalk.verifications.event_schemas import VerificationOfEvent, data_of, example_of
 from letstalk.verifications.models import MAX_ATTEMPTS, MAX_REPLAYS, Verification, VerificationStatus
 from letstalk.verifications.repository import verification_from, verifications
-from letstalk.verifications.schemas import EXAMPLE_CALL_ID, EXAMPLE_ID, EXAMPLE_SUMMARY, render_summary
+from letstalk.verifications.schemas import EXAMPLE_CALL_ID, EXAMPLE_ID, render_summary
 from letstalk.verifications.service import VerificationService
 
 # What a call was when it was told of. A call that is over is shown as it ended.
@@ -42,15 +43,19 @@ def make_example(clock: Clock, type_: AppEventType, owner_id: str) -> dict[str, 
     """An event of that type that looks like a real one. Its ids belong to nothing."""
     now = clock()
     event = AppEvent(new_id(now), owner_id, type_, now, EXAMPLE_ID, EXAMPLE_CALL_ID, 1, {})
+    example = example_of(type_)
+    own: dict[str, Any] = {}
     if type_.startswith("call."):
-        status = _STATUSES.get(type_, CallStatus.COMPLETED)
-        data = {"call_id": EXAMPLE_CALL_ID, "verification_id": EXAMPLE_ID, "status": status.value}
-        return content_of(event, data)
-    if type_.startswith("verification."):
+        status = _STATUSES.get(type_)
+        own = {} if status is None else {"status": status.value, "reason": None, "ended_at": None}
+    elif type_ is AppEventType.VERIFICATION_CREATED:
+        own = {"status": VerificationStatus.PENDING.value, "approved_at": None}
+    elif data_of(type_) is VerificationOfEvent:
         status_name = type_.removeprefix("verification.")
-        is_status = status_name in set(VerificationStatus)
-        return content_of(event, EXAMPLE_SUMMARY | ({"status": status_name} if is_status else {}))
-    return content_of(event, {"user_id": owner_id})
+        own = {"status": status_name} | ({} if type_ is AppEventType.VERIFICATION_APPROVED else {"approved_at": None})
+    else:
+        own = {"user_id": owner_id} if "user_id" in example else {}
+    return content_of(event, example | own)
 
 
 def _find(connection: Connection, verification_id: str | None) -> Verification | None:

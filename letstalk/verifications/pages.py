@@ -27,13 +27,13 @@ from letstalk.core.errors import LetsTalkError, NotFound
 from letstalk.core.scopes import Scope
 from letstalk.http.errors import record_refusal, sentence_of, status_of
 from letstalk.http.guards import current_actor, require_signed_in
+from letstalk.http.live import Fragment, Fragments, Pace, answer_tab, is_known, tag_of
 from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import region_of
 from letstalk.tokens.models import Token
 from letstalk.verifications.browsing import ROWS_PER_PAGE, BrowsingService, Listed, ListPage, Told, name_of
 from letstalk.verifications.list_forms import SPANS, ListForm, place_in_query, read_place
 from letstalk.verifications.listing import Place
-from letstalk.verifications.live import Fragment, Fragments, Pace, tag_of
 from letstalk.verifications.models import Verification, VerificationRef, VerificationStatus
 from letstalk.verifications.outcomes import EXPLANATIONS, Reason
 from letstalk.verifications.request_examples import ApiRequestExample, as_curl
@@ -41,8 +41,6 @@ from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 
 SHOWN_PHONE = "shown_phone"  # in the session: the id of the verification whose phone the next page shows
-TAB_HEADER = "X-Tab"
-MAX_TAB_CHARACTERS = 40
 
 
 class Destination(NamedTuple):
@@ -130,7 +128,7 @@ def make_blueprint(services: Services, *, default_region: str | None) -> Bluepri
     @require_signed_in(Scope.CALLS_READ)
     def live_rows() -> ResponseReturnValue:
         """The rows of the first page, for a page that is open; 304 where nothing has changed."""
-        return _answer(pace, newest_rows(ListForm.of(request.args)))
+        return answer_tab(pace, newest_rows(ListForm.of(request.args)))
 
     @blueprint.get("/dashboard/verifications/<verification_id>")
     @require_signed_in(Scope.CALLS_READ)
@@ -148,8 +146,8 @@ def make_blueprint(services: Services, *, default_region: str | None) -> Bluepri
         except NotFound:
             return Response(status=404, mimetype="text/plain")  # for the script, which needs no page
         tag = _tag_of(told)
-        html = "" if _is_known(tag) else render_template("verifications/_story.html", **_story(told))
-        return _answer(pace, Fragment(tag, html))
+        html = "" if is_known(tag) else render_template("verifications/_story.html", **_story(told))
+        return answer_tab(pace, Fragment(tag, html))
 
     @blueprint.post("/dashboard/verifications/<verification_id>/phone")
     @require_signed_in(Scope.CALLS_READ)
@@ -308,15 +306,3 @@ def _tag_of(told: Told) -> str:
 def _key_of(actor: Actor, form: ListForm) -> str:
     """Whose rows they are, and which."""
     return json.dumps([None if actor.is_admin else sorted(actor.owner_ids), form.given()], sort_keys=True)
-
-
-def _is_known(tag: str) -> bool:
-    return request.if_none_match.contains_weak(tag)  # a proxy that compresses makes it weak
-
-
-def _answer(pace: Pace, fragment: Fragment) -> Response:
-    """The fragment for a tab that has another one, with how soon it is to ask again."""
-    response = make_response("", 304) if _is_known(fragment.tag) else make_response(fragment.html)
-    response.headers["ETag"] = f'"{fragment.tag}"'
-    response.headers["Retry-After"] = str(pace.next_seconds(request.headers.get(TAB_HEADER, "")[:MAX_TAB_CHARACTERS]))
-    return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from flask import Flask
@@ -9,6 +10,7 @@ from flask import Flask
 from letstalk.accounts.models import AccountChanges
 from letstalk.accounts.registrations import NewInvitation
 from letstalk.core.secret_files import make_encryption_key
+from letstalk.events.models import AppEventType
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
@@ -36,8 +38,20 @@ def fill(folder: Path) -> tuple[Flask, Visitor]:
     for number in range(3):
         wanted = NewTestNumber(f"+2567000000{number}0", owner_id="acme", name="For the reviewers of the store")
         services_of(app).test_numbers.create_test_number(OWNER, wanted)
+    _add_webhooks(app)
     services_of(app).audit.flush()
     return app, admin
+
+
+def _add_webhooks(app: Flask) -> None:
+    """Endpoints to nobody, so that their deliveries fail, and one that was disabled."""
+    events, acme = services_of(app).app_events, replace(OWNER, owner_id="acme")
+    for number in range(3):
+        issued = events.endpoints.create_endpoint(acme, f"http://127.0.0.1:9/{LONG}", description=LONG[: 60 + number])
+        example = events.make_example(AppEventType.CALL_ENDED, "acme")
+        events.endpoints.send_example(acme, issued.endpoint.endpoint_id, example)
+    events.deliverer.deliver_due()
+    events.endpoints.set_enabled(acme, issued.endpoint.endpoint_id, is_enabled=False)
 
 
 def _add_people(app: Flask) -> None:

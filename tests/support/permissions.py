@@ -126,6 +126,21 @@ PAGES = """\
 | `POST /dashboard/tokens/{token_id}/rotate`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/tokens/{token_id}/revoke`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
 | `GET /dashboard/health` | sign in | 403 | 403 | yes | yes |
+| `GET /dashboard/webhooks` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/webhooks/new` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/webhooks/{endpoint_id}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/rotate` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/enable` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/disable` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/example` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/replay` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/delete` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/webhooks/{endpoint_id}/deliveries/{delivery_id}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/events` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/events/live` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit.csv` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/test-numbers` | sign in | 403 | yes | yes | yes |

@@ -100,6 +100,15 @@ REQUESTS: dict[str, Request] = {
     "GET /dashboard/tokens/revoke": Request(done=(302, None)),  # no token is selected
     "POST /dashboard/tokens/revoke": Request(lambda *_: {"token_id": "x"}),
     "POST /dashboard/tokens/{token_id}/rotate": Request(),
+    "POST /dashboard/webhooks": Request(lambda *_: {"url": "http://127.0.0.1:9/", "user_id": OURS}),
+    "POST /dashboard/webhooks/{endpoint_id}": Request(lambda *_: {"url": "http://127.0.0.1:9/new"}, (302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/rotate": Request(lambda *_: {"grace_seconds": "0"}),
+    "POST /dashboard/webhooks/{endpoint_id}/enable": Request(done=(302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/disable": Request(done=(302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/example": Request(lambda *_: {"type": "call.ended"}, (302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/replay": Request(lambda *_: {"span": "hour"}, (302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/delete": Request(done=(302, None)),
+    "POST /dashboard/webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver": Request(done=(302, None)),
     "POST /dashboard/test-numbers": Request(lambda world, _: {"phone": world.phone(), "user_id": OURS}, (302, None)),
     "POST /dashboard/test-numbers/{number_id}": Request(
         lambda *_: {"code": "408213", "expires_in": "keep"}, (302, None)
@@ -288,6 +297,9 @@ class World:
         ours = replace(OWNER_ACTOR, owner_id=OURS)
         endpoints = services.app_events.endpoints
         if name == "endpoint_id":
+            for used in endpoints.list_reached(frozenset({OURS})):  # an owner can have 50
+                if used.endpoint_id not in self.shared_of("endpoint_id"):
+                    endpoints.delete_endpoint(ours, used.endpoint_id)
             return endpoints.create_endpoint(ours, "http://127.0.0.1:9/").endpoint.endpoint_id
         if name == "delivery_id":
             example = services.app_events.make_example(AppEventType.CALL_ENDED, OURS)

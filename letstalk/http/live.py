@@ -12,6 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flask import Response, make_response, request
+
 KEPT_SECONDS = 1.0
 MOST_KEPT = 200
 
@@ -20,6 +22,8 @@ LATEST_SECONDS = 30
 REQUESTS_PER_SECOND = 5.0  # of all tabs of this process together
 FORGOTTEN_AFTER_SECONDS = 2.5 * LATEST_SECONDS
 MOST_TABS = 1_000
+TAB_HEADER = "X-Tab"
+MAX_TAB_CHARACTERS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,19 @@ class Pace:
                 self._seen.popitem(last=False)
             tabs = len(self._seen)
         return max(SOONEST_SECONDS, min(LATEST_SECONDS, round(tabs / REQUESTS_PER_SECOND)))
+
+
+def is_known(tag: str) -> bool:
+    """Whether the tab that asks has what `tag` stands for."""
+    return request.if_none_match.contains_weak(tag)  # a proxy that compresses makes it weak
+
+
+def answer_tab(pace: Pace, fragment: Fragment) -> Response:
+    """The fragment for a tab that has another one, with how soon it is to ask again."""
+    response = make_response("", 304) if is_known(fragment.tag) else make_response(fragment.html)
+    response.headers["ETag"] = f'"{fragment.tag}"'
+    response.headers["Retry-After"] = str(pace.next_seconds(request.headers.get(TAB_HEADER, "")[:MAX_TAB_CHARACTERS]))
+    return response
 
 
 def tag_of(content: str) -> str:
