@@ -86,11 +86,16 @@ class Publisher:
                         yield delivery
 
 
+def body_of(content: dict[str, Any]) -> str:
+    """What is signed and sent."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+
+
 def new_delivery(
     endpoint: Endpoint, event_id: str, type_: str, subject_id: str | None, content: dict[str, Any], now: datetime
 ) -> Delivery:
     """A delivery of `content` to `endpoint` that is due now."""
-    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    body = body_of(content)
     return Delivery(
         new_id(now), endpoint.endpoint_id, event_id, subject_id, type_, body, created_at=now, next_attempt_at=now
     )
