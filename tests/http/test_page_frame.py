@@ -157,7 +157,9 @@ def test_a_form_says_all_that_is_wrong_beside_its_fields_keeps_what_was_typed_an
     typed = {"name": "x" * 101, "user_id": "acme", "scopes": "read", "allowed_ips": "nowhere", "rate_limit": "often"}
     page = owner.post("/dashboard/tokens", **typed)
     assert page.status_code == 400
-    assert re.findall(r'<p class="error" id="(\w+)-error">', page.text) == ["name", "allowed_ips", "rate_limit"]
+    assert re.findall(r'<p class="error" id="(\w+)-error">', page.text) == [
+        *("name", "user_id", "allowed_ips", "rate_limit")
+    ]
     focused = [field for field in re.findall(r"<(?:input|textarea|select)[^>]*>", page.text) if "autofocus" in field]
     assert len(focused) == 1
     assert 'id="name"' in focused[0]

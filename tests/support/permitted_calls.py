@@ -28,6 +28,7 @@ from tests.support.permissions import NOBODY, OTHER, OWNER, Asker, Row
 
 OURS, THEIRS = "acme", "globex"
 UNKNOWN_CALL = "019a2f6e-8c21-7d3a-9f55-2b7c4d5e6f70"
+NOT_GRANTED = "of an owner that is not granted"
 NEEDS_PASSWORD = {"PUT /api/auth/password", "POST /dashboard/profile/password"}
 
 Body = Callable[["World", dict[str, str]], dict[str, Any]]
@@ -234,6 +235,8 @@ class World:
         elif asker.kind == "person":
             headers["X-User-Id"] = OURS
         path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], row.rule)
+        if row.about == NOT_GRANTED and path == row.rule:
+            path += f"?owner={THEIRS}"
         sent: dict[str, Any] = {"json": body}
         if is_form(row):
             sent = {"data": {"csrf_token": visitor.csrf_token(), **body}}
@@ -269,8 +272,8 @@ class World:
         return visitor
 
     def _targets(self, row: Row, asker: Asker, account: Account | None) -> dict[str, str]:
-        ids = {"call_id": UNKNOWN_CALL, "action": "answer"}
-        ids |= {"role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
+        ids = {"call_id": UNKNOWN_CALL} if row.rule.startswith("/simulator/") else {}
+        ids |= {"action": "answer", "role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
         names = set(re.findall(r"\{(\w+)\}", row.rule))
         names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
         is_own = row.about.startswith("one's own")
