@@ -77,5 +77,5 @@ def test_the_receiver_in_javascript(sender: Sender, tmp_path: Path, webhook_modu
     folder.mkdir()
     (folder / "receiver.mjs").write_text(program("javascript"), encoding="utf-8")
     (folder / "node_modules").symlink_to(webhook_modules)
-    node: str = needed("Node", node_binary())
+    node = str(needed("Node", node_binary()))
     check(sender, folder, lambda _secret, _port: [node, "receiver.mjs"])

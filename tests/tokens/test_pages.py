@@ -19,6 +19,7 @@ PASSWORD = "correct horse battery staple"
 TOKEN = re.compile(r"lt_[0-9A-Za-z]{12}_[0-9A-Za-z]{36}")
 TOKEN_ID = re.compile(r"/dashboard/tokens/([0-9a-f-]{36})")
 LIST = "/api/tokens/dashboard"
+HOME = "/dashboard"
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def cookies_of(client: FlaskClient) -> str:
 
 class TestSigningIn:
     def test_a_stranger_is_sent_to_sign_in_and_then_where_they_wanted_to_go(self, client: FlaskClient) -> None:
-        assert client.get("/").location == LIST
+        assert client.get("/").location == HOME
         answer = client.get("/dashboard/tokens/new")
         assert (answer.status_code, answer.location) == (302, "/sign-in?next=/dashboard/tokens/new")
         page = client.get(answer.location).text
@@ -203,7 +204,7 @@ class TestSigningIn:
     )
     def test_signing_in_leads_to_no_other_host(self, client: FlaskClient, target: str) -> None:
         assert "evil" not in client.get("/sign-in", query_string={"next": target}).text
-        assert sign_in(client, next=target).location == LIST
+        assert sign_in(client, next=target).location == HOME
 
 
 class TestTokens:
