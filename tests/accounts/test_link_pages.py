@@ -141,8 +141,8 @@ class TestInvitations:
         services_of(app).accounts.second_factors.set_policy(OWNER, Role.DEVELOPER, requires_second_factor=True)
         form = {"token": invite(app), "username": "grace", "password": OTHER_PASSWORD}
         answer = visitor.post("/accept-invitation", **form)
-        assert (answer.status_code, answer.mimetype) == (403, "text/html")
-        assert "your account has no phone" in answer.text
+        assert (answer.status_code, answer.location) == (302, "/sign-in/code")
+        assert 'name="phone"' in visitor.get("/sign-in/code").text
         assert not visitor.is_signed_in()
 
     def test_a_role_that_asks_for_a_code_calls_the_phone_that_the_admin_has_given(

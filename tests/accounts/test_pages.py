@@ -203,7 +203,7 @@ class TestChanges:
 
     def test_an_admin_who_gives_the_role_up_is_led_to_what_is_left(self, admin: Visitor) -> None:
         answer = admin.post(page_of(admin), **{**as_it_is(admin), "role": "viewer"})
-        assert answer.location == TOKENS
+        assert answer.location == "/dashboard"
         assert admin.get(TOKENS).status_code == 200
         assert admin.get(PEOPLE).status_code == 403
 

@@ -143,6 +143,7 @@ def use_tokens(api: Api) -> None:
     own = Api(api.client, made[1]["token"])
     assert own.get("/api/tokens/current").status_code == 200
     assert api.get(f"/api/tokens/{token_id}").status_code == 200
+    assert api.get(f"/api/tokens/{token_id}/usage").status_code == 200
     headers = {"Authorization": f"Bearer {api.token}"}
     assert api.client.patch(f"/api/tokens/{token_id}", json={"name": "two"}, headers=headers).status_code == 200
     assert api.post(f"/api/tokens/{token_id}/rotate", {"grace_seconds": 60}).status_code == 201
