@@ -21,8 +21,9 @@ def new_id(now: datetime) -> str:
 
 
 def first_id(moment: datetime) -> str:
-    """The smallest id that `new_id` can make at `moment`: all that are made earlier are less."""
-    return str(UUID(int=(int(moment.timestamp() * 1000) << 80) | _VERSION | _VARIANT))
+    """The smallest id that `new_id` can make at `moment`: all that are made earlier are less. Before 1970: of all."""
+    milliseconds = max(0, int(moment.timestamp() * 1000))
+    return str(UUID(int=(milliseconds << 80) | _VERSION | _VARIANT))
 
 
 def canonical_id(text: str) -> str | None:

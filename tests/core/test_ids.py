@@ -6,7 +6,7 @@ from uuid import RFC_4122, UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from letstalk.core.ids import new_id
+from letstalk.core.ids import first_id, new_id
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -31,3 +31,7 @@ def test_ids_of_one_moment_differ_in_every_bit_that_may() -> None:
     for one in made:
         differing |= one ^ made[0]
     assert differing.bit_count() == 74
+
+
+def test_the_first_id_of_a_moment_before_1970_is_before_all_others() -> None:
+    assert first_id(datetime(443, 1, 19, tzinfo=UTC)) < new_id(datetime(1970, 1, 2, tzinfo=UTC))

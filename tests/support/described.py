@@ -29,7 +29,7 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "update_token": (180, {200, 400, 401, 403, 404, 409}),
     "rotate_token": (140, {201, 400, 401, 403, 404, 409}),
     "revoke_token": (120, {200, 401, 403, 404}),
-    "list_audit": (160, {200, 400, 401, 403}),
+    "list_audit": (150, {200, 400, 401, 403}),
     "speak_code": (40, {400, 401, 403}),
     "report_outcome": (20, {401, 403, 404}),
     "list_test_numbers": (20, {200, 401, 403}),

@@ -27,6 +27,7 @@ from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
 from letstalk.verifications.repository import verifications
 from letstalk.worker import heartbeat as workers
+from tests.support import described_events
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.seeded_accounts import SeededAccounts
 
@@ -52,6 +53,11 @@ SCOPES: dict[str, str | None] = {
     "get_trunk_status": Scope.ADMIN,
     "list_audit": Scope.ADMIN,
     "get_metrics": Scope.ADMIN,
+    "speak_code": Scope.OTP_SPEAK,
+    "report_outcome": Scope.OTP_SPEAK,
+    **{f"{verb}_test_number": Scope.TEST_NUMBERS_WRITE for verb in ("create", "get", "update", "delete")},
+    "list_test_numbers": Scope.TEST_NUMBERS_WRITE,
+    **{operation: Scope(scope) for operation, scope in described_events.SCOPES.items()},
 }
 
 
@@ -173,6 +179,34 @@ class LivedIn:
         code: str = json.loads(self._vault.decrypt(sealed))["code"]
         return code
 
+    def _for_list_events(self, case: Made) -> None:
+        case.query = {
+            name: value for name, value in dict(case.query or {}).items() if name not in ("cursor", "user_id")
+        }
+
+    _for_list_endpoints = _for_list_deliveries = _for_list_test_numbers = _for_list_events
+
+    def _for_create_endpoint(self, case: Made) -> None:
+        case.body["url"] = "https://93.184.215.14/hook"
+        if self._count % 40 == 0:  # an owner can have 50
+            for endpoint in self.services.app_events.endpoints.list_reached(None):
+                self.services.app_events.endpoints.delete_endpoint(OWNER, endpoint.endpoint_id)
+
+    def _for_speak_code(self, case: Made) -> None:
+        case.body["phone"] = next(self._phones)
+        case.body.pop("brand", None)  # only the operator's
+        case.body.pop("locale", None)
+
+    def _for_create_test_number(self, case: Made) -> None:
+        case.body = {"phone": next(self._phones), "expires_in": 86_400}
+        numbers = self.services.test_numbers.list_test_numbers(OWNER, limit=100).numbers
+        for shown in numbers if len(numbers) > 90 else ():
+            self.services.test_numbers.delete_test_number(OWNER, shown.number.test_number_id)
+
+    def _for_update_endpoint(self, case: Made) -> None:
+        if isinstance(case.body, dict) and "url" in case.body:
+            case.body["url"] = "https://93.184.215.14/hook"
+
     def _for_send_otp(self, case: Made) -> None:
         case.body["phone"] = "+1 900 555 0123" if self._count % 11 == 0 else next(self._phones)
         if self._count % 5 == 0:
@@ -221,6 +255,10 @@ class LivedIn:
             case.query["cursor"] = self.services.tokens.list_tokens(OWNER, limit=1).next_cursor
 
     def _for_list_audit(self, case: Made) -> None:
+        if not isinstance(case.query, dict):
+            return
+        for name in ("from", "to", "actor"):  # more rules than a schema has
+            case.query.pop(name, None)
         if "user_id" in case.query:
             case.query["user_id"] = USER_ID
         if "address" in case.query:
