@@ -53,6 +53,7 @@ CALLS = {"calls.status", "calls.reason", "calls.ended_at"}  # how far a call has
 CALL_STATUSES = {"queued", "dialing", "ringing", "answered", "speaking", "completed", "canceled"}
 # Codes of calls for people, single sign-on and the webhook, which other pages describe.
 OTHER_CODES = {
+    *("already_approved", "already_test_number", "too_many_test_numbers", "endpoint_disabled", "too_many_endpoints"),
     *("invalid_link", "sso_failed", "sso_canceled", "weak_password", "invalid_credentials"),
     "second_factor_required",
     *(

@@ -133,6 +133,12 @@ ACTIONS: dict[str, str] = {
     "verification.tried": "tried the token {token} in the dashboard",
     "verification.canceled": "canceled a verification in the dashboard",
     "verification.replayed": "had the code of a verification spoken again from the dashboard",
+    "webhook_endpoint.created": "made a webhook endpoint",
+    "webhook_endpoint.updated": "changed a webhook endpoint",
+    "webhook_endpoint.rotated": "rotated the secret of a webhook endpoint",
+    "webhook_endpoint.enabled": "enabled a webhook endpoint",
+    "webhook_endpoint.disabled": "disabled a webhook endpoint",
+    "webhook_endpoint.deleted": "deleted a webhook endpoint",
     REFUSED: "was refused",
     DROPPED: "lost count of refusals",
 }

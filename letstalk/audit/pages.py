@@ -43,6 +43,7 @@ GROUPS = {
     "phone": "Calls",
     "test_number": "Test numbers",
     "verification": "Calls",
+    "webhook_endpoint": "Webhooks",
     "refused": "Refusals",
     "refusals_dropped": "Refusals",
 }

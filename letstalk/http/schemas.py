@@ -109,7 +109,7 @@ def _read_moment(value: object) -> datetime:
 class _AsDateTime:
     @staticmethod
     def __get_pydantic_json_schema__(_schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "format": "date-time"}
+        return {"type": "string", "format": "date-time", "maxLength": 40}
 
 
 Moment = Annotated[datetime, PlainValidator(_read_moment), _AsDateTime()]

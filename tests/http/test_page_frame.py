@@ -154,7 +154,13 @@ def test_the_design_page_exists_in_development_alone(tmp_path: Path, owner: Visi
 def test_a_form_says_all_that_is_wrong_beside_its_fields_keeps_what_was_typed_and_begins_with_the_first(
     app: Flask, owner: Visitor
 ) -> None:
-    typed = {"name": "x" * 101, "user_id": "acme", "scopes": "read", "allowed_ips": "nowhere", "rate_limit": "often"}
+    typed = {
+        "name": "x" * 101,
+        "user_id": "an owner who is new",
+        "scopes": "read",
+        "allowed_ips": "nowhere",
+        "rate_limit": "often",
+    }
     page = owner.post("/dashboard/tokens", **typed)
     assert page.status_code == 400
     assert re.findall(r'<p class="error" id="(\w+)-error">', page.text) == [

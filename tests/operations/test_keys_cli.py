@@ -55,13 +55,17 @@ def test_keys_are_rotated_and_a_lost_one_stops_everything_with_one_line(installa
     rotated = installation.flask("keys", "rotate")
     assert rotated.returncode == 0, rotated.stderr
     assert [line.rsplit(maxsplit=1) for line in rotated.stdout.splitlines()] == [
+        ["codes of test numbers", "0"],
         ["digest keys", "1"],
         ["mails", "0"],
         ["old passwords", "0"],
         ["passwords", "0"],
+        ["replaced secrets of webhook endpoints", "0"],
         ["scripts of calls", "0"],
+        ["secrets of webhook endpoints", "0"],
         ["sign-ins elsewhere", "0"],
         ["signing keys", "0"],
+        ["speeches of simulated calls", "0"],
         ["tokens", "1"],
         ["waiting codes", "0"],
     ]
