@@ -39,6 +39,8 @@ GROUPS = {
     "role_policy": "Accounts",
     "session": "Signing in",
     "second_factor": "Signing in",
+    "recovery_codes": "Signing in",
+    "recovery_code": "Signing in",
     "destination": "Calls",
     "phone": "Calls",
     "test_number": "Test numbers",

@@ -75,7 +75,7 @@ class HealthQuery(Query):
     model_config = ConfigDict(extra="ignore")
 
     marker: str | SkipJsonSchema[None] = Field(
-        None, pattern=MARKER_PATTERN, description="Random text. The response then has `proof`."
+        None, max_length=64, pattern=MARKER_PATTERN, description="Random text. The response then has `proof`."
     )
 
 

@@ -48,7 +48,7 @@ _EXAMPLE: dict[str, Any] = {
 
 UserId = Annotated[PlainText, Field(min_length=1, max_length=MAX_OWNER_ID_LENGTH, pattern=r"\S")]
 Name = Annotated[PlainText, Field(min_length=1, max_length=MAX_NAME_LENGTH, pattern=r"\S")]
-FixedCode = Annotated[str, Field(pattern=CODE_PATTERN, examples=["408213"])]
+FixedCode = Annotated[str, Field(pattern=CODE_PATTERN, max_length=10, examples=["408213"])]
 Lifetime = Annotated[int, Field(ge=MIN_EXPIRES_IN_SECONDS, le=MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 

@@ -19,7 +19,7 @@ EXAMPLE_CALL_ID = "019a2f6e-8c21-7d3a-9f55-2b7c4d5e6f70"
 
 
 class SimulatedCallPath(Query):
-    call_id: str
+    call_id: str = Field(max_length=36)
 
 
 class SimulatedCallResponse(ResponseModel):
