@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from letstalk.core.errors import InvalidRequest
+from letstalk.core.ids import canonical_id
 
 
 def encode_cursor(moment: datetime, row_id: str) -> str:
@@ -25,4 +26,19 @@ def decode_cursor(text: str) -> tuple[datetime, str]:
             return moment, row_id
     except ValueError:
         pass
-    raise InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")
+    raise _invalid()
+
+
+def decode_id_cursor(text: str | None) -> str | None:
+    """The id in a cursor that is nothing but an id, for lists in the order of ids of version 7; None for None.
+
+    Raises InvalidRequest for any other text.
+    """
+    row_id = None if text is None else canonical_id(text)
+    if text is not None and row_id is None:
+        raise _invalid()
+    return row_id
+
+
+def _invalid() -> InvalidRequest:
+    return InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")

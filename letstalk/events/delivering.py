@@ -137,12 +137,8 @@ class WebhookDeliverer:
             now = self._clock()
             delivery_repository.put_back_lost(connection, now)
             leased = delivery_repository.lease_due(connection, now, limit)
-            endpoints = {
-                endpoint_id: endpoint_repository.find_endpoint(connection, endpoint_id)
-                for endpoint_id in {delivery.endpoint_id for delivery in leased}
-            }
-        found = ((delivery, endpoints[delivery.endpoint_id]) for delivery in leased)
-        return [(delivery, endpoint) for delivery, endpoint in found if endpoint is not None]
+            endpoints = endpoint_repository.find_endpoints(connection, {delivery.endpoint_id for delivery in leased})
+        return [(delivery, endpoints[delivery.endpoint_id]) for delivery in leased]
 
     async def _send(self, client: WebhookClient, delivery: Delivery, endpoint: Endpoint) -> None:
         body = delivery.body.encode("utf-8")

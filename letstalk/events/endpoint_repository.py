@@ -65,6 +65,12 @@ def find_endpoint(connection: sa.Connection, endpoint_id: str, *, for_update: bo
     return None if row is None else endpoint_from(row)
 
 
+def find_endpoints(connection: sa.Connection, endpoint_ids: set[str]) -> dict[str, Endpoint]:
+    """The endpoints with these ids, by id."""
+    rows = connection.execute(_SELECT.where(webhook_endpoints.c.endpoint_id.in_(endpoint_ids)))
+    return {endpoint.endpoint_id: endpoint for endpoint in map(endpoint_from, rows)}
+
+
 def list_endpoints(
     connection: sa.Connection, owner_ids: frozenset[str] | None, *, after: str | None = None, limit: int
 ) -> list[Endpoint]:

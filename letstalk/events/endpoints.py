@@ -13,6 +13,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
+from letstalk.core.pagination import decode_id_cursor
 from letstalk.core.unset import UNSET, Unset
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
@@ -107,7 +108,7 @@ class EndpointService:
 
     def list_endpoints(self, actor: Actor, *, limit: int, cursor: str | None) -> tuple[list[Endpoint], str | None]:
         """The endpoints of the actor's owner, newest first, and the cursor of the next page."""
-        after = _check_cursor(cursor)
+        after = decode_id_cursor(cursor)
         with self._db.read() as connection:
             found = endpoint_repository.list_endpoints(
                 connection, frozenset({actor.owner_id}), after=after, limit=limit + 1
@@ -204,7 +205,7 @@ class EndpointService:
         self, actor: Actor, endpoint_id: str, *, status: str | None = None, limit: int, cursor: str | None
     ) -> tuple[list[Delivery], str | None]:
         """The deliveries to an endpoint, newest first, and the cursor of the next page. Raises NotFound."""
-        after = _check_cursor(cursor)
+        after = decode_id_cursor(cursor)
         with self._db.read() as connection:
             endpoint = self._find(connection, actor, endpoint_id)
             found = delivery_repository.list_deliveries(
@@ -303,10 +304,3 @@ def _check_types(types: tuple[AppEventType, ...] | None) -> tuple[AppEventType, 
     if not types:
         raise InvalidRequest.in_field("types", "types must name at least one type. Null is all.")
     return tuple(dict.fromkeys(types))
-
-
-def _check_cursor(cursor: str | None) -> str | None:
-    known_id = None if cursor is None else canonical_id(cursor)
-    if cursor is not None and known_id is None:
-        raise InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")
-    return known_id

@@ -6,8 +6,9 @@ from typing import Any
 
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InvalidRequest, NotFound
+from letstalk.core.errors import NotFound
 from letstalk.core.ids import canonical_id
+from letstalk.core.pagination import decode_id_cursor
 from letstalk.db.database import Database, delete_in_batches
 from letstalk.events import delivery_repository, repository
 from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, EventFilter
@@ -24,9 +25,7 @@ class EventLog:
         self, actor: Actor, wanted: EventFilter, *, limit: int, cursor: str | None
     ) -> tuple[list[dict[str, Any]], str | None]:
         """The events of the actor's owner, newest first, and the cursor of the next page. Raises InvalidRequest."""
-        after = None if cursor is None else canonical_id(cursor)
-        if cursor is not None and after is None:
-            raise InvalidRequest.in_field("cursor", "cursor must be the next_cursor of a page of this list.")
+        after = decode_id_cursor(cursor)
         with self._db.read() as connection:
             found = repository.list_events(connection, actor.owner_id, wanted, after=after, limit=limit + 1)
             contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in found[:limit]]
