@@ -65,7 +65,7 @@ class CallLimits:
     ) -> None:
         """Raises TooManyRequests `phone_limit` where the phone was called too often by the owner, or by all owners.
 
-        With `is_proven`, whoever answers the phone has proven it to the owner: calls of others do not count.
+        With `is_proven`, the phone was proven to the owner: calls by other owners do not count.
         """
         accepted = calls.list_accepted(connection, phone, now - self.longest_window)
         if not is_proven:

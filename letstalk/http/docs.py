@@ -49,7 +49,7 @@ class StaticMark(Query):
 
 
 def static_url(filename: str) -> str:
-    """The address of a file of ours, with a mark of its content: browsers keep it, and ask anew when it changes."""
+    """The address of one of our files, with a hash of its content: browsers cache it until it changes."""
     return url_for("docs.style_or_script", filename=filename, v=_mark_of(filename))
 
 

@@ -10,7 +10,7 @@ from letstalk.http.guards import require_signed_in
 from letstalk.operations.checks import CheckState
 from letstalk.operations.inspection import FRESH_SECONDS, InspectionService
 
-# Whoever presses the button again and again asks the other services no more often than this.
+# However often the button is pressed, other services are asked no more often than this.
 REPEATABLE_AFTER_SECONDS = 5.0
 RELOAD_SECONDS = 2
 STATE_WORDS = {

@@ -56,7 +56,7 @@ class Seen:
 
     @property
     def last_step(self) -> int:
-        """The number of the last of the `STEPS` that it reached. Whoever came to one has come past those before."""
+        """The number of the last of the `STEPS` that it reached. The earlier steps were reached too."""
         if self.status is VerificationStatus.APPROVED:
             return _APPROVED
         if self.is_heard:

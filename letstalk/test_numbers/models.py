@@ -1,6 +1,6 @@
 """A test number: a phone of one owner that no call is placed to, and whose code is always the same, until an end.
 
-Whoever may make one can approve a phone that they do not have. So it counts within its owner only, has an end in
+A person who may make one can approve a phone that they do not have. So it counts within its owner only, has an end in
 production, and whatever comes of it says so (`is_test`).
 """
 

@@ -107,7 +107,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> ApiRoutes:
             rate_limit=body.rate_limit if "rate_limit" in given else UNSET,
             custom_message=_messages(body.custom_message) if "custom_message" in given else UNSET,
         )
-        if "rate_limit" in given:  # another limit is counted anew
+        if "rate_limit" in given:  # a new limit begins a new count
             _count_creation()
         return schemas.TokenResponse.of(service.update_token(current_actor(), str(path.token_id), changes)).model_dump()
 

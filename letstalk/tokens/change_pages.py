@@ -51,7 +51,7 @@ def make_blueprint(service: TokenService) -> Blueprint:
             wrong = FieldErrors()
             changes = form.as_changes(token, wrong)
             wrong.raise_found()
-            if changes.rate_limit is not UNSET:  # another limit is counted anew
+            if changes.rate_limit is not UNSET:  # a new limit begins a new count
                 count_creation()
             if changes != TokenChanges():
                 service.update_token(current_actor(), token_id, changes)

@@ -90,7 +90,7 @@ _newest = (
     .where(
         verifications.c.owner_id == bindparam("owner_id"),
         verifications.c.created_at > bindparam("since"),
-        # Whoever has a test number in a block could approve it without end, and hide that nobody else does.
+        # Approvals of a test number in a block could hide that no real call to the block is approved.
         ~verifications.c.is_test,
     )
     .order_by(verifications.c.created_at.desc())

@@ -100,7 +100,7 @@ def list_newest(
 
 
 def find_one(connection: sa.Connection, verification_id: str) -> Verification | None:
-    """The verification with that id, whoever owns it."""
+    """The verification with that id, of any owner."""
     row = connection.execute(sa.select(verifications).where(_TABLE.verification_id == verification_id)).one_or_none()
     return None if row is None else verification_from(row)
 

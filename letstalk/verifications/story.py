@@ -77,7 +77,7 @@ _OF_CALL: dict[str, tuple[str, str, Tone]] = {
     EventType.MACHINE: ("A machine was detected.", "Voicemail or a fax. It is told nothing.", Tone.WARN),
     EventType.UNSURE: (
         "It could not be told whether a person or a machine answered.",
-        "So the call offers the code to whoever presses 1.",
+        "So the call offers the code to a person who presses 1.",
         Tone.WARN,
     ),
     EventType.GREETING_ENDED: ("The greeting of a machine ended.", "It is told nothing.", Tone.WARN),
