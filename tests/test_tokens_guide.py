@@ -225,7 +225,7 @@ def test_the_dashboard_has_the_steps_of_the_guide_and_shows_the_token_once(serve
         tokens = browser.post(sign_in.url.path, data={**keys, "password": PASSWORD, "next": "/api/tokens/dashboard"})
         form = browser.get("/dashboard/tokens/new")
         keys = {name: _hidden_field(form.text, name) for name in ("csrf_token", "submission")}
-        fields = {"name": "checkout", "user_id": "shop", "scopes": ["read", "write"]}
+        fields = {"name": "checkout", "user_id": "shop", "new_owner": "shop", "scopes": ["read", "write"]}
         created = browser.post("/dashboard/tokens", data={**keys, **fields})
         again = browser.get("/api/tokens/dashboard")
     pages = [sign_in, tokens, form, created, again]

@@ -23,9 +23,10 @@ def open_docs(visit: Visit) -> Page:
     return visit.page
 
 
-def test_it_shows_every_operation(visit: Callable[..., Visit], base: str) -> None:
-    paths = httpx.get(f"{base}/openapi.json").json()["paths"]
-    described = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+def test_it_shows_every_operation_and_every_event(visit: Callable[..., Visit], base: str) -> None:
+    document = httpx.get(f"{base}/openapi.json").json()
+    requests = {**document["paths"], **document["webhooks"]}
+    described = {(method.upper(), path) for path, methods in requests.items() for method in methods}
     page = open_docs(visit())
     shown = {
         (block.locator(".opblock-summary-method").inner_text(), block.locator("[data-path]").get_attribute("data-path"))

@@ -6,6 +6,7 @@ import base64
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from letstalk.calls import repository as call_storage
 from letstalk.calls.lifecycle import end_call
 from letstalk.calls.models import CallStatus
 from letstalk.core.actors import ActorKind, trusted_actor
+from letstalk.core.errors import Unavailable
 from letstalk.core.scopes import Scope
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.tokens.models import NewToken
-from letstalk.verifications.models import NewVerification
+from letstalk.verifications.models import MAX_TTL_SECONDS, MIN_TTL_SECONDS, NewVerification
 from letstalk.verifications.repository import verifications
 from letstalk.worker import heartbeat as workers
 from tests.support import described_events
@@ -175,6 +177,13 @@ class LivedIn:
         wanted = NewVerification(phone, None, None, 6, 600)
         return self.services.sends.start(OWNER, wanted).verification_id, phone
 
+    def _let_calls_wait(self, count: int) -> None:
+        """At the least so many calls wait for the only channel."""
+        for _ in range(count):
+            wanted = NewVerification(next(self._phones), None, None, 6, MAX_TTL_SECONDS)
+            with suppress(Unavailable):  # as many as can wait already do
+                self.services.sends.start(OWNER, wanted)
+
     def code_of(self, verification_id: str) -> str:
         statement = select(verifications.c.speech_sealed).where(verifications.c.verification_id == verification_id)
         with self._db.read() as connection:
@@ -220,6 +229,9 @@ class LivedIn:
         case.body["phone"] = "+1 900 555 0123" if self._count % 11 == 0 else next(self._phones)
         if self._count % 5 == 0:
             case.body["phone"] = "+256700000000"  # always the same: too soon, too often
+        elif self._count % 7 == 0:
+            self._let_calls_wait(2)
+            case.body["expires_in"] = MIN_TTL_SECONDS  # less than those two calls take
         case.headers["Idempotency-Key"] = f"key {self._count // 2 if self._count % 3 else self._count}"
 
     def _for_verify_code(self, case: Made) -> None:
