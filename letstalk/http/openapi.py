@@ -23,16 +23,7 @@ from werkzeug.routing import Rule
 from letstalk import __version__
 from letstalk.http.guards import OWNED_SCOPES, Guard, GuardKind, guard_of
 from letstalk.http.json_bodies import to_body
-from letstalk.http.schemas import (
-    ERRORS,
-    STATUS_SENTENCES,
-    ApiModel,
-    ErrorBody,
-    ResponseModel,
-    ResponseUnion,
-    RetryLaterBody,
-    example_of,
-)
+from letstalk.http.schemas import ERRORS, REFUSALS, ApiModel, Error, ResponseModel, ResponseUnion, example_of
 
 INFO = Info(
     title="Let's Talk",
@@ -44,7 +35,7 @@ Your app asks for a code, the phone rings, a voice reads the code, your app chec
 
 - JSON in and out. Times are ISO 8601 in UTC, durations whole seconds, ids UUIDs. Unknown fields are errors.
 - Phones are accepted in many forms (`+1 202 555 0142`) and written as E.164.
-- **Every error has one shape**, `ErrorBody`. Programs read `code`, which is stable; `error` is for people. An unknown
+- **Every error has one shape**, `Error`. Programs read `code`, which is stable; `error` is for people. An unknown
   address is 404 `not_found`, a method that the address does not allow 405 `method_not_allowed`, a failure of this
   service 500 `internal_error`.
 - Every response has `X-Request-Id`. Quote it when you ask for help.
@@ -138,6 +129,7 @@ USER_ID: dict[str, Any] = {
 View = TypeVar("View", bound=Callable[..., ResponseReturnValue])
 
 REF = "#/components/schemas/{model}"
+RESPONSE_REF = "#/components/responses/{name}"
 WITH_TOKEN = (GuardKind.TOKEN, GuardKind.METRICS)
 WITH_PERSON = (*WITH_TOKEN, GuardKind.PERSON)
 # These need the database, which may be away.
@@ -232,6 +224,7 @@ def _build_document(app: Flask, document: dict[str, Any], webhooks: Mapping[str,
     sent = {webhook.data.__name__ for webhook in webhooks.values()}
     document["components"]["schemas"] = _schemas({*document["components"]["schemas"], *sent})
     document["components"]["headers"] = HEADERS
+    document["components"]["responses"] = dict(_refusals())
     for rule in app.url_map.iter_rules():
         for method, operation in paths.get(_path_of(rule), {}).items():
             if method.upper() in (rule.methods or set()):
@@ -243,7 +236,8 @@ def _build_document(app: Flask, document: dict[str, Any], webhooks: Mapping[str,
 
 def _describe_webhook(type_: str, webhook: Webhook) -> dict[str, Any]:
     """A request that the app gets: an event whose `data` has this model."""
-    own = {"type": {"const": type_}, "data": {"$ref": REF.format(model=webhook.data.__name__)}}
+    data = {"anyOf": [{"$ref": REF.format(model=webhook.data.__name__)}, {"type": "null"}]}
+    own = {"type": {"const": type_}, "data": data}
     schema = {"allOf": [{"$ref": REF.format(model="EventResponse")}, {"type": "object", "properties": own}]}
     return {
         "post": {
@@ -258,6 +252,31 @@ def _describe_webhook(type_: str, webhook: Webhook) -> dict[str, Any]:
     }
 
 
+def _refusals() -> Iterable[tuple[str, dict[str, Any]]]:
+    """The response of each status of refusals, which all operations share, with an example of each of its codes."""
+    more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
+    always = ["X-Request-Id", "Cache-Control", "RateLimit-Policy", "RateLimit"]
+    for status, refusal in REFUSALS.items():
+        codes = [code for code, error in ERRORS.items() if error.status == status]
+        as_json = {
+            "schema": {"$ref": REF.format(model="Error")},
+            "examples": {code: {"value": example_of(code)} for code in codes},
+        }
+        yield (
+            refusal.name,
+            {
+                "description": refusal.sentence,
+                "headers": _headers(*always, *more.get(status, ())),
+                "content": {"application/json": as_json},
+            },
+        )
+
+
+def _headers(*names: str) -> dict[str, Any]:
+    written = {"Challenge": "WWW-Authenticate"}
+    return {written.get(name, name): {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _path_of(rule: Rule) -> str:
     return re.sub(r"<(?:[^<>:]+:)?([^<>]+)>", r"{\1}", rule.rule)
 
@@ -265,7 +284,7 @@ def _path_of(rule: Rule) -> str:
 def _schemas(names: Iterable[str]) -> dict[str, Any]:
     """The models of those names, and that of errors. The library's own rendering drops examples."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]]
-    models = [(ErrorBody, "serialization"), (RetryLaterBody, "serialization")]
+    models = [(Error, "serialization")]
     models += [(model, "validation") for model in _below(ApiModel) if model.__name__ in names]
     for base in (ResponseModel, ResponseUnion):
         models += [(model, "serialization") for model in _below(base) if model.__name__ in names]
@@ -327,7 +346,7 @@ class _Operation:
         for code in dict.fromkeys(self._codes()):
             codes_by_status.setdefault(ERRORS[code].status, []).append(code)
         for error_status, codes in sorted(codes_by_status.items()):
-            described["responses"][str(error_status)] = self._error(error_status, codes)
+            described["responses"][str(error_status)] = self._refusal(error_status, codes)
 
     def _has_json_body(self) -> bool:
         return "requestBody" in self._described and self._guard.kind is not GuardKind.SIGNATURE
@@ -392,18 +411,12 @@ class _Operation:
         more += ["Warning"] if self._guard.trusted else []
         response["headers"] = self._headers(*more, *(["Location"] if status.startswith("3") else []))
 
-    def _error(self, status: int, codes: list[str]) -> dict[str, Any]:
-        more = {401: ["WWW-Authenticate"], 403: ["Challenge"], 429: ["Retry-After"], 503: ["Retry-After"]}
-        as_json = {
-            # One model for all: a generator of clients makes a class of each schema that is written out.
-            "schema": {"$ref": REF.format(model="RetryLaterBody" if status in (429, 503) else "ErrorBody")},
-            "examples": {code: {"value": example_of(code)} for code in codes},
-        }
-        return {
-            "description": f"{STATUS_SENTENCES[status]} {', '.join(f'`{code}`' for code in codes)}",
-            "headers": self._headers(*more.get(status, ()) if status != 403 or "insufficient_scope" in codes else ()),
-            "content": {"application/json": as_json},
-        }
+    @staticmethod
+    def _refusal(status: int, codes: list[str]) -> dict[str, Any]:
+        """The shared response of `status`, with the codes of this operation beside it, as OpenAPI 3.1 allows."""
+        refusal = REFUSALS[status]
+        named = ", ".join(f"`{code}`" for code in codes)
+        return {"$ref": RESPONSE_REF.format(name=refusal.name), "description": f"{refusal.sentence} {named}"}
 
     def _headers(self, *more: str) -> dict[str, Any]:
         names = ["X-Request-Id"]
@@ -411,8 +424,7 @@ class _Operation:
             names.append("Cache-Control")
         if self._guard.kind is not GuardKind.UNLIMITED:
             names += ["RateLimit-Policy", "RateLimit"]
-        written = {"Challenge": "WWW-Authenticate"}
-        return {written.get(name, name): {"$ref": f"#/components/headers/{name}"} for name in (*names, *more)}
+        return _headers(*names, *more)
 
 
 def _clean(part: Any) -> Any:

@@ -132,7 +132,7 @@ class ErrorDetail(ResponseModel):
     message: str
 
 
-class ErrorBody(ResponseModel):
+class Error(ResponseModel):
     """The shape of every error."""
 
     error: str = Field(description="A sentence for people, which may change. Programs read `code`.")
@@ -140,7 +140,7 @@ class ErrorBody(ResponseModel):
     request_id: Uuid = Field(description="The same as the X-Request-Id header.")
     details: list[ErrorDetail] | SkipJsonSchema[None] = None
     retry_after: Annotated[int, Field(ge=1)] | SkipJsonSchema[None] = Field(
-        None, description="Seconds to wait; the same as the Retry-After header."
+        None, description="With 429 and 503: seconds to wait, the same as the Retry-After header."
     )
     attempts_remaining: Annotated[int, Field(ge=0)] | SkipJsonSchema[None] = Field(
         None, description="With `invalid_code`."
@@ -160,12 +160,6 @@ class ErrorBody(ResponseModel):
         description="What to do next: with `missing_authorization` at `/api/tokens` how to get a first token, with "
         "`sso_canceled` where to start again.",
     )
-
-
-class RetryLaterBody(ErrorBody):
-    """The shape of an error that is over after `retry_after` seconds."""
-
-    retry_after: int = Field(ge=1, description="Seconds to wait; the same as the Retry-After header.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,19 +278,30 @@ ERRORS: dict[str, KnownError] = {
     "not_ready": KnownError(503, "The database can't be reached. Try again in a moment.", {"retry_after": 2}),
 }
 
-STATUS_SENTENCES: dict[int, str] = {
-    400: "The request is wrong.",
-    401: "The caller is not known.",
-    403: "The caller is not allowed to do this.",
-    404: "It does not exist, or is not the caller's.",
-    409: "It conflicts with the current state.",
-    410: "The verification is over.",
-    413: "The body is over 64 KiB.",
-    415: "The body is not `application/json`.",
-    422: "The Idempotency-Key was used with another body.",
-    429: "Too many requests. `Retry-After` says how many seconds to wait.",
-    503: "The service can't do it now. `Retry-After` says how many seconds to wait.",
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The response that all operations share for one status: its name in the description, and what it means."""
+
+    name: str
+    sentence: str
+
+
+REFUSALS: dict[int, Refusal] = {
+    400: Refusal("BadRequest", "The request is wrong."),
+    401: Refusal("Unauthorized", "The caller is not known."),
+    403: Refusal("Forbidden", "The caller is not allowed to do this."),
+    404: Refusal("NotFound", "It does not exist, or is not the caller's."),
+    409: Refusal("Conflict", "It conflicts with the current state."),
+    410: Refusal("Gone", "The verification is over."),
+    413: Refusal("ContentTooLarge", "The body is over 64 KiB."),
+    415: Refusal("UnsupportedMediaType", "The body is not `application/json`."),
+    422: Refusal("UnprocessableContent", "The Idempotency-Key was used with another body."),
+    429: Refusal("TooManyRequests", "Too many requests. `Retry-After` says how many seconds to wait."),
+    503: Refusal("ServiceUnavailable", "The service can't do it now. `Retry-After` says how many seconds to wait."),
 }
+"""By status (the names are those of RFC 9110)."""
+
 EXAMPLE_REQUEST_ID = "6f1c9a52-7d0e-4c5b-9a37-2f6b1f0c8d11"
 
 

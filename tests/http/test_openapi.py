@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from letstalk.core import errors
 from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import HTTP_ERRORS, status_of
-from letstalk.http.schemas import ERRORS
+from letstalk.http.schemas import ERRORS, REFUSALS
 from tests.support import described_accounts as people
 from tests.support import described_events as events
 from tests.support.apps import make_app
@@ -155,8 +155,12 @@ class Operation(NamedTuple):
     described: dict[str, Any]
 
     def codes(self) -> set[str]:
-        """The codes of all its refusals, as their examples list them."""
+        """The codes of all its refusals."""
         return {code for status in self.described["responses"] for code in codes_of(self.described, status)}
+
+    def successes(self) -> dict[str, dict[str, Any]]:
+        """The responses that are no refusals, by status."""
+        return {status: it for status, it in self.described["responses"].items() if status.startswith(("2", "3"))}
 
 
 @pytest.fixture(scope="module")
@@ -192,23 +196,25 @@ def validator_of(document: dict[str, Any], schema: dict[str, Any]) -> jsonschema
     return jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]}, validate_formats=True)
 
 
-def test_clients_get_one_class_for_all_errors(operations: list[Operation]) -> None:
+def test_clients_get_one_class_for_all_errors(document: dict[str, Any], operations: list[Operation]) -> None:
     """A schema that is written out in a response becomes a class of its own in a generated client."""
+    shared = document["components"]["responses"]
+    for response in shared.values():
+        assert response["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+    used = set()
     for operation in operations:
         for status, response in operation.described["responses"].items():
             if status.startswith(("4", "5")):
-                body = "RetryLaterBody" if status in ("429", "503") else "ErrorBody"
-                schema = response["content"]["application/json"]["schema"]
-                assert schema == {"$ref": f"#/components/schemas/{body}"}, operation.name
+                assert set(response) == {"$ref", "description"}, operation.name
+                used.add((status, response["$ref"].removeprefix("#/components/responses/")))
+    assert len(used) == len({status for status, _ in used}) == len(shared) >= 10
+    schema = document["components"]["schemas"]["Error"]
+    assert schema["required"] == ["error", "code", "request_id"]
+    assert "null" not in str(schema["properties"])
 
 
 def test_no_page_is_an_operation(operations: list[Operation]) -> None:
-    kinds = {
-        kind
-        for operation in operations
-        for response in operation.described["responses"].values()
-        for kind in response.get("content", {})
-    }
+    kinds = {kind for each in operations for it in each.successes().values() for kind in it.get("content", ())}
     assert kinds == {"application/json", "text/plain"}
 
 
@@ -243,7 +249,9 @@ def test_every_schema_in_it_is_a_json_schema(document: dict[str, Any]) -> None:
 def test_every_reference_leads_somewhere_and_every_component_is_used(document: dict[str, Any]) -> None:
     references = {part for trail, part in parts_of(document) if trail and trail[-1] == "$ref"}
     components = {
-        f"#/components/{kind}/{name}" for kind in ("schemas", "headers") for name in document["components"][kind]
+        f"#/components/{kind}/{name}"
+        for kind in ("schemas", "headers", "responses")
+        for name in document["components"][kind]
     }
     assert references == components
 
@@ -266,12 +274,13 @@ def test_each_operation_lists_every_code_that_it_can_refuse_with(operations: lis
     assert {operation.name: operation.codes() for operation in operations} == CODES
 
 
-def test_each_code_stands_under_its_status_with_an_example(operations: list[Operation]) -> None:
-    for operation in operations:
-        for status, response in operation.described["responses"].items():
-            examples = response.get("content", {}).get("application/json", {}).get("examples", {})
-            for code, example in examples.items():
-                assert (str(ERRORS[code].status), example["value"]["code"]) == (status, code)
+def test_each_code_stands_under_its_status_with_an_example(document: dict[str, Any]) -> None:
+    shared = document["components"]["responses"]
+    for status, refusal in REFUSALS.items():
+        examples = shared[refusal.name]["content"]["application/json"]["examples"]
+        assert {code: example["value"]["code"] for code, example in examples.items()} == {
+            code: code for code, error in ERRORS.items() if error.status == status
+        }
 
 
 def test_every_described_refusal_can_happen_somewhere(operations: list[Operation]) -> None:
@@ -312,7 +321,7 @@ def test_every_answer_and_every_body_has_an_example_that_fits(
     checked = 0
     for operation in operations:
         described = operation.described
-        for holder in [described.get("requestBody", {}), *described["responses"].values()]:
+        for holder in [described.get("requestBody", {}), *operation.successes().values()]:
             content = holder.get("content", {}).get("application/json")
             if content is None or operation.name == "get_description":
                 continue
@@ -322,20 +331,27 @@ def test_every_answer_and_every_body_has_an_example_that_fits(
             for value in values:
                 validator_of(document, content["schema"]).validate(value)
                 checked += 1
+    for response in document["components"]["responses"].values():
+        for example in response["content"]["application/json"]["examples"].values():
+            validator_of(document, {"$ref": "#/components/schemas/Error"}).validate(example["value"])
+            checked += 1
     assert checked > 100
 
 
-def test_every_answer_names_its_headers(operations: list[Operation]) -> None:
+def test_every_answer_names_its_headers(document: dict[str, Any], operations: list[Operation]) -> None:
     for operation in operations:
-        for status, response in operation.described["responses"].items():
+        for status, response in operation.successes().items():
             headers = set(response["headers"])
             assert "X-Request-Id" in headers
             assert ("Cache-Control" in headers) == operation.path.startswith(("/calls", "/api/"))
-            assert ("Retry-After" in headers) == (status in ("429", "503"))
             assert ("Location" in headers) == status.startswith("3")
-            challenges = status == "401" or (status == "403" and "insufficient_scope" in operation.codes())
-            assert ("WWW-Authenticate" in headers) == challenges
             assert ("RateLimit" in headers) == (operation.name not in ("get_health", "get_readiness"))
+            assert {"Retry-After", "WWW-Authenticate"} & headers == set()
+    for refused, refusal in REFUSALS.items():
+        headers = set(document["components"]["responses"][refusal.name]["headers"])
+        assert {"X-Request-Id", "Cache-Control", "RateLimit"} <= headers
+        assert ("Retry-After" in headers) == (refused in (429, 503))
+        assert ("WWW-Authenticate" in headers) == (refused in (401, 403))
 
 
 def test_each_operation_says_who_may_call_it(document: dict[str, Any], operations: list[Operation]) -> None:
@@ -420,7 +436,8 @@ def test_answers_admit_no_field_that_is_not_described(document: dict[str, Any]) 
 
 
 def test_a_fixed_error_text_is_the_contract_s(document: dict[str, Any]) -> None:
-    examples = document["paths"]["/calls"]["get"]["responses"]["401"]["content"]["application/json"]["examples"]
+    assert document["paths"]["/calls"]["get"]["responses"]["401"]["$ref"] == "#/components/responses/Unauthorized"
+    examples = document["components"]["responses"]["Unauthorized"]["content"]["application/json"]["examples"]
     assert examples["missing_authorization"]["value"]["error"] == "Missing or invalid authorization header"
     assert examples["invalid_token"]["value"]["error"] == "Invalid or revoked token"
 

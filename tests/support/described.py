@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from schemathesis import Case, Response
 from schemathesis.checks import CHECKS, load_all_checks
+
+from letstalk.http.schemas import ERRORS
 
 SEED = 20261120
 
@@ -146,8 +149,8 @@ def judge(
 
 def codes_of(described: Mapping[str, Any], status: str) -> set[str]:
     """The error codes with which the description says that an operation may answer under `status`."""
-    content = described["responses"].get(status, {}).get("content", {})
-    return set(content.get("application/json", {}).get("examples", ()))
+    words = described["responses"].get(status, {}).get("description", "")
+    return {code for code in re.findall(r"`([a-z_]+)`", words) if code in ERRORS and str(ERRORS[code].status) == status}
 
 
 def is_by_a_rule(operation: str, response: Response) -> bool:
