@@ -30,6 +30,7 @@ from letstalk.tokens.app_events import ExpiryNotices
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
+from letstalk.twilio.services import TwilioVerify
 from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits
@@ -51,6 +52,7 @@ class Services:
     speaking: SpeakService
     verifications: VerificationService
     browsing: BrowsingService
+    twilio: TwilioVerify
     trials: TrialService
     destinations: DestinationLimits
     dispatch: DispatchService

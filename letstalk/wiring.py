@@ -65,6 +65,11 @@ from letstalk.tokens.app_events import ExpiryNotices
 from letstalk.tokens.owners import OwnerDirectory
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
+from letstalk.twilio.attempts import AttemptService
+from letstalk.twilio.rate_limits import RateLimitService
+from letstalk.twilio.service import ServiceDirectory
+from letstalk.twilio.services import TwilioVerify
+from letstalk.twilio.verifications import OurServices, TwilioVerifications
 from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
@@ -200,6 +205,8 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         db, vault=vault, clock=clock, usage=usage, audit=audit, default_rate=settings.rate_limit_token
     )
     app_events = make_app_events(settings, db, vault, audit, clock, mails)
+    rate_limits = RateLimitService(db, audit, clock, keys.digest)
+    ours = OurServices(sends, verifications, speaking, rate_limits)
     services = Services(
         tokens=tokens,
         usage=usage,
@@ -220,6 +227,14 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         speaking=speaking,
         verifications=verifications,
         browsing=BrowsingService(db, audit, clock),
+        twilio=TwilioVerify(
+            directory=ServiceDirectory(db, audit, clock),
+            verifications=TwilioVerifications(ours, audit, clock, settings.brand_names | {settings.brand_name}),
+            rate_limits=rate_limits,
+            attempts=AttemptService(db, clock, keys.digest_session),
+            digest=keys.digest,
+            takes_sms=settings.twilio_sms == "call",
+        ),
         trials=TrialService(db, tokens, audit, clock),
         destinations=destinations,
         dispatch=dispatch,
@@ -304,6 +319,7 @@ def _send_policy(settings: Settings) -> SendPolicy:
         default_region=settings.default_region,
         custom_message=CustomMessage(settings.custom_message),
         message_templates=_speakable_templates(settings),
+        brand_names=settings.brand_names,
     )
 
 
@@ -412,6 +428,7 @@ def _register_sweeps(
     worker.every(ROLLUP_SECONDS, "statistics", services.rollups.roll_up)
     worker.every(SLOW_SWEEP_SECONDS, "old_statistics", services.rollups.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
+    worker.every(SLOW_SWEEP_SECONDS, "twilio_rate_limits", services.twilio.rate_limits.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "app_events", services.app_events.log.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "expiring_tokens", services.expiry_notices.record_expiring)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)

@@ -22,7 +22,7 @@ from letstalk.http.client_addresses import ClientAddresses
 from letstalk.http.cookies import csrf
 from letstalk.http.design import design
 from letstalk.http.docs import docs, static_url
-from letstalk.http.errors import init_errors
+from letstalk.http.errors import init_errors, use_error_style
 from letstalk.http.guards import Guards
 from letstalk.http.headers import CrossOrigin, SecurityHeaders
 from letstalk.http.json_bodies import MAX_BODY_BYTES, JsonBodies
@@ -47,6 +47,10 @@ from letstalk.test_numbers import pages as test_number_pages
 from letstalk.tokens import api as token_api
 from letstalk.tokens import change_pages as token_change_pages
 from letstalk.tokens import pages as token_pages
+from letstalk.twilio import api as twilio_api
+from letstalk.twilio import verification_api as twilio_verification_api
+from letstalk.twilio.errors import PREFIX as TWILIO_PREFIX
+from letstalk.twilio.errors import as_twilio_error
 from letstalk.verifications import api as verification_api
 from letstalk.verifications import language_api, trial_pages
 from letstalk.verifications import pages as verification_pages
@@ -108,6 +112,9 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     )
     for api in apis:
         app.register_api(api.make_blueprint(is_described=False))
+    use_error_style(app, TWILIO_PREFIX, as_twilio_error)
+    for twilio in (twilio_api, twilio_verification_api):
+        app.register_blueprint(twilio.make_blueprint(services.twilio))
     app.register_blueprint(
         token_pages.make_blueprint(
             services.tokens,

@@ -25,6 +25,7 @@ from tools.house import ORDER
 # Names in capitals that are no settings of the service.
 OTHER_NAMES = {
     *("ENV_FILE", "MALLOC_ARENA_MAX", "NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "SSL_CERT_FILE"),
+    *("TWILIO_EDGE", "TWILIO_REGION"),
     *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_TOKEN", "MAX_TRIES"),
 }
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}

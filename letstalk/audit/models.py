@@ -142,6 +142,13 @@ ACTIONS: dict[str, str] = {
     "webhook_endpoint.enabled": "enabled a webhook endpoint",
     "webhook_endpoint.disabled": "disabled a webhook endpoint",
     "webhook_endpoint.deleted": "deleted a webhook endpoint",
+    "verification.approved": "approved a verification without its code, as Twilio's API does",
+    "verify_service.created": "made a Verify service",
+    "verify_service.updated": "changed a Verify service",
+    "verify_service.deleted": "deleted a Verify service",
+    "verify_rate_limit.created": "made a rate limit of a Verify service",
+    "verify_rate_limit.updated": "changed a rate limit of a Verify service",
+    "verify_rate_limit.deleted": "deleted a rate limit of a Verify service",
     REFUSED: "was refused",
     DROPPED: "lost count of refusals",
 }

@@ -46,6 +46,8 @@ GROUPS = {
     "test_number": "Test numbers",
     "verification": "Calls",
     "webhook_endpoint": "Webhooks",
+    "verify_service": "Twilio Verify",
+    "verify_rate_limit": "Twilio Verify",
     "refused": "Refusals",
     "refusals_dropped": "Refusals",
 }

@@ -248,6 +248,7 @@ class Settings(BaseModel):
     brand_names: Annotated[frozenset[str], BeforeValidator(values_of.read_brand_names)] = Field(
         frozenset(), description="names as BRAND_NAME is one, separated by commas"
     )
+    twilio_sms: Literal["refuse", "call"] = Field("refuse", description="refuse or call")
     custom_message: Literal["on", "templates", "off"] = Field("on", description="on, templates or off")
     # By name. The setting is the path of a file with them.
     message_templates: dict[str, str] = Field(

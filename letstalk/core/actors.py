@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from letstalk.core.errors import InvalidRequest, NotGranted
+from letstalk.core.errors import InsufficientScope, InvalidRequest, NotGranted
 from letstalk.core.scopes import ALL_SCOPES, SCOPE_NAMES, Scope, expand_scopes
 
 DEFAULT_OWNER_ID = "default_user"
@@ -72,6 +72,11 @@ class Actor:
 
     def holds(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    def ensure_holds(self, scope: Scope) -> None:
+        """For what only some requests to a view need. Raises InsufficientScope."""
+        if not self.holds(scope):
+            raise InsufficientScope(f"This needs the scope {scope.value}.", required_scopes=(scope.value,))
 
     def reaches(self, owner_id: str) -> bool:
         """Whether the actor may act for `owner_id` at all. Scopes say what they may do."""

@@ -52,13 +52,14 @@ MAX_DETAILS = 20
 MAX_FIELD_CHARACTERS = 100
 
 # Programs use these, whatever their Accept header says.
-API_PATHS = ("/calls", "/api/", "/health", "/metrics", "/openapi.json")
+API_PATHS = ("/calls", "/api/", "/twilio/", "/health", "/metrics", "/openapi.json")
 
 # Where the button on the page of an error leads.
 DASHBOARD = ("/", "Back to the dashboard")
 SIGN_IN = ("/sign-in", "Back to the sign-in page")
 OF_SIGNING_IN = frozenset({"sso_failed", "sso_canceled", "sso_refused"})
 
+STYLES = "letstalk_error_styles"  # by the start of a path
 RECORDER = "letstalk_refusals"  # where Flask keeps the recorder of this application
 
 REALM = 'Bearer realm="letstalk"'
@@ -155,8 +156,24 @@ def raise_invalid_request(error: ValidationError) -> Response:
     raise invalid_request_from(error)
 
 
+class ErrorStyle(Protocol):
+    """Writes an error as the clients of another system's API expect it."""
+
+    def __call__(self, status: int, content: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """The status and the body for an error that has this status and this body everywhere else."""
+
+
+def use_error_style(app: Flask, prefix: str, style: ErrorStyle) -> None:
+    """Write the errors of all paths that begin with `prefix` in `style`."""
+    app.extensions[STYLES][prefix] = style
+
+
 def _json_error(status: int, message: str, code: str, more: dict[str, Any] | None = None) -> Response:
-    response = jsonify({"error": message, "code": code, "request_id": current_request_id(), **(more or {})})
+    content = {"error": message, "code": code, "request_id": current_request_id(), **(more or {})}
+    for prefix, style in current_app.extensions[STYLES].items():
+        if request.path.startswith(prefix):
+            status, content = style(status, content)
+    response = jsonify(content)
     response.status_code = status
     return response
 
@@ -289,6 +306,7 @@ def _page(status: HTTPStatus, message: str, way_back: tuple[str, str] = DASHBOAR
 
 def init_errors(app: Flask, recorder: RefusalRecorder) -> None:
     app.extensions[RECORDER] = recorder
+    app.extensions[STYLES] = {}
     app.register_error_handler(LetsTalkError, _handle_ours)
     app.register_error_handler(HTTPException, _handle_http)
     app.register_error_handler(DBAPIError, _handle_database)

@@ -73,7 +73,8 @@ class GuardKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Guard:
     """`browser` also allows a session of the dashboard. `trusted` allows that and, in development, a request from
-    loopback. `own_account` allows only people with an account: no token, and not the built-in owner.
+    loopback. `own_account` allows only people with an account: no token, and not the built-in owner. `basic` also takes
+    the token as the password of HTTP's Basic authentication, whatever the user name is.
     """
 
     kind: GuardKind
@@ -81,6 +82,7 @@ class Guard:
     trusted: bool = False
     browser: bool = False
     own_account: bool = False
+    basic: bool = False
 
     @property
     def takes_cookies(self) -> bool:
@@ -95,9 +97,11 @@ def declare(guard: Guard) -> Callable[[View], View]:
     return decorate
 
 
-def require(scope: Scope, *, trusted: bool = False, browser: bool = False) -> Callable[[View], View]:
-    """The view needs a token or a person with `scope` (see `Guard` for `trusted` and `browser`)."""
-    return declare(Guard(GuardKind.TOKEN, scope, trusted, browser))
+def require(
+    scope: Scope, *, trusted: bool = False, browser: bool = False, basic: bool = False
+) -> Callable[[View], View]:
+    """The view needs a token or a person with `scope` (see `Guard` for `trusted`, `browser` and `basic`)."""
+    return declare(Guard(GuardKind.TOKEN, scope, trusted, browser, basic=basic))
 
 
 def require_signed_in(scope: Scope) -> Callable[[View], View]:
@@ -208,7 +212,9 @@ class Guards:
             g.actor = request.environ[CALLER] = _on_behalf(actor, guard)
 
     def _authenticate(self, guard: Guard) -> Actor:
-        presented = _presented()
+        presented = _presented_as_password() if guard.basic else None
+        if presented is None:
+            presented = _presented()
         if presented is not None:
             return self._authenticator.authenticate(presented, remote_address())
         if guard.takes_cookies and current_user.is_authenticated:
@@ -285,6 +291,12 @@ def _presented() -> str | None:
     if scheme.lower() != "bearer" or not presented:
         raise MissingAuthorization
     return presented
+
+
+def _presented_as_password() -> str | None:
+    """The token of HTTP's Basic authentication (RFC 7617); None without one."""
+    credentials = request.authorization
+    return credentials.password if credentials is not None and credentials.type == "basic" else None
 
 
 def _check_csrf() -> None:

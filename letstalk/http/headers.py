@@ -53,7 +53,7 @@ class SecurityHeaders:
             is_page = given.get("Content-Type", "").startswith("text/html")
             policy = environ.get(POLICY) or (PAGE_POLICY if is_page else API_POLICY)
             headers.append(("Content-Security-Policy", policy))
-            is_private = environ.get(IS_PAGE) or environ["PATH_INFO"].startswith(("/calls", "/api/"))
+            is_private = environ.get(IS_PAGE) or environ["PATH_INFO"].startswith(("/calls", "/api/", "/twilio/"))
             is_error = status[0] in "45"  # a cache may keep a 404 that does not forbid it (RFC 9111, section 4.2.2)
             if (is_private or is_error) and "Cache-Control" not in given:
                 headers.append(NO_STORE)

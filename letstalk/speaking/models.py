@@ -26,7 +26,11 @@ COOL_DOWN = timedelta(seconds=30)  # between two codes for one phone
 
 @dataclass(frozen=True, slots=True)
 class NewSpokenCode:
-    """A code to be spoken. `brand` is one of the names that the operator allows; None is BRAND_NAME."""
+    """A code to be spoken. `brand` is one of the names that the operator allows; None is BRAND_NAME.
+
+    `session_digest` is a keyed digest of the session of the app that it belongs to, and empty without one. The same
+    code of two sessions is not the same call.
+    """
 
     phone: str
     code: str = field(repr=False)
@@ -34,6 +38,7 @@ class NewSpokenCode:
     brand: str | None = None
     reference: str | None = None
     ttl_seconds: int = DEFAULT_TTL_SECONDS
+    session_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class SpokenCode:
     is_test: bool
     approved: bool | None
     reported_at: datetime | None
+    session_digest: str = ""
 
     @property
     def e164(self) -> str:

@@ -36,12 +36,17 @@ spoken_codes = sa.Table(
     sa.Column("is_test", sa.Boolean, nullable=False),
     sa.Column("approved", sa.Boolean),
     sa.Column("reported_at", UtcDateTime),
+    sa.Column("session_digest", sa.String(32), nullable=False, server_default=""),
     sa.CheckConstraint("(approved IS NULL) = (reported_at IS NULL)", name="reported_at"),
 )
 sa.Index("ix_spoken_codes_phone", spoken_codes.c.phone, spoken_codes.c.owner_id, spoken_codes.c.created_at)
 sa.Index("ix_spoken_codes_call_id", spoken_codes.c.call_id)
 partial_index("ix_spoken_codes_digest", "code_digest IS NOT NULL", spoken_codes.c.created_at)
 partial_index("ix_spoken_codes_reported", "approved IS NOT NULL", spoken_codes.c.owner_id, spoken_codes.c.created_at)
+partial_index("ix_spoken_codes_session", "session_digest <> ''", spoken_codes.c.owner_id, spoken_codes.c.created_at)
+
+# The exact text of the partial index: SQLite does not use it for a parameter.
+HAS_SESSION = sa.text("spoken_codes.session_digest <> ''")
 
 _OWNER_ID: sa.BindParameter[str] = sa.bindparam("owner_id")
 _PHONE: sa.BindParameter[str] = sa.bindparam("phone")
@@ -79,6 +84,15 @@ def has_test_number(connection: sa.Connection, owner_id: str, phone: str) -> boo
 
 def find_by_call(connection: sa.Connection, owner_id: str, call_id: str) -> SpokenCode | None:
     row = _BY_CALL.first(connection, {"owner_id": owner_id, "call_id": call_id})
+    return None if row is None else _spoken_from(row)
+
+
+def find_of_session(connection: sa.Connection, owner_id: str, session_digest: str, spoken_id: str) -> SpokenCode | None:
+    table = spoken_codes.c
+    statement = sa.select(spoken_codes).where(
+        table.spoken_id == spoken_id, table.owner_id == owner_id, table.session_digest == session_digest
+    )
+    row = connection.execute(statement).one_or_none()
     return None if row is None else _spoken_from(row)
 
 

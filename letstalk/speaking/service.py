@@ -17,7 +17,7 @@ from letstalk.calls.models import CallStatus, NewCall, Script, Topic
 from letstalk.calls.scheduling import next_turn
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import Conflict, DestinationBlocked, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, DestinationBlocked, NotFound
 from letstalk.core.ids import canonical_id, new_id
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit, delete_in_batches
@@ -39,7 +39,7 @@ from letstalk.speaking.models import (
 )
 from letstalk.telephony.phone_numbers import Phone, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
-from letstalk.telephony.speech.scripts import ensure_speakable
+from letstalk.telephony.speech.scripts import choose_brand, ensure_speakable
 from letstalk.test_numbers.destinations import Destinations
 from letstalk.test_numbers.models import NO_CALL_REASON
 from letstalk.worker.wakeups import Wakeups
@@ -92,11 +92,13 @@ class SpeakService:
         """
         phone = parse_phone(wanted.phone, self._policy.default_region)
         block = self._destinations.find_block(actor.owner_id, phone)
-        code, brand = read_code(wanted.code), self._choose_brand(wanted.brand)
+        policy, code = self._policy, read_code(wanted.code)
+        brand = choose_brand(wanted.brand, policy.brand_name, policy.brand_names)
         locale, region = wanted.locale, phone.region
-        ensure_speakable(code, brand=brand or self._policy.brand_name, locale=locale, region=region, message=None)
+        ensure_speakable(code, brand=brand or policy.brand_name, locale=locale, region=region, message=None)
         sealed = self._vault.encrypt(Script(code, None, brand).to_json())
-        digest = self._digest("spoken codes", f"{actor.owner_id}\0{phone.canonical}\0{code.upper()}")
+        told_apart_by = "\0".join((actor.owner_id, phone.canonical, code.upper(), wanted.session_digest))
+        digest = self._digest("spoken codes", told_apart_by)
         if idempotency is not None:  # a plain hash of the body would give the code away
             idempotency = replace(idempotency, body_hash=self._digest("idempotent requests", idempotency.body_hash))
         with self._db.write() as connection:
@@ -129,8 +131,25 @@ class SpeakService:
             spoken = None if known_id is None else repository.find_by_call(connection, actor.owner_id, known_id)
             return _history(connection, spoken)
 
-    def report_outcome(self, actor: Actor, call_id: str, *, approved: bool) -> SpokenCall:
+    def get_of_session(self, actor: Actor, session_digest: str, spoken_id: str) -> SpokenCall:
+        """The call of a spoken code, by the code's own id and the session that it belongs to. Raises NotFound."""
+        with self._db.read() as connection:
+            return _history(
+                connection, repository.find_of_session(connection, actor.owner_id, session_digest, spoken_id)
+            )
+
+    def find_newest(self, actor: Actor, session_digest: str, phone: str) -> SpokenCall | None:
+        """The newest of a session for a canonical number that could still be entered, and its call."""
+        with self._db.read() as connection:
+            since = self._clock() - LONGEST_LIFE
+            latest = repository.list_latest(connection, actor.owner_id, phone, since)
+            newest = next((one for one in latest if one.session_digest == session_digest), None)
+            return None if newest is None else _history(connection, newest)
+
+    def report_outcome(self, actor: Actor, call_id: str, *, approved: bool, ends_call: bool = False) -> SpokenCall:
         """Note whether the other side has accepted the code. An approval ends the call, and is final.
+
+        With `ends_call`, so does a report that it was not accepted: nobody waits for it any more.
 
         Raises NotFound, and Conflict `already_approved` for a later report that it was not.
         """
@@ -145,23 +164,15 @@ class SpeakService:
             if spoken.approved is not approved:
                 repository.note_outcome(connection, spoken.spoken_id, now, approved=approved)
                 _tell_apps(connection, spoken, now, approved=approved)
-            if approved:
-                self._withdraw(connection, spoken, "The code was approved.", now)
+            if approved or ends_call:
+                reason = "The code was approved." if approved else "The code is no longer wanted."
+                self._withdraw(connection, spoken, reason, now)
             return _history(connection, repository.find_by_call(connection, actor.owner_id, spoken.call_id))
 
     def sweep(self) -> None:
         """Every minute: erase the digests of codes that would be another call by now."""
         before = self._clock() - SAME_CALL_WITHIN
         delete_in_batches(self._db, partial(repository.erase_digests, before=before))
-
-    def _choose_brand(self, brand: str | None) -> str | None:
-        """Raises InvalidRequest for a name that is not one of the operator's: a call says no text of the caller's."""
-        if brand is None or brand == self._policy.brand_name:
-            return None
-        if brand not in self._policy.brand_names:
-            sentence = "brand must be one of the names that the operator of this service allows (BRAND_NAMES)."
-            raise InvalidRequest.in_field("brand", sentence)
-        return brand
 
     def _accept(
         self,
@@ -206,6 +217,7 @@ class SpeakService:
             is_test=is_test,
             approved=None,
             reported_at=None,
+            session_digest=wanted.session_digest,
         )
         repository.insert_spoken_code(connection, spoken)
         return spoken

@@ -40,6 +40,7 @@ SEND, CHECK, REPLAY, CANCEL, READ, TOKENS, OTHER = ENDPOINTS = (
     *("send", "check", "replay", "cancel", "read", "tokens", "other"),
 )
 _EXACT = {"/calls/otp": SEND, "/calls/verify": CHECK, "/calls/replay": REPLAY}
+_OF_TWILIO = {"Verifications": SEND, "VerificationCheck": CHECK}  # by the last part of a route
 
 token_usage = Table(
     "token_usage",
@@ -109,6 +110,8 @@ def endpoint_of(route: str) -> str:
         return _EXACT[route]
     if route.startswith("/calls"):
         return CANCEL if route.endswith("/cancel") else READ
+    if route.startswith("/twilio/"):
+        return _OF_TWILIO.get(route.rpartition("/")[2], OTHER)
     return TOKENS if route.startswith("/api/tokens") else OTHER
 
 

@@ -1,4 +1,4 @@
-"""What became of calls, for who knows only their ids: the verification that each is about, and how both stand."""
+"""What became of calls, for who knows only their ids: the verification or spoken code that each is about."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from sqlalchemy import select
 from letstalk.calls.models import ENDED, CallStatus
 from letstalk.calls.repository import calls
 from letstalk.db.database import Database
+from letstalk.speaking.repository import spoken_codes
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.repository import verifications
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedCall:
-    """`result` says in a sentence how the call ended. It is None while the call is live."""
+    """`result` says in a sentence how the call ended. It is None while the call is live.
 
-    verification_id: str
+    `verification_id` is None for a call that says a code which an app made.
+    """
+
+    verification_id: str | None
     is_over: bool
     is_approved: bool
     result: str | None
@@ -26,9 +30,11 @@ class DescribedCall:
 
 def describe_calls(db: Database, call_ids: Sequence[str]) -> dict[str, DescribedCall]:
     """By call id. A call that is not known is left out."""
+    known = (verifications.c.verification_id, verifications.c.status.label("of"), spoken_codes.c.approved)
     statement = (
-        select(calls.c.call_id, calls.c.subject_id, calls.c.status, calls.c.reason, verifications.c.status.label("of"))
-        .join_from(calls, verifications, calls.c.subject_id == verifications.c.verification_id)
+        select(calls.c.call_id, calls.c.status, calls.c.reason, *known)
+        .join_from(calls, verifications, calls.c.subject_id == verifications.c.verification_id, isouter=True)
+        .join(spoken_codes, calls.c.subject_id == spoken_codes.c.spoken_id, isouter=True)
         .where(calls.c.call_id.in_(call_ids))
     )
     with db.read() as connection:
@@ -36,6 +42,7 @@ def describe_calls(db: Database, call_ids: Sequence[str]) -> dict[str, Described
     described = {}
     for row in rows:
         is_over = CallStatus(row.status) in ENDED
-        is_approved = row.of == VerificationStatus.APPROVED
-        described[row.call_id] = DescribedCall(row.subject_id, is_over, is_approved, row.reason if is_over else None)
+        is_approved = row.of == VerificationStatus.APPROVED or bool(row.approved)
+        result = row.reason if is_over else None
+        described[row.call_id] = DescribedCall(row.verification_id, is_over, is_approved, result)
     return described

@@ -216,6 +216,7 @@ class NewVerification:
     message_template: str | None = None  # the name of a text, instead of `message`
     session: str | None = None  # of the app: opaque, and kept as a keyed digest only
     locale_fallback: bool = True  # whether another language may be spoken than that of `locale`
+    brand: str | None = None  # one of the names that the operator allows; None is BRAND_NAME
 
 
 @dataclass(frozen=True, slots=True)

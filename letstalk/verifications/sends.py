@@ -33,7 +33,7 @@ from letstalk.observability.metrics import replays_total, verifications_started_
 from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import Phone, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
-from letstalk.telephony.speech.scripts import ensure_speakable
+from letstalk.telephony.speech.scripts import choose_brand, ensure_speakable
 from letstalk.test_numbers.destinations import Destinations
 from letstalk.test_numbers.models import NO_CALL_REASON, TestNumber
 from letstalk.verifications import repository, wrong_codes
@@ -62,12 +62,13 @@ RESEND_COOL_DOWN = timedelta(seconds=RESEND_COOL_DOWN_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class SendPolicy:
-    """The settings about what a send may ask for."""
+    """The settings about what a send may ask for. `brand_names` may be said instead of `brand_name`."""
 
     brand_name: str
     default_region: str | None
     custom_message: CustomMessage = CustomMessage.ON
     message_templates: Mapping[str, str] = field(default_factory=dict)
+    brand_names: frozenset[str] = frozenset()
 
 
 class SendService:
@@ -119,11 +120,12 @@ class SendService:
         policy, limits = self._policy, self._limits
         phone = parse_phone(wanted.phone, policy.default_region)
         block = self._destinations.find_block(actor.owner_id, phone)
-        wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None)
+        brand = choose_brand(wanted.brand, policy.brand_name, policy.brand_names)
+        wanted = replace(wanted, message=self._choose_message(actor, wanted), message_template=None, brand=brand)
         code = generate_code(wanted.code_length)
         ensure_speakable(  # rejects now what could not be spoken later
             code,
-            brand=policy.brand_name,
+            brand=brand or policy.brand_name,
             locale=wanted.locale,
             region=phone.region,
             message=wanted.message,
@@ -301,7 +303,7 @@ class SendService:
             code = self._vault.decrypt(number.code_sealed).decode("ascii")
             speech_sealed = None
         else:
-            speech_sealed = self._vault.encrypt(Script(code, wanted.message).to_json())
+            speech_sealed = self._vault.encrypt(Script(code, wanted.message, wanted.brand).to_json())
         return Verification.start(
             verification_id,
             actor.owner_id,

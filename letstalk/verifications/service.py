@@ -14,7 +14,7 @@ from letstalk.calls.lifecycle import withdraw_calls
 from letstalk.calls.models import Topic
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
-from letstalk.core.errors import InvalidCode, LetsTalkError, NotFound
+from letstalk.core.errors import InvalidCode, LetsTalkError, NoPendingVerification, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.db.database import Database, after_commit, delete_in_batches
@@ -108,6 +108,14 @@ class VerificationService:
         e164 = None if phone is None else as_e164(phone, self._default_region)
         return VerificationRef(e164, verification_id, self._keys.digest_session(actor.owner_id, session))
 
+    def find_verification(self, actor: Actor, ref: VerificationRef) -> Verification:
+        """The verification of `ref`'s session, in any status. Raises NoPendingVerification, InvalidPhone."""
+        with self._db.read() as connection:
+            found = repository.find(connection, actor.owner_id, ref, self._clock())
+        if found.session_digest != ref.session_digest:
+            raise NoPendingVerification("No verification waits for a code here.")
+        return found
+
     def check_code(self, actor: Actor, ref: VerificationRef, code: str) -> Approval:
         """Check a code.
 
@@ -190,6 +198,23 @@ class VerificationService:
             end_calls(connection, self._wakeups, verification.verification_id, "The verification was canceled.", now)
             canceled = self._find(connection, actor, verification_id)
             return read_history(connection, canceled, now)
+
+    def approve_verification(self, actor: Actor, verification_id: str) -> VerificationHistory:
+        """Approve a pending verification without its code: the app has proven the phone in another way.
+
+        Raises NotFound, Gone.
+        """
+        with self._db.write() as connection:
+            now = self._clock()
+            known_id = self._find(connection, actor, verification_id).verification_id
+            ref = VerificationRef(None, known_id)
+            pending = repository.get_pending(connection, actor.owner_id, ref, now, for_update=True)
+            if pending is None:
+                ensure_pending(repository.lock(connection, known_id), now)
+                raise LetsTalkError("a pending verification had no attempt to spend")
+            self._approve(connection, actor, pending, now)
+            after_commit(connection, lambda: _note_end(known_id, VerificationStatus.APPROVED))
+            return read_history(connection, self._find(connection, actor, known_id), now)
 
     def call_failed(self, subject_id: str) -> None:
         """End a verification as failed if it is pending and all its calls have failed. See `CallListener`."""

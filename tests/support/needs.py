@@ -18,6 +18,7 @@ FIXTURES = {
     "redis_port": "redis",
     "certified_provider": "node",
     "webhook_modules": "node",
+    "twilio_modules": "node",
     "installation": "process",
     "pytester": "process",
 }

@@ -25,6 +25,28 @@ CALLS = """\
 | `GET /api/stats/realtime` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
 | `POST /calls/speak` | token | 401 | `otp:speak` `admin` | theirs | 403 | yes | yes | 401 |
 | `POST /calls/{call_id}/outcome` | token | 401 | `otp:speak` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /twilio/v2/Services` | token | 401 | `otp:send` `write` `admin` | theirs | 403 | yes | yes | 401 |
+| `GET /twilio/v2/Services` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `DELETE /twilio/v2/Services/{service_sid}` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/Verifications` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}/Verifications/{verification_sid}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/Verifications/{verification_sid}` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/VerificationCheck` | token | 401 | `otp:verify` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/RateLimits` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}/RateLimits` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `DELETE /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `GET /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets/{bucket_sid}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
+| `POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets/{bucket_sid}` | token | 401 | `otp:send` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `DELETE /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets/{bucket_sid}` | token | 401 | `calls:cancel` `write` `admin` | 404 | 403 | yes | yes | 401 |
+| `GET /twilio/v2/Attempts` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /twilio/v2/Attempts/Summary` | token | 401 | `calls:read` `read` `admin` | theirs | yes | yes | yes | 401 |
+| `GET /twilio/v2/Attempts/{attempt_sid}` | token | 401 | `calls:read` `read` `admin` | 404 | yes | yes | yes | 401 |
 | `POST /api/tokens` | token, cookie | 401 | `tokens:write` `admin` | theirs | 403 | yes | yes | yes |
 | `GET /api/tokens` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `GET /api/tokens/current` | token | 401 | any | theirs | 404 | 404 | 404 | 401 |

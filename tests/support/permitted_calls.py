@@ -14,11 +14,14 @@ from werkzeug.test import TestResponse
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
+from letstalk.core.actors import Actor
 from letstalk.core.scopes import Scope
 from letstalk.events.models import AppEventType, EventFilter
 from letstalk.speaking.models import NewSpokenCode
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
+from letstalk.twilio.models import NewTwilioVerification, Sid
+from letstalk.twilio.service import ServiceChanges
 from letstalk.verifications.models import NewVerification
 from tests.support.account_services import DEVICE, OTHER_PASSWORD, someone
 from tests.support.apps import OWNER as OWNER_ACTOR
@@ -29,6 +32,9 @@ from tests.support.permissions import NOBODY, OTHER, OWNER, Asker, Row
 OURS, THEIRS = "acme", "globex"
 UNKNOWN_CALL = "019a2f6e-8c21-7d3a-9f55-2b7c4d5e6f70"
 NOT_GRANTED = "of an owner that is not granted"
+NAMED_IN_BODIES = {"verification_id", "verification_sid"}
+# What others belong to is made before them.
+MADE_FIRST = ("endpoint_id", "service_sid", "rate_limit_sid")
 NEEDS_PASSWORD = {"PUT /api/auth/password", "POST /dashboard/profile/password"}
 
 Body = Callable[["World", dict[str, str]], dict[str, Any]]
@@ -72,6 +78,30 @@ REQUESTS: dict[str, Request] = {
     "POST /api/tokens/{token_id}/rotate": Request(done=(201, None)),
     "POST /calls/speak": Request(lambda world, _: {"phone": world.phone(), "code": "0042"}, (202, None)),
     "POST /calls/{call_id}/outcome": Request(lambda *_: {"approved": True}),
+    "POST /twilio/v2/Services": Request(lambda *_: {"FriendlyName": "Acme"}, (201, None)),
+    "POST /twilio/v2/Services/{service_sid}": Request(),
+    "DELETE /twilio/v2/Services/{service_sid}": Request(done=(204, None)),
+    "POST /twilio/v2/Services/{service_sid}/Verifications": Request(
+        lambda world, _: {"To": world.phone(), "Channel": "call"}, (201, None)
+    ),
+    "POST /twilio/v2/Services/{service_sid}/Verifications/{verification_sid}": Request(
+        lambda *_: {"Status": "canceled"}
+    ),
+    "POST /twilio/v2/Services/{service_sid}/VerificationCheck": Request(
+        lambda _, ids: {"VerificationSid": ids["verification_sid"], "Code": "0000"}
+    ),
+    "POST /twilio/v2/Services/{service_sid}/RateLimits": Request(
+        lambda world, _: {"UniqueName": world.name()}, (201, None)
+    ),
+    "POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}": Request(),
+    "DELETE /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}": Request(done=(204, None)),
+    "POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets": Request(
+        lambda world, _: {"Max": 1, "Interval": next(world.numbers)}, (201, None)
+    ),
+    "POST /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets/{bucket_sid}": Request(),
+    "DELETE /twilio/v2/Services/{service_sid}/RateLimits/{rate_limit_sid}/Buckets/{bucket_sid}": Request(
+        done=(204, None)
+    ),
     "POST /api/test-numbers": Request(lambda world, _: {"phone": world.phone()}, (201, None)),
     "PATCH /api/test-numbers/{number_id}": Request(lambda *_: {"name": "renamed"}),
     "POST /api/webhook-endpoints": Request(lambda *_: {"url": "http://127.0.0.1:9/"}, (201, None)),
@@ -175,7 +205,7 @@ def request_of(row: Row) -> Request:
 
 
 def is_form(row: Row) -> bool:
-    return row.method == "POST" and not row.rule.startswith(("/api/", "/calls"))
+    return row.method == "POST" and not row.rule.startswith(("/api/", "/calls", "/twilio/"))
 
 
 @dataclass
@@ -229,7 +259,7 @@ class World:
             account = self._account(asker.name, password=PASSWORD)
         visitor, headers = self._visitor(asker, account)
         ids = self._targets(row, asker, account)
-        body = request_of(row).body(self, {name: value for name, value in ids.items() if name == "verification_id"})
+        body = request_of(row).body(self, {name: value for name, value in ids.items() if name in NAMED_IN_BODIES})
         if row.about.startswith("for an owner"):
             headers["X-User-Id"] = THEIRS
         elif asker.kind == "person":
@@ -240,6 +270,8 @@ class World:
         sent: dict[str, Any] = {"json": body}
         if is_form(row):
             sent = {"data": {"csrf_token": visitor.csrf_token(), **body}}
+        elif row.rule.startswith("/twilio/"):
+            sent = {} if row.method == "GET" else {"data": body}
         elif row.method == "GET":
             sent = {}
         elif asker.kind == "browser":
@@ -276,8 +308,9 @@ class World:
         ids |= {"action": "answer", "role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
         names = set(re.findall(r"\{(\w+)\}", row.rule))
         names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
+        names |= {"verification_sid"} if row.rule.endswith("/VerificationCheck") else set()
         is_own = row.about.startswith("one's own")
-        for name in sorted(names - set(ids), reverse=True):  # an endpoint before its delivery
+        for name in [*(name for name in MADE_FIRST if name in names), *sorted(names - set(ids) - set(MADE_FIRST))]:
             if is_own and name == "account_id" and account is not None:
                 ids[name] = account.account_id
             elif is_own and name == "session_id" and account is not None:
@@ -320,6 +353,8 @@ class World:
             if asker.kind == "token" and row.about != "another's":
                 creator = services.tokens.authenticator.authenticate(self.tokens[asker.name], DEVICE.address)
             return services.tokens.create_token(creator, wanted).record.token_id
+        if name.endswith("_sid"):
+            return self._make_of_twilio(name, ours, ids)
         if name == "call_id":
             actor = replace(OWNER_ACTOR, owner_id=OURS)
             return services.speaking.speak(actor, NewSpokenCode(self.phone(), "0042")).call_id
@@ -332,6 +367,23 @@ class World:
         session_id = self._start_session(account).session_id
         self.session_owners[session_id] = account.account_id
         return session_id
+
+    def _make_of_twilio(self, name: str, ours: Actor, ids: dict[str, str]) -> str:
+        twilio = services_of(self.app).twilio
+        if name == "service_sid":
+            return Sid.SERVICE.of(twilio.directory.create_service(ours, "Acme", ServiceChanges()).service_id)
+        if name == "rate_limit_sid":
+            limit = twilio.rate_limits.create_rate_limit(ours, ids["service_sid"], self.name(), None)
+            return Sid.RATE_LIMIT.of(limit.rate_limit_id)
+        if name == "bucket_sid":
+            bucket = twilio.rate_limits.create_bucket(ours, ids["service_sid"], ids["rate_limit_sid"], 1, 60)
+            return Sid.BUCKET.of(bucket.bucket_id)
+        sid = ids.get("service_sid") or self._make_of_twilio("service_sid", ours, ids)
+        wanted = NewTwilioVerification(self.phone(), None, None, None, {})
+        started = twilio.verifications.start(ours, twilio.directory.get_service(ours, sid), wanted)
+        if name == "attempt_sid":
+            return Sid.ATTEMPT.of(started.attempts[0][0])
+        return Sid.VERIFICATION.of(started.verification_id)
 
     def _wanted(self) -> NewVerification:
         return NewVerification(phone=self.phone(), message=None, locale=None, code_length=6, ttl_seconds=300)

@@ -135,6 +135,19 @@ def ensure_speakable(
         render_code(code, brand=brand, locale=locale, region=region, message=message)
 
 
+def choose_brand(brand: str | None, usual: str, others: frozenset[str]) -> str | None:
+    """The name to say instead of the `usual` one; None for that. `others` are those that a request may choose.
+
+    Raises InvalidRequest for any other name: a call says no text of the caller's.
+    """
+    if brand is None or brand == usual:
+        return None
+    if brand not in others:
+        sentence = "brand must be one of the names that the operator of this service allows (BRAND_NAMES)."
+        raise InvalidRequest.in_field("brand", sentence)
+    return brand
+
+
 def render_offer(*, brand: str, locale: str | None, region: str | None) -> Speech:
     """The speech that says who is calling and that key 1 reads the code. It does not contain the code.
 
