@@ -25,6 +25,7 @@ from letstalk.events.endpoint_models import (
     FAILING_FOR,
     FAILING_REASON,
     GONE_REASON,
+    MAX_AT_ONCE,
     Answer,
     Attempt,
     Delivery,
@@ -44,6 +45,9 @@ log = get_logger(__name__)
 LOOK_SECONDS = 0.2
 PAUSE_AFTER_ERROR_SECONDS = 2.0
 MOST_AT_ONCE = 500
+# From so many on, each endpoint gets one delivery at a time: a hundred that hang, with five deliveries each, would take
+# all the places.
+ONE_EACH_FROM = 250
 STOP_SECONDS = 3.0
 GONE = 410
 
@@ -113,7 +117,7 @@ class WebhookDeliverer:
         try:
             async with WebhookClient(self._policy) as client:
                 while not self._stopping.is_set():
-                    leased = await asyncio.to_thread(self._lease, MOST_AT_ONCE - len(sending))
+                    leased = await asyncio.to_thread(self._lease, len(sending))
                     for delivery, endpoint in leased:
                         sending.add(asyncio.create_task(self._send(client, delivery, endpoint)))
                     if not sending:
@@ -126,17 +130,20 @@ class WebhookDeliverer:
                 task.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
 
-    def _lease(self, limit: int) -> list[tuple[Delivery, Endpoint]]:
-        """Make the deliveries of new events, then lease what is due."""
+    def _lease(self, under_way: int) -> list[tuple[Delivery, Endpoint]]:
+        """Make the deliveries of new events, then lease what is due. `under_way` are being sent."""
         while self._publisher.publish() and not self._stopping.is_set():
             pass
+        is_one_each = under_way >= ONE_EACH_FROM
+        limit = (MOST_AT_ONCE if is_one_each else ONE_EACH_FROM) - under_way
         if limit <= 0:
             return []
         with self._db.write() as connection:
             self._db.lock(connection, "webhook deliveries")
             now = self._clock()
             delivery_repository.put_back_lost(connection, now)
-            leased = delivery_repository.lease_due(connection, now, limit)
+            most_of_one = 1 if is_one_each else MAX_AT_ONCE
+            leased = delivery_repository.lease_due(connection, now, limit, most_of_one)
             endpoints = endpoint_repository.find_endpoints(connection, {delivery.endpoint_id for delivery in leased})
         return [(delivery, endpoints[delivery.endpoint_id]) for delivery in leased]
 

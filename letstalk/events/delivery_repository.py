@@ -74,9 +74,11 @@ def put_back_lost(connection: sa.Connection, now: datetime) -> None:
     connection.execute(sa.update(webhook_deliveries).where(lost).values(leased_until=None, next_attempt_at=now))
 
 
-def lease_due(connection: sa.Connection, now: datetime, limit: int) -> list[Delivery]:
-    """Lease up to `limit` deliveries that are due, the oldest first, at most five of an endpoint with those that others
-    try. An endpoint that fails gets one at a time.
+def lease_due(connection: sa.Connection, now: datetime, limit: int, most_of_one: int = MAX_AT_ONCE) -> list[Delivery]:
+    """Lease up to `limit` deliveries that are due, the oldest first.
+
+    An endpoint gets `most_of_one` at a time, those of other workers included. One that fails gets one at a time, and
+    what a person asks for.
 
     Call it under a lock, so that two workers do not count the same places.
     """
@@ -87,22 +89,24 @@ def lease_due(connection: sa.Connection, now: datetime, limit: int) -> list[Deli
         .group_by(table.endpoint_id)
         .subquery()
     )
-    busy = {row.endpoint_id: int(row.count_of) for row in connection.execute(sa.select(tried))}
-    full = [endpoint_id for endpoint_id, count in busy.items() if count >= MAX_AT_ONCE]
     place = sa.func.row_number().over(partition_by=table.endpoint_id, order_by=table.next_attempt_at)
+    place_in_all = sa.func.coalesce(tried.c.count_of, 0) + place
+    places = sa.case((webhook_endpoints.c.failing_since.is_not(None), 1), else_=most_of_one)
+    # Decided before `limit`: otherwise what waits for failing endpoints would stand before everybody else's.
     due = (
-        sa.select(webhook_deliveries, place.label("place"), webhook_endpoints.c.failing_since)
+        sa.select(webhook_deliveries, (place_in_all <= places).label("has_place"), place_in_all.label("place"))
         .join(webhook_endpoints, webhook_endpoints.c.endpoint_id == table.endpoint_id)
-        .where(table.next_attempt_at.is_not(None), table.next_attempt_at <= now, table.endpoint_id.not_in(full))
+        .outerjoin(tried, tried.c.endpoint_id == table.endpoint_id)
+        .where(table.next_attempt_at.is_not(None), table.next_attempt_at <= now)
         .subquery()
     )
-    statement = sa.select(due).where(due.c.place <= MAX_AT_ONCE).order_by(due.c.next_attempt_at).limit(limit)
-    leased = []
-    for *values, place_of_it, failing_since in connection.execute(statement):
-        delivery = Delivery(*values)
-        places = 1 if failing_since is not None else MAX_AT_ONCE
-        if busy.get(delivery.endpoint_id, 0) + place_of_it <= places or delivery.is_manual:
-            leased.append(delivery)
+    statement = (
+        sa.select(*(due.c[column.key] for column in webhook_deliveries.c))
+        .where(due.c.has_place | (due.c.is_manual & (due.c.place <= MAX_AT_ONCE)))
+        .order_by(due.c.next_attempt_at)
+        .limit(limit)
+    )
+    leased = [Delivery(*row) for row in connection.execute(statement)]
     if leased:
         ids = [delivery.delivery_id for delivery in leased]
         taken = sa.update(webhook_deliveries).where(table.delivery_id.in_(ids))

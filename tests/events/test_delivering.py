@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from letstalk.db.database import Database
-from letstalk.events import delivery_repository
+from letstalk.events import delivery_repository, endpoint_repository
 from letstalk.events.endpoint_models import FAILING_REASON, GONE_REASON, PAUSES
 from letstalk.events.models import AppEventType
 from tests.support.receivers import Received, Receiver, Reply
-from tests.support.webhook_senders import Sender
+from tests.support.webhook_senders import Sender, deliver_due
 
 
 def status(code: int, **headers: str) -> Callable[[Received], Reply]:
@@ -191,7 +191,7 @@ def test_an_endpoint_gets_five_at_once_also_of_two_workers(db: Database, receive
     sent = {sender.record() for _ in range(12)}
     first = in_background(sender.deliver)
     receiver.wait_for(5)
-    sender.make_deliverer().deliver_due()  # finds no place for it
+    deliver_due(sender.make_deliverer())  # finds no place for it
     assert (receiver.open_requests, len(receiver.received)) == (5, 5)
     go_on.set()
     second = in_background(sender.make_deliverer().deliver_due)
@@ -199,6 +199,40 @@ def test_an_endpoint_gets_five_at_once_also_of_two_workers(db: Database, receive
         thread.join(30)
     assert receiver.most_at_once <= 5
     assert sorted(received.event_id for received in receiver.received) == sorted(sent)
+
+
+def lease(sender: Sender, limit: int, most_of_one: int = 5) -> list[str]:
+    """The endpoints of the deliveries that are leased."""
+    with sender.db.write() as connection:
+        leased = delivery_repository.lease_due(connection, sender.clock(), limit, most_of_one)
+    return [delivery.endpoint_id for delivery in leased]
+
+
+def test_what_waits_for_an_endpoint_that_fails_stands_before_nobody_else(db: Database) -> None:
+    sender = Sender(db)
+    failing, healthy = (sender.create("http://127.0.0.1:9/").endpoint.endpoint_id for _ in range(2))
+    with db.write() as connection:
+        endpoint_repository.note_failure(connection, failing, sender.clock())
+        endpoint_repository.note_success(connection, healthy)
+    for _ in range(4):
+        sender.record()
+        sender.publisher.publish()
+        sender.clock.move(1)
+    assert sorted(lease(sender, limit=3)) == sorted([failing, healthy, healthy])
+    assert lease(sender, limit=3) == [healthy, healthy]
+    assert lease(sender, limit=3) == []
+
+
+def test_where_most_places_are_taken_each_endpoint_gets_one(db: Database) -> None:
+    sender = Sender(db)
+    endpoints = {sender.create("http://127.0.0.1:9/").endpoint.endpoint_id for _ in range(3)}
+    for _ in range(4):
+        sender.record()
+    sender.publisher.publish()
+    leased = lease(sender, limit=100, most_of_one=1)
+    assert (len(leased), set(leased)) == (3, endpoints)
+    assert lease(sender, limit=100, most_of_one=1) == []
+    assert len(lease(sender, limit=100)) == 9
 
 
 def test_what_a_worker_did_not_note_is_sent_again_when_its_lease_has_run_out(

@@ -20,7 +20,6 @@ from letstalk.verifications.repository import verifications
 from letstalk.wiring import create_app
 from tests.support.apps import NO_AUTHORITIES, ServerProcess, heard_code, issue_token
 from tests.support.fake_telnyx import StandaloneTelnyx
-from tests.support.quick_apps import lay_out
 
 Found = TypeVar("Found")
 
@@ -188,15 +187,13 @@ def installed(
 ) -> Iterator[Installation]:
     """The service and a Telnyx of its own, both running. Whatever it did, Telnyx must have understood it all.
 
-    Without `database_url` it has an SQLite file in `folder`, as one process has by default. Such a file is there before
-    the start, migrated, which spares each start a quarter of a second.
+    Without `database_url` it has an SQLite file in `folder`, as one process has by default.
     """
     database = {} if database_url is None else {"DATABASE_URL": database_url}
     with StandaloneTelnyx(**{"speed": 20, **(telnyx or {})}) as stand_in:
         stand_in.configure(least_limit_seconds=LEAST_LIMIT_SECONDS)
         server = ServerProcess(folder, **{**NO_PHONE_LIMITS, **stand_in.environment, **database, **settings})
         server.environment["PUBLIC_URL"] = server.base
-        lay_out(server.environment["DATABASE_URL"])
         installation = Installation(server, stand_in, folder)
         with server, closing(installation):
             yield installation

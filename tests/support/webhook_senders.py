@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,12 @@ from tests.support.world import StandingClock, an_actor
 
 ACME, GLOBEX = (replace(an_actor(owner), scopes=frozenset({Scope.WEBHOOKS_WRITE})) for owner in ("acme", "globex"))
 LOOPBACK_OPENED = TargetPolicy(read_networks("127.0.0.0/8"))
+
+
+def deliver_due(deliverer: WebhookDeliverer) -> None:
+    """Send all that is due, in a thread of its own: in that of the tests, Playwright may run an event loop."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(deliverer.deliver_due).result()
 
 
 @dataclass
@@ -64,7 +71,7 @@ class Sender:
 
     def deliver(self) -> None:
         """Send all that is due."""
-        self.deliverer.deliver_due()
+        deliver_due(self.deliverer)
 
     def endpoint(self, issued: IssuedEndpoint, actor: Actor = ACME) -> Endpoint:
         return self.endpoints.get_endpoint(actor, issued.endpoint.endpoint_id)
