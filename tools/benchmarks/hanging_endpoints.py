@@ -170,7 +170,7 @@ def main() -> int:
     alone, beside = median(dialed[False]), median(dialed[True])
     print(f"{len(arrived)} webhooks arrived, {hung} hung")
     print(f"p50 {median(arrived):.2f} s, p95 {p95:.2f} s, longest {max(arrived):.2f} s")
-    print(f"dialed after {alone * 1000:.0f} ms while nobody listens, {beside * 1000:.0f} ms while all do")
+    print(f"dialed after {alone * 1000:.2f} ms while nobody listens, {beside * 1000:.2f} ms while all do")
     return 0 if p95 <= MOST_SECONDS and beside <= alone * (1 + MOST_SLOWER) else 1
 
 
