@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from letstalk.core.actors import Actor
 from letstalk.core.scopes import Scope
-from letstalk.events.models import MEANINGS, AppEvent
+from letstalk.events.models import MEANINGS, AppEvent, AppEventType
+from letstalk.events.repository import MOST_SEARCHED
 from letstalk.events.service import EventLog
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.live import Fragment, Fragments, Pace, answer_tab, tag_of
@@ -23,37 +24,46 @@ def make_blueprint(log: EventLog) -> Blueprint:
     blueprint = Blueprint("event_pages", __name__)
     fragments, pace = Fragments(), Pace()
 
-    def newest() -> Fragment:
+    def newest(type_: AppEventType | None) -> Fragment:
         """The rows. People who see the same owners share them."""
         actor = current_actor()
 
         def load() -> tuple[str, Callable[[], str]]:
-            events = log.list_newest(actor.visible_owners, after=None, limit=ROWS)
-            return json.dumps([event.event_id for event in events]), lambda: render_rows(events)
+            events = log.list_newest(actor.visible_owners, after=None, limit=ROWS, type_=type_)
+            return json.dumps([event.event_id for event in events]), lambda: render_rows(events, type_)
 
-        return fragments.get(_key_of(actor), load)
+        return fragments.get(_key_of(actor, type_), load)
 
-    def render_rows(events: list[AppEvent]) -> str:
+    def render_rows(events: list[AppEvent], type_: AppEventType | None) -> str:
         rows = [_row(event, content) for event, content in zip(events, log.describe(events), strict=True)]
-        return render_template("events/_events.html", rows=rows)
+        return render_template("events/_events.html", rows=rows, type=type_, searched=MOST_SEARCHED)
 
     @blueprint.get("/dashboard/events")
     @require_signed_in(Scope.CALLS_READ)
     def index() -> ResponseReturnValue:
-        fragment = newest()
-        return render_template("events/events.html", rows_html=fragment.html, tag=fragment.tag)
+        type_ = _type_asked_for()
+        fragment = newest(type_)
+        return render_template(
+            "events/events.html", rows_html=fragment.html, tag=fragment.tag, type=type_, meanings=MEANINGS
+        )
 
     @blueprint.get("/dashboard/events/live")
     @require_signed_in(Scope.CALLS_READ)
     def live() -> ResponseReturnValue:
         """The rows for a page that is open; 304 where nothing has changed."""
-        return answer_tab(pace, newest())
+        return answer_tab(pace, newest(_type_asked_for()))
 
     return blueprint
 
 
-def _key_of(actor: Actor) -> str:
-    return tag_of(json.dumps(None if actor.is_admin else sorted(actor.owner_ids)))
+def _type_asked_for() -> AppEventType | None:
+    """The type of `?type=`; None where there is none, or an unknown one."""
+    asked = request.args.get("type", "")
+    return AppEventType(asked) if asked in set(AppEventType) else None
+
+
+def _key_of(actor: Actor, type_: AppEventType | None) -> str:
+    return tag_of(json.dumps([type_, None if actor.is_admin else sorted(actor.owner_ids)]))
 
 
 def _row(event: AppEvent, content: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ partial_index("ix_app_events_waiting", "is_waiting", app_events.c.event_id)
 # The table is in `endpoint_repository`, which a send and a check need not load.
 _endpoints = sa.table("webhook_endpoints", sa.column("user_id", sa.String), sa.column("disabled_at", UtcDateTime))
 
+MOST_SEARCHED = 5_000
 IS_WAITING = sa.text("app_events.is_waiting")
 _COLUMNS = ("event_id", "owner_id", "type", "created_at", "subject_id", "call_id", "detail")
 _others = app_events.alias("others")
@@ -113,16 +114,27 @@ def event_from(row: Sequence[Any]) -> AppEvent:
 
 
 def list_newest(
-    connection: sa.Connection, owner_ids: frozenset[str] | None, *, after: str | None, limit: int
+    connection: sa.Connection,
+    owner_ids: frozenset[str] | None,
+    *,
+    after: str | None,
+    limit: int,
+    type_: AppEventType | None = None,
 ) -> list[AppEvent]:
-    """The newest events of these owners (None: of all) that came after the event `after`, newest first."""
+    """The newest events of these owners (None: of all) that came after the event `after`, newest first.
+
+    With `type_`, those of that type among the newest `MOST_SEARCHED`: there is no index by type.
+    """
     statement = _SELECT
     if owner_ids is not None:
         statement = statement.where(app_events.c.owner_id.in_(owner_ids))
     if after is not None:
         statement = statement.where(app_events.c.event_id > after)
-    rows = connection.execute(statement.order_by(app_events.c.event_id.desc()).limit(limit))
-    return [event_from(row) for row in rows]
+    statement = statement.order_by(app_events.c.event_id.desc())
+    if type_ is not None:
+        newest = statement.limit(MOST_SEARCHED).subquery()
+        statement = sa.select(newest).where(newest.c.type == type_.value).order_by(newest.c.event_id.desc())
+    return [event_from(row) for row in connection.execute(statement.limit(limit))]
 
 
 def list_waiting(connection: sa.Connection, limit: int) -> Sequence[Any]:

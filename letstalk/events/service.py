@@ -11,7 +11,7 @@ from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import decode_id_cursor
 from letstalk.db.database import Database, delete_in_batches
 from letstalk.events import delivery_repository, repository
-from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, EventFilter
+from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, AppEventType, EventFilter
 from letstalk.events.publishing import EventRenderer, content_of
 
 
@@ -31,10 +31,15 @@ class EventLog:
             contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in found[:limit]]
         return contents, found[limit - 1].event_id if len(found) > limit else None
 
-    def list_newest(self, owner_ids: frozenset[str] | None, *, after: str | None, limit: int) -> list[AppEvent]:
-        """The newest events of these owners (None: of all) that came after the event `after`, newest first."""
+    def list_newest(
+        self, owner_ids: frozenset[str] | None, *, after: str | None, limit: int, type_: AppEventType | None = None
+    ) -> list[AppEvent]:
+        """The newest events of these owners (None: of all) that came after the event `after`, newest first.
+
+        With `type_`, those of that type among the newest `repository.MOST_SEARCHED`.
+        """
         with self._db.read() as connection:
-            return repository.list_newest(connection, owner_ids, after=after, limit=limit)
+            return repository.list_newest(connection, owner_ids, after=after, limit=limit, type_=type_)
 
     def describe(self, events: list[AppEvent]) -> list[dict[str, Any]]:
         """What webhooks carry of these events, with masked phones."""

@@ -72,7 +72,10 @@ def test_a_failed_delivery_is_tried_nine_times_more_by_the_schedule(sender: Send
         ("0", 5, 6),
         ("99999999", 86_400, 86_400),
         ("soon", 5, 6),
-        (format_datetime(datetime.now(UTC) + timedelta(hours=5), usegmt=True), 3 * 3600, 5 * 3600),
+        # The id is the same in each test process, whenever that collects its tests.
+        pytest.param(
+            format_datetime(datetime.now(UTC) + timedelta(hours=5), usegmt=True), 3 * 3600, 5 * 3600, id="a date"
+        ),
     ],
 )
 def test_retry_after_is_respected_up_to_a_day(

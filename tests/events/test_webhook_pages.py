@@ -162,3 +162,15 @@ def test_the_events_of_all_owners_are_live_for_an_admin(app: Flask) -> None:
     assert b"+256700123456" not in answer.data
     again = admin.client.get("/dashboard/events/live", headers={"If-None-Match": answer.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
+
+
+def test_events_are_chosen_by_their_type(app: Flask) -> None:
+    admin = a_visitor(app, "ada", "admin")
+    wanted = NewVerification(phone="+256700123456", message=None, locale=None, code_length=6, ttl_seconds=300)
+    sent = services_of(app).sends.start(ACME, wanted)
+    assert sent.verification_id in page(admin, "/dashboard/events?type=verification.created")
+    others = page(admin, "/dashboard/events?type=token.revoked")
+    assert "No such event" in others
+    assert sent.verification_id not in others
+    for unknown in ("nothing", "🙂", "x" * 5000, ""):
+        assert sent.verification_id in page(admin, f"/dashboard/events?type={unknown}")
