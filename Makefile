@@ -13,7 +13,7 @@ PIP_INSTALL := $(VENV_PYTHON) -m pip install --quiet --no-input --disable-pip-ve
 COMPILE := .venv/bin/uv pip compile --quiet --no-config --generate-hashes --python-version 3.11 \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(LOCK_FLAGS)
 
-.PHONY: run house check test reliability bench ear ear-all lint lock clean venv packages dev-packages ear-packages
+.PHONY: run house clients check test reliability bench ear ear-all lint lock clean venv packages dev-packages ear-packages
 
 ## run: start the service (the first time also: virtual environment, packages, .env with secrets)
 run: packages .env
@@ -54,6 +54,13 @@ ear-all: ear-packages
 house: dev-packages
 	$(VENV_PYTHON) -m tools.house
 
+## clients: build the packages of clients/ into dist/: a wheel for pip, a tarball for npm
+clients: dev-packages
+	rm -rf dist
+	.venv/bin/uv build --quiet --offline --no-config --wheel --out-dir dist clients/python
+	npm pack --silent --pack-destination dist ./clients/javascript
+	@ls dist/*.whl dist/*.tgz
+
 ## lock: compile requirements*.txt from requirements*.in (newest versions: make lock LOCK_FLAGS=--upgrade)
 lock: dev-packages
 	$(COMPILE) --output-file requirements.txt requirements.in
@@ -62,7 +69,7 @@ lock: dev-packages
 
 ## clean: remove what the checks and installs leave; .env and instance/ stay
 clean:
-	rm -rf .venv .venv-ear .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-ear dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .env: | packages

@@ -26,14 +26,19 @@ from tools.house import ORDER
 OTHER_NAMES = {
     *("ENV_FILE", "MALLOC_ARENA_MAX", "NAME_FILE", "REQUIRE_ALL", "PYTEST_FLAGS", "LOCK_FLAGS", "SSL_CERT_FILE"),
     *("TWILIO_EDGE", "TWILIO_REGION"),
-    *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_TOKEN", "MAX_TRIES"),
+    *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_URL", "LETSTALK_TOKEN", "LETSTALK_WEBHOOK_SECRET"),
+    "MAX_TRIES",
 }
+# What Better Auth answers.
+OTHER_NAMES |= {"INVALID_PHONE_NUMBER", "INVALID_PHONE", "INVALID_OTP", "OTP_EXPIRED", "TOO_MANY_ATTEMPTS"}
+OTHER_NAMES |= {"PHONE_LIMIT", "DESTINATION_BLOCKED", "RESEND_TOO_SOON", "CALL_FAILED"}
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 
-SKIPPED_FOLDERS = {"instance", "secrets", "node_modules", "build"}
+SKIPPED_FOLDERS = {"instance", "secrets", "node_modules", "build", "dist"}
 PATH_ENDINGS = r"(?:py|md|yaml|yml|toml|sh|sql|conf|service|html|css|js|mjs|json|txt|in|cfg)"
 # Files that a page tells its reader to write.
 EXAMPLE_FILES = {"quick_start.py", "quick_start.mjs", "verify_phone.py", "verify_phone.mjs"}
+EXAMPLE_FILES |= {"auth.js", "settings.py", "adapters.py", "manage.py", "urls.py"}
 
 
 def _files() -> Iterator[Path]:
@@ -88,7 +93,7 @@ def comments_and_docstrings(path: Path) -> Iterator[str]:
             yield ast.get_docstring(node) or ""
 
 
-every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: "/".join(path.parts[-2:]))
 
 
 @pytest.fixture
@@ -251,6 +256,19 @@ def test_the_api_guide_names_every_call_and_no_other(app: Flask) -> None:
         f"{method} {_as_described(rule.rule)}" for rule in app.url_map.iter_rules() for method in rule.methods or ()
     }
     assert named <= routes, f"only in docs/api.md: {', '.join(sorted(named - routes))}"
+
+
+def test_what_is_told_to_language_models_is_there_and_complete(app: Flask) -> None:
+    answer = app.test_client().get("/llms.txt")
+    assert (answer.status_code, answer.content_type) == (200, "text/plain; charset=utf-8")
+    named = set(re.findall(r"[\w./-]+\.md\b", answer.text))
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "connect").glob("*.md")]
+    assert {str(path.relative_to(ROOT)) for path in pages if path.name != "README.md" or path.parent == ROOT} <= named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    paths = json.loads(app.extensions["letstalk_openapi"]())["paths"]
+    calls = re.findall(r"\b(GET|POST) (/[\w/{}.-]+)", answer.text)
+    assert len(calls) >= 8
+    assert [call for call in calls if call[0].lower() not in paths.get(call[1], {})] == []
 
 
 def test_the_limit_headers_are_written_as_the_api_guide_shows_them(tmp_path: Path) -> None:

@@ -81,6 +81,13 @@ def browse_description() -> str:
     return render_template("http/browse.html")
 
 
+@docs.get("/llms.txt", doc_ui=False)
+@public
+def tell_language_models() -> Response:
+    """How to use this service, in short, for programs that write programs (llmstxt.org)."""
+    return Response((STATIC_FOLDER / "llms.txt").read_bytes(), mimetype="text/plain")
+
+
 @docs.get("/static/<path:filename>", doc_ui=False)
 @public
 def style_or_script(path: StaticPath, query: StaticMark) -> Response:

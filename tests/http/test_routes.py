@@ -20,7 +20,7 @@ from tests.support.described_accounts import OPEN
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 # For people, with forms: not part of the API that programs are written against.
 PAGES = {GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE}
-UNDESCRIBED = {"/", "/docs", "/api/health", "/docs/assets/<path:name>", "/static/<path:filename>"}
+UNDESCRIBED = {"/", "/docs", "/llms.txt", "/api/health", "/docs/assets/<path:name>", "/static/<path:filename>"}
 STRANGER = {"REMOTE_ADDR": "203.0.113.7"}
 ERROR_FIELDS = {"error", "code", "request_id"}
 
@@ -117,6 +117,7 @@ def test_only_these_routes_are_open_to_anyone(routes: list[Route]) -> None:
     assert found == {
         "/": GuardKind.PUBLIC,
         "/openapi.json": GuardKind.PUBLIC,
+        "/llms.txt": GuardKind.PUBLIC,
         "/docs": GuardKind.PUBLIC,
         "/docs/assets/<path:name>": GuardKind.PUBLIC,
         "/static/<path:filename>": GuardKind.PUBLIC,

@@ -26,6 +26,7 @@ FIXTURES = {
 PARAMETERS = {"postgresql"}
 MODULES = {
     "test_authentication_guide.py": "node",
+    "test_javascript.py": "node",
     "test_limits_and_redis.py": "redis",
     "test_readme.py": "node",
     "test_behind_nginx.py": "nginx",

@@ -206,8 +206,9 @@ PAGES = """\
 
 # Open to everyone. What a call requires, such as a password or a mailed link, is in its body.
 OPEN = """\
-`GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /static/{filename}`, `GET /health`,
-`GET /health/ready`, `GET /api/health`, `GET /api/languages`, `POST /api/auth/login`, `POST /api/auth/second-factor`,
+`GET /`, `GET /docs`, `GET /docs/assets/{name}`, `GET /openapi.json`, `GET /llms.txt`, `GET /static/{filename}`,
+`GET /health`, `GET /health/ready`, `GET /api/health`, `GET /api/languages`, `POST /api/auth/login`,
+`POST /api/auth/second-factor`,
 `POST /api/auth/second-factor/phone`, `POST /api/auth/second-factor/call-again`,
 `POST /api/auth/second-factor/recovery`, `POST /api/auth/refresh`,
 `POST /api/auth/register`, `POST /api/auth/verify-email`, `POST /api/auth/resend-verification`,

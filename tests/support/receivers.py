@@ -16,6 +16,8 @@ class Received:
 
     headers: dict[str, str]
     body: bytes
+    target: str = ""
+    """The method, the path and the query, as `POST /hook`."""
 
     @property
     def event_id(self) -> str:
@@ -65,10 +67,13 @@ def receiving() -> Iterator[Receiver]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reply = receiver.answer(Received(headers, body))
+            reply = receiver.answer(Received(headers, body, f"{self.command} {self.path}"))
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)

@@ -1,0 +1,62 @@
+"""One served application with the simulator, for all tests of the clients, and the phone that it calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from werkzeug.serving import make_server
+
+from letstalk.core.clock import utc_now
+from letstalk_client import Client
+from tests.flows.installations import NO_PHONE_LIMITS, eventually
+from tests.support.apps import NO_AUTHORITIES, issue_token, make_app, working
+
+SCOPES = ("read", "write", "otp:speak")
+
+
+@dataclass(frozen=True)
+class Service:
+    """Where it is served. `token` may send, check, speak and read."""
+
+    url: str
+    token: str
+    issue: Callable[..., str]
+
+    def heard(self, call_id: str) -> str:
+        """The code that the phone hears in a call, once it was said."""
+
+        def find() -> str | None:
+            answer = httpx.get(f"{self.url}/simulator/calls/{call_id}", verify=NO_AUTHORITIES)
+            found: str | None = answer.json().get("code")
+            return found
+
+        return str(eventually(find, "nothing was heard"))
+
+
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    app = make_app(tmp_path_factory.mktemp("clients"), utc_now, **NO_PHONE_LIMITS)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        with working(app):
+
+            def issue(*scopes: str, **fields: str) -> str:
+                return issue_token(app, *scopes, **fields)
+
+            yield Service(f"http://127.0.0.1:{server.server_port}", issue(*SCOPES), issue)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[Client]:
+    with Client(service.url, service.token) as client:
+        yield client
