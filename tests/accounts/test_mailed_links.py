@@ -19,11 +19,10 @@ from werkzeug.test import TestResponse
 from letstalk.accounts.models import AccountState, NewAccount
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.database import Database
-from letstalk.mail.repository import list_due
 from tests.support.account_services import OTHER_PASSWORD, PASSWORD
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of, working
 from tests.support.mail_parts import EMAIL, TOKEN
-from tests.support.mail_servers import HOST, MailServer, mail_server
+from tests.support.mail_servers import MailServer, mail_server, send_due_mails, settings_for
 from tools.attacks.timing import SERIES, compare
 
 BASE = "https://calls.example.com"
@@ -57,12 +56,7 @@ class Auth:
         accounts.service.create_account(NewAccount(email=email, username=username, password=PASSWORD, state=state))
 
     def deliver(self) -> None:
-        """Do at once what the queue would do by and by."""
-        db: Database = self.app.extensions["letstalk_db"]
-        with db.read() as connection:
-            due = list_due(connection, self.clock(), 1000)
-        for mail_id in due:
-            services_of(self.app).accounts.mails.deliver(mail_id)
+        send_due_mails(self.app, self.clock())
 
     def mailed_link(self, address: str = EMAIL) -> str:
         self.deliver()
@@ -71,14 +65,7 @@ class Auth:
 
 
 def mail_settings(server: MailServer) -> dict[str, str]:
-    return {
-        "SMTP_HOST": HOST,
-        "SMTP_PORT": str(server.port),
-        "SMTP_SECURITY": "none",
-        "MAIL_FROM": "Acme <calls@example.com>",
-        "PUBLIC_URL": BASE,
-        "REGISTRATION": "open",
-    }
+    return {**settings_for(server), "REGISTRATION": "open"}
 
 
 @contextmanager

@@ -21,6 +21,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from flask import Flask
+
+from letstalk.db.database import Database
+from letstalk.mail.repository import list_due
+from tests.support.apps import services_of
 
 HOST = "127.0.0.1"
 USERNAME, PASSWORD = "letstalk", "a password for the mail server"
@@ -102,6 +107,26 @@ def mail_server(**options: Any) -> Iterator[MailServer]:
         yield server
     finally:
         server.stop()
+
+
+def settings_for(server: MailServer) -> dict[str, str]:
+    """The settings with which an application sends its mails to `server`."""
+    return {
+        "SMTP_HOST": HOST,
+        "SMTP_PORT": str(server.port),
+        "SMTP_SECURITY": "none",
+        "MAIL_FROM": "Acme <calls@example.com>",
+        "PUBLIC_URL": "https://calls.example.com",
+    }
+
+
+def send_due_mails(app: Flask, now: datetime) -> None:
+    """Do at once what the queue would do by and by."""
+    db: Database = app.extensions["letstalk_db"]
+    with db.read() as connection:
+        due = list_due(connection, now, 1000)
+    for mail_id in due:
+        services_of(app).accounts.mails.deliver(mail_id)
 
 
 def make_certificate(folder: Path) -> Path:
