@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from flask import Flask
@@ -72,9 +73,17 @@ def clock() -> TurnableClock:
     return TurnableClock()
 
 
-@pytest.fixture
-def app(tmp_path: Path, clock: TurnableClock) -> Flask:
-    return make_app(tmp_path, clock, BRAND_NAMES="Acme, Acme Bank")
+@pytest.fixture(params=["sqlite"])
+def app(request: pytest.FixtureRequest, tmp_path: Path, clock: TurnableClock) -> Iterator[Flask]:
+    own = {}
+    if request.param == "postgresql":
+        own["DATABASE_URL"] = request.getfixturevalue("migrated_postgresql_url")
+    app = make_app(tmp_path, clock, BRAND_NAMES="Acme, Acme Bank", **own)
+    yield app
+    app.extensions["letstalk_db"].close()
+
+
+on_both_databases = pytest.mark.parametrize("app", ["sqlite", "postgresql"], indirect=True)
 
 
 def api_of(app: Flask, *scopes: str, owner_id: str = "acme") -> Verify:
@@ -141,6 +150,7 @@ def test_speaking_again_and_deciding_for_the_person_need_scopes_of_their_own(app
     assert api.get(f"{api.path}/Verifications/+12025550143").status_code == 404
 
 
+@on_both_databases
 def test_nothing_of_another_owner_is_found(app: Flask, api: Verify) -> None:
     sent = api.send().get_json()
     sid, attempt = sent["sid"], sent["send_code_attempts"][0]["attempt_sid"]
@@ -218,6 +228,7 @@ def test_a_repeated_request_with_the_same_key_is_one_call(api: Verify, clock: Tu
     assert api.post(path, form).get_json()["sid"] != first.get_json()["sid"]
 
 
+@on_both_databases
 def test_two_requests_at_once_call_once(app: Flask, api: Verify) -> None:
     def send(_number: int) -> tuple[int, str | None]:
         answer = replace(api, client=app.test_client()).send()
@@ -229,6 +240,7 @@ def test_two_requests_at_once_call_once(app: Flask, api: Verify) -> None:
     assert len(api.get("/twilio/v2/Attempts").get_json()["attempts"]) == 1
 
 
+@on_both_databases
 def test_requests_at_once_do_not_exceed_a_rate_limit(app: Flask, api: Verify) -> None:
     api.post(f"{api.path}/RateLimits", {"UniqueName": "ip"})
     assert api.post(f"{api.path}/RateLimits/ip/Buckets", {"Max": 2, "Interval": 60}).status_code == 201
@@ -241,6 +253,30 @@ def test_requests_at_once_do_not_exceed_a_rate_limit(app: Flask, api: Verify) ->
         assert sorted(pool.map(send, range(50, 56))) == [201, 201, 429, 429, 429, 429]
     services_of(app).twilio.rate_limits.forget_old()
     assert api.send("+12025550160", RateLimits='{"ip": "192.0.2.1"}').status_code == 429
+
+
+@on_both_databases
+def test_attempts_of_both_kinds_are_paged_in_one_order(api: Verify) -> None:
+    api.post(api.path, {"CustomCodeEnabled": "true"})
+    sids = [
+        api.send(f"+120255501{number}", **({"CustomCode": "4711"} if number % 2 else {})).get_json()["sid"]
+        for number in range(70, 75)
+    ]
+    api.post(f"{api.path}/Verifications/{sids[1]}", {"Status": "approved"})
+    found, path, query = [], "/twilio/v2/Attempts", {"PageSize": "2", "Channel": "call"}
+    for page in range(3):
+        listed = api.get(path, **query).get_json()
+        assert (listed["meta"]["page"], listed["meta"]["key"]) == (page, "attempts")
+        found += [attempt["verification_sid"] for attempt in listed["attempts"]]
+        following = urlsplit(listed["meta"]["next_page_url"] or "")
+        query = dict(parse_qsl(following.query))
+    assert (found, query) == (sids[::-1], {})
+    converted = api.get(path, Status="CONVERTED").get_json()["attempts"]
+    assert [attempt["verification_sid"] for attempt in converted] == [sids[1]]
+    assert [attempt["channel_data"]["status"] for attempt in converted] == ["confirmed"]
+    summary = api.get(f"{path}/Summary", DestinationPrefix="+1202").get_json()
+    assert (summary["total_attempts"], summary["conversion_rate_percentage"]) == (5, "20.0")
+    assert api.get(f"{path}/Summary", DestinationPrefix="%").get_json()["total_attempts"] == 0
 
 
 def test_a_wait_is_said_in_seconds(api: Verify) -> None:
@@ -315,6 +351,7 @@ def test_a_wrong_query_is_named(api: Verify) -> None:
         assert next(iter(query)).rpartition(".")[2] in answer.get_json()["message"]
 
 
+@on_both_databases
 def test_what_can_be_no_id_is_404_or_no_phone(api: Verify) -> None:
     for sid in ("VE", NOT_OURS, "x" * 2000, "☎", "%00", "..%2f", "+1"):
         assert code_of(api.get(f"{api.path}/Verifications/{sid}")) in ((404, 20404), (400, 60200)), sid
