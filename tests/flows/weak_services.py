@@ -88,6 +88,12 @@ def make_weak_app() -> Flask:
     def see(verification_id: str) -> ResponseReturnValue:
         return next(item for item in known.verifications if item["verification_id"] == verification_id)
 
+    @app.route("/twilio/v2/<path:path>", methods=["GET", "POST", "DELETE"])
+    def answer_as_twilio(**_path: str) -> ResponseReturnValue:
+        attempts = [{"attempt_sid": "VL" + secrets.token_hex(16)}]
+        found = {"sid": "VA" + secrets.token_hex(16), "status": "approved", "send_code_attempts": attempts}
+        return found, 201 if request.method == "POST" else 200
+
     @app.post("/api/webhooks/telnyx")
     def hear() -> ResponseReturnValue:
         return {"received": True}

@@ -20,6 +20,7 @@ from tools.attacks import (
     scopes,
     timing,
     tokens,
+    twilio,
     webhooks,
     wire,
 )
@@ -32,6 +33,7 @@ FAMILIES: dict[str, tuple[Attack, ...]] = {
     "owners": owners.ATTACKS,
     "codes": codes.ATTACKS,
     "calls": calls.ATTACKS,
+    "twilio": twilio.ATTACKS,
     "webhooks": webhooks.ATTACKS,
     "hosts": hosts.ATTACKS,
     "injections": injections.ATTACKS,
