@@ -9,6 +9,7 @@ from flask import current_app
 
 from letstalk.accounts.cli import make_commands as make_account_commands
 from letstalk.audit.cli import make_commands as make_audit_commands
+from letstalk.connect.cli import make_commands as make_connection_commands
 from letstalk.events.cli import make_commands as make_event_commands
 from letstalk.operations.cli import CommandServices
 from letstalk.operations.cli import make_commands as make_operation_commands
@@ -53,6 +54,7 @@ GROUPS: tuple[click.Command, ...] = (
     make_token_commands(lambda: _services().tokens),
     make_audit_commands(lambda: _services().audit_search),
     *make_event_commands(lambda: _services().app_events),
+    make_connection_commands(lambda: _services().connections),
     make_test_number_commands(lambda: _services().test_numbers),
     make_account_commands(
         lambda: _services().accounts,

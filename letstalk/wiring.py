@@ -29,6 +29,9 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, ensure_password_is_uncommon, load_settings
 from letstalk.config.values import read_encryption_keys
+from letstalk.connect.receiving import HookService
+from letstalk.connect.service import ConnectionService
+from letstalk.connect.services import Connections
 from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.errors import InvalidRequest
@@ -207,6 +210,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     app_events = make_app_events(settings, db, vault, audit, clock, mails)
     rate_limits = RateLimitService(db, audit, clock, keys.digest)
     ours = OurServices(sends, verifications, speaking, rate_limits)
+    connections = ConnectionService(db, vault, clock, audit, settings.public_url)
     services = Services(
         tokens=tokens,
         usage=usage,
@@ -241,6 +245,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         commands=commands,
         events=EventService(db, commands, worker, clock, call_policy, verifications, telephony.webhooks),
         app_events=app_events,
+        connections=Connections(connections, HookService(db, vault, clock, connections, speaking)),
         sweeps=SweepService(db, dispatch, provider, worker, clock, call_policy),
         owner_sessions=OwnerSessionService(
             db,
@@ -430,6 +435,7 @@ def _register_sweeps(
     worker.every(SLOW_SWEEP_SECONDS, "destinations", services.destinations.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "twilio_rate_limits", services.twilio.rate_limits.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "app_events", services.app_events.log.forget_old)
+    worker.every(SLOW_SWEEP_SECONDS, "connections", services.connections.service.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "expiring_tokens", services.expiry_notices.record_expiring)
     worker.every(SLOW_SWEEP_SECONDS, "retention", services.retention.forget_old)
     worker.every(SLOW_SWEEP_SECONDS, "idempotency_keys", delete_keys)

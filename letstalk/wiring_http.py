@@ -13,6 +13,10 @@ from letstalk.accounts.authentication import BearerAuthenticator, BrowserSession
 from letstalk.audit import api as audit_api
 from letstalk.audit import pages as audit_pages
 from letstalk.config.settings import Settings
+from letstalk.connect import api as connections_api
+from letstalk.connect import hooks as connection_hooks
+from letstalk.connect import pages as connection_pages
+from letstalk.connect.attention import list_connection_problems
 from letstalk.core.attention import AttentionSource
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.events import api as events_api
@@ -104,6 +108,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         events_api.make_blueprint(
             services.app_events.log, services.app_events.endpoints, services.app_events.make_example
         ),
+        connections_api.make_blueprint(services.connections.service, services.connections.hooks),
         *make_account_apis(accounts, single_sign_on, browser_sessions),
         *make_webhook_blueprints(settings.telephony_provider, services.events.receive_webhook),
         operations_api.make_blueprint(services.health, services.inspections, services.address),
@@ -131,6 +136,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(
         webhook_pages.make_blueprint(services.app_events.endpoints, services.app_events.make_example)
     )
+    app.register_blueprint(connection_hooks.make_blueprint(services.connections.hooks))
+    app.register_blueprint(connection_pages.make_blueprint(services.connections.service, services.connections.hooks))
     app.register_blueprint(event_pages.make_blueprint(services.app_events.log))
     for pages in _make_verification_pages(services, guards, settings):
         app.register_blueprint(pages)
@@ -159,6 +166,7 @@ def _make_overview(services: Services, clock: Clock) -> Blueprint:
         partial(list_health_problems, services.health),
         services.attention.list_all,
         partial(list_webhook_problems, services.app_events.endpoints),
+        partial(list_connection_problems, services.connections.service),
     )
     return statistics_pages.make_blueprint(
         services.statistics, services.tokens, services.owners.list_owners, attention, clock

@@ -28,6 +28,9 @@ OTHER_NAMES = {
     *("TWILIO_EDGE", "TWILIO_REGION"),
     *("ADMIN_TOKEN", "TOKEN_ID", "VERIFICATION_ID", "LETSTALK_URL", "LETSTALK_TOKEN", "LETSTALK_WEBHOOK_SECRET"),
     "MAX_TRIES",
+    # Of the systems in docs/connect/, and what a reader fills in there.
+    *("GOTRUE_EXTERNAL_PHONE_ENABLED", "GOTRUE_HOOK_SEND_SMS_ENABLED", "GOTRUE_HOOK_SEND_SMS_URI"),
+    *("GOTRUE_HOOK_SEND_SMS_SECRETS", "LETSTALK_KEY", "CONNECTION_ID", "YOUR_ZITADEL", "ZITADEL_TOKEN", "PROVIDER_ID"),
 }
 # What Better Auth answers.
 OTHER_NAMES |= {"INVALID_PHONE_NUMBER", "INVALID_PHONE", "INVALID_OTP", "OTP_EXPIRED", "TOO_MANY_ATTEMPTS"}
@@ -37,7 +40,10 @@ SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 SKIPPED_FOLDERS = {"instance", "secrets", "node_modules", "build", "dist"}
 PATH_ENDINGS = r"(?:py|md|yaml|yml|toml|sh|sql|conf|service|html|css|js|mjs|json|txt|in|cfg)"
 # Files that a page tells its reader to write.
-EXAMPLE_FILES = {"quick_start.py", "quick_start.mjs", "verify_phone.py", "verify_phone.mjs"}
+EXAMPLE_FILES = {
+    *("quick_start.py", "quick_start.mjs", "verify_phone.py", "verify_phone.mjs"),
+    *("config.toml", "supabase/config.toml", "kratos.yml", "authgear.yaml", "authgear.secrets.yaml"),
+}
 EXAMPLE_FILES |= {"auth.js", "settings.py", "adapters.py", "manage.py", "urls.py"}
 
 

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "letstalk"
 # Each package may import those before it. `wiring` and what starts the program import every feature.
 ORDER = (
     *("core", "config", "observability", "db", "http", "worker", "telephony", "audit", "mail", "events"),
-    *("calls", "tokens", "test_numbers", "speaking", "verifications", "twilio", "statistics"),
+    *("calls", "tokens", "test_numbers", "speaking", "connect", "verifications", "twilio", "statistics"),
     *("accounts", "sso", "operations"),
 )
 TOP = (

@@ -59,9 +59,8 @@ class SessionKind(StrEnum):
 
 _SCOPES: dict[Role, frozenset[Scope]] = {
     Role.ADMIN: ALL_SCOPES,
-    Role.DEVELOPER: expand_scopes(
-        ["read", "write", "tokens:read", "tokens:write", "test_numbers:write", "otp:speak", "webhooks:write"]
-    ),
+    Role.DEVELOPER: expand_scopes(("read", "write", "tokens:read", "tokens:write", "test_numbers:write", "otp:speak"))
+    | {Scope.WEBHOOKS_WRITE, Scope.CONNECTIONS_WRITE},
     Role.VIEWER: frozenset({Scope.CALLS_READ, Scope.TOKENS_READ}),
 }
 

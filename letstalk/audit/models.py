@@ -149,6 +149,10 @@ ACTIONS: dict[str, str] = {
     "verify_rate_limit.created": "made a rate limit of a Verify service",
     "verify_rate_limit.updated": "changed a rate limit of a Verify service",
     "verify_rate_limit.deleted": "deleted a rate limit of a Verify service",
+    "connection.created": "made a connection",
+    "connection.updated": "changed a connection",
+    "connection.rotated": "rotated the secret of a connection",
+    "connection.deleted": "deleted a connection",
     REFUSED: "was refused",
     DROPPED: "lost count of refusals",
 }
@@ -175,6 +179,7 @@ _KINDS = {
     ActorKind.COMMAND_LINE.value: "The command line",
     ActorKind.LOOPBACK.value: "A request from this machine without credentials",
     ActorKind.SERVICE.value: "Let's Talk",
+    ActorKind.CONNECTION.value: "A connected system",
     ActorKind.TOKEN.value: "A token",
     ActorKind.PERSON.value: "A deleted account",
 }

@@ -48,6 +48,7 @@ GROUPS = {
     "webhook_endpoint": "Webhooks",
     "verify_service": "Twilio Verify",
     "verify_rate_limit": "Twilio Verify",
+    "connection": "Connections",
     "refused": "Refusals",
     "refusals_dropped": "Refusals",
 }

@@ -20,6 +20,7 @@ class ActorKind(StrEnum):
     OWNER = "owner"  # the holder of the dashboard's password
     COMMAND_LINE = "command_line"  # someone with a shell on the machine
     LOOPBACK = "loopback"  # a developer's laptop, without credentials
+    CONNECTION = "connection"  # another system, by a connection
     SERVICE = "service"  # this service, for someone who is signing in
 
 

@@ -19,6 +19,7 @@ class Scope(StrEnum):
     TOKENS_WRITE = "tokens:write"  # create, change, rotate and revoke tokens
     TEST_NUMBERS_WRITE = "test_numbers:write"  # see and manage test numbers, with their codes
     WEBHOOKS_WRITE = "webhooks:write"  # see and manage webhook endpoints
+    CONNECTIONS_WRITE = "connections:write"  # see and manage connections, which have codes spoken
     ADMIN = "admin"  # everything, for all owners
 
 

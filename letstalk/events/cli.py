@@ -17,7 +17,8 @@ from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
 from letstalk.core.ids import first_id
-from letstalk.events.endpoint_models import DEFAULT_GRACE_SECONDS, Answer, Endpoint
+from letstalk.db.rotating_secrets import DEFAULT_GRACE_SECONDS
+from letstalk.events.endpoint_models import Answer, Endpoint
 from letstalk.events.endpoints import IssuedEndpoint
 from letstalk.events.models import AppEvent, AppEventType
 from letstalk.events.publishing import body_of

@@ -20,6 +20,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.ids import new_id
 from letstalk.db.crypto import LostKey, Vault
 from letstalk.db.database import Database
+from letstalk.db.rotating_secrets import open_secrets
 from letstalk.events import delivery_repository, endpoint_repository, signatures
 from letstalk.events.endpoint_models import (
     FAILING_FOR,
@@ -151,7 +152,7 @@ class WebhookDeliverer:
         body = delivery.body.encode("utf-8")
         started_at = self._clock()
         try:
-            secrets_in_use = self._secrets_of(endpoint, started_at)
+            secrets_in_use = open_secrets(self._vault, endpoint, started_at)
         except LostKey:
             lost_keys_total.labels("webhook").inc()
             answer = Answer(0, error="Not sent: a key is missing from ENCRYPTION_KEYS.")
@@ -174,13 +175,6 @@ class WebhookDeliverer:
             await asyncio.to_thread(self._note, delivery, endpoint, attempt, answer.retry_after_seconds)
         except SQLAlchemyError as error:  # the lease runs out, and it is sent again
             log.warning("webhook_not_noted", delivery_id=delivery.delivery_id, error=type(error).__name__)
-
-    def _secrets_of(self, endpoint: Endpoint, now: datetime) -> list[str]:
-        """The secret, and the one that it replaces while that still signs. Raises LostKey."""
-        sealed = [endpoint.secret_sealed]
-        if endpoint.old_secret_sealed and endpoint.old_secret_until and endpoint.old_secret_until > now:
-            sealed.append(endpoint.old_secret_sealed)
-        return [self._vault.decrypt(one).decode("ascii") for one in sealed]
 
     def _note(
         self, delivery: Delivery, endpoint: Endpoint, attempt: Attempt, retry_after_seconds: float | None

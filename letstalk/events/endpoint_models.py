@@ -17,8 +17,6 @@ MAX_AT_ONCE = 5  # deliveries to one endpoint
 MAX_RESPONSE_BYTES = 4096
 TIMEOUT_SECONDS = 15.0
 LEASE = timedelta(seconds=30)  # longer than the time-out: when it has run out, the worker has died
-DEFAULT_GRACE_SECONDS = 24 * 3600
-MAX_GRACE_SECONDS = 7 * 24 * 3600
 FAILING_FOR = timedelta(days=5)  # then an endpoint is disabled
 PAUSES = tuple(
     timedelta(seconds=seconds)

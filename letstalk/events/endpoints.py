@@ -17,15 +17,9 @@ from letstalk.core.pagination import decode_id_cursor
 from letstalk.core.unset import UNSET, Unset
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
+from letstalk.db.rotating_secrets import replace_secret, seal_secret
 from letstalk.events import delivery_repository, endpoint_repository, repository
-from letstalk.events.endpoint_models import (
-    MAX_DESCRIPTION_CHARACTERS,
-    MAX_ENDPOINTS,
-    MAX_GRACE_SECONDS,
-    Attempt,
-    Delivery,
-    Endpoint,
-)
+from letstalk.events.endpoint_models import MAX_DESCRIPTION_CHARACTERS, MAX_ENDPOINTS, Attempt, Delivery, Endpoint
 from letstalk.events.models import AppEventType, EventFilter
 from letstalk.events.publishing import Publisher, new_delivery
 from letstalk.events.signatures import new_secret
@@ -97,7 +91,7 @@ class EndpointService:
                 description=_check_description(description),
                 types=_check_types(types),
                 shows_phones=shows_phones,
-                secret_sealed=self._vault.encrypt(secret.encode("ascii")),
+                secret_sealed=seal_secret(self._vault, secret),
                 old_secret_sealed=None,
                 old_secret_until=None,
                 created_at=now,
@@ -151,18 +145,10 @@ class EndpointService:
 
     def rotate_secret(self, actor: Actor, endpoint_id: str, grace_seconds: int) -> IssuedEndpoint:
         """A new secret. The old one also signs until the grace period ends. Raises NotFound, InvalidRequest."""
-        if not 0 <= grace_seconds <= MAX_GRACE_SECONDS:
-            raise InvalidRequest.in_field("grace_seconds", f"grace_seconds must be 0 to {MAX_GRACE_SECONDS}.")
         secret = new_secret()
         with self._db.write() as connection:
             old = self._find(connection, actor, endpoint_id, for_update=True)
-            until = self._clock() + timedelta(seconds=grace_seconds)
-            endpoint = replace(
-                old,
-                secret_sealed=self._vault.encrypt(secret.encode("ascii")),
-                old_secret_sealed=old.secret_sealed if grace_seconds else None,
-                old_secret_until=until if grace_seconds else None,
-            )
+            endpoint = replace(old, **replace_secret(self._vault, old, secret, grace_seconds, self._clock()))
             endpoint_repository.update_endpoint(connection, endpoint)
             self._record(connection, actor, "webhook_endpoint.rotated", endpoint)
         return IssuedEndpoint(endpoint, secret)

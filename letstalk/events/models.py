@@ -33,6 +33,7 @@ class AppEventType(StrEnum):
     TOKEN_ROTATED = "token.rotated"
     TOKEN_REVOKED = "token.revoked"
     TOKEN_EXPIRING = "token.expiring"
+    CONNECTION_FAILING = "connection.failing"
 
 
 MEANINGS: dict[AppEventType, str] = {
@@ -54,6 +55,7 @@ MEANINGS: dict[AppEventType, str] = {
     AppEventType.TOKEN_ROTATED: "An API token was replaced by a new one.",
     AppEventType.TOKEN_REVOKED: "An API token was revoked.",
     AppEventType.TOKEN_EXPIRING: "An API token expires within seven days.",
+    AppEventType.CONNECTION_FAILING: "The last five requests of a connected system had a wrong secret or form.",
 }
 
 

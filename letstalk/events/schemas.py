@@ -9,15 +9,8 @@ from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.core.clock import iso_utc
-from letstalk.events.endpoint_models import (
-    DEFAULT_GRACE_SECONDS,
-    MAX_DESCRIPTION_CHARACTERS,
-    MAX_GRACE_SECONDS,
-    MAX_URL_CHARACTERS,
-    Attempt,
-    Delivery,
-    Endpoint,
-)
+from letstalk.db.rotating_secrets import DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS
+from letstalk.events.endpoint_models import MAX_DESCRIPTION_CHARACTERS, MAX_URL_CHARACTERS, Attempt, Delivery, Endpoint
 from letstalk.events.models import AppEventType, EventFilter
 from letstalk.http.schemas import (
     WHOLE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 from flask import request
 
@@ -15,14 +14,12 @@ from letstalk.events.models import MEANINGS, AppEventType
 from letstalk.http.forms import form_text
 
 FIELDS = ("url", "user_id", "description", "types")
-GRACE_PERIODS = (("86400", "A day"), ("3600", "An hour"), ("604800", "7 days"), ("0", "Not at all: it may have leaked"))
 SPANS = {
     "hour": ("The last hour", timedelta(hours=1)),
     "day": ("The last day", timedelta(days=1)),
     "week": ("The last 7 days", timedelta(days=7)),
     "all": ("All that is kept: 30 days", timedelta(days=30)),
 }
-Value = TypeVar("Value")
 TYPES = tuple((type_.value, meaning) for type_, meaning in MEANINGS.items())
 
 
@@ -65,10 +62,3 @@ def read_type(name: str) -> AppEventType:
         return AppEventType(name)
     except ValueError:
         raise InvalidRequest.in_field("types", "Choose types of the list.") from None
-
-
-def read_choice(field: str, choices: dict[str, Value]) -> Value:
-    """The value of the choice that was made. Raises InvalidRequest."""
-    if (chosen := choices.get(form_text(field))) is None:
-        raise InvalidRequest.in_field(field, "Choose one of the options.")
-    return chosen

@@ -10,10 +10,11 @@ from flask.typing import ResponseReturnValue
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
+from letstalk.db.rotating_secrets import GRACE_PERIODS
 from letstalk.events.api import MakeExample
 from letstalk.events.endpoints import EndpointService, IssuedEndpoint
-from letstalk.events.webhook_forms import FIELDS, GRACE_PERIODS, SPANS, TYPES, EndpointForm, read_choice, read_type
-from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, was_sent_before
+from letstalk.events.webhook_forms import FIELDS, SPANS, TYPES, EndpointForm, read_type
+from letstalk.http.forms import form_response, form_text, keep_submission, new_submission, read_choice, was_sent_before
 from letstalk.http.guards import current_actor, require_signed_in
 
 PER_PAGE = 25

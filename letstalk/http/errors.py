@@ -52,7 +52,7 @@ MAX_DETAILS = 20
 MAX_FIELD_CHARACTERS = 100
 
 # Programs use these, whatever their Accept header says.
-API_PATHS = ("/calls", "/api/", "/twilio/", "/health", "/metrics", "/openapi.json")
+API_PATHS = ("/calls", "/api/", "/twilio/", "/connect/", "/health", "/metrics", "/openapi.json")
 
 # Where the button on the page of an error leads.
 DASHBOARD = ("/", "Back to the dashboard")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Response, make_response, render_template, request, session
 
 from letstalk.core.errors import InvalidRequest, LetsTalkError
 from letstalk.http.errors import record_refusal, sentence_of, status_of
+
+Value = TypeVar("Value")
 
 # In UTF-8. Passwords, the token of a link and all other one-line fields are shorter.
 MAX_FIELD_BYTES = 1024
@@ -57,6 +59,13 @@ def errors_by_field(error: LetsTalkError | None, fields: tuple[str, ...]) -> tup
 def form_text(field: str) -> str:
     """The text of a one-line field, without spaces around it."""
     return request.form.get(field, "").strip()
+
+
+def read_choice(field: str, choices: dict[str, Value]) -> Value:
+    """The value of the choice that was made. Raises InvalidRequest."""
+    if (chosen := choices.get(form_text(field))) is None:
+        raise InvalidRequest.in_field(field, "Choose one of the options.")
+    return chosen
 
 
 def local_path(target: str | None) -> str | None:

@@ -46,7 +46,7 @@ USER_ID_HEADER = "X-User-Id"  # the owner that a person acts for
 OWNED_SCOPES = frozenset(
     {
         *(Scope.CALLS_READ, Scope.CALLS_CANCEL, Scope.OTP_SEND, Scope.OTP_VERIFY, Scope.OTP_REPLAY, Scope.OTP_SPEAK),
-        Scope.WEBHOOKS_WRITE,
+        *(Scope.WEBHOOKS_WRITE, Scope.CONNECTIONS_WRITE),
     }
 )
 

@@ -54,6 +54,7 @@ SECTIONS = (
         (
             Entry("Tokens", "/api/tokens/dashboard", "key", also=("/dashboard/tokens",)),
             Entry("Test numbers", "/dashboard/test-numbers", "flask"),
+            Entry("Connections", "/dashboard/connections", "link"),
             Entry("Webhooks", "/dashboard/webhooks", "plug"),
             Entry("Events", "/dashboard/events", "bell"),
             Entry("API docs", "/docs", "book"),

@@ -237,6 +237,8 @@ ERRORS: dict[str, KnownError] = {
     "already_rotated": KnownError(409, "The token has been rotated already."),
     "no_phone": KnownError(409, "Recovery codes replace a call. Prove a phone first."),
     "too_many_endpoints": KnownError(409, "An owner can have 50 endpoints at most."),
+    "too_many_connections": KnownError(409, "An owner can have 50 connections at most."),
+    "no_secret": KnownError(409, "Give the secret that ZITADEL has made first."),
     "endpoint_disabled": KnownError(409, "This endpoint is disabled. Enable it first."),
     "username_taken": KnownError(409, "This username is taken."),
     "email_not_verified": KnownError(

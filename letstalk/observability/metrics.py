@@ -55,6 +55,7 @@ calls_ended_silently_total = Counter(
     "letstalk_calls_ended_silently_total", "Calls that were found to have ended without an event"
 )
 calls_ended_total = Counter("letstalk_calls_ended_total", "Calls by their last status", ["status"])
+hook_requests_total = Counter("letstalk_hook_requests_total", "Requests of connected systems", ["kind", "outcome"])
 webhook_deliveries_total = Counter("letstalk_webhook_deliveries_total", "Tries to send a webhook", ["outcome"])
 webhook_seconds = Histogram(
     "letstalk_webhook_seconds",

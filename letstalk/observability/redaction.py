@@ -39,6 +39,7 @@ _PATTERNS: dict[str, str] = {
     "token": r"\blt_[0-9A-Za-z]{4,}_[0-9A-Za-z]{4,}",
     "refresh": r"\bltr_[0-9A-Za-z_\-]{8,}",
     "link": r"\bltl_[0-9a-f]{8,}",
+    "hook": r"\b(?:ltc_|whsec_)[0-9A-Za-z+/=]{8,}",  # the address of a connection, the secret of a webhook
     "jwt": r"\beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]*",
     "bearer": r"\b[Bb]earer\s+[^\s\"',]+",
     "address": r"\b[a-z][a-z0-9+.\-]*://[^\s/@\"']*:[^\s/@\"']*@",  # the password of a database or of Redis
@@ -51,7 +52,7 @@ _PATTERNS: dict[str, str] = {
 }
 _NUMBERS = ("spoken", "e164", "phone")
 # Every other pattern contains one of these marks. Most texts contain none, which saves the full search.
-_MARK = re.compile(r"=|://|[Bb]earer|lt[rl]?_|eyJ|gAAAA|KEY")
+_MARK = re.compile(r"=|://|[Bb]earer|lt[rlc]?_|whsec_|eyJ|gAAAA|KEY")
 _DIGIT = re.compile(r"\d")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UNFIT = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _PATTERNS.items()))

@@ -13,6 +13,7 @@ from letstalk.accounts import repository as accounts
 from letstalk.accounts.models import Account
 from letstalk.calls import repository as calls
 from letstalk.calls.models import Call
+from letstalk.connect.repository import delete_of_calls, list_of_calls
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
@@ -54,6 +55,7 @@ class PrivacyService:
             test_numbers = list_of_phone(connection, wanted.canonical)
             codes = list_spoken_of_phone(connection, wanted.canonical)
             spoken = [_spoken_code(connection, code) for code in codes]
+            received = list_of_calls(connection, [code.call_id for code in codes])
             numbers = _numbers_of(wanted, found)
             first_responses = privacy_repository.list_first_responses_of_phone(connection, numbers)
             simulated = list_calls_to(connection, numbers)
@@ -65,6 +67,10 @@ class PrivacyService:
             "verifications": verifications,
             "accounts": [_account(account) for account in people],
             "spoken_codes": spoken,
+            "connection_deliveries": [
+                {"connection_id": each.connection_id, "at": iso_utc(each.received_at), "outcome": each.outcome.value}
+                for each in received
+            ],
             "test_numbers": [_test_number(number) for number in test_numbers],
             "simulated_calls": [
                 {"call_id": call.call_id, "state": call.state, "at": iso_utc(call.created_at)} for call in simulated
@@ -99,6 +105,7 @@ class PrivacyService:
             forgotten = sum(accounts.forget_phone(connection, number) for number in numbers)
             delete_verifications(connection, [item.verification_id for item in found])
             codes = list_spoken_of_phone(connection, counted_as)
+            delete_of_calls(connection, [code.call_id for code in codes])
             delete_spoken_codes(connection, [code.spoken_id for code in codes])
         privacy_repository.overwrite_deleted(self._db)
         log.info("phone_erased", phone=mask_phone(wanted.e164), verifications=len(found), accounts=forgotten)

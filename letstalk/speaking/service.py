@@ -48,6 +48,7 @@ log = get_logger(__name__)
 
 LONGEST_LIFE = timedelta(seconds=MAX_TTL_SECONDS)
 Digest = Callable[[str, str], str]  # a keyed digest of a text, for a purpose
+OnAccept = Callable[[Connection, str, datetime], None]  # called with the transaction, the id of the call, and the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,20 @@ class SpeakService:
         self._limits = limits
         self._destinations = destinations
 
-    def speak(self, actor: Actor, wanted: NewSpokenCode, idempotency: IdempotencyKey | None = None) -> SpeakAccepted:
+    def speak(
+        self,
+        actor: Actor,
+        wanted: NewSpokenCode,
+        idempotency: IdempotencyKey | None = None,
+        *,
+        on_accept: OnAccept | None = None,
+    ) -> SpeakAccepted:
         """Queue a call that says the code.
 
         1. A known idempotency key brings back its first response, as do the owner's same phone and code for 120 s.
         2. Cool-downs and limits are those of every call: TooManyRequests, Unavailable.
         3. The owner's older call with another code for the phone is ended.
+        4. `on_accept` is called for a call that is new, in its transaction: what it raises takes the call back.
 
         To a live test number of the owner no call is placed. Raises InvalidPhone, InvalidRequest, DestinationBlocked,
         IdempotencyKeyReused, TooManyRequests, Unavailable.
@@ -120,6 +129,8 @@ class SpeakService:
                 response = asdict(accepted)
                 del response["is_first_response"]
                 store_first_response(connection, actor.owner_id, idempotency, response, now)
+            if on_accept is not None:
+                on_accept(connection, accepted.call_id, now)
             self._limits.count_call(connection, actor, phone.canonical, phone.region, now, is_send=True)
             after_commit(connection, lambda: self._follow_up(accepted))
         return accepted

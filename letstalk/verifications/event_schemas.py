@@ -77,6 +77,26 @@ class LimitOfEvent(ResponseModel):
     until: Timestamp
 
 
+class ConnectionOfEvent(ResponseModel):
+    """A connection whose requests are refused. It is told of again only after one was accepted."""
+
+    model_config = with_example(
+        {
+            "connection_id": EXAMPLE_ID,
+            "user_id": "acme",
+            "kind": "supabase",
+            "name": "Shop",
+            "reason": "The webhook's signature is not that of a secret of this connection.",
+        }
+    )
+
+    connection_id: Uuid
+    user_id: str
+    kind: str = Field(description="Such as `supabase`.")
+    name: str | None
+    reason: str = Field(description="Why the last one was refused.")
+
+
 def describe_webhooks() -> dict[str, Webhook]:
     """By type of event."""
     return {type_.value: Webhook(meaning, data_of(type_)) for type_, meaning in MEANINGS.items()}
@@ -92,6 +112,7 @@ def data_of(type_: AppEventType) -> type[ResponseModel]:
         "verification": VerificationOfEvent,
         "call": CallOfEvent,
         "token": TokenResponse,
+        "connection": ConnectionOfEvent,
     }
     return by_noun[type_.partition(".")[0]]
 

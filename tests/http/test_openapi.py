@@ -17,6 +17,7 @@ from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import HTTP_ERRORS, status_of
 from letstalk.http.schemas import ERRORS, REFUSALS
 from tests.support import described_accounts as people
+from tests.support import described_connections as connections
 from tests.support import described_events as events
 from tests.support.apps import make_app
 from tests.support.described import codes_of
@@ -56,6 +57,7 @@ OPERATIONS = {
     "DELETE /api/test-numbers/{number_id}": "delete_test_number",
     **people.OPERATIONS,
     **events.OPERATIONS,
+    **connections.OPERATIONS,
 }
 OVER = {
     "code_expired",
@@ -118,6 +120,7 @@ CODES = {
     "get_metrics": WITH_METRICS,
     **people.CODES,
     **events.CODES,
+    **connections.CODES,
     "get_description": {"rate_limited"},
 }
 SCOPES = {
@@ -146,6 +149,7 @@ SCOPES = {
     "get_metrics": "admin",
     **people.SCOPES,
     **events.SCOPES,
+    **connections.SCOPES,
 }
 
 
@@ -403,6 +407,7 @@ def test_a_body_may_be_left_out_where_everything_in_it_may(operations: list[Oper
         "update_test_number": False,
         "receive_telnyx_event": True,
         **events.BODY_REQUIRED,
+        **connections.BODY_REQUIRED,
         **people.BODY_REQUIRED,
     }
 

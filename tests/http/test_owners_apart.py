@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from letstalk.connect.service import NewConnection
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import NewVerification
@@ -21,6 +22,7 @@ REFERENCE = "zanzibar-order-4711"
 PHONE, TEST_PHONE = "+255712345671", "+255712345672"
 COUNTRY = "TZ"
 URL = "http://127.0.0.1:9/zanzibar-hook"
+CONNECTION, CONNECTED_PHONE = "zanzibar-login", "+255712345673"
 
 READERS = (
     Asker("person", "viewer"),
@@ -28,6 +30,7 @@ READERS = (
     Asker("browser", "viewer"),
     Asker("browser", "developer"),
     *(Asker("token", scope) for scope in ("read", "tokens:read", "test_numbers:write", "webhooks:write")),
+    Asker("token", "connections:write"),
 )
 # They say which countries exist, as everybody knows.
 GENERAL = {"GET /openapi.json", "GET /docs/assets/{name}", "GET /static/{filename}", "GET /api/languages", "GET /docs"}
@@ -44,6 +47,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     services.sends.start(caller, NewVerification(PHONE, None, None, 6, 300, reference=REFERENCE))
     services.test_numbers.create_test_number(OWNER_ACTOR, NewTestNumber(TEST_PHONE, owner_id=THEIRS))
     services.app_events.endpoints.create_endpoint(theirs, URL)
+    connection = services.connections.service.create_connection(theirs, NewConnection("logto", name=CONNECTION))
+    services.connections.hooks.send_test(theirs, connection.connection.connection_id, CONNECTED_PHONE)
     services.usage.flush()
     services.audit.flush()
     return World(app)
@@ -60,7 +65,11 @@ def test_nothing_of_another_owner_is_shown(world: World, reader: Asker) -> None:
     found = []
     for row in asked:
         text = world.ask(row, reader).get_data(as_text=True)
-        found += [(row.name, word) for word in (TOKEN_NAME, REFERENCE, PHONE, TEST_PHONE, URL, THEIRS) if word in text]
+        found += [
+            (row.name, word)
+            for word in (TOKEN_NAME, REFERENCE, PHONE, TEST_PHONE, URL, CONNECTION, CONNECTED_PHONE, THEIRS)
+            if word in text
+        ]
         if f">{COUNTRY}<" in text or f'"{COUNTRY}"' in text:
             found.append((row.name, COUNTRY))
     assert found == []
@@ -69,5 +78,5 @@ def test_nothing_of_another_owner_is_shown(world: World, reader: Asker) -> None:
 def test_an_admin_sees_all_of_it_so_that_the_search_can_find_something(world: World) -> None:
     admin = Asker("browser", "admin")
     texts = [world.ask(row, admin).get_data(as_text=True) for row in readable(admin)]
-    shown = {word for word in (TOKEN_NAME, TEST_PHONE, THEIRS) for text in texts if word in text}
-    assert shown == {TOKEN_NAME, TEST_PHONE, THEIRS}
+    shown = {word for word in (TOKEN_NAME, TEST_PHONE, CONNECTION, THEIRS) for text in texts if word in text}
+    assert shown == {TOKEN_NAME, TEST_PHONE, CONNECTION, THEIRS}

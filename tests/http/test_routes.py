@@ -20,7 +20,10 @@ from tests.support.described_accounts import OPEN
 AN_ID = "0b9f8e0e-3c83-4a0e-8d5c-1f6a2b7c9d10"
 # For people, with forms: not part of the API that programs are written against.
 PAGES = {GuardKind.SIGNED_IN, GuardKind.SIGN_IN_PAGE}
-UNDESCRIBED = {"/", "/docs", "/llms.txt", "/api/health", "/docs/assets/<path:name>", "/static/<path:filename>"}
+UNDESCRIBED = {
+    *("/", "/docs", "/llms.txt", "/api/health", "/docs/assets/<path:name>", "/static/<path:filename>"),
+    "/connect/<kind>/<address_key>",  # its answers are those of each kind: docs/connect/
+}
 STRANGER = {"REMOTE_ADDR": "203.0.113.7"}
 ERROR_FIELDS = {"error", "code", "request_id"}
 
@@ -126,6 +129,7 @@ def test_only_these_routes_are_open_to_anyone(routes: list[Route]) -> None:
         "/api/health": GuardKind.UNLIMITED,
         "/health/ready": GuardKind.UNLIMITED,
         "/api/webhooks/telnyx": GuardKind.SIGNATURE,
+        "/connect/<kind>/<address_key>": GuardKind.SIGNATURE,
         "/metrics": GuardKind.METRICS,
         **dict.fromkeys(OPEN, GuardKind.PUBLIC),
     }

@@ -29,7 +29,7 @@ from tests.support.world import BUSY, PHONE, PRESSES_1, World, fails, outcome_of
 
 # Every label that there is, and what it may say; any other would have to be shown to be bounded first.
 LABELS = {"method", "route", "status", "provider", "command", "outcome", "type", "result", "code", "where", "because",
-          "what", "sweep"}  # fmt: skip
+          "what", "sweep", "kind"}  # fmt: skip
 
 
 class Growth:

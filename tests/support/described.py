@@ -55,6 +55,14 @@ MUST_MEET: dict[str, tuple[int, set[int]]] = {
     "get_delivery": (20, {401, 403, 404}),
     "redeliver": (20, {401, 403, 404}),
     "replay_since": (20, {401, 403, 404}),
+    "create_connection": (40, {400, 401, 403}),
+    "list_connections": (20, {200, 401, 403}),
+    "get_connection": (20, {401, 403, 404}),
+    "update_connection": (20, {401, 403, 404}),
+    "delete_connection": (20, {401, 403, 404}),
+    "rotate_connection_secret": (20, {401, 403, 404}),
+    "send_connection_test": (20, {401, 403, 404}),
+    "list_received": (20, {401, 403, 404}),
     "get_simulated_call": (8, {404}),
     "receive_telnyx_event": (130, {200, 400, 403}),
     "list_languages": (8, {200}),
@@ -108,6 +116,8 @@ RULES: dict[str, set[str]] = {
     "verify_code": {"invalid_code"},
     "create_token": {"name"},  # of spaces alone
     "update_token": {"name"},
+    "create_connection": {"secret", "pointers", "pointers.phone", "pointers.code", "pointers.locale"}
+    | {"message_types"},
     "receive_telnyx_event": {"invalid_request"},
     "log_in": {"email"},
     "change_password": {"weak_password"},

@@ -9,6 +9,8 @@ from flask import Flask
 
 from letstalk.accounts.models import AccountChanges
 from letstalk.accounts.registrations import NewInvitation
+from letstalk.connect.kinds import KINDS
+from letstalk.connect.service import NewConnection
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.events.models import AppEventType
 from letstalk.test_numbers.models import NewTestNumber
@@ -40,6 +42,7 @@ def fill(folder: Path) -> tuple[Flask, Visitor]:
         wanted = NewTestNumber(f"+2567000000{number}0", owner_id="acme", name="For the reviewers of the store")
         services_of(app).test_numbers.create_test_number(OWNER, wanted)
     _add_webhooks(app)
+    _add_connections(app)
     services_of(app).audit.flush()
     return app, admin
 
@@ -53,6 +56,15 @@ def _add_webhooks(app: Flask) -> None:
         events.endpoints.send_example(acme, issued.endpoint.endpoint_id, example)
     deliver_due(events.deliverer)
     events.endpoints.set_enabled(acme, issued.endpoint.endpoint_id, is_enabled=False)
+
+
+def _add_connections(app: Flask) -> None:
+    """One of each kind; of the first, requests of each outcome."""
+    connections, acme = services_of(app).connections, replace(OWNER, owner_id="acme")
+    for kind in reversed(KINDS):
+        issued = connections.service.create_connection(acme, NewConnection(kind, name=LONG[:90]))
+    for phone in ("+256700111222", "+256700111222", "+19005550123"):
+        connections.hooks.send_test(acme, issued.connection.connection_id, phone)
 
 
 def _add_people(app: Flask) -> None:

@@ -73,6 +73,14 @@ CALLS = """\
 | `GET /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
 | `POST /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
 | `POST /api/webhook-endpoints/{endpoint_id}/replay` | token | 401 | `webhooks:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/connections` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/connections` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/connections/{connection_id}` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `PATCH /api/connections/{connection_id}` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `DELETE /api/connections/{connection_id}` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/connections/{connection_id}/rotate-secret` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `POST /api/connections/{connection_id}/send-test` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
+| `GET /api/connections/{connection_id}/deliveries` | token | 401 | `connections:write` `admin` | 403 | 403 | yes | yes | 401 |
 | `GET /api/audit` | token, cookie | 401 | `tokens:read` `admin` | theirs | yes | yes | yes | yes |
 | `POST /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
 | `GET /api/test-numbers` | token | 401 | `test_numbers:write` `admin` | theirs | 403 | yes | yes | 401 |
@@ -105,6 +113,7 @@ CALLS = """\
 | `GET /metrics` | token | 401 | `admin` | 403 | 403 | 403 | yes | 401 |
 | `GET /simulator/calls/{call_id}` | this machine | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
 | `POST /api/webhooks/telnyx` | signature | 403 | 403 | 403 | 403 | 403 | 403 | 403 |
+| `POST /connect/{kind}/{address_key}` | signature | 404 | 404 | 404 | 404 | 404 | 404 | 404 |
 """  # noqa: E501  # a row of a Markdown table is one line
 
 # Decided by the cookie alone: without one the actor is nobody here, also with a token.
@@ -161,6 +170,17 @@ PAGES = """\
 | `POST /dashboard/webhooks/{endpoint_id}/delete` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/webhooks/{endpoint_id}/deliveries/{delivery_id}` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/connections` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/connections/new` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/connections/new/{kind_name}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/connections/new/{kind_name}` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/connections/{connection_id}` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/connections/{connection_id}`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `POST /dashboard/connections/{connection_id}` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/connections/{connection_id}`, of an owner that is not granted | sign in | 403 | 404 | yes | yes |
+| `POST /dashboard/connections/{connection_id}/rotate` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/connections/{connection_id}/test` | sign in | 403 | yes | yes | yes |
+| `POST /dashboard/connections/{connection_id}/delete` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/events` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/events/live` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit` | sign in | yes | yes | yes | yes |
@@ -234,6 +254,7 @@ SCOPES = (
     "test_numbers:write",
     "webhooks:write",
     "otp:speak",
+    "connections:write",
 )
 BUNDLES = ("read", "write", "admin")
 

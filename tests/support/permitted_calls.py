@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from letstalk.accounts.account_sessions import SignedIn
 from letstalk.accounts.authentication import ACCOUNT_PREFIX
 from letstalk.accounts.models import Account, AccountChanges
+from letstalk.connect.service import NewConnection
 from letstalk.core.actors import Actor
 from letstalk.core.scopes import Scope
 from letstalk.events.models import AppEventType, EventFilter
@@ -111,6 +112,14 @@ REQUESTS: dict[str, Request] = {
         lambda *_: {"since": "2026-11-20T10:00:00Z"}, (202, None)
     ),
     "POST /api/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver": Request(done=(202, None)),
+    "POST /api/connections": Request(lambda *_: {"kind": "logto"}, (201, None)),
+    "PATCH /api/connections/{connection_id}": Request(lambda *_: {"name": "renamed"}),
+    "POST /api/connections/{connection_id}/send-test": Request(lambda world, _: {"phone": world.phone()}),
+    "POST /connect/{kind}/{address_key}": Request(done=(404, "not_found")),
+    "POST /dashboard/connections/new/{kind_name}": Request(lambda *_: {"user_id": OURS}),
+    "POST /dashboard/connections/{connection_id}": Request(lambda *_: {"rate_limit": "5 per minute"}, (302, None)),
+    "POST /dashboard/connections/{connection_id}/rotate": Request(lambda *_: {"grace_seconds": "0"}),
+    "POST /dashboard/connections/{connection_id}/test": Request(lambda world, _: {"phone": world.phone()}),
     "POST /api/auth/phone": Request(done=(400, "invalid_request")),  # no phone is named, and none is pending
     "POST /api/auth/phone/verify": Request(lambda *_: {"code": "042917"}, (404, "no_pending_verification")),
     "POST /api/auth/phone/call-again": Request(done=(404, "no_pending_verification")),
@@ -205,7 +214,7 @@ def request_of(row: Row) -> Request:
 
 
 def is_form(row: Row) -> bool:
-    return row.method == "POST" and not row.rule.startswith(("/api/", "/calls", "/twilio/"))
+    return row.method == "POST" and not row.rule.startswith(("/api/", "/calls", "/twilio/", "/connect/"))
 
 
 @dataclass
@@ -305,6 +314,7 @@ class World:
 
     def _targets(self, row: Row, asker: Asker, account: Account | None) -> dict[str, str]:
         ids = {"call_id": UNKNOWN_CALL} if row.rule.startswith("/simulator/") else {}
+        ids |= {"kind_name": "logto", "kind": "logto", "address_key": "ltc_unknown"}
         ids |= {"action": "answer", "role": "viewer", "name": "css/swagger-ui.css", "filename": "style.css"}
         names = set(re.findall(r"\{(\w+)\}", row.rule))
         names |= {"verification_id"} if row.rule in ("/calls/verify", "/calls/replay") else set()
@@ -337,6 +347,8 @@ class World:
                 if used.endpoint_id not in self.shared_of("endpoint_id"):
                     endpoints.delete_endpoint(ours, used.endpoint_id)
             return endpoints.create_endpoint(ours, "http://127.0.0.1:9/").endpoint.endpoint_id
+        if name == "connection_id":
+            return self._connect(self._owner(row))
         if name == "delivery_id":
             example = services.app_events.make_example(AppEventType.CALL_ENDED, OURS)
             return endpoints.send_example(ours, ids["endpoint_id"], example).delivery_id
@@ -384,6 +396,13 @@ class World:
         if name == "attempt_sid":
             return Sid.ATTEMPT.of(started.attempts[0][0])
         return Sid.VERIFICATION.of(started.verification_id)
+
+    def _connect(self, owner_id: str) -> str:
+        service, actor = services_of(self.app).connections.service, replace(OWNER_ACTOR, owner_id=owner_id)
+        for used in service.list_reached(frozenset({owner_id})):  # an owner can have 50
+            if used.connection_id not in self.shared_of("connection_id"):
+                service.delete_connection(actor, used.connection_id)
+        return service.create_connection(actor, NewConnection("logto")).connection.connection_id
 
     def _wanted(self) -> NewVerification:
         return NewVerification(phone=self.phone(), message=None, locale=None, code_length=6, ttl_seconds=300)

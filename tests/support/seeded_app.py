@@ -29,7 +29,7 @@ from letstalk.tokens.models import NewToken
 from letstalk.verifications.models import MAX_TTL_SECONDS, MIN_TTL_SECONDS, NewVerification
 from letstalk.verifications.repository import verifications
 from letstalk.worker import heartbeat as workers
-from tests.support import described_events
+from tests.support import described_connections, described_events
 from tests.support.apps import TurnableClock, issue_token, make_app, services_of
 from tests.support.seeded_accounts import SeededAccounts
 
@@ -63,6 +63,7 @@ SCOPES: dict[str, str | None] = {
     **{f"{verb}_test_number": Scope.TEST_NUMBERS_WRITE for verb in ("create", "get", "update", "delete")},
     "list_test_numbers": Scope.TEST_NUMBERS_WRITE,
     **{operation: Scope(scope) for operation, scope in described_events.SCOPES.items()},
+    **{operation: Scope(scope) for operation, scope in described_connections.SCOPES.items()},
 }
 
 
@@ -197,6 +198,7 @@ class LivedIn:
         }
 
     _for_list_endpoints = _for_list_deliveries = _for_list_test_numbers = _for_list_events
+    _for_list_connections = _for_list_received = _for_list_events
 
     def _for_get_statistics(self, case: Made) -> None:
         for name in ("from", "to"):  # more rules than a schema has
@@ -208,6 +210,12 @@ class LivedIn:
         if self._count % 40 == 0:  # an owner can have 50
             for endpoint in self.services.app_events.endpoints.list_reached(None):
                 self.services.app_events.endpoints.delete_endpoint(OWNER, endpoint.endpoint_id)
+
+    def _for_create_connection(self, case: Made) -> None:
+        case.body = {"kind": case.body["kind"], "name": "made for a case", "default_region": "US"}
+        if self._count % 40 == 0:  # an owner can have 50
+            for connection in self.services.connections.service.list_reached(None):
+                self.services.connections.service.delete_connection(OWNER, connection.connection_id)
 
     def _for_speak_code(self, case: Made) -> None:
         case.body["phone"] = next(self._phones)

@@ -1,0 +1,1 @@
+"""Connections: other systems hand over their codes, and a call says each."""
