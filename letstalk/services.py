@@ -12,7 +12,7 @@ from letstalk.calls.commands import CommandService
 from letstalk.calls.dispatcher import DispatchService
 from letstalk.calls.events import EventService
 from letstalk.calls.sweeper import SweepService
-from letstalk.connect.services import Connections
+from letstalk.connect.receiving import Connections
 from letstalk.events.services import AppEvents
 from letstalk.operations.health import HealthService
 from letstalk.operations.inspection import InspectionService

@@ -29,9 +29,8 @@ from letstalk.calls.sweeper import SweepService
 from letstalk.commands import GROUPS
 from letstalk.config.settings import PROJECT_ROOT, Settings, SettingsError, ensure_password_is_uncommon, load_settings
 from letstalk.config.values import read_encryption_keys
-from letstalk.connect.receiving import HookService
+from letstalk.connect.receiving import Connections, HookService
 from letstalk.connect.service import ConnectionService
-from letstalk.connect.services import Connections
 from letstalk.core.actors import CustomMessage
 from letstalk.core.clock import Clock, utc_now
 from letstalk.core.errors import InvalidRequest

@@ -86,7 +86,7 @@ def make_blueprint(connections: ConnectionService, hooks: HookService) -> ApiRou
     )
     @require(Scope.CONNECTIONS_WRITE)
     @documents_errors("not_found")
-    def list_received(path: schemas.ConnectionPath, query: schemas.ReceivedQuery) -> JsonResponse:
+    def list_received(path: schemas.ConnectionPath, query: PageQuery) -> JsonResponse:
         """Those of 30 days, of refused ones the newest 100. The code is in none of them."""
         found, cursor = connections.list_deliveries(
             current_actor(), str(path.connection_id), limit=query.limit, cursor=query.cursor

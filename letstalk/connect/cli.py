@@ -11,8 +11,8 @@ from flask.cli import AppGroup
 
 from letstalk.connect.kinds import KINDS
 from letstalk.connect.models import DEFAULT_RATE_LIMIT, SystemConnection
+from letstalk.connect.receiving import Connections
 from letstalk.connect.service import IssuedConnection, NewConnection
-from letstalk.connect.services import Connections
 from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, trusted_actor
 from letstalk.core.errors import LetsTalkError
 from letstalk.db.rotating_secrets import DEFAULT_GRACE_SECONDS

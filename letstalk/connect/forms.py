@@ -6,11 +6,17 @@ from dataclasses import dataclass
 
 from flask import request
 
+from letstalk.connect.kinds.base import Kind
 from letstalk.connect.models import DEFAULT_RATE_LIMIT, Pointers, SystemConnection
 from letstalk.connect.service import ConnectionChanges, NewConnection, find_kind
 from letstalk.http.forms import form_text
 
-FIELDS = ("kind", "user_id", "name", "secret", "default_region", "locale", "rate_limit", "message_types", "pointers")
+
+def fields_of(kind: Kind) -> tuple[str, ...]:
+    """The fields of the form for a kind, in their order on the page."""
+    region = () if kind.is_international else ("default_region",)
+    more = ("message_types",) if kind.message_types else ("pointers",) if kind.has_pointers else ()
+    return ("user_id", "name", *region, "locale", "rate_limit", *more, "secret")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ import orjson
 from sqlalchemy import Connection
 
 from letstalk.connect import repository
-from letstalk.connect.kinds.base import Kind, Reply, read_wanted
+from letstalk.connect.kinds.base import Kind, Reply, example_of, read_wanted
 from letstalk.connect.models import (
     FAILING_AFTER,
     FAULTS_OF_SETUP,
     TOO_MANY,
     Outcome,
-    Pointers,
     ReceivedDelivery,
     SystemConnection,
     Wanted,
@@ -130,8 +129,6 @@ class HookService:
             raise Conflict(f"Give the secret that {kind.title} has made first.", code="no_secret")
         e164 = read_phone(phone, connection.default_region).e164
         content = example_of(kind, connection, e164, f"{secrets.randbelow(1_000_000):06}")
-        if kind.fields.repeats is not None:
-            put(content, kind.fields.repeats, new_id(self._clock()))
         body = orjson.dumps(content)
         headers = kind.scheme.sign(known[0], body, self._clock()) | {"content-type": "application/json"}
         return self._receive(connection, HookRequest(headers, body, actor.address), NoCounter(), is_test=True)
@@ -275,25 +272,6 @@ def ensure_rates(db: Connection, connection: SystemConnection, now: datetime) ->
             raise TooManyRequests(TOO_MANY, retry_after_seconds=wait_seconds)
 
 
-def example_of(kind: Kind, connection: SystemConnection, phone: str, code: str) -> dict[str, Any]:
-    """A request as the system sends it; of the kind `generic`, one that fits the connection's pointers."""
-    if not kind.has_pointers:
-        return kind.example(phone, code)
-    pointers, content = connection.pointers or Pointers(), dict[str, Any]()
-    put(content, pointers.phone, phone)
-    put(content, pointers.code, code)
-    return content
-
-
-def put(content: dict[str, Any], pointer: str, value: str) -> None:
-    """Put `value` where the JSON pointer says, into objects that are made as they are needed."""
-    *above, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])
-    for part in above:
-        below = content.setdefault(part, {})
-        content = below if isinstance(below, dict) else content
-    content[last] = value
-
-
 def _key_of(connection: SystemConnection, wanted: Wanted, phone: str, message_id: str | None) -> IdempotencyKey | None:
     """By which a message that comes again is known for a day, whatever its signature; None without an id."""
     if message_id is None:
@@ -301,3 +279,11 @@ def _key_of(connection: SystemConnection, wanted: Wanted, phone: str, message_id
     digest = hashlib.sha256(f"{connection.connection_id}\0{message_id}".encode("utf-8", "replace")).hexdigest()
     asked = hashlib.sha256(f"{phone}\0{wanted.code}".encode("utf-8", "replace")).hexdigest()
     return IdempotencyKey(PATH, digest, asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """The services about connections, as the wiring builds them."""
+
+    service: ConnectionService
+    hooks: HookService

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
-from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.connect.kinds import KINDS
 from letstalk.connect.models import (
@@ -31,7 +30,6 @@ from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
     WHOLE,
     ApiModel,
-    PageQuery,
     PlainText,
     Query,
     ResponseModel,
@@ -273,12 +271,6 @@ class ConnectionTestResponse(ReceivedDeliveryResponse):
 
     status: int = Field(description="The HTTP status of our response.")
     body: str = Field(description="Our response.")
-
-
-class ReceivedQuery(PageQuery):
-    cursor: PlainText | SkipJsonSchema[None] = Field(
-        None, max_length=200, description="`next_cursor` of the previous page. Deliveries are kept for 30 days."
-    )
 
 
 def render_connection(connection: SystemConnection, url: str) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class ConnectionService:
                 secret_sealed=None if secret is None else seal_secret(self._vault, secret),
                 old_secret_sealed=None,
                 old_secret_until=None,
-                default_region=check_region(wanted.default_region),
+                default_region=_check_region(kind, wanted.default_region),
                 locale=_check_locale(wanted.locale),
                 rate_limit=check_rate_limit(wanted.rate_limit or DEFAULT_RATE_LIMIT),
                 message_types=_check_types(kind, wanted.message_types),
@@ -223,7 +223,7 @@ def _changed(kind: Kind, changes: ConnectionChanges) -> dict[str, Any]:
     if not isinstance(changes.name, Unset):
         changed["name"] = check_name(changes.name)
     if not isinstance(changes.default_region, Unset):
-        changed["default_region"] = check_region(changes.default_region)
+        changed["default_region"] = _check_region(kind, changes.default_region)
     if not isinstance(changes.locale, Unset):
         changed["locale"] = _check_locale(changes.locale)
     if not isinstance(changes.rate_limit, Unset):
@@ -233,6 +233,12 @@ def _changed(kind: Kind, changes: ConnectionChanges) -> dict[str, Any]:
     if not isinstance(changes.pointers, Unset):
         changed["pointers"] = _check_pointers(kind, changes.pointers)
     return changed
+
+
+def _check_region(kind: Kind, region: str | None) -> str | None:
+    if region is not None and kind.is_international:
+        raise InvalidRequest.in_field("default_region", f"{kind.title} always sends international numbers.")
+    return check_region(region)
 
 
 def _check_locale(locale: str | None) -> str | None:

@@ -49,21 +49,30 @@ class Scheme(Protocol):
         """The headers with which the other system would send `body`."""
 
 
-class SharedSecret:
-    """`Authorization: Bearer <secret>`, or `Basic` with the secret as the password and any name of a user."""
-
-    made_by_other = False
-    has_timestamp = False
-    proof = "the secret in the header Authorization"
+class _PlainSecret:
+    """A secret that is kept as it is shown."""
 
     def new_secret(self) -> str:
         return new_shared_secret()
 
     def read_secret(self, text: str) -> str:
-        return _read_plain(text)
+        secret = text.strip()
+        is_plain = secret.isascii() and secret.isprintable() and " " not in secret
+        if not is_plain or not MIN_SECRET_CHARACTERS <= len(secret) <= MAX_SECRET_CHARACTERS:
+            bounds = f"{MIN_SECRET_CHARACTERS} to {MAX_SECRET_CHARACTERS}"
+            raise InvalidRequest.in_field("secret", f"secret must be {bounds} letters, digits and signs.")
+        return secret
 
     def show_secret(self, secret: str) -> str:
         return secret
+
+
+class SharedSecret(_PlainSecret):
+    """`Authorization: Bearer <secret>`, or `Basic` with the secret as the password and any name of a user."""
+
+    made_by_other = False
+    has_timestamp = False
+    proof = "the secret in the header Authorization"
 
     def ensure_from(self, secrets: Sequence[str], headers: Headers, _body: bytes, _now: datetime) -> str | None:
         presented = _presented(headers.get("authorization", ""))
@@ -117,7 +126,7 @@ class StandardWebhooks:
         return headers_of([secret], hashlib.sha256(body).hexdigest()[:32], timestamp, body)
 
 
-class ZitadelSignature:
+class ZitadelSignature(_PlainSecret):
     """`ZITADEL-Signature: t=<seconds>,v1=<hex>`, HMAC-SHA256 over `t.body`; there can be several `v1`.
 
     ZITADEL makes the key: `signingKey` in its response to `POST /admin/v1/sms/http`.
@@ -126,15 +135,6 @@ class ZitadelSignature:
     made_by_other = True
     has_timestamp = True
     proof = "the header ZITADEL-Signature"
-
-    def new_secret(self) -> str:
-        return new_shared_secret()
-
-    def read_secret(self, text: str) -> str:
-        return _read_plain(text)
-
-    def show_secret(self, secret: str) -> str:
-        return secret
 
     def ensure_from(self, secrets: Sequence[str], headers: Headers, body: bytes, now: datetime) -> str | None:
         parts = [
@@ -157,7 +157,7 @@ class ZitadelSignature:
         return _hmac_hex(secret, b"%d.%b" % (seconds, body))
 
 
-class AuthgearSignature:
+class AuthgearSignature(_PlainSecret):
     """`x-authgear-body-signature: <hex>`, HMAC-SHA256 over the body alone: it has no time, so it can be replayed.
 
     Authgear makes the key: Advanced, Hooks, Webhook Signature in its portal.
@@ -167,15 +167,6 @@ class AuthgearSignature:
     has_timestamp = False
     proof = "the header x-authgear-body-signature"
 
-    def new_secret(self) -> str:
-        return new_shared_secret()
-
-    def read_secret(self, text: str) -> str:
-        return _read_plain(text)
-
-    def show_secret(self, secret: str) -> str:
-        return secret
-
     def ensure_from(self, secrets: Sequence[str], headers: Headers, body: bytes, _now: datetime) -> str | None:
         given = headers.get("x-authgear-body-signature", "").strip().encode("utf-8")[:MAX_HEADER_CHARACTERS]
         if not _matches_any(given, [_hmac_hex(secret, body) for secret in secrets]):
@@ -184,16 +175,6 @@ class AuthgearSignature:
 
     def sign(self, secret: str, body: bytes, _now: datetime) -> dict[str, str]:
         return {"x-authgear-body-signature": _hmac_hex(secret, body).decode("ascii")}
-
-
-def _read_plain(text: str) -> str:
-    secret = text.strip()
-    is_plain = secret.isascii() and secret.isprintable() and " " not in secret
-    if not is_plain or not MIN_SECRET_CHARACTERS <= len(secret) <= MAX_SECRET_CHARACTERS:
-        raise InvalidRequest.in_field(
-            "secret", f"secret must be {MIN_SECRET_CHARACTERS} to {MAX_SECRET_CHARACTERS} letters, digits and signs."
-        )
-    return secret
 
 
 def _presented(header: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -70,13 +71,9 @@ def test_a_connection_is_made_tried_rotated_and_deleted(app: Flask, developer: V
     assert "http_code" in refused
     assert "whsec_" in send(developer, f"{connection}/rotate", grace_seconds="3600", submission="2")[1]
     assert "counts until" in page(developer, connection)
-    assert (
-        send(developer, connection, name="Till", rate_limit="1 per day", locale="fr-FR", default_region="fr")[0] == 302
-    )
+    assert send(developer, connection, name="Till", rate_limit="1 per day", locale="fr-FR")[0] == 302
     changed = services_of(app).connections.service.list_reached(None)[0]
-    assert (changed.name, changed.rate_limit, changed.locale, changed.default_region) == (
-        *("Till", "1 per day", "fr-FR", "FR"),
-    )
+    assert (changed.name, changed.rate_limit, changed.locale) == (*("Till", "1 per day", "fr-FR"),)
     assert send(developer, f"{connection}/delete") == (302, PAGES)
     assert "No connections" in page(developer, PAGES)
 
@@ -100,7 +97,8 @@ def test_a_system_that_makes_its_secret_waits_for_it(developer: Visitor) -> None
         ("logto", {"user_id": ""}, "Give the owner"),
         ("logto", {"user_id": "globex"}, "not granted"),
         ("logto", {"name": "x" * 300}, "1 to 100 characters"),
-        ("logto", {"default_region": "XX"}, "country of ISO 3166"),
+        ("authentik", {"default_region": "XX"}, "country of ISO 3166"),
+        ("logto", {"default_region": "US"}, "always sends international numbers"),
         ("logto", {"locale": "tlh"}, "not spoken here"),
         ("logto", {"locale": "🎉"}, "BCP 47"),
         ("logto", {"rate_limit": "often"}, "Must be like"),
@@ -177,16 +175,17 @@ def test_the_api_makes_changes_and_deletes_connections(app: Flask) -> None:
     path = f"/api/connections/{content['connection_id']}"
     assert "secret" not in api.get(path).get_json()
     assert [one["name"] for one in api.get("/api/connections").get_json()["connections"]] == ["Shop"]
-    tested = api.post(f"{path}/send-test", {"phone": PHONE}).get_json()
-    assert (tested["outcome"], tested["status"], tested["is_test"]) == ("refused", 400, True)
-    assert "Voice is not a type" in tested["reason"]
+    tested = api.post(f"{path}/send-test", {"phone": "+1 900 555 0123"}).get_json()
+    assert (tested["outcome"], tested["status"], tested["is_test"]) == ("refused", 403, True)
+    assert json.loads(tested["body"])["code"] == tested["code"] == "destination_blocked"
     headers = {"Authorization": f"Bearer {api.token}"}
-    changed = api.client.patch(path, json={"message_types": None, "locale": "de-DE"}, headers=headers).get_json()
+    region = {"message_types": None, "locale": "de-DE", "default_region": "ug"}
+    changed = api.client.patch(path, json=region, headers=headers).get_json()
     assert (changed["message_types"], changed["locale"], changed["name"]) == (["Voice"], "de-DE", "Shop")
-    tested = api.post(f"{path}/send-test", {"phone": PHONE}).get_json()
+    tested = api.post(f"{path}/send-test", {"phone": "0701 200300"}).get_json()
     assert (tested["outcome"], tested["phone"]) == ("called", "+2567…00")
     [called, refused] = api.get(f"{path}/deliveries").get_json()["deliveries"]
-    assert (called["call_status"], refused["code"]) == ("queued", "invalid_request")
+    assert (called["call_status"], refused["phone"]) == ("queued", "+1900…23")
     page_of_one = api.get(f"{path}/deliveries", limit=1).get_json()
     assert api.get(f"{path}/deliveries", limit=1, cursor=page_of_one["next_cursor"]).get_json()["deliveries"] == [
         refused

@@ -13,6 +13,7 @@ from flask import Flask
 
 from letstalk.connect.kinds import KINDS
 from letstalk.connect.models import Pointers
+from letstalk.core.errors import InvalidRequest
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
 from tests.support.apps import TurnableClock, make_app, services_of
@@ -183,6 +184,10 @@ def test_a_phone_is_read_with_and_without_its_plus(connect: Connect, kind: str) 
 
 @every_kind
 def test_a_national_number_needs_the_country_of_the_connection(connect: Connect, kind: str) -> None:
+    if KINDS[kind].is_international:
+        with pytest.raises(InvalidRequest, match="always sends international numbers"):
+            connect(kind, default_region="UG")
+        return
     system, international = connect(kind, default_region="UG"), connect(kind)
     phone = system.phone()
     for one, wanted in ((system, [phone]), (international, [])):

@@ -5,34 +5,11 @@ It shows its user the body of a refusal, so that is one sentence. A phone is sen
 
 from __future__ import annotations
 
-from typing import Any
-
-from letstalk.connect.kinds.base import Fields, Kind, Reply, Step, status_of_refusal, text_reply
+from letstalk.connect.kinds.base import Fields, Kind, Reply, status_of_refusal, text_reply
 from letstalk.connect.signatures import SharedSecret
 from letstalk.core.errors import LetsTalkError
 from letstalk.http.errors import sentence_of
 from letstalk.speaking.models import SpeakAccepted
-
-FIELDS = Fields(phone=("/To",), code=("/Body",), text=("/Message",))
-
-GUIDE = (
-    Step(
-        "In authentik's admin interface, open Flows and Stages, Stages, and create an SMS Authenticator Setup Stage "
-        "with the provider Generic. Its external API URL:",
-        "LETSTALK_URL",
-    ),
-    Step("Choose Bearer Token as the authentication type. API auth username, which is the token:", "LETSTALK_SECRET"),
-    Step("Leave the mapping empty, and write anything as the number of the sender: the call shows your own."),
-)
-
-
-def example(phone: str, code: str) -> dict[str, Any]:
-    return {
-        "From": "authentik",
-        "To": phone,
-        "Body": code,
-        "Message": f"Use this code to authenticate in authentik: {code}",
-    }
 
 
 def accept(_accepted: SpeakAccepted) -> Reply:
@@ -47,9 +24,7 @@ KIND = Kind(
     name="authentik",
     title="authentik",
     scheme=SharedSecret(),
-    fields=FIELDS,
-    example=example,
-    guide=GUIDE,
+    fields=Fields(phone=("/To",), code=("/Body",), text=("/Message",)),
     user_sees="Our sentence, in place of the field for the code. authentik also keeps it as an event.",
     accept=accept,
     refuse=refuse,

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from textwrap import dedent
 from typing import Any
 
 import orjson
@@ -69,12 +72,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of the setup: what to do, and the lines to paste. `LETSTALK_URL` and `LETSTALK_SECRET`
-    in them stand for the real ones."""
+    """A step of the setup: what to do, and the lines to paste with what they are. LETSTALK_URL and LETSTALK_SECRET in
+    them stand for the real ones.
+    """
 
     text: str
-    code: str | None = None
     label: str = "Paste"
+    code: str | None = None
 
     def lines(self, url: str, secret: str) -> str | None:
         return None if self.code is None else self.code.replace("LETSTALK_URL", url).replace("LETSTALK_SECRET", secret)
@@ -96,29 +100,56 @@ def refuse_as_json(error: LetsTalkError) -> Reply:
 class Kind:
     """One kind of system. `user_sees` says what its user is shown when a call is refused.
 
-    `message_types` are those that its requests can have, the one first that a call is placed for without a choice.
-    `example` is a request as it sends it, for a phone in E.164 and a code: tests are made of it. With
-    `takes_forms`, a body may be a form instead of JSON.
+    With `is_international`, it always sends the digits of an international number. `message_types` are those that its
+    requests can have, the one first that a call is placed for without a choice. With `takes_forms`, a body may be a
+    form instead of JSON.
     """
 
     name: str
     title: str
     scheme: Scheme
     fields: Fields
-    example: Callable[[str, str], dict[str, Any]]
-    guide: tuple[Step, ...]
     user_sees: str
+    is_international: bool = False
     accept: Callable[[SpeakAccepted], Reply] = accept_as_json
     refuse: Callable[[LetsTalkError], Reply] = refuse_as_json
     message_types: tuple[str, ...] = ()
     has_pointers: bool = False
     takes_forms: bool = False
 
+    @property
+    def guide(self) -> tuple[Step, ...]:
+        """How to set it up: a file in letstalk/connect/guides/, which its page in docs/connect/ has too."""
+        return _read_guide(self.name)
+
     def fields_for(self, connection: SystemConnection) -> Fields:
         if not self.has_pointers:
             return self.fields
         pointers = connection.pointers or Pointers()
         return Fields((pointers.phone,), (pointers.code,), locale=_some(pointers.locale))
+
+
+@cache
+def _read_guide(kind: str) -> tuple[Step, ...]:
+    text = (files("letstalk.connect") / "guides" / f"{kind}.md").read_text(encoding="utf-8")
+    steps = []
+    for part in re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:]:
+        said, _, block = part.partition("```")
+        opening, _, code = dedent(" " * 3 + block).partition("\n")
+        label = opening.strip().partition(" ")[2] or "Paste"
+        pasted = dedent(code).rpartition("\n```")[0] if block else None
+        steps.append(Step(" ".join(said.split()), label, pasted))
+    return tuple(steps)
+
+
+def example_of(kind: Kind, connection: SystemConnection, phone: str, code: str) -> dict[str, Any]:
+    """A request with all that is read of one: for a phone in E.164."""
+    fields, content = kind.fields_for(connection), dict[str, Any]()
+    _put(content, fields.phone[0], phone.removeprefix("+") if kind.is_international else phone)
+    _put(content, (fields.code or fields.text)[0], code)
+    if fields.message_type is not None:
+        _put(content, fields.message_type, (connection.message_types or kind.message_types)[0])
+    return content
 
 
 def json_reply(status: int, content: Mapping[str, Any], retry_after_seconds: int | None = None) -> Reply:
@@ -158,7 +189,7 @@ def read_wanted(kind: Kind, connection: SystemConnection, content: Content) -> W
 def find(content: Any, pointer: str) -> Any:
     """The value at a JSON pointer (RFC 6901) in objects and lists; None where there is none."""
     for part in pointer.split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
+        name = _name(part)
         if isinstance(content, Mapping):
             content = content.get(name)
         elif isinstance(content, list) and name.isascii() and name.isdigit() and int(name[:6]) < len(content):
@@ -176,6 +207,19 @@ def code_in_text(text: str) -> str:
         sentence = f"The text {problem}: it must have one number of {MIN_CODE_LENGTH} to {MAX_CODE_LENGTH} digits."
         raise InvalidRequest.in_field("text", sentence)
     return str(found.pop())
+
+
+def _put(content: dict[str, Any], pointer: str, value: str) -> None:
+    """Put `value` where the JSON pointer says, into objects that are made as they are needed."""
+    *above, last = (_name(part) for part in pointer.split("/")[1:])
+    for name in above:
+        below = content.setdefault(name, {})
+        content = below if isinstance(below, dict) else content
+    content[last] = value
+
+
+def _name(part: str) -> str:
+    return part.replace("~1", "/").replace("~0", "~")
 
 
 def _ensure_type(kind: Kind, connection: SystemConnection, fields: Fields, content: Content) -> None:
