@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.connect.forms import FIELDS, ConnectionForm
+from letstalk.connect.forms import ConnectionForm, fields_of
 from letstalk.connect.kinds import KINDS
 from letstalk.connect.kinds.base import Kind
 from letstalk.connect.models import SystemConnection
@@ -35,7 +35,13 @@ def make_blueprint(connections: ConnectionService, hooks: HookService) -> Bluepr
         actor = current_actor()
         owners = None if actor.is_admin else [(owner, owner) for owner in sorted(actor.owner_ids)]
         return form_response(
-            "connect/new.html", error, fields=FIELDS, form=form, kind=kind, owners=owners, submission=new_submission()
+            "connect/new.html",
+            error,
+            fields=fields_of(kind),
+            form=form,
+            kind=kind,
+            owners=owners,
+            submission=new_submission(),
         )
 
     def connection_page(
@@ -52,7 +58,7 @@ def make_blueprint(connections: ConnectionService, hooks: HookService) -> Bluepr
         return form_response(
             "connect/connection.html",
             error,
-            fields=(*FIELDS, "phone", "grace_seconds"),
+            fields=("phone", *fields_of(kind), "grace_seconds"),
             connection=connection,
             kind=kind,
             url=url,
