@@ -21,7 +21,7 @@ def test_the_people_of_the_owner_are_told_once_and_nobody_else(tmp_path: Path, r
     receiver.reply = lambda _received: Reply(410)
     with mail_server() as server:
         settings = {**settings_for(server), "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
-        app = make_app(tmp_path, ENCRYPTION_KEYS=make_encryption_key(), **settings)
+        app = make_app(tmp_path, utc_now, ENCRYPTION_KEYS=make_encryption_key(), **settings)
         services = services_of(app)
         for name, role, owners in (
             ("dora", "developer", ("acme",)),

@@ -28,7 +28,9 @@ def specification(twilio_modules: Path) -> Specification:
 
 
 @pytest.fixture(scope="package")
-def verify(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedVerify]:
+def verify(tmp_path_factory: pytest.TempPathFactory, specification: Specification) -> Iterator[ServedVerify]:
+    """What is served here is judged by Twilio's description: see `all_answers_are_twilio_s`."""
+    assert specification.document["info"]["title"] == "Twilio - Verify"
     with serving(tmp_path_factory.mktemp("verify"), BRAND_NAMES="Acme, Acme Bank") as served:
         yield served
 
