@@ -35,6 +35,7 @@ from letstalk.twilio.services import TwilioVerify
 from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits
+from letstalk.verifications.search import VerificationSearch
 from letstalk.verifications.sends import SendService
 from letstalk.verifications.service import VerificationService
 from letstalk.verifications.trials import TrialService
@@ -54,6 +55,7 @@ class Services:
     verifications: VerificationService
     browsing: BrowsingService
     twilio: TwilioVerify
+    verification_search: VerificationSearch
     trials: TrialService
     destinations: DestinationLimits
     dispatch: DispatchService

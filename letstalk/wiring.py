@@ -75,6 +75,7 @@ from letstalk.twilio.verifications import OurServices, TwilioVerifications
 from letstalk.verifications.browsing import BrowsingService
 from letstalk.verifications.codes import DigestKeys
 from letstalk.verifications.destinations import DestinationLimits, DestinationPolicy
+from letstalk.verifications.search import VerificationSearch
 from letstalk.verifications.sends import SendPolicy, SendService
 from letstalk.verifications.service import VerificationService, cancel_test_verifications
 from letstalk.verifications.trials import TrialService
@@ -210,6 +211,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
     rate_limits = RateLimitService(db, audit, clock, keys.digest)
     ours = OurServices(sends, verifications, speaking, rate_limits)
     connections = ConnectionService(db, vault, clock, audit, settings.public_url)
+    owners = OwnerDirectory(db)
     services = Services(
         tokens=tokens,
         usage=usage,
@@ -225,7 +227,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
         ),
         audit=audit,
         audit_search=AuditSearch(db, audit, clock),
-        owners=OwnerDirectory(db),
+        owners=owners,
         sends=sends,
         speaking=speaking,
         verifications=verifications,
@@ -238,6 +240,7 @@ def _bind_services(app: Flask, settings: Settings, clock: Clock) -> Services:
             digest=keys.digest,
             takes_sms=settings.twilio_sms == "call",
         ),
+        verification_search=VerificationSearch(db, clock, owners.list_owners, default_region=settings.default_region),
         trials=TrialService(db, tokens, audit, clock),
         destinations=destinations,
         dispatch=dispatch,

@@ -61,6 +61,7 @@ from letstalk.verifications import pages as verification_pages
 from letstalk.verifications.event_schemas import describe_webhooks
 from letstalk.verifications.fast_path import FastPath
 from letstalk.wiring_accounts import make_account_apis, make_account_pages
+from letstalk.wiring_search import make_search_page
 
 
 def configure(app: Flask, settings: Settings, session_lifetime: timedelta) -> None:
@@ -132,9 +133,11 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
     app.register_blueprint(operations_pages.make_blueprint(services.inspections))
     app.register_blueprint(token_change_pages.make_blueprint(services.tokens))
     app.register_blueprint(audit_pages.make_blueprint(services.audit_search, services.owners.list_owners))
-    app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers))
+    app.register_blueprint(test_number_pages.make_blueprint(services.test_numbers, services.owners.list_owners))
     app.register_blueprint(
-        webhook_pages.make_blueprint(services.app_events.endpoints, services.app_events.make_example)
+        webhook_pages.make_blueprint(
+            services.app_events.endpoints, services.app_events.make_example, services.owners.list_owners
+        )
     )
     app.register_blueprint(connection_hooks.make_blueprint(services.connections.hooks))
     app.register_blueprint(connection_pages.make_blueprint(services.connections.service, services.connections.hooks))
@@ -150,7 +153,8 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
                 services.phone, services.verifications.describe_calls, brand_name=settings.brand_name
             )
         )
-    _init_pages(app, settings)
+    app.register_blueprint(make_search_page(services))
+    _init_pages(app, settings, are_calls_simulated=services.phone is not None)
     app.extensions["letstalk_openapi"] = cache(
         partial(write_document, app, apis, settings.public_url, describe_webhooks())
     )
@@ -173,9 +177,9 @@ def _make_overview(services: Services, clock: Clock) -> Blueprint:
     )
 
 
-def _init_pages(app: Flask, settings: Settings) -> None:
+def _init_pages(app: Flask, settings: Settings, *, are_calls_simulated: bool) -> None:
     """What all pages share. After the other blueprints, because the navigation shows those pages that exist."""
-    app.jinja_env.globals["static_url"] = static_url
+    app.jinja_env.globals.update(static_url=static_url, calls_are_simulated=are_calls_simulated)
     for text_filter in (iso_utc, day_and_time, exact_time, in_words, time_ago):
         app.add_template_filter(text_filter)
     init_themes(app)

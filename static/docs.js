@@ -23,4 +23,6 @@ window.SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   persistAuthorization: false,
   validatorUrl: null,
+  // Its choice of a server has no name of its own.
+  onComplete: () => page.querySelector(".schemes select")?.setAttribute("aria-label", "Server"),
 });

@@ -28,7 +28,11 @@ document.addEventListener("visibilitychange", renew);
 
 // The hours of the chart in the reader's zone.
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZoneName: "short" });
+const short = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 for (const time of document.querySelectorAll("time[data-clock]")) {
   time.title = time.textContent;
-  time.textContent = clock.format(new Date(time.dateTime));
+  time.textContent = (time.dataset.clock === "short" ? short : clock).format(new Date(time.dateTime));
+}
+for (const zone of document.querySelectorAll("[data-zone]")) {
+  zone.textContent = clock.formatToParts().find((part) => part.type === "timeZoneName").value;
 }

@@ -26,6 +26,7 @@ TOP = (
     "wiring_accounts",
     "wiring_events",
     "wiring_http",
+    "wiring_search",
     "commands",
     "services",
 )  # modules, and packages, above all features

@@ -10,7 +10,7 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from letstalk.accounts.access_tokens import AccessTokenService
 from letstalk.accounts.account_sessions import AccountSessionService
 from letstalk.accounts.known_browsers import known_browser
-from letstalk.accounts.models import Account, Device
+from letstalk.accounts.models import Account, Device, Role
 from letstalk.accounts.owner_sessions import OwnerSessionService
 from letstalk.core.actors import Actor, ActorKind, trusted_actor
 from letstalk.http.guards import remote_address
@@ -53,6 +53,15 @@ class SignedInUser:
 
     def get_id(self) -> str:
         return self.session_id
+
+    @property
+    def called(self) -> str:
+        """The name that the navigation shows."""
+        return "Built-in owner" if self.account is None else self.account.username or self.account.email
+
+    @property
+    def role(self) -> str:
+        return Role.ADMIN.value if self.account is None else self.account.role.value
 
     def actor_at(self, address: str) -> Actor:
         return trusted_actor(ActorKind.OWNER, address) if self.actor is None else replace(self.actor, address=address)

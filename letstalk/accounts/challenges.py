@@ -17,7 +17,8 @@ second_factor_challenges = sa.Table(
     metadata,
     sa.Column("challenge_hash", sa.LargeBinary(32), primary_key=True),
     sa.Column("account_id", sa.String(36), sa.ForeignKey("accounts.account_id", ondelete="CASCADE"), nullable=False),
-    # No foreign key: verifications are deleted independently. Empty while the phone has to be proven first.
+    # No foreign key: verifications are deleted independently. Empty while the phone has to be proven first, and
+    # `second_factors.NOT_CALLED` where the call was refused.
     sa.Column("verification_id", sa.String(36), nullable=False),
     sa.Column("method", sa.String(20), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),

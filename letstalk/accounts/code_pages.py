@@ -16,6 +16,7 @@ from letstalk.accounts.known_browsers import remember_browser
 from letstalk.accounts.models import Account
 from letstalk.accounts.services import Accounts
 from letstalk.core import errors
+from letstalk.http.errors import sentence_of
 from letstalk.http.forms import form_response, form_text, local_path
 from letstalk.http.guards import sign_in_page
 from letstalk.observability.redaction import mask_phone
@@ -27,7 +28,8 @@ _PENDING = "waiting_sign_in"
 def sign_in_browser(
     accounts: Accounts, browser_sessions: BrowserSessions, account: Account, method: str, next_path: str | None
 ) -> str:
-    """The address to go to: `next_path` or the dashboard, signed in; or the page that asks for the code of the call.
+    """The address to go to: `next_path` or the dashboard, signed in; or the page that asks for the code of the call, or
+    where the call was refused for a recovery code.
 
     Raises InvalidCredentials for an account that is not active any more; the errors of a call.
     """
@@ -37,6 +39,12 @@ def sign_in_browser(
         is_called = isinstance(pending, errors.SecondFactorRequired)
         about = {"challenge": pending.challenge, "phone": pending.masked_phone, "is_called": is_called}
         session[_PENDING] = {**about, "next": next_path, "is_enrolling": not is_called}
+        return url_for("sign_in.code")
+    except errors.LetsTalkError as refused:
+        if refused.challenge is None:
+            raise
+        about = {"challenge": refused.challenge, "phone": mask_phone(account.phone or ""), "is_called": False}
+        session[_PENDING] = {**about, "next": next_path, "refusal": sentence_of(refused)}
         return url_for("sign_in.code")
     _start_session(accounts, browser_sessions, account, method)
     return next_path or url_for("overview.show")
@@ -71,6 +79,7 @@ def add_code_pages(pages: Blueprint, accounts: Accounts, browser_sessions: Brows
             phone=pending["phone"],
             is_called=is_called,
             is_enrolling=pending.get("is_enrolling", False),
+            refusal=pending.get("refusal"),
             # Only a phone that the person has entered just now can be another one.
             takes_phone=pending.get("is_entered", pending["phone"] is None),
             wait_seconds=second_factors.seconds_until_call(pending["challenge"]) if is_called else None,

@@ -33,6 +33,7 @@ from letstalk.core.errors import (
     InvalidCode,
     InvalidRequest,
     InvalidToken,
+    LetsTalkError,
     NoPendingVerification,
     NotAuthenticated,
     PhoneRequired,
@@ -63,6 +64,7 @@ role_policies = sa.Table(
 CHALLENGE_SECONDS = 600
 CODE_LENGTH = 6
 CHALLENGE_BYTES = 32
+NOT_CALLED = "not called"  # in place of the id of a verification: it is none, so no code and no phone can be given
 # Calls to phones that are not proven: nobody may have many numbers called by way of their own account.
 PROOF_RATES = (Rate(5, 3600), Rate(10, 86_400))
 
@@ -105,7 +107,8 @@ class SecondFactorService:
 
         A phone that is not proven is not called. If the phone can't be called again so soon and has heard a code that
         is still good, the sign-in waits for that one. Always raises: SecondFactorRequired; PhoneRequired; or the errors
-        of a call: TooManyRequests, Unavailable, DestinationBlocked.
+        of a call: TooManyRequests, Unavailable, DestinationBlocked. These have a `challenge` for who has recovery
+        codes, so that one of them can finish the sign-in without a call.
         """
         if account.phone is None:
             pending = account.pending_phone
@@ -113,9 +116,12 @@ class SecondFactorService:
         owner = calling_for(account.account_id, SECOND_FACTOR_OWNER_ID)
         try:
             verification_id = self._sends.start(owner, _call(account.phone), is_proven=True).verification_id
-        except (TooManyRequests, Unavailable):
-            good = self._find_good_code(owner, account.phone)
+        except LetsTalkError as refused:
+            can_wait = isinstance(refused, TooManyRequests | Unavailable)
+            good = self._find_good_code(owner, account.phone) if can_wait else None
             if good is None:
+                if self._recovery_codes.count_left(account.account_id).remaining:
+                    refused.challenge = self._wait(account, method, NOT_CALLED)
                 raise
             verification_id = good
         challenge = self._wait(account, method, verification_id)
@@ -252,14 +258,17 @@ class SecondFactorService:
         return self._sends.start(owner, _call(phone), all_phones_rates=PROOF_RATES)
 
     def _wait(self, account: Account, method: str, verification_id: str) -> str:
-        """The challenge of a sign-in that waits."""
+        """The challenge of a sign-in that waits. With NOT_CALLED, it waits for a recovery code alone."""
         challenge, now = secrets.token_urlsafe(CHALLENGE_BYTES), self._clock()
         expires_at = now + timedelta(seconds=CHALLENGE_SECONDS)
         row = ChallengeRow(account.account_id, verification_id, method, now, expires_at, account.credentials_epoch)
         with self._db.write() as connection:
             challenges.insert_challenge(connection, challenge, row)
-            detail = {"method": method, "verification_id": verification_id}
-            self._audit.record(connection, None, "second_factor.asked", account_id=account.account_id, detail=detail)
+            if verification_id != NOT_CALLED:
+                detail = {"method": method, "verification_id": verification_id}
+                self._audit.record(
+                    connection, None, "second_factor.asked", account_id=account.account_id, detail=detail
+                )
         return challenge
 
     def _find(self, challenge: str) -> tuple[ChallengeRow, Account]:

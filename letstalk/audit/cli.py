@@ -33,6 +33,7 @@ def make_commands(search: Callable[[], AuditSearch]) -> AppGroup:
     @click.option("--account", help="About this account: its id, username or e-mail address.")
     @click.option("--user-id", "owner_id", help="About what this owner has.")
     @click.option("--address", help="Only requests from this IP address.")
+    @click.option("--request-id", help="Only of the request with this X-Request-Id.")
     @click.option("--limit", type=click.IntRange(1, 10_000), default=50, help="The most entries to print.")
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
     def list_(since: datetime | None, until: datetime | None, limit: int, as_json: bool, **texts: str | None) -> None:

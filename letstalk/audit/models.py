@@ -48,7 +48,7 @@ class AuditFilter:
 
     `since` is included, `until` is not. `actor` is the id of an account or a token, a token's prefix, a username or
     e-mail address, or an `ActorKind` without an id, such as `command_line`. `token` is an id or a prefix, `account` an
-    id, a username or an address.
+    id, a username or an address. `request_id` is that of the response which a caller got.
     """
 
     since: datetime | None = None
@@ -59,6 +59,7 @@ class AuditFilter:
     account: str | None = None
     owner_id: str | None = None
     address: str | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

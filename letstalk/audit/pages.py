@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
-from flask import Blueprint, Response, request, url_for
+from flask import Blueprint, request, url_for
 from flask.typing import ResponseReturnValue
 
-from letstalk.audit.csv_export import write_csv
+from letstalk.audit.csv_export import COLUMNS, cells_of
 from letstalk.audit.models import ACTIONS, AuditFilter, AuditPage
 from letstalk.audit.search import MAX_EXPORTED, AuditSearch, check_filter, public_start
 from letstalk.core.actors import ActorKind
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.field_errors import FieldErrors
 from letstalk.core.scopes import Scope
+from letstalk.http.csv_files import send_csv
 from letstalk.http.forms import form_response
 from letstalk.http.guards import current_actor, require_signed_in
 
 ENTRIES_PER_PAGE = 50
-TEXT_FIELDS = ("action", "actor", "token", "account", "user_id", "address")
+TEXT_FIELDS = ("action", "actor", "token", "account", "user_id", "address", "request_id")
 FIELDS = (*TEXT_FIELDS, "from", "to")
 MAX_SHOWN = 254
 KINDS = (
@@ -124,12 +124,7 @@ def make_blueprint(search: AuditSearch, list_owners: Callable[[], list[str]]) ->
     def download() -> ResponseReturnValue:
         """The same entries as CSV, sent while they are read. Raises InvalidRequest for a wrong filter."""
         entries = search.export(current_actor(), FilterForm.from_request().as_filter())
-        # The first is read now: what fails then is still an error page.
-        first = next(entries, None)
-        lines = write_csv(entries if first is None else chain((first,), entries))
-        name = f"audit-{datetime.now(UTC):%Y-%m-%d}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(lines, mimetype="text/csv", headers=headers)
+        return send_csv("audit", COLUMNS, map(cells_of, entries))
 
     return blueprint
 

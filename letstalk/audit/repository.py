@@ -40,7 +40,7 @@ audit_events = Table(
     Index(None, "action", "at", "event_id"),
 )
 
-for _name in ("owner_id", "token_id", "account_id", "actor_token_id", "actor_account_id", "address"):
+for _name in ("owner_id", "token_id", "account_id", "actor_token_id", "actor_account_id", "address", "request_id"):
     _column = audit_events.c[_name]
     partial_index(
         f"ix_audit_events_{_column.name}_at",
@@ -58,6 +58,11 @@ partial_index(
 _tokens = sa.table("tokens", *map(sa.column, ("token_id", "lookup_id", "name", "scopes")))
 _accounts = sa.table("accounts", *map(sa.column, ("account_id", "username", "email", "username_key", "email_key")))
 _FIELDS = tuple(column.key for column in audit_events.c)
+# The columns that a query compares with one value.
+_EQUAL = (
+    *("action", "token_id", "account_id", "actor_token_id", "actor_account_id", "actor_kind", "address"),
+    "request_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +84,7 @@ class EventQuery:
     actor_account_id: str | None = None
     actor_kind: str | None = None
     address: str | None = None
+    request_id: str | None = None
 
 
 def insert_events(connection: Connection, events: Iterable[AuditEvent]) -> None:
@@ -172,7 +178,7 @@ def erase_events(connection: Connection, before: datetime) -> int:
 def _select(wanted: EventQuery, limit: int, before: tuple[datetime, str] | None) -> sa.Select[Any]:
     table = audit_events.c
     query = select(audit_events).order_by(table.at.desc(), table.event_id.desc()).limit(limit)
-    for name in ("action", "token_id", "account_id", "actor_token_id", "actor_account_id", "actor_kind", "address"):
+    for name in _EQUAL:
         value = getattr(wanted, name)
         if value is not None:
             query = query.where(table[name] == value)

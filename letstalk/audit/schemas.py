@@ -35,6 +35,9 @@ class AuditQuery(PageQuery):
     address: Annotated[PlainText, Field(min_length=1, max_length=100)] | SkipJsonSchema[None] = Field(
         None, description="Only requests from this IP address."
     )
+    request_id: UUID | SkipJsonSchema[None] = Field(
+        None, description="Only what the request with this `X-Request-Id` has done, or was refused."
+    )
 
     def as_filter(self) -> AuditFilter:
         return AuditFilter(
@@ -46,6 +49,7 @@ class AuditQuery(PageQuery):
             account=None if self.account_id is None else str(self.account_id),
             owner_id=self.user_id,
             address=self.address,
+            request_id=None if self.request_id is None else str(self.request_id),
         )
 
 

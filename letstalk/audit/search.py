@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,7 +20,10 @@ from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import read_address
 from letstalk.core.name_keys import name_key
 from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.scopes import Scope
+from letstalk.core.search import Hit
 from letstalk.db.database import Database
+from letstalk.http.timestamps import exact_time
 
 MAX_PAGE = 100
 MAX_EXPORTED = 50_000  # lines of one download
@@ -89,6 +92,16 @@ class AuditSearch:
         return [AuditEntry(event, name_actor(event, names), describe(event, names)) for event in seen]
 
 
+def find_request(search: AuditSearch, actor: Actor, text: str) -> Sequence[Hit]:
+    """What is on record of the request with that id, for the dashboard's search."""
+    request_id = canonical_id(text)
+    if request_id is None or not actor.holds(Scope.TOKENS_READ):
+        return ()
+    found = search.list_entries(actor, AuditFilter(request_id=request_id), limit=1).entries
+    path = f"/dashboard/audit?request_id={request_id}"
+    return [Hit("Request", entry.sentence, exact_time(entry.event.at), path) for entry in found]
+
+
 def check_filter(wanted: AuditFilter) -> None:
     """Raises InvalidRequest for a value that nothing could have, with every field that has one."""
     wrong = FieldErrors()
@@ -101,6 +114,8 @@ def check_filter(wanted: AuditFilter) -> None:
             check_owner_id(wanted.owner_id)
     if wanted.address is not None and read_address(wanted.address) is None:
         wrong.add("address", "address must be an IP address.")
+    if wanted.request_id is not None and canonical_id(wanted.request_id) is None:
+        wrong.add("request_id", "request_id must be a UUID, as the header X-Request-Id has it.")
     wrong.raise_found()
 
 
@@ -123,6 +138,8 @@ def _query_of(connection: Connection, actor: Actor, wanted: AuditFilter) -> Even
         until=wanted.until,
         action=wanted.action,
     )
+    if wanted.request_id is not None:
+        query = replace(query, request_id=canonical_id(wanted.request_id))
     if wanted.address is not None:
         query = replace(query, address=str(read_address(wanted.address)))
     if wanted.token is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -116,6 +117,13 @@ class Actor:
 def trusted_actor(kind: ActorKind, address: str | None = None) -> Actor:
     """An administrator of this installation, with every scope."""
     return Actor(kind=kind, owner_id=DEFAULT_OWNER_ID, scopes=ALL_SCOPES, address=address)
+
+
+def usual_owner(owner_ids: Sequence[str]) -> str:
+    """The owner that a form begins with, of those that exist: the default or the only one. Empty if that is open."""
+    if not owner_ids or DEFAULT_OWNER_ID in owner_ids:
+        return DEFAULT_OWNER_ID
+    return owner_ids[0] if len(owner_ids) == 1 else ""
 
 
 def check_owner_id(owner_id: str) -> str:

@@ -21,6 +21,8 @@ class LetsTalkError(Exception):
     token_id: str | None = None  # the token that it is about, and its owner: for the audit trail, never in a response
     owner_id: str | None = None
     hint: str | None = None  # what to do next, where a program cannot know
+    # The sign-in that waits: for a code, or where its call was refused for a recovery code.
+    challenge: str | None = None
 
     def __init__(
         self,
@@ -126,6 +128,7 @@ class SecondFactorRequired(NotAuthenticated):
     """`challenge` names the sign-in that waits for the code. `masked_phone` is the phone that is called."""
 
     code = "second_factor_required"
+    challenge: str
 
     def __init__(self, challenge: str, masked_phone: str) -> None:
         super().__init__("We are calling your phone. Enter the code that you hear.")
@@ -158,6 +161,7 @@ class PhoneRequired(Forbidden):
     """
 
     code = "phone_required"
+    challenge: str
 
     def __init__(self, challenge: str, masked_phone: str | None) -> None:
         sentence = "your account has no phone yet. Enter yours, and have it called."

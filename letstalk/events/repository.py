@@ -87,6 +87,12 @@ def find_event(connection: sa.Connection, owner_id: str, event_id: str) -> AppEv
     return None if row is None else event_from(row)
 
 
+def find_any_event(connection: sa.Connection, event_id: str) -> AppEvent | None:
+    """The event with that id, of any owner."""
+    row = connection.execute(_SELECT.where(app_events.c.event_id == event_id)).one_or_none()
+    return None if row is None else event_from(row)
+
+
 def list_events(
     connection: sa.Connection, owner_id: str, wanted: EventFilter, *, after: str | None, limit: int
 ) -> list[AppEvent]:

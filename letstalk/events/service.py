@@ -55,6 +55,12 @@ class EventLog:
                 raise NotFound("There is no such event.")
             return content_of(event, self._render(connection, event, shows_phone=True))
 
+    def find_for(self, actor: Actor, event_id: str) -> AppEvent | None:
+        """The event with that id, of an owner that the actor may see."""
+        with self._db.read() as connection:
+            event = repository.find_any_event(connection, event_id)
+        return event if event is not None and actor.reaches(event.owner_id) else None
+
     def forget_old(self) -> None:
         """Delete the events and the deliveries that are older than 30 days."""
         before = self._clock() - EVENTS_KEPT_FOR

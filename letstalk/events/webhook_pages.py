@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from letstalk.core.actors import usual_owner
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
@@ -24,15 +27,26 @@ ENDPOINT = f"{PATH}/<uuid:endpoint_id>"
 DELIVERY = f"{ENDPOINT}/deliveries/<uuid:delivery_id>"
 
 
-def make_blueprint(endpoints: EndpointService, make_example: MakeExample) -> Blueprint:
-    """`make_example` makes the content of an example event of a type, for an owner."""
+def make_blueprint(
+    endpoints: EndpointService, make_example: MakeExample, list_owners: Callable[[], list[str]]
+) -> Blueprint:
+    """`make_example` makes the content of an example event of a type, for an owner. `list_owners` returns the owners
+    that exist, for admins to choose from.
+    """
     blueprint = Blueprint("webhook_pages", __name__)
 
     def creation_form(form: EndpointForm, error: LetsTalkError | None = None) -> Response:
         actor = current_actor()
-        owners = None if actor.is_admin else [(owner, owner) for owner in sorted(actor.owner_ids)]
+        owners = list_owners() if actor.is_admin else sorted(actor.owner_ids)
         return form_response(
-            "events/new.html", error, fields=FIELDS, form=form, owners=owners, types=TYPES, submission=new_submission()
+            "events/new.html",
+            error,
+            fields=FIELDS,
+            form=form if form.user_id else replace(form, user_id=usual_owner(owners)),
+            owners=owners,
+            may_type_owner=actor.is_admin,
+            types=TYPES,
+            submission=new_submission(),
         )
 
     def endpoint_page(

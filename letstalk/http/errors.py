@@ -187,10 +187,10 @@ def render_error(error: LetsTalkError) -> Response:
         body["retry_after"] = error.retry_after_seconds
     if error.attempts_remaining is not None:
         body["attempts_remaining"] = error.attempts_remaining
-    if isinstance(error, errors.SecondFactorRequired | errors.PhoneRequired):
+    if error.challenge is not None:
         body["challenge"] = error.challenge
-        if error.masked_phone is not None:
-            body["phone"] = error.masked_phone
+    if isinstance(error, errors.SecondFactorRequired | errors.PhoneRequired) and error.masked_phone is not None:
+        body["phone"] = error.masked_phone
     if isinstance(error, errors.InvalidCode):
         body["verified"] = False
     if error.hint is not None:

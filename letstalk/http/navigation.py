@@ -21,15 +21,18 @@ class Entry:
     """A page that the navigation leads to. An entry whose page does not exist is not shown.
 
     `icon` is a name of templates/icons.html. `also` are where the paths of other pages that belong to it begin; those
-    below its own path belong to it anyway.
+    below its own path belong to it anyway, unless it `is_alone`.
     """
 
     label: str
     path: str
     icon: str
     also: tuple[str, ...] = ()
+    is_alone: bool = False
 
     def holds(self, path: str) -> bool:
+        if self.is_alone:
+            return path == self.path
         return any(path == start or path.startswith(f"{start}/") for start in (self.path, *self.also))
 
 
@@ -43,10 +46,10 @@ SECTIONS = (
     Section(
         None,
         (
-            Entry("Overview", "/dashboard", "overview"),
+            Entry("Overview", "/dashboard", "overview", is_alone=True),
             Entry("Verifications", "/dashboard/verifications", "list"),
             Entry("Try it", "/dashboard/try", "send"),
-            Entry("Phone", "/simulator", "phone"),
+            Entry("Simulated phone", "/simulator", "phone"),
         ),
     ),
     Section(
@@ -82,8 +85,16 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Navigation:
+    """`person` is who is signed in: what they are called, and what they may do in a word."""
+
     sections: tuple[tuple[str | None, tuple[Link, ...]], ...]
     account: tuple[Link, ...]
+    person: tuple[str, str] | None
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The pages that it leads to."""
+        return frozenset(link.entry.path for _, links in self.sections for link in links)
 
 
 def init_navigation(app: Flask) -> None:
@@ -118,7 +129,14 @@ def navigation_for(actor: Actor) -> Navigation:
     holders = [(len(entry.path), entry) for entry in _entries() if entry.holds(request.path)]
     holder = max(holders, key=lambda pair: pair[0])[1] if holders else None
     sections = ((section.heading, _links(section, actor, holder)) for section in SECTIONS)
-    return Navigation(tuple(pair for pair in sections if pair[1]), _links(ACCOUNT, actor, holder))
+    return Navigation(tuple(pair for pair in sections if pair[1]), _links(ACCOUNT, actor, holder), _signed_in_person())
+
+
+def _signed_in_person() -> tuple[str, str] | None:
+    try:
+        return (current_user.called, current_user.role) if current_user.is_authenticated else None
+    except SQLAlchemyError:
+        return None
 
 
 def _links(section: Section, actor: Actor, holder: Entry | None) -> tuple[Link, ...]:

@@ -149,7 +149,9 @@ class Error(ResponseModel):
     challenge: str | SkipJsonSchema[None] = Field(
         None,
         description="With `second_factor_required`: send it to POST /api/auth/second-factor. With `phone_required`: "
-        "send it to POST /api/auth/second-factor/phone first, and if `phone` is missing here a phone with it.",
+        "send it to POST /api/auth/second-factor/phone first, and if `phone` is missing here a phone with it. With any "
+        "other error of a sign-in, whose call was refused: a recovery code can finish it, by POST "
+        "/api/auth/second-factor/recovery.",
     )
     phone: str | SkipJsonSchema[None] = Field(
         None, description="With `second_factor_required` the phone that is called, else the one to prove; masked."

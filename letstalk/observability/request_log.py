@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from typing import Any
-from uuid import uuid4
 
 from flask import request
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from letstalk.core.actors import Actor
+from letstalk.core.clock import utc_now
+from letstalk.core.ids import new_id
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import request_seconds
 
@@ -29,6 +30,12 @@ ROUTE = "letstalk.route"
 
 def current_request_id() -> str | None:
     request_id: str | None = request.environ.get(REQUEST_ID)
+    return request_id
+
+
+def request_id_of_log() -> str | None:
+    """The id of the request that this thread handles, where Flask may know none; None outside of one."""
+    request_id: str | None = get_contextvars().get("request_id")
     return request_id
 
 
@@ -49,7 +56,7 @@ class RequestLog:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         started = time.perf_counter()
-        request_id = environ[REQUEST_ID] = str(uuid4())
+        request_id = environ[REQUEST_ID] = new_id(utc_now())
         clear_contextvars()  # those of the request that this thread handled before
         bind_contextvars(request_id=request_id)
 

@@ -13,7 +13,8 @@ from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.http.timestamps import day_and_time, in_words, wait_in_words
 from letstalk.statistics.repository import read_queue
-from letstalk.tokens.repository import list_expiring
+from letstalk.tokens.models import Standing
+from letstalk.tokens.repository import list_expiring, list_suspended
 from letstalk.verifications.destinations import EVERYWHERE, DestinationLimits
 
 EXPIRES_SOON = timedelta(days=14)
@@ -33,8 +34,9 @@ class OwnAttention:
         now = self._clock()
         with self._db.read() as connection:
             waiting = self._describe_queue(connection, owner_ids, now)
+            suspended = self._describe_suspended(connection, owner_ids, now)
             tokens = self._describe_tokens(connection, owner_ids, now)
-        return [*waiting, *self._describe_limits(owner_ids), *tokens]
+        return [*waiting, *self._describe_limits(owner_ids), *suspended, *tokens]
 
     def _describe_queue(
         self, connection: sa.Connection, owner_ids: frozenset[str] | None, now: datetime
@@ -69,6 +71,23 @@ class OwnAttention:
         ]
         return found + _and_more(len(reached), "limits of calls are reached", "Tokens", TOKENS_PATH)
 
+    def _describe_suspended(
+        self, connection: sa.Connection, owner_ids: frozenset[str] | None, now: datetime
+    ) -> list[Attention]:
+        tokens = list_suspended(connection, owner_ids, now, limit=MOST_OF_A_KIND + 1)
+        found = [
+            Attention(
+                f"The token {token.name or token.prefix} of {token.owner_id} is suspended: the account of "
+                f"{token.maker_name} is disabled.",
+                "If an app uses it, rotate it, or have the account enabled. Else revoke it.",
+                "the token",
+                f"/dashboard/tokens/{token.token_id}",
+            )
+            for token in tokens[:MOST_OF_A_KIND]
+        ]
+        path = f"{TOKENS_PATH}?standing={Standing.SUSPENDED.value}"
+        return found + _and_more(len(tokens), "tokens are suspended", "Tokens", path)
+
     def _describe_tokens(
         self, connection: sa.Connection, owner_ids: frozenset[str] | None, now: datetime
     ) -> list[Attention]:
@@ -84,7 +103,8 @@ class OwnAttention:
                     f"/dashboard/tokens/{token.token_id}",
                 )
             )
-        return found + _and_more(len(tokens), "tokens expire within 14 days", "Tokens", TOKENS_PATH)
+        path = f"{TOKENS_PATH}?standing={Standing.EXPIRING.value}"
+        return found + _and_more(len(tokens), "tokens expire within 14 days", "Tokens", path)
 
 
 def _and_more(count: int, what: str, page: str, path: str) -> list[Attention]:

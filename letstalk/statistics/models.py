@@ -100,13 +100,15 @@ class Funnel:
 class Figures:
     """Counts of some verifications. Those of test numbers (`tests`) are in no other count.
 
-    `to_ring` and `to_approval` are histograms of the time from the request.
+    `waiting` are those by country that still wait for their code: none of them is approved, or lost, yet. `to_ring` and
+    `to_approval` are histograms of the time from the request.
     """
 
     funnel: Funnel = field(default_factory=Funnel)
     tests: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     countries: dict[str, Funnel] = field(default_factory=dict)
+    waiting: Counter[str] = field(default_factory=Counter)
     to_ring: Counter[int] = field(default_factory=Counter)
     to_approval: Counter[int] = field(default_factory=Counter)
 
@@ -116,7 +118,10 @@ class Figures:
             return
         self.funnel.add_one(seen.last_step)
         self.countries.setdefault(seen.country, Funnel()).add_one(seen.last_step)
-        self.reasons[reason_of(seen.status, seen.last_call).value] += 1
+        reason = reason_of(seen.status, seen.last_call)
+        self.reasons[reason.value] += 1
+        if reason is Reason.PENDING:
+            self.waiting[seen.country] += 1
         if seen.rang_at is not None:
             self.to_ring[range_of((seen.rang_at - seen.created_at).total_seconds())] += 1
         if seen.approved_at is not None:
@@ -128,12 +133,18 @@ class Figures:
         self.reasons.update(other.reasons)
         for country, funnel in other.countries.items():
             self.countries.setdefault(country, Funnel()).add(funnel)
+        self.waiting.update(other.waiting)
         self.to_ring.update(other.to_ring)
         self.to_approval.update(other.to_approval)
 
     @property
     def pending(self) -> int:
         return self.reasons[Reason.PENDING.value]
+
+    @property
+    def finished(self) -> int:
+        """How many of those that were sent do not wait for their code any more."""
+        return self.funnel.sent - self.pending
 
     def to_json(self) -> str:
         """As it is stored. There is a row for each owner, token and hour, so the names are short."""
@@ -142,6 +153,7 @@ class Figures:
             "t": self.tests,
             "r": self.reasons,
             "c": {country: funnel.counts for country, funnel in self.countries.items()},
+            "w": self.waiting,
             "g": self.to_ring,
             "a": self.to_approval,
         }
@@ -155,6 +167,7 @@ class Figures:
             tests=stored.get("t", 0),
             reasons=Counter(stored.get("r", {})),
             countries={country: Funnel(counts) for country, counts in stored.get("c", {}).items()},
+            waiting=Counter(stored.get("w", {})),
             to_ring=_histogram(stored.get("g", {})),
             to_approval=_histogram(stored.get("a", {})),
         )
@@ -189,7 +202,7 @@ def add_up_stored(texts: str) -> Figures:
     """The sum of stored figures, with commas between them: as `add_up` of each, in a fifth of the time."""
     funnel, tests = [0] * len(STEPS), 0
     countries: dict[str, list[int]] = {}
-    sums: dict[str, dict[str, int]] = {"r": {}, "g": {}, "a": {}}
+    sums: dict[str, dict[str, int]] = {"r": {}, "w": {}, "g": {}, "a": {}}
     for stored in json.loads(f"[{texts}]"):
         funnel = [own + more for own, more in zip(funnel, stored["f"], strict=True)]
         tests += stored.get("t", 0)
@@ -204,6 +217,7 @@ def add_up_stored(texts: str) -> Figures:
         tests=tests,
         reasons=Counter(sums["r"]),
         countries={country: Funnel(counts) for country, counts in countries.items()},
+        waiting=Counter(sums["w"]),
         to_ring=_histogram(sums["g"]),
         to_approval=_histogram(sums["a"]),
     )

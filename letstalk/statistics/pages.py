@@ -95,7 +95,7 @@ def make_blueprint(
         return {
             "attention": _list_attention(actor, attention),
             "now": now,
-            "today_share": percent(now.today.funnel.approved, now.today.funnel.sent),
+            "today_share": percent(now.today.funnel.approved, now.today.finished),
             "longest_wait": in_seconds(now.longest_wait_seconds),
         }
 
@@ -149,4 +149,4 @@ def _address(filters: Filters, span: Span) -> str:
 
 def _offered_paths(actor: Actor) -> frozenset[str]:
     """The pages that this installation has for the actor."""
-    return frozenset(link.entry.path for _, links in navigation_for(actor).sections for link in links)
+    return navigation_for(actor).paths

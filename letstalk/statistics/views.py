@@ -56,18 +56,21 @@ Step = tuple[str, int, float, str]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One country, or one reason with its explanation. `lost` are those that were not approved."""
+    """One country, or one reason with its explanation. `finished` are those that do not wait for their code any more,
+    and `lost` those of them that were not approved. `percent` is of the finished ones.
+    """
 
     key: str
     label: str
     sent: int
     approved: int
+    finished: int
     percent: str
     explanation: Explanation | None = None
 
     @property
     def lost(self) -> int:
-        return self.sent - self.approved
+        return self.finished - self.approved
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +123,29 @@ def show_steps(funnel: Funnel) -> tuple[Step, ...]:
 
 
 def show_countries(total: Figures) -> tuple[Share, ...]:
-    """The worst first: where the smallest share is approved. Those with few verifications come last."""
-    found = [
-        Share(country, country or "Unknown", funnel.sent, funnel.approved, percent(funnel.approved, funnel.sent))
-        for country, funnel in total.countries.items()
-    ]
-    return tuple(sorted(found, key=lambda one: (one.sent < FEW, one.approved / one.sent, -one.sent, one.key)))
+    """The worst first: where the smallest share is approved. Those with few finished verifications come last."""
+    found = []
+    for country, funnel in total.countries.items():
+        finished = funnel.sent - total.waiting[country]
+        share = percent(funnel.approved, finished)
+        found.append(Share(country, country or "Unknown", funnel.sent, funnel.approved, finished, share))
+    return tuple(sorted(found, key=_worst_first))
+
+
+def _worst_first(one: Share) -> tuple[bool, float, int, str]:
+    return one.finished < FEW, one.approved / max(1, one.finished), -one.sent, one.key
 
 
 def show_reasons(total: Figures) -> tuple[Share, ...]:
     """Why codes were not entered, the most frequent reason first. Those that still wait are no failure yet."""
-    sent = total.funnel.sent
     others = {Reason.APPROVED.value, Reason.PENDING.value}
-    return tuple(
-        Share(reason, EXPLANATIONS[Reason(reason)].label, count, 0, percent(count, sent), EXPLANATIONS[Reason(reason)])
-        for reason, count in total.reasons.most_common()
-        if reason not in others and count
-    )
+    found = []
+    for reason, count in total.reasons.most_common():
+        if reason not in others and count:
+            explanation = EXPLANATIONS[Reason(reason)]
+            share = percent(count, total.finished)
+            found.append(Share(reason, explanation.label, count, 0, count, share, explanation))
+    return tuple(found)
 
 
 def show_times(histogram: Counter[int]) -> Times:

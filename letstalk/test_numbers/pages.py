@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from letstalk.core.actors import usual_owner
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, LetsTalkError
 from letstalk.core.scopes import Scope
 from letstalk.core.unset import UNSET
@@ -68,17 +70,20 @@ class TestNumberForm:
         )
 
 
-def make_blueprint(service: TestNumberService) -> Blueprint:
+def make_blueprint(service: TestNumberService, list_owners: Callable[[], list[str]]) -> Blueprint:
+    """`list_owners` returns the owners that exist, for admins to choose from."""
     blueprint = Blueprint("test_number_pages", __name__)
 
     def creation_form(form: TestNumberForm, error: LetsTalkError | None = None) -> Response:
         actor = current_actor()
+        owners = list_owners() if actor.is_admin else sorted(actor.owner_ids)
         return form_response(
             "test_numbers/new.html",
             error,
             fields=FIELDS,
-            form=form,
-            owners=None if actor.is_admin else [(owner, owner) for owner in sorted(actor.owner_ids)],
+            form=form if form.user_id else replace(form, user_id=usual_owner(owners)),
+            owners=owners,
+            may_type_owner=actor.is_admin,
             lifetimes=_lifetimes(),
         )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
-from letstalk.core.errors import Conflict, InvalidRequest, NotFound
+from letstalk.core.errors import Conflict, InvalidPhone, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
@@ -112,6 +112,21 @@ class TestNumberService:
         """Raises NotFound, also for a test number of an owner that the actor does not act for."""
         with self._db.read() as connection:
             return self._show(_find(connection, actor, test_number_id))
+
+    def find_named(self, actor: Actor, text: str) -> list[TestNumber]:
+        """The test numbers with this id, or of this phone, of the owners that the actor reaches."""
+        known_id = canonical_id(text)
+        with self._db.read() as connection:
+            if known_id is not None:
+                found = repository.find_test_number(connection, known_id)
+                numbers = [] if found is None else [found]
+            else:
+                try:
+                    phone = parse_phone(text, self._default_region)
+                except InvalidPhone:
+                    return []
+                numbers = repository.list_of_phone(connection, phone.canonical)
+        return [number for number in numbers if actor.reaches(number.owner_id)]
 
     def update_test_number(self, actor: Actor, test_number_id: str, changes: NumberChanges) -> ShownTestNumber:
         """The test number with `changes`; `expires_in_seconds` is counted from now.

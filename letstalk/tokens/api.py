@@ -13,7 +13,7 @@ from letstalk.http.rate_limits import request_limits
 from letstalk.http.schemas import JsonResponse
 from letstalk.tokens import schemas
 from letstalk.tokens.delegation import creator_of
-from letstalk.tokens.models import NewToken, TokenChanges
+from letstalk.tokens.models import NewToken, Standing, TokenChanges
 from letstalk.tokens.service import TokenService
 from letstalk.tokens.usage import UsageCounter
 
@@ -59,6 +59,7 @@ def make_blueprint(service: TokenService, usage: UsageCounter) -> ApiRoutes:
             owner_id=query.user_id,
             include_revoked=query.include_revoked,
             created_by=None if query.created_by is None else str(query.created_by),
+            standing=None if query.standing is None else Standing(query.standing),
             limit=query.limit,
             cursor=query.cursor,
         )

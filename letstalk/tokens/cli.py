@@ -15,7 +15,7 @@ from letstalk.core.actors import DEFAULT_OWNER_ID, ActorKind, CustomMessage, tru
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import LetsTalkError
 from letstalk.observability.terminal import escape_controls, print_line, print_table
-from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Token
+from letstalk.tokens.models import DEFAULT_GRACE_SECONDS, DEFAULT_SCOPES, IssuedToken, NewToken, Standing, Token
 from letstalk.tokens.schemas import TokenResponse
 from letstalk.tokens.service import TokenService
 
@@ -73,11 +73,17 @@ def make_commands(service: Callable[[], TokenService]) -> AppGroup:
     @group.command("list")
     @click.option("--user-id", "owner_id", help="Only this owner's tokens.")
     @click.option("--include-revoked", is_flag=True, help="Include revoked and expired tokens.")
+    @click.option(
+        "--standing",
+        type=click.Choice([standing.value for standing in Standing]),
+        callback=lambda _context, _option, value: None if value is None else Standing(value),
+        help="Only those that nobody uses, that expire within 14 days, or whose maker's account is disabled.",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
-    def list_(owner_id: str | None, include_revoked: bool, as_json: bool) -> None:
+    def list_(owner_id: str | None, include_revoked: bool, standing: Standing | None, as_json: bool) -> None:
         """List tokens, newest first."""
         with find_service() as tokens:
-            found = list(_all_tokens(tokens, owner_id, include_revoked))
+            found = list(_all_tokens(tokens, owner_id, include_revoked, standing))
         if as_json:
             click.echo(json.dumps([TokenResponse.of(token).model_dump() for token in found], indent=2))
             return
@@ -110,10 +116,14 @@ def _print_secret(issued: IssuedToken) -> None:
     print_line(issued.secret)
 
 
-def _all_tokens(service: TokenService, owner_id: str | None, include_revoked: bool) -> Iterator[Token]:
+def _all_tokens(
+    service: TokenService, owner_id: str | None, include_revoked: bool, standing: Standing | None
+) -> Iterator[Token]:
     cursor = None
     while True:
-        page = service.list_tokens(ACTOR, owner_id=owner_id, include_revoked=include_revoked, limit=100, cursor=cursor)
+        page = service.list_tokens(
+            ACTOR, owner_id=owner_id, include_revoked=include_revoked, standing=standing, limit=100, cursor=cursor
+        )
         yield from page.tokens
         cursor = page.next_cursor
         if cursor is None:

@@ -90,6 +90,10 @@ class TokenForm:
     def has_single_scopes(self) -> bool:
         return any(name in dict(SINGLE_SCOPES) for name in self.scopes)
 
+    @property
+    def has_limits(self) -> bool:
+        return bool(self.allowed_ips or self.rate_limit or self.custom_message)
+
     @classmethod
     def of(cls, token: Token) -> TokenForm:
         """The form to change `token`, with what it has now."""

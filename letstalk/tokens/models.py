@@ -196,10 +196,11 @@ class IssuedToken:
 
 
 class Standing(StrEnum):
-    """What a token in use needs somebody to look at: see `Token.is_unused` and `Token.expires_soon`."""
+    """Why somebody should look at a token: see `Token.is_unused`, `Token.expires_soon` and `Token.is_suspended`."""
 
     UNUSED = "unused"
     EXPIRING = "expiring"
+    SUSPENDED = "suspended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from letstalk.audit.models import AuditFilter, describe_refusal
 from letstalk.audit.search import AuditSearch
-from letstalk.core.actors import check_owner_id
+from letstalk.core.actors import check_owner_id, usual_owner
 from letstalk.core.clock import utc_now
 from letstalk.core.errors import Forbidden, InsufficientScope, InvalidRequest, LetsTalkError
 from letstalk.core.field_errors import FieldErrors
@@ -46,7 +46,12 @@ GRACE_PERIODS = (
     (str(7 * DAY_SECONDS), "7 days"),
 )
 DEFAULT_GRACE_PERIOD = "3600"
-STANDINGS = (("", "All"), (Standing.UNUSED.value, "Unused"), (Standing.EXPIRING.value, "Expiring soon"))
+STANDINGS = (
+    ("", "All"),
+    (Standing.UNUSED.value, "Unused"),
+    (Standing.EXPIRING.value, "Expiring soon"),
+    (Standing.SUSPENDED.value, "Suspended"),
+)
 ENTRIES_SHOWN = 10
 
 
@@ -129,7 +134,8 @@ def make_blueprint(
     @blueprint.get("/dashboard/tokens/new")
     @require_signed_in(Scope.TOKENS_WRITE)
     def new() -> ResponseReturnValue:
-        return _creation_form(TokenForm(), _known_owners())
+        known_owners = _known_owners()
+        return _creation_form(TokenForm(user_id=usual_owner(known_owners)), known_owners)
 
     @blueprint.post("/dashboard/tokens")
     @require_signed_in(Scope.TOKENS_WRITE)

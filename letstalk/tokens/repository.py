@@ -65,11 +65,12 @@ _makers = sa.table(
     "accounts", sa.column("account_id"), sa.column("state"), sa.column("username"), sa.column("email")
 ).alias("makers")
 
+_IS_SUSPENDED = _makers.c.state == "disabled"
 _RECORD = tuple(column for column in tokens.c if column.name != "secret_hash_encrypted")
 _TOKEN = sa.select(
     *_RECORD,
     sa.func.coalesce(_makers.c.username, _makers.c.email).label("maker_name"),
-    sa.func.coalesce(_makers.c.state == "disabled", sa.false()).label("is_suspended"),
+    sa.func.coalesce(_IS_SUSPENDED, sa.false()).label("is_suspended"),
 ).select_from(tokens.outerjoin(_makers, _makers.c.account_id == tokens.c.created_by))
 _BY_LOOKUP = _TOKEN.add_columns(tokens.c.secret_hash_encrypted).where(tokens.c.lookup_id == sa.bindparam("lookup_id"))
 
@@ -81,7 +82,7 @@ class TokenFilter:
     `live_at` excludes tokens that are revoked or have expired by then, and `without_scopes` those with any of these
     names. `search` is a text in the name, the owner_id or the lookup id. `created_by` is an account. `never_used_since`
     finds tokens that were created before that and never used, or last used before `unused_since`; `expires_by` those
-    that expire until then.
+    that expire until then. `is_suspended` finds those whose maker's account is disabled.
     """
 
     owner_ids: frozenset[str] | None = None
@@ -92,6 +93,7 @@ class TokenFilter:
     never_used_since: datetime | None = None
     unused_since: datetime | None = None
     expires_by: datetime | None = None
+    is_suspended: bool = False
 
 
 def insert_token(connection: sa.Connection, token: Token, secret_hash_encrypted: str) -> None:
@@ -197,6 +199,8 @@ def list_tokens(
         query = query.where(sa.or_(was_never, tokens.c.last_used < wanted.unused_since))
     if wanted.expires_by is not None:
         query = query.where(tokens.c.expires_at <= wanted.expires_by)
+    if wanted.is_suspended:
+        query = query.where(_IS_SUSPENDED)
     for name in wanted.without_scopes:
         query = query.where(tokens.c.scopes.not_like(f"%{json.dumps(name)}%"))
     if wanted.search:
@@ -230,6 +234,17 @@ def list_expiring(
     if unless is not None:
         query = query.where(~unless)
     return [to_token(row) for row in connection.execute(query.order_by(tokens.c.expires_at).limit(limit))]
+
+
+def list_suspended(
+    connection: sa.Connection, owner_ids: frozenset[str] | None, now: datetime, *, limit: int
+) -> list[Token]:
+    """The newest tokens of these owners (None: of all) that would work if their maker's account were not disabled."""
+    unexpired = sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now)
+    query = _TOKEN.where(_IS_SUSPENDED, tokens.c.revoked_at.is_(None), unexpired)
+    if owner_ids is not None:
+        query = query.where(tokens.c.owner_id.in_(owner_ids))
+    return [to_token(row) for row in connection.execute(query.order_by(tokens.c.created_at.desc()).limit(limit))]
 
 
 def add_requests(connection: sa.Connection, counts: Iterable[tuple[str, int, datetime]]) -> None:

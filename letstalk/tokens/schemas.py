@@ -33,6 +33,7 @@ Scopes = Annotated[list[ScopeName], Field(min_length=1, max_length=len(SCOPE_NAM
 AllowedIps = Annotated[list[Annotated[PlainText, Field(max_length=50)]], Field(min_length=1, max_length=MAX_ALLOWED)]
 Rate = Annotated[PlainText, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Messages = Literal["on", "templates", "off"]
+StandingName = Literal["unused", "expiring", "suspended"]
 Lifetime = Annotated[int, Field(ge=1, le=models.MAX_EXPIRES_IN_SECONDS), WHOLE]
 
 
@@ -102,6 +103,11 @@ class TokenQuery(schemas.PageQuery):
     user_id: UserId | SkipJsonSchema[None] = Field(None, description="Only this owner's tokens.")
     created_by: UUID | SkipJsonSchema[None] = Field(None, description="Only tokens that this account has created.")
     include_revoked: bool = Field(False, description="Include revoked and expired tokens.")
+    standing: StandingName | SkipJsonSchema[None] = Field(
+        None,
+        description="Only tokens that work and are `unused` (for 90 days, or never since the day on which they were "
+        "created) or `expiring` (within 14 days), or that are `suspended`.",
+    )
 
 
 _ISSUED: dict[str, Any] = {

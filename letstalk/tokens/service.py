@@ -294,6 +294,8 @@ def _with_standing(wanted: TokenFilter, standing: Standing, now: datetime) -> To
     wanted = replace(wanted, live_at=now)
     if standing is Standing.EXPIRING:
         return replace(wanted, expires_by=now + models.EXPIRING_WITHIN)
+    if standing is Standing.SUSPENDED:
+        return replace(wanted, is_suspended=True)
     return replace(wanted, never_used_since=now - models.NEW_FOR, unused_since=now - models.UNUSED_AFTER)
 
 

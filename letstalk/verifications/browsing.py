@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,12 +22,15 @@ from letstalk.tokens.repository import TokenFilter
 from letstalk.verifications import listing, wrong_codes
 from letstalk.verifications.listing import Place, Wanted
 from letstalk.verifications.models import Verification, VerificationHistory, VerificationStatus
-from letstalk.verifications.outcomes import Reason, reason_of
+from letstalk.verifications.outcomes import PROGRESS, Progress, Reason, reason_of
 from letstalk.verifications.service import read_history
 from letstalk.verifications.story import Facts, Story, tell_story
 
 ROWS_PER_PAGE = 25
 MOST_TOKENS = 100  # to choose from
+MOST_EXPORTED = 10_000  # rows of one download
+EXPORT_BATCH = 500
+MOST_BATCHES = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,11 @@ class Listed:
     reason: Reason
     last_call: CallStatus | None
     token: Token | None
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the last call has come to; None once the verification is over."""
+        return PROGRESS[self.last_call] if self.status is VerificationStatus.PENDING else None
 
     @property
     def seconds(self) -> float | None:
@@ -70,6 +79,13 @@ class Told:
     @property
     def verification(self) -> Verification:
         return self.history.verification
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the last call has come to; None once the verification is over."""
+        if self.history.status is not VerificationStatus.PENDING:
+            return None
+        return PROGRESS[self.history.calls[-1].call.status if self.history.calls else None]
 
     @property
     def is_settled(self) -> bool:
@@ -105,6 +121,27 @@ class BrowsingService:
             newer=_place_of(shown[0], is_newer=True) if shown and has_newer else None,
             gave_up_at=found.gave_up_at,
         )
+
+    def export(self, actor: Actor, wanted: Wanted) -> Iterator[Listed]:
+        """The newest MOST_EXPORTED of the verifications that `list_page` leads to, read in batches while they are
+        consumed. Where few match, no more than the newest MOST_BATCHES times `listing.MOST_CANDIDATES` are looked at.
+        """
+        now = self._clock()
+        wanted = replace(wanted, owner_ids=_visible(actor, wanted.owner_ids))
+        place: Place | None = None
+        left = MOST_EXPORTED
+        for _ in range(MOST_BATCHES):
+            limit = min(EXPORT_BATCH, left)
+            with self._db.read() as connection:
+                found = listing.list_newest(connection, wanted, now, limit=limit, place=place)
+                rows = self._describe(connection, found.rows, now)
+            yield from rows
+            left -= len(rows)
+            place = found.gave_up_at
+            if place is None and len(rows) == limit:
+                place = _place_of(found.rows[-1], is_newer=False)
+            if place is None or not left:
+                return
 
     def list_tokens(self, actor: Actor) -> list[Token]:
         """The newest tokens by which the actor can filter, newest first, also revoked ones."""

@@ -26,6 +26,10 @@ FIRST_CANDIDATES = 200
 FEWEST_OF_A_BRANCH = 30  # more than a page has rows, so that one branch alone can fill it
 GROWTH = 4  # of the number of candidates from one step to the next: most pages are full after the first
 
+REQUEST_ID_VERSION = 7  # of UUIDs that begin with the time; request ids of older versions do not
+CLOCK_SLACK = timedelta(seconds=1)  # a clock may be set back between two readings
+LONGEST_REQUEST = timedelta(minutes=1)  # from its begin to its verification
+
 # The exact text of the partial index: neither database uses it for a parameter.
 IS_IN_INDEX_OF_FAILED = sa.text("verifications.status NOT IN ('pending', 'approved')")
 FIRST_ID, LAST_ID = str(UUID(int=0)), str(UUID(int=2**128 - 1))
@@ -103,6 +107,34 @@ def find_one(connection: sa.Connection, verification_id: str) -> Verification | 
     """The verification with that id, of any owner."""
     row = connection.execute(sa.select(verifications).where(_TABLE.verification_id == verification_id)).one_or_none()
     return None if row is None else verification_from(row)
+
+
+def find_by_request(connection: sa.Connection, request_id: str) -> Verification | None:
+    """The verification that the request with that id has asked for, of any owner.
+
+    Both ids begin with the time, so only the verifications of the minute after the request are looked at, by the
+    primary key.
+    """
+    if UUID(request_id).version != REQUEST_ID_VERSION:
+        return None
+    requested_at = time_of(request_id)
+    earliest, latest = requested_at - CLOCK_SLACK, requested_at + LONGEST_REQUEST
+    statement = sa.select(verifications).where(
+        _TABLE.verification_id >= first_id_at(earliest),
+        _TABLE.verification_id < first_id_at(latest),
+        _TABLE.request_id == request_id,
+    )
+    row = connection.execute(statement.limit(1)).one_or_none()
+    return None if row is None else verification_from(row)
+
+
+def list_by_reference(
+    connection: sa.Connection, owner_ids: tuple[str, ...], reference: str, *, limit: int
+) -> list[Verification]:
+    """The newest verifications with this reference of these owners, newest first."""
+    statement = sa.select(verifications).where(_TABLE.owner_id.in_(owner_ids), _TABLE.reference == reference)
+    rows = connection.execute(statement.order_by(_TABLE.created_at.desc()).limit(limit))
+    return [verification_from(row) for row in rows]
 
 
 def find_successor(connection: sa.Connection, verification: Verification) -> str | None:

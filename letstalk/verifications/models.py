@@ -61,6 +61,7 @@ class Verification:
     session of the app that it belongs to, and empty without a session. Verifications of different sessions do not
     supersede each other. `token_id` is the token by which it was requested, and `country` the region of the phone; both
     are None in old rows. `ended_at` is when it got its last status. For one with `is_test` no call was placed.
+    `request_id` is that of the API request that asked for it, as its response had it.
     """
 
     verification_id: str
@@ -84,6 +85,7 @@ class Verification:
     country: str | None = None
     ended_at: datetime | None = None
     is_test: bool = False
+    request_id: str | None = None
 
     @classmethod
     def start(
@@ -101,6 +103,7 @@ class Verification:
         now: datetime,
         test_ends_at: datetime | None = None,
         is_test: bool = False,
+        request_id: str | None = None,
     ) -> Verification:
         """A pending verification with no attempt used. With `is_test` it is over when the test number ends."""
         expires_at = now + timedelta(seconds=wanted.ttl_seconds)
@@ -125,6 +128,7 @@ class Verification:
             token_id=token_id,
             country=phone.region,
             is_test=is_test,
+            request_id=request_id,
         )
 
     @property

@@ -85,6 +85,32 @@ EXPLANATIONS: Mapping[Reason, Explanation] = {
     ),
 }
 
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the last call has come to while the code can still be entered. `is_trouble`: it has told nobody the code."""
+
+    label: str
+    is_trouble: bool = False
+
+
+PROGRESS: Mapping[CallStatus | None, Progress] = {
+    None: Progress("no call"),
+    CallStatus.QUEUED: Progress("call waits"),
+    CallStatus.DIALING: Progress("dialing"),
+    CallStatus.RINGING: Progress("ringing"),
+    CallStatus.ANSWERED: Progress("answered"),
+    CallStatus.SPEAKING: Progress("speaking"),
+    CallStatus.COMPLETED: Progress("code was read"),
+    CallStatus.NO_ANSWER: Progress("no answer", is_trouble=True),
+    CallStatus.BUSY: Progress("line busy", is_trouble=True),
+    CallStatus.REJECTED: Progress("declined", is_trouble=True),
+    CallStatus.MACHINE: Progress("voicemail", is_trouble=True),
+    CallStatus.FAILED: Progress("call failed", is_trouble=True),
+    CallStatus.CANCELED: Progress("call canceled", is_trouble=True),
+    CallStatus.UNKNOWN: Progress("outcome unknown", is_trouble=True),
+}
+
 REASON_OF_STATUS: Mapping[VerificationStatus, Reason] = {
     VerificationStatus.APPROVED: Reason.APPROVED,
     VerificationStatus.PENDING: Reason.PENDING,

@@ -23,15 +23,25 @@ from flask.typing import ResponseReturnValue
 
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor
-from letstalk.core.errors import LetsTalkError, NotFound
+from letstalk.core.errors import Detail, InvalidRequest, LetsTalkError, NotFound
 from letstalk.core.scopes import Scope
+from letstalk.http.csv_files import send_csv
 from letstalk.http.errors import record_refusal, sentence_of, status_of
 from letstalk.http.guards import current_actor, require_signed_in
 from letstalk.http.live import Fragment, Fragments, Pace, answer_tab, is_known, tag_of
 from letstalk.observability.redaction import mask_phone
 from letstalk.telephony.phone_numbers import region_of
 from letstalk.tokens.models import Token
-from letstalk.verifications.browsing import ROWS_PER_PAGE, BrowsingService, Listed, ListPage, Told, name_of
+from letstalk.verifications.browsing import (
+    MOST_EXPORTED,
+    ROWS_PER_PAGE,
+    BrowsingService,
+    Listed,
+    ListPage,
+    Told,
+    name_of,
+)
+from letstalk.verifications.csv_export import COLUMNS, cells_of
 from letstalk.verifications.list_forms import SPANS, ListForm, place_in_query, read_place
 from letstalk.verifications.listing import Place
 from letstalk.verifications.models import Verification, VerificationRef, VerificationStatus
@@ -118,6 +128,8 @@ def make_blueprint(services: Services, *, default_region: str | None) -> Bluepri
                 is_live=place is None and not errors,
                 live_page=_address_of_list(form, "live_rows"),
                 tag=tag_of(_content_of(page)),
+                csv=_address_of_list(form, "download"),
+                most_exported=MOST_EXPORTED,
                 choices=_choices(current_actor(), browsing.list_tokens(current_actor()), form),
             )
         )
@@ -129,6 +141,16 @@ def make_blueprint(services: Services, *, default_region: str | None) -> Bluepri
     def live_rows() -> ResponseReturnValue:
         """The rows of the first page, for a page that is open; 304 where nothing has changed."""
         return answer_tab(pace, newest_rows(ListForm.of(request.args)))
+
+    @blueprint.get("/dashboard/verifications.csv")
+    @require_signed_in(Scope.CALLS_READ)
+    def download() -> ResponseReturnValue:
+        """What the filters find as CSV, sent while it is read. Raises InvalidRequest for a wrong filter."""
+        wanted, errors = ListForm.of(request.args).to_wanted(browsing.now(), default_region)
+        if wanted is None:
+            details = tuple(Detail(field, message) for field, message in errors.items())
+            raise InvalidRequest(details[0].message, details=details)
+        return send_csv("verifications", COLUMNS, map(cells_of, browsing.export(current_actor(), wanted)))
 
     @blueprint.get("/dashboard/verifications/<verification_id>")
     @require_signed_in(Scope.CALLS_READ)

@@ -84,6 +84,7 @@ verifications = Table(
     Column("country", String(3)),
     Column("ended_at", UtcDateTime),
     Column("is_test", Boolean, nullable=False, server_default=false()),
+    Column("request_id", String(36)),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),

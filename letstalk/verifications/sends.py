@@ -31,6 +31,7 @@ from letstalk.http.idempotency import IdempotencyKey, find_first_response, store
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
 from letstalk.observability.redaction import mask_phone
+from letstalk.observability.request_log import request_id_of_log
 from letstalk.telephony.phone_numbers import Phone, parse_phone, region_of
 from letstalk.telephony.speech.languages import choose_language
 from letstalk.telephony.speech.scripts import choose_brand, ensure_speakable
@@ -316,6 +317,7 @@ class SendService:
             token_id=actor.token_id,
             now=now,
             is_test=number is not None,
+            request_id=request_id_of_log(),
             test_ends_at=None if number is None else number.expires_at,
         )
 

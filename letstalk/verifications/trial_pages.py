@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
+from letstalk.calls.models import CallStatus
 from letstalk.core.actors import Actor
 from letstalk.core.errors import LetsTalkError, NotFound
 from letstalk.core.scopes import Scope
@@ -20,6 +21,7 @@ from letstalk.http.errors import invalid_request_from, record_refusal, render_er
 from letstalk.http.forms import form_text, new_submission
 from letstalk.http.guards import Guard, GuardKind, current_actor, require_signed_in
 from letstalk.http.idempotency import read_idempotency_key
+from letstalk.http.live import Fragment, Pace, answer_tab, is_known, tag_of
 from letstalk.http.rate_limits import CallerLimits, Environ, request_limits
 from letstalk.observability.redaction import mask_phone
 from letstalk.observability.request_log import CALLER, ROUTE
@@ -47,6 +49,10 @@ TEXTS = ("phone", "message", "message_template", "locale", "reference")
 EXAMPLE_PHONE = "+1 202 555 0142"
 # Longer than a phone rings, so that the call is not answered before its page is open.
 RINGS_FOR_SECONDS = 45.0
+CODE_PLACEHOLDER = "<the code that was typed>"  # in the example: whatever was typed here may be wrong
+# Before the phone is answered, and while the call is heard.
+RINGING = (CallStatus.QUEUED, CallStatus.DIALING, CallStatus.RINGING)
+TALKING = (CallStatus.ANSWERED, CallStatus.SPEAKING)
 NUMBERS = {"code_length": DEFAULT_CODE_LENGTH, "expires_in": DEFAULT_TTL_SECONDS}
 
 # Counts a request of the token and checks its rights, as the guards do for a request to the API.
@@ -105,11 +111,12 @@ def make_blueprint(
 ) -> Blueprint:
     """`phone` is the simulator's, on whose page admins answer; None with a real provider."""
     blueprint = Blueprint("trial", __name__)
+    pace = Pace()
 
     def exchange(
         title: str, path: str, scope: Scope, body: dict[str, Any], key: str | None, call: Callable[[Actor], Reply]
     ) -> Exchange:
-        """What the API responds to this request with the chosen token."""
+        """What the API responds to this request with the chosen token. `body` is as the example has it."""
         headers = {} if key is None else {"Idempotency-Key": key}
         asked = ApiRequestExample("POST", _address_of(path), body, headers)
         try:
@@ -123,12 +130,29 @@ def make_blueprint(
             return Exchange(title, asked, response.status_code, response.get_json())
         return Exchange(title, asked, reply.status, reply.content)
 
+    def call_state(verification_id: str) -> dict[str, Any] | None:
+        """What the page says of the call, and whether that can change. None for what this person may not see."""
+        try:
+            told = browsing.tell(current_actor(), verification_id)
+        except NotFound:
+            return None
+        last = told.history.calls[-1].call.status if told.history.calls else None
+        is_pending = told.history.status is VerificationStatus.PENDING
+        return {
+            "sentence": told.story.explanation.sentence,
+            "is_ringing": is_pending and last in RINGING,
+            "is_talking": is_pending and last in TALKING,
+            "is_live": is_pending and last in (*RINGING, *TALKING),
+            "may_answer": may_answer(),
+        }
+
     def show(shown: Exchange | None = None, sent: Sent | None = None) -> str:
         form = {name: form_text(name) for name in (*TEXTS, *NUMBERS, "token_id")}
         if phone is not None and request.method == "GET":
             form["phone"] = EXAMPLE_PHONE
         if sent is not None:
             form["token_id"] = sent.token_id
+        call = None if sent is None else call_state(sent.verification_id)
         return render_template(
             "verifications/try.html",
             tokens=trials.list_tokens(current_actor()),
@@ -136,6 +160,8 @@ def make_blueprint(
             form={**form, **{name: form[name] or str(usual) for name, usual in NUMBERS.items()}},
             shown=shown,
             sent=sent,
+            call=call,
+            tag=tag_of(repr(call)),
             errors={} if shown is None else shown.errors,
             submission=new_submission(),
             locales=supported_locales(),
@@ -158,6 +184,17 @@ def make_blueprint(
     def page() -> ResponseReturnValue:
         verification_id = request.args.get("verification_id")
         return show(sent=None if verification_id is None else find_pending(verification_id))
+
+    @blueprint.get("/dashboard/try/<verification_id>/live")
+    @require_signed_in(Scope.OTP_SEND)
+    def live(verification_id: str) -> ResponseReturnValue:
+        """The part of the page about the call, for a page that is open; 304 where nothing has changed."""
+        call = call_state(verification_id)
+        if call is None:
+            return Response(status=404, mimetype="text/plain")  # for the script, which needs no page
+        tag = tag_of(repr(call))
+        html = "" if is_known(tag) else render_template("verifications/_trial_call.html", call=call)
+        return answer_tab(pace, Fragment(tag, html))
 
     def find_pending(verification_id: str) -> Sent | None:
         """A verification that this person may see and that waits for its code; its phone is masked."""
@@ -205,7 +242,8 @@ def make_blueprint(
         def call(actor: Actor) -> Reply:
             return check(verifications, actor, VerifyRequest.model_validate(body))
 
-        shown = exchange("Check the code", "/calls/verify", Scope.OTP_VERIFY, body, None, call)
+        example = {**body, "code": CODE_PLACEHOLDER}
+        shown = exchange("Check the code", "/calls/verify", Scope.OTP_VERIFY, example, None, call)
         return show(shown, _sent_before())
 
     @blueprint.post("/dashboard/try/replay")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from letstalk.accounts import repository
 from letstalk.accounts.models import Account, AccountChanges
 from letstalk.accounts.recovery_codes import ALPHABET, CODES, make_code, normalise_code
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
 from letstalk.core.errors import (
     Conflict,
+    DestinationBlocked,
     Forbidden,
     InvalidCode,
     InvalidRequest,
@@ -92,6 +95,33 @@ def test_after_five_wrong_codes_the_sign_in_is_over_also_for_a_right_one(world: 
         assert wrong.value.attempts_remaining == remaining
     with pytest.raises(NotAuthenticated):
         accounts.sign_ins.finish_with_recovery_code(challenge, codes[0], DEVICE)
+
+
+def test_where_the_call_is_refused_a_code_finishes_the_sign_in_and_nothing_else_does(world: World) -> None:
+    accounts = accounts_of(world)
+    ada, codes = with_codes(accounts, world.db)
+    bob = someone_called(accounts, world.db, "bob", "+256700123999")
+    for account in (ada, bob):
+        with world.db.write() as connection:
+            repository.update_account(connection, replace(account, phone="+88216123456"))  # a kind that is never called
+    with pytest.raises(DestinationBlocked) as without:
+        accounts.sign_ins.sign_in("bob", PASSWORD, DEVICE)
+    assert without.value.challenge is None, "there is no code that could finish it"
+    with pytest.raises(DestinationBlocked) as refused:
+        accounts.sign_ins.sign_in("ada", PASSWORD, DEVICE)
+    challenge = refused.value.challenge
+    assert challenge is not None
+    assert audited(world, "second_factor.asked") == []
+    with pytest.raises(NotAuthenticated):
+        accounts.sign_ins.finish_second_factor(challenge, "042917", DEVICE)
+    with pytest.raises(NotAuthenticated):
+        accounts.second_factors.call_own_phone(challenge, "+256700123457")
+    with pytest.raises(NotAuthenticated):
+        accounts.second_factors.call_again(challenge)
+    with pytest.raises(InvalidCode):
+        accounts.sign_ins.finish_with_recovery_code(challenge, "nothing", DEVICE)
+    opened = accounts.sign_ins.finish_with_recovery_code(challenge, codes[0], DEVICE)
+    assert opened.account.account_id == ada.account_id
 
 
 def test_the_same_code_many_times_at_once_opens_one_session(db: Database) -> None:

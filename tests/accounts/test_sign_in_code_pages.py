@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from letstalk.accounts import repository
 from letstalk.accounts.models import Role
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.db.crypto import Vault
@@ -157,6 +159,27 @@ def test_a_recovery_code_opens_the_session_too(app: Flask, client: FlaskClient, 
     assert "<details open>" in wrong.text
     assert send(client, "/sign-in/recovery", recovery_code=code).headers["Location"] == "/calls"
     assert "9 of your codes are left" in client.get("/api/tokens/dashboard").text
+
+
+def test_a_call_that_is_refused_leads_to_the_field_for_a_recovery_code(
+    app: Flask, client: FlaskClient, provider: FakeOpenIdProvider
+) -> None:
+    accounts = services_of(app).accounts
+    ada = accounts.service.find_by_username("ada")
+    assert ada is not None
+    token = accounts.sessions.start_session(ada.account_id, DEVICE, "sso").access_token
+    actor = accounts.access_tokens.authenticate(token, "127.0.0.1")
+    codes = accounts.recovery_codes.replace_codes(actor, is_confirmed=False).codes
+    with app.extensions["letstalk_db"].write() as connection:
+        repository.update_account(connection, replace(ada, phone="+88216123456"))  # a kind that is never called
+    assert arrive(client, provider).headers["Location"] == "/sign-in/code"
+    page = client.get("/sign-in/code").text
+    assert ("+8821…56 can" in page and "be called now." in page, "<details open>" in page) == (True, True)
+    assert ('name="code"' in page, 'name="phone"' in page, "Call me" in page) == (False, False, False)
+    assert give(client, "042917").status_code == 401
+    assert not is_signed_in(client)
+    assert send(client, "/sign-in/recovery", recovery_code=codes[0]).headers["Location"] == "/calls"
+    assert is_signed_in(client)
 
 
 def test_who_has_no_phone_enters_one_and_is_offered_recovery_codes(app: Flask, client: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from letstalk.audit.csv_export import FORMULA_STARTS, safe_cell
+from letstalk.http.csv_files import FORMULA_STARTS, safe_cell
 from letstalk.tokens.models import NewToken, Token
 from tests.support.apps import OWNER, Api, issue_token, make_app, services_of
 from tests.support.pages import Visitor, a_visitor
@@ -59,6 +59,24 @@ def test_no_page_feed_or_download_shows_what_is_about_another_owner(app: Flask) 
     assert "About the account" not in viewer.get(AUDIT).text
     assert "root signed in" in admin.get(AUDIT).text
     assert ours.token_id in viewer.get(f"{AUDIT}?token={ours.prefix}").text
+
+
+def test_one_request_is_found_by_its_id_on_the_page_by_the_api_and_by_the_command(app: Flask) -> None:
+    admin = Api(app.test_client(), issue_token(app, "admin"))
+    made = admin.post("/api/tokens", {"name": "Ours"})
+    admin.post("/api/tokens", {"name": "Another"})
+    request_id = made.headers["X-Request-Id"]
+    page = a_visitor(app, "root", "admin").get(f"{AUDIT}?request_id={request_id}")
+    assert ("“Ours”" in page.text, "“Another”" in page.text) == (True, False)
+    exact = r'<time datetime="[^"]+" title="[^"]+:\d\d UTC" data-seconds>\d+ \w+ \d+, [\d:]{8} UTC</time>'
+    assert re.search(exact, page.text)
+    (entry,) = admin.get("/api/audit", request_id=request_id).get_json()["entries"]
+    assert (entry["request_id"], entry["action"]) == (request_id, "token.created")
+    printed = app.test_cli_runner().invoke(args=["audit", "list", "--request-id", request_id, "--json"]).stdout
+    assert [one["request_id"] for one in json.loads(printed)] == [request_id]
+    wrong = a_visitor(app, "rita", "admin").get(f"{AUDIT}?request_id=x")
+    assert (wrong.status_code, 'id="request_id-error"' in wrong.text) == (400, True)
+    assert admin.get("/api/audit", request_id="x").status_code == 400
 
 
 def test_who_has_no_grants_sees_nothing_and_is_told_whom_to_ask(app: Flask) -> None:
@@ -126,7 +144,7 @@ def test_what_is_harmless_stays_as_it_is_in_the_download() -> None:
 def test_the_download_is_sent_in_pieces_and_ends_at_its_bound(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("letstalk.audit.search.EXPORT_BATCH", 3)
     monkeypatch.setattr("letstalk.audit.search.MAX_EXPORTED", 9)
-    monkeypatch.setattr("letstalk.audit.csv_export.BATCH", 4)
+    monkeypatch.setattr("letstalk.http.csv_files.BATCH", 4)
     made = [revoked_token(app, "acme", f"number {number}").token_id for number in range(6)]
     lines = csv_of(a_visitor(app, "root", "admin"), "?user_id=acme")
     assert len(lines) == 9, "of 12 that match"

@@ -31,16 +31,17 @@ FILTERS: dict[str, AuditFilter] = {
     "actor": AuditFilter(actor=SOME_ID),
     "kind": AuditFilter(actor="command_line"),
     "address": AuditFilter(address="10.0.0.7"),
+    "request": AuditFilter(request_id=SOME_ID),
 }
 # Most of a real trail are refusals and sign-ins; what is looked for is rare.
 FILL = """
 INSERT INTO audit_events (event_id, at, action, actor_kind, actor_token_id, token_id, account_id, actor_account_id,
-                          address, user_id, detail)
+                          address, user_id, request_id, detail)
 SELECT 'event ' || n, {at}, CASE n % 50 WHEN 0 THEN 'token.revoked' ELSE 'refused' END,
        CASE n % 100 WHEN 0 THEN 'command_line' WHEN 1 THEN 'person' ELSE 'token' END,
        CASE WHEN n % 100 > 1 THEN 'token ' || (n % 97) END, 'token ' || (n % 97),
        CASE n % 100 WHEN 1 THEN 'account ' || (n % 37) END, CASE n % 100 WHEN 1 THEN 'account ' || (n % 37) END,
-       '10.0.0.' || (n % 9), 'owner ' || (n % 8), '{{}}'
+       '10.0.0.' || (n % 9), 'owner ' || (n % 8), 'request ' || n, '{{}}'
 FROM {numbers}
 """
 SQLITE = FILL.format(

@@ -25,6 +25,7 @@ def test_tokens_are_changed_watched_and_revoked_together(visit: StartVisit, has_
     page.get_by_role("link", name="One", exact=True).click()
     page.get_by_role("link", name="Change", exact=True).click()
     # Two wrong fields at once: the first has the focus, and what was typed stays.
+    page.get_by_text("Limits: addresses, rate, what calls may say").click()
     page.get_by_label("Only from these addresses").fill("somewhere")
     page.get_by_label("Own rate limit").fill("often")
     page.get_by_role("button", name="Save changes").click()

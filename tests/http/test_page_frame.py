@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
@@ -46,12 +47,45 @@ def test_the_navigation_offers_each_person_what_they_may_open_and_nothing_else(a
         assert {path: visitor.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)
 
 
+def test_every_page_says_that_calls_are_simulated_and_leads_who_may_to_the_phone(app: Flask, owner: Visitor) -> None:
+    mark = 'class="simulated"'
+    assert '<a class="simulated" href="/simulator"' in owner.get("/dashboard").text
+    viewer = a_visitor(app, "violet", "viewer").get("/dashboard").text
+    assert (mark in viewer, "/simulator" in viewer) == (True, False)
+    for path in ("/sign-in", "/docs"):
+        assert mark in app.test_client().get(path).text, path
+
+
+def test_with_a_real_provider_no_page_says_so(tmp_path: Path) -> None:
+    real = make_app(
+        tmp_path,
+        TELEPHONY_PROVIDER="telnyx",
+        TELNYX_API_KEY="KEY0123",
+        TELNYX_CONNECTION_ID="1293384261075731499",
+        TELNYX_FROM_NUMBER="+15551234567",
+        TELNYX_PUBLIC_KEY=base64.b64encode(b"k" * 32).decode(),
+        PUBLIC_URL="https://otp.example",
+    )
+    page = real.test_client().get("/sign-in").text
+    assert ("Sign in" in page, "Simulated" in page) == (True, False)
+
+
+def test_the_navigation_says_who_is_signed_in(app: Flask, owner: Visitor) -> None:
+    who = re.compile(r'Signed in as </span><strong>([^<]+)</strong> <span class="hint">(\w+)</span>')
+    assert set(who.findall(owner.get("/dashboard").text)) == {("Built-in owner", "admin")}
+    viewer = a_visitor(app, "valerie", "viewer")
+    for path in ("/dashboard", "/no/such/page"):
+        page = viewer.client.get(path, headers={"Accept": "text/html"}).text
+        assert set(who.findall(page)) == {("valerie", "viewer")}, path
+
+
 @pytest.mark.parametrize(
     ("path", "entry", "mark"),
     [
         ("/api/tokens/dashboard", "/api/tokens/dashboard", "page"),
         ("/dashboard/tokens/new", "/api/tokens/dashboard", "true"),
         ("/dashboard/people/invite", "/dashboard/people", "true"),
+        ("/dashboard", "/dashboard", "page"),
     ],
 )
 def test_the_navigation_marks_one_part_as_the_present_one(path: str, entry: str, mark: str, owner: Visitor) -> None:

@@ -393,7 +393,7 @@ def test_below_its_level_nothing_is_logged(log: Log, monkeypatch: pytest.MonkeyP
     assert log.entry["event"] == "heard"
 
 
-def test_a_requests_id_is_a_random_uuid_in_its_lines_and_in_those_of_no_other(log: Log) -> None:
+def test_a_requests_id_is_a_new_uuid_that_begins_with_the_time_in_its_lines_and_in_those_of_no_other(log: Log) -> None:
     def answer(_environ: dict[str, Any], start: Any) -> list[bytes]:
         a_logger().info("within")
         start("204 No Content", [])
@@ -406,9 +406,10 @@ def test_a_requests_id_is_a_random_uuid_in_its_lines_and_in_those_of_no_other(lo
             list(RequestLog(answer)(environ, lambda _status, headers, _info=None: ids.append(dict(headers))))
     request_ids = [headers["X-Request-Id"] for headers in ids]
     parsed = [uuid.UUID(text) for text in request_ids]
-    assert {(each.version, each.variant) for each in parsed} == {(4, uuid.RFC_4122)}
+    assert {(each.version, each.variant) for each in parsed} == {(7, uuid.RFC_4122)}
     assert [str(each) for each in parsed] == request_ids
     assert len(set(request_ids)) == 200
+    assert [each.int >> 80 for each in parsed] == sorted(each.int >> 80 for each in parsed)
     assert {each.hex[16] for each in parsed} == set("89ab")
     within, counted = log.entries[0::2], log.entries[1::2]
     assert [entry["request_id"] for entry in within] == [entry["request_id"] for entry in counted] == request_ids

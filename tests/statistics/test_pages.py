@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from flask import Flask
 
+from letstalk.accounts.models import AccountChanges
+from letstalk.statistics.charts import choose_scale
 from letstalk.statistics.models import DAY, HOUR, Figures, Funnel
 from letstalk.statistics.views import percent, show_countries
 from letstalk.tokens.models import NewToken
@@ -64,14 +67,50 @@ def test_the_figures_of_a_day(app: Flask) -> None:
     assert "1 of them still waits for the code." in said
     assert "test numbers, which are not counted here: 1." in said
     assert re.search(r"From request to ring 2\.[01] s median", said)
-    assert "No answer Say in your app which number will call, and offer to call again. 3 27.3 %" in said
+    assert "No answer Say in your app which number will call, and offer to call again. 3 30.0 %" in said
     assert "1 call waits, the first one for 40 seconds." in said
     assert said.index("Needs attention") < said.index("Live calls")
+    assert "Approved today 6 60.0 % of the finished ones, 1 still wait" in said
+    assert re.search(r"DE 6 0 100 %", said)
+    assert re.search(r"UG 5 4 0 %", said), "the one that waits is not lost yet"
     assert "still being counted" in text_of(the_owner(app).get("/dashboard?period=week").text)
     while services_of(app).rollups.roll_up():
         pass
     for period, sent in (("hour", 2), ("week", 12), ("month", 12), ("nonsense", 11)):
         assert f"Sent {sent} all" in text_of(the_owner(app).get(f"/dashboard?period={period}").text)
+
+
+def test_the_chart_has_a_scale_and_times_and_the_filters_stand_above_the_figures(app: Flask) -> None:
+    store(app.extensions["letstalk_db"], *(approved(NOW - HOUR) for _ in range(7)), approved(NOW, owner_id="globex"))
+    page = the_owner(app).get("/dashboard").text
+    scale = page.split('class="scale"')[1].split("</ol>")[0]
+    assert re.findall(r"<li>([\d,]+)</li>", scale) == ["8", "6", "4", "2", "0"]
+    ticks = page.split('class="ticks"')[1].split("</div>")[0]
+    assert ticks.count("<span") == 24
+    assert re.findall(r">(\d\d:\d\d)</time>", ticks)[-1] == "10:00"
+    assert page.index('name="owner"') < page.index('class="tiles"')
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 5, 7, 40, 41, 99, 1_234, 987_654])
+def test_a_scale_is_of_few_round_numbers_and_holds_the_highest(most: int) -> None:
+    scale = choose_scale(most)
+    steps = {after - before for before, after in pairwise(scale)}
+    assert (scale[0], len(steps), 2 <= len(scale) <= 5) == (0, 1, True)
+    assert scale[-1] >= max(1, most) > scale[-2] - (most == 0)
+    assert str(steps.pop()).strip("0") in {"1", "2", "5"}
+
+
+def test_suspended_tokens_are_told_to_those_who_may_see_them(app: Flask) -> None:
+    accounts = services_of(app).accounts.service
+    for owner_id in ("acme", "globex"):
+        maker = a_visitor(app, f"maker-{owner_id}", "developer", owner_ids=(owner_id,))
+        made = maker.post("/dashboard/tokens", name=f"App of {owner_id}", scopes="read", user_id=owner_id)
+        assert made.status_code == 200
+        accounts.update_account(OWNER, maker.account_id, AccountChanges(disabled=True))
+    said = a_visitor(app, "vera", "viewer", owner_ids=("acme",)).get("/dashboard/live").text
+    assert "The token App of acme of acme is suspended: the account of maker-acme is disabled." in said
+    assert "globex" not in said
+    assert "App of globex" in the_owner(app).get("/dashboard/live").text
 
 
 PATHS = ("/dashboard", "/dashboard?owner=acme", "/dashboard/live")

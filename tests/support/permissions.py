@@ -121,6 +121,7 @@ PAGES = """\
 | Page | Nobody | viewer | developer | admin | Built-in owner |
 |---|---|---|---|---|---|
 | `GET /dashboard/verifications` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/verifications.csv` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/verifications/live` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/verifications/{verification_id}` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/verifications/{verification_id}/live` | sign in | yes | yes | yes | yes |
@@ -133,6 +134,8 @@ PAGES = """\
 | `POST /dashboard/verifications/{verification_id}/cancel`, of an owner not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/verifications/{verification_id}/replay`, of an owner not granted | sign in | 403 | 404 | yes | yes |
 | `GET /dashboard/try` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/try/{verification_id}/live` | sign in | 403 | yes | yes | yes |
+| `GET /dashboard/try/{verification_id}/live`, of an owner not granted | sign in | 403 | 404 | yes | yes |
 | `POST /dashboard/try` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/token` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/try/check` | sign in | 403 | yes | yes | yes |
@@ -140,6 +143,7 @@ PAGES = """\
 | `GET /dashboard` | sign in | yes | yes | yes | yes |
 | `GET /dashboard`, of an owner that is not granted | sign in | 403 | 403 | yes | yes |
 | `GET /dashboard/live` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/search` | sign in | yes | yes | yes | yes |
 | `GET /api/tokens/dashboard` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/tokens/new` | sign in | 403 | yes | yes | yes |
 | `POST /dashboard/tokens` | sign in | 403 | yes | yes | yes |

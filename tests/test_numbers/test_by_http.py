@@ -173,3 +173,18 @@ def test_the_pages_create_change_and_delete_one(app: Flask) -> None:
     assert developer.post(f"{created.location}/delete").status_code == 302
     assert developer.get(created.location).status_code == 404
     assert "No test numbers" in developer.get("/dashboard/test-numbers").text
+
+
+def test_the_form_begins_with_an_owner_that_exists(app: Flask) -> None:
+    admin = a_visitor(app, "root", "admin", owner_ids=())
+    new = "/dashboard/test-numbers/new"
+    assert 'name="user_id" type="text" value="default_user"' in admin.get(new).text  # there is no owner yet
+    issue_token(app, "read", owner_id="globex")
+    assert 'name="user_id" type="text" value="globex"' in admin.get(new).text
+    assert 'name="user_id" value="globex"' in admin.get("/dashboard/tokens/new").text
+    issue_token(app, "read", owner_id="acme")
+    page = admin.get(new).text
+    assert 'name="user_id" type="text" value=""' in page  # which of them is meant is open
+    assert re.findall(r'<option value="([^"]+)"></option>', page) == ["acme", "globex"]
+    developer = a_visitor(app, "dev", "developer", owner_ids=("globex",)).get(new).text
+    assert ("globex" in developer, "acme" in developer) == (True, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -13,7 +14,7 @@ from flask import Flask
 from letstalk.core.actors import ActorKind, trusted_actor
 from letstalk.core.clock import utc_now
 from letstalk.tokens.models import NewToken, Token, TokenChanges
-from tests.support.apps import Api, TurnableClock, make_app, services_of
+from tests.support.apps import Api, TurnableClock, issue_token, make_app, services_of
 from tests.support.pages import TOKENS, Visitor, a_visitor, audited_in
 
 OWNER = trusted_actor(ActorKind.OWNER, "127.0.0.1")
@@ -171,6 +172,13 @@ def test_unused_and_soon_expiring_tokens_are_marked_and_found(
     assert named("?standing=expiring") == {"Ending"}
     assert named("?standing=unused&q=forg") == {"Forgotten"}
     assert named("?standing=odd") == named("")
+    api = Api(app.test_client(), issue_token(app, "admin"))
+    for standing, names in (("unused", {"Forgotten", "Used"}), ("expiring", {"Ending"}), ("suspended", set())):
+        of_api = api.get("/api/tokens", standing=standing).get_json()["tokens"]
+        assert {token["name"] for token in of_api} == names
+        printed = app.test_cli_runner().invoke(args=["tokens", "list", "--json", "--standing", standing]).stdout
+        assert {token["name"] for token in json.loads(printed)} == names
+    assert api.get("/api/tokens", standing="odd").status_code == 400
     page = admin.get(TOKENS).text
     assert [len(re.findall(rf">{mark}</span>", page)) for mark in ("never used", "unused", "expires soon")] == [1, 1, 1]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Connection, event
 
+from letstalk.core.ids import new_id
 from letstalk.db.database import Database
-from letstalk.verifications.listing import FIRST_ID, Place, Wanted, list_newest
+from letstalk.verifications.listing import FIRST_ID, Place, Wanted, find_by_request, list_by_reference, list_newest
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.outcomes import Reason
 
@@ -38,6 +40,10 @@ EXPECTED = [
 
 def statements_of(db: Database, wanted: Wanted, place: Place | None) -> list[tuple[str, Any]]:
     """Each statement of one page, with its values."""
+    return statements_while(db, lambda connection: list_newest(connection, wanted, NOW, limit=26, place=place))
+
+
+def statements_while(db: Database, act: Callable[[Connection], object]) -> list[tuple[str, Any]]:
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -46,7 +52,7 @@ def statements_of(db: Database, wanted: Wanted, place: Place | None) -> list[tup
     event.listen(db.engine, "before_cursor_execute", note)
     try:
         with db.read() as connection:
-            list_newest(connection, wanted, NOW, limit=26, place=place)
+            act(connection)
     finally:
         event.remove(db.engine, "before_cursor_execute", note)
     return asked
@@ -76,6 +82,21 @@ def test_each_filter_is_read_by_its_index(db: Database, wanted: Wanted, index: s
         assert not any(re.search(r"SCAN (verifications|calls)|Seq Scan", plan) for plan in plans), plans
     if wanted.reason is not None:
         assert any("ix_calls_subject_id" in plan for plan in plans)
+
+
+SEARCHES: list[tuple[Callable[[Connection], object], str]] = [
+    (lambda connection: find_by_request(connection, new_id(NOW)), "primary key"),
+    (lambda connection: list_by_reference(connection, ("acme", "globex"), "x", limit=6), "ix_verifications_reference"),
+]
+
+
+@pytest.mark.parametrize(("search", "index"), SEARCHES, ids=["request", "reference"])
+def test_each_search_is_read_by_its_index(db: Database, search: Callable[[Connection], object], index: str) -> None:
+    key = "sqlite_autoindex_verifications_1" if db.is_sqlite else "pk_verifications"
+    (statement,) = statements_while(db, search)
+    plan = plan_of(db, *statement)
+    assert re.search(rf"\b{key if index == 'primary key' else index}\b", plan), plan
+    assert not re.search(r"SCAN (verifications|calls)|Seq Scan", plan), plan
 
 
 @pytest.mark.parametrize("wanted", [wanted for wanted, _ in EXPECTED])

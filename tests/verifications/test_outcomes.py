@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 
-from letstalk.calls.models import CallStatus
+from letstalk.calls.models import ENDED, CallStatus
 from letstalk.verifications.models import VerificationStatus
-from letstalk.verifications.outcomes import EXPLANATIONS, Reason, reason_of
+from letstalk.verifications.outcomes import EXPLANATIONS, PROGRESS, REASON_OF_CALL, Reason, reason_of
 
 
 def test_every_pair_of_statuses_has_a_reason_and_every_reason_comes_of_one() -> None:
@@ -38,3 +38,12 @@ def test_every_reason_has_its_own_words_and_every_trouble_a_remedy() -> None:
     no_trouble = {Reason.APPROVED, Reason.PENDING, Reason.CANCELED}
     assert {reason for reason, one in EXPLANATIONS.items() if not one.remedy} == no_trouble
     assert all(one.sentence.endswith(".") for one in EXPLANATIONS.values())
+
+
+def test_what_a_call_has_come_to_is_said_for_every_status_and_trouble_is_where_nobody_heard_the_code() -> None:
+    assert set(PROGRESS) == {None, *CallStatus}
+    heard_or_under_way = {Reason.HEARD_NOT_ENTERED, Reason.FAILED, Reason.NO_ANSWER}
+    for call, progress in PROGRESS.items():
+        is_over = call is not None and call in ENDED
+        assert progress.is_trouble == (is_over and call is not CallStatus.COMPLETED), call
+        assert is_over or REASON_OF_CALL[call] in heard_or_under_way

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from letstalk.calls.models import CallStatus
+from letstalk.calls.repository import update_call
+from letstalk.core.clock import utc_now
 from letstalk.verifications.models import NewVerification
 from tests.support.apps import OWNER, PHONE, Api, TurnableClock, issue_token, make_app, services_of
 from tests.support.pages import Visitor, a_visitor, audited_in, the_owner
@@ -82,6 +87,65 @@ def test_filters_find_what_they_name(app: Flask, clock: TurnableClock) -> None:
     ):
         assert rows_of(owner, f"{LIST}?{query}") == found, query
     assert "Web shop" in owner.get(LIST).text
+
+
+def end_call(app: Flask, verification_id: str, status: CallStatus) -> None:
+    """The only call of a verification has come to this."""
+    call_id = services_of(app).browsing.tell(OWNER, verification_id).history.calls[0].call.call_id
+    with app.extensions["letstalk_db"].write() as connection:
+        update_call(connection, call_id, status=status.value, ended_at=utc_now(), script_sealed=None)
+
+
+def test_while_the_code_is_valid_a_call_that_failed_is_said_beside_it(app: Flask) -> None:
+    verification_id = send(app)
+    owner = the_owner(app)
+    assert '<span class="state info">pending</span>' in owner.get(LIST).text
+    end_call(app, verification_id, CallStatus.BUSY)
+    for path in (LIST, f"{LIST}/live", f"{LIST}/{verification_id}"):
+        assert '<span class="state warn">pending · line busy</span>' in owner.get(path).text, path
+    end_call(app, verification_id, CallStatus.COMPLETED)
+    assert '<span class="state info">pending</span>' in owner.get(f"{LIST}/{verification_id}").text
+
+
+def csv_of(visitor: Visitor, query: str = "") -> list[dict[str, str]]:
+    answer = visitor.get(f"{LIST}.csv?{query}")
+    assert (answer.status_code, answer.mimetype) == (200, "text/csv")
+    assert re.fullmatch(r'attachment; filename="verifications-[0-9-]{10}\.csv"', answer.headers["Content-Disposition"])
+    return list(csv.DictReader(io.StringIO(answer.text, newline="")))
+
+
+def test_the_list_has_the_references_and_can_be_downloaded_within_the_owner(app: Flask, clock: TurnableClock) -> None:
+    api = Api(app.test_client(), issue_token(app, owner_id="acme", name="=SUM(A1)"))
+    answer = api.post("/calls/otp", {"phone": PHONE, "reference": "@order-4711"})
+    clock.move(0.002)
+    theirs = send(app, OTHER_PHONE, "globex")
+    viewer, owner = person(app), the_owner(app)
+    assert "@order-4711" in viewer.get(LIST).text
+    assert f'href="{LIST}.csv?country=UG"' in owner.get(f"{LIST}?country=UG").text
+    (line,) = csv_of(viewer)
+    assert (line["reference"], line["token_name"], line["phone"]) == ("'@order-4711", "'=SUM(A1)", "'+2567…56")
+    assert (line["status"], line["last_call"], line["user_id"]) == ("pending", "queued", "acme")
+    assert line["request_id"] == answer.headers["X-Request-Id"]
+    assert [found["verification_id"] for found in csv_of(owner)] == [theirs, line["verification_id"]]
+    assert [found["verification_id"] for found in csv_of(owner, "owner=globex")] == [theirs]
+    assert csv_of(viewer, "owner=globex") == []
+    assert PHONE not in owner.get(f"{LIST}.csv").text
+    wrong = owner.get(f"{LIST}.csv?phone=12")
+    assert (wrong.status_code, wrong.mimetype) == (400, "text/html")
+
+
+def test_a_download_goes_on_where_a_batch_ends_and_stops_at_its_limit(
+    app: Flask, clock: TurnableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    for number in range(9):
+        clock.move(0.002)
+        sent.insert(0, send(app, f"+2567001{number:05d}"))
+    monkeypatch.setattr("letstalk.verifications.browsing.EXPORT_BATCH", 4)
+    owner = the_owner(app)
+    assert [line["verification_id"] for line in csv_of(owner)] == sent
+    monkeypatch.setattr("letstalk.verifications.browsing.MOST_EXPORTED", 6)
+    assert [line["verification_id"] for line in csv_of(owner)] == sent[:6]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from letstalk.calls.repository import update_call
 from letstalk.core.actors import CustomMessage
+from letstalk.core.clock import utc_now
 from letstalk.core.secret_files import make_encryption_key
 from letstalk.observability.redaction import mask_phone
 from letstalk.tokens.models import NewToken
@@ -62,6 +64,8 @@ def test_a_code_is_sent_checked_wrong_and_checked_right(app: Flask, tmp_path: Pa
     kept = {"token_id": token_id, "verification_id": verification_id, "phone": PHONE}
     wrong = visitor.post(f"{TRY}/check", **kept, code=f"{(int(code) + 1) % 10**6:06d}")
     assert (response_of(wrong)["code"], response_of(wrong)["attempts_remaining"]) == ("invalid_code", 4)
+    assert unescape(wrong.text).count("<the code that was typed>") == 3
+    assert f"{(int(code) + 1) % 10**6:06d}" not in wrong.text
     assert response_of(visitor.post(f"{TRY}/replay", **kept))["code"] == "replay_too_soon"
     right = visitor.post(f"{TRY}/check", **kept, code=code)
     assert (response_of(right)["verified"], "200 OK" in right.text) == (True, True)
@@ -192,3 +196,23 @@ def test_the_phone_leads_back_to_the_field_for_the_code(app: Flask, tmp_path: Pa
     assert "<strong>Approved.</strong>" in approved
     assert 'name="code"' not in approved
     assert 'name="code"' not in visitor.get(back).text
+
+
+def test_once_the_call_is_over_nobody_is_asked_to_answer_it(app: Flask) -> None:
+    token_id, owner = a_token(app), the_owner(app)
+    sent = response_of(owner.post(TRY, token_id=token_id, phone=PHONE))
+    live = f"{TRY}/{sent['verification_id']}/live"
+    page = owner.get(f"{TRY}?verification_id={sent['verification_id']}").text
+    assert f'data-live="{live}"' in page
+    ringing = owner.get(live)
+    assert ("Answer the phone" in ringing.text, "data-settled" in ringing.text) == (True, False)
+    unchanged = {"If-None-Match": ringing.headers["ETag"]}
+    assert owner.client.get(live, headers=unchanged).status_code == 304
+    with app.extensions["letstalk_db"].write() as connection:
+        update_call(connection, str(sent["call_id"]), status="busy", ended_at=utc_now(), script_sealed=None)
+    over = owner.client.get(live, headers=unchanged)
+    assert (over.status_code, "Answer the phone" in over.text, "data-settled" in over.text) == (200, False, True)
+    assert "The line was busy. The code is still valid." in over.text
+    page = owner.get(f"{TRY}?verification_id={sent['verification_id']}").text
+    assert ("Answer the phone" in page, "data-live" in page, 'name="code"' in page) == (False, False, True)
+    assert a_visitor(app, "eve", "developer", owner_ids=("globex",)).get(live).status_code == 404

@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 import httpx
 
+from letstalk.core.ids import new_id
 from letstalk.core.pagination import encode_cursor
 from letstalk.verifications.listing import LAST_ID
 from letstalk.verifications.models import VerificationStatus
@@ -75,6 +76,8 @@ def paths(owner: str, token_id: str) -> Iterator[str]:
         for filters in ({}, own, {**own, "token": token_id}):
             yield f"/dashboard?{urlencode({'period': period, **filters})}"
     yield "/dashboard/live"
+    for text in ("nothing-has-this-name", "+1 202 555 0199", new_id(datetime.now(UTC) - timedelta(days=3)), USER_ID):
+        yield f"/dashboard/search?{urlencode({'q': text})}"  # each is a list: one thing found would be a redirect
     far_back = {"before": encode_cursor(datetime.now(UTC) - timedelta(days=15), LAST_ID)}
     for query in (*_queries(owner, token_id), *({"reason": reason.value} for reason in Reason)):
         for page in ({}, far_back):
