@@ -140,7 +140,11 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         )
     )
     app.register_blueprint(connection_hooks.make_blueprint(services.connections.hooks))
-    app.register_blueprint(connection_pages.make_blueprint(services.connections.service, services.connections.hooks))
+    app.register_blueprint(
+        connection_pages.make_blueprint(
+            services.connections.service, services.connections.hooks, services.owners.list_owners
+        )
+    )
     app.register_blueprint(event_pages.make_blueprint(services.app_events.log))
     for pages in _make_verification_pages(services, guards, settings):
         app.register_blueprint(pages)

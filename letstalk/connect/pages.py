@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -13,6 +15,7 @@ from letstalk.connect.kinds.base import Kind
 from letstalk.connect.models import SystemConnection
 from letstalk.connect.receiving import HookAnswer, HookService
 from letstalk.connect.service import ConnectionService, IssuedConnection, find_kind
+from letstalk.core.actors import usual_owner
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, LetsTalkError, NotFound
 from letstalk.core.scopes import Scope
 from letstalk.db.rotating_secrets import GRACE_PERIODS
@@ -25,7 +28,10 @@ CONNECTION = f"{PATH}/<uuid:connection_id>"
 HIDDEN_SECRET = "YOUR_SECRET"  # in the guide, once the secret is not shown any more
 
 
-def make_blueprint(connections: ConnectionService, hooks: HookService) -> Blueprint:
+def make_blueprint(
+    connections: ConnectionService, hooks: HookService, list_owners: Callable[[], list[str]]
+) -> Blueprint:
+    """`list_owners` returns the owners that exist, for admins to choose from."""
     blueprint = Blueprint("connection_pages", __name__)
 
     def url_of(connection: SystemConnection) -> str:
@@ -33,14 +39,15 @@ def make_blueprint(connections: ConnectionService, hooks: HookService) -> Bluepr
 
     def creation_form(kind: Kind, form: ConnectionForm, error: LetsTalkError | None = None) -> Response:
         actor = current_actor()
-        owners = None if actor.is_admin else [(owner, owner) for owner in sorted(actor.owner_ids)]
+        owners = list_owners() if actor.is_admin else sorted(actor.owner_ids)
         return form_response(
             "connect/new.html",
             error,
             fields=fields_of(kind),
-            form=form,
+            form=form if form.user_id else replace(form, user_id=usual_owner(owners)),
             kind=kind,
             owners=owners,
+            may_type_owner=actor.is_admin,
             submission=new_submission(),
         )
 
