@@ -12,6 +12,7 @@ from werkzeug.serving import make_server
 
 from letstalk.core.clock import utc_now
 from letstalk_client import Client
+from letstalk_client.events import CallOfEvent
 from tests.flows.installations import NO_PHONE_LIMITS, eventually
 from tests.support.apps import NO_AUTHORITIES, issue_token, make_app, working
 
@@ -25,6 +26,16 @@ class Service:
     url: str
     token: str
     issue: Callable[..., str]
+
+    def calls_of(self, phone: str) -> list[str]:
+        """The ids of the calls to a phone that have rung, newest first."""
+        with Client(self.url, self.token) as client:
+            rung = client.list_events(type="call.ringing", limit=100).events
+        return [each.data.call_id for each in rung if isinstance(each.data, CallOfEvent) and each.data.phone == phone]
+
+    def heard_by(self, phone: str) -> str:
+        """The code that a phone hears in its newest call, for tests that do not see which call that is."""
+        return self.heard(eventually(lambda: self.calls_of(phone), f"{phone} did not ring")[0])
 
     def heard(self, call_id: str) -> str:
         """The code that the phone hears in a call, once it was said."""

@@ -31,6 +31,7 @@ MODELS: list[tuple[type, str]] = [
     (events.ReportedOutcome, "ReportOfEvent"),
     (events.ReachedLimit, "LimitOfEvent"),
     (events.Token, "TokenResponse"),
+    (events.FailingConnection, "ConnectionOfEvent"),
     (ErrorDetail, "ErrorDetail"),
 ]
 

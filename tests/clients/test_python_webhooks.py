@@ -15,6 +15,7 @@ from letstalk_client import LetsTalkError, WebhookNotVerified, webhooks
 from letstalk_client.events import (
     EVENT_CLASSES,
     CallEvent,
+    ConnectionEvent,
     LimitEvent,
     OtherEvent,
     OutcomeEvent,
@@ -111,7 +112,7 @@ def test_every_type_of_event_has_its_class_and_a_new_type_is_no_error() -> None:
         assert not isinstance(event, OtherEvent)
         assert event.data is not None
         seen.add(type(event))
-    assert seen == {VerificationEvent, CallEvent, OutcomeEvent, LimitEvent, TokenEvent}
+    assert seen == {VerificationEvent, CallEvent, OutcomeEvent, LimitEvent, TokenEvent, ConnectionEvent}
     assert set(EVENT_CLASSES) == set(AppEventType)
     later = json.dumps({**json.loads(BODY), "type": "call.sang", "data": {"song": "x"}}).encode()
     event = webhooks.verify(later, headers(SECRET, body=later), SECRET, now=NOW)

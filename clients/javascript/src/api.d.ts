@@ -1,6 +1,6 @@
 // Made from the OpenAPI document by `python -m tools.client_types`. Do not edit.
 
-export type AppEventType = "verification.created" | "verification.approved" | "verification.expired" | "verification.attempts_exceeded" | "verification.canceled" | "verification.superseded" | "verification.failed" | "verification.reported" | "call.ringing" | "call.answered" | "call.machine" | "call.heard" | "call.ended" | "destination.limited" | "token.created" | "token.rotated" | "token.revoked" | "token.expiring";
+export type AppEventType = "verification.created" | "verification.approved" | "verification.expired" | "verification.attempts_exceeded" | "verification.canceled" | "verification.superseded" | "verification.failed" | "verification.reported" | "call.ringing" | "call.answered" | "call.machine" | "call.heard" | "call.ended" | "destination.limited" | "token.created" | "token.rotated" | "token.revoked" | "token.expiring" | "connection.failing";
 
 /** One thing that happened in a call. */
 export interface CallEventResponse {
@@ -36,6 +36,17 @@ export interface CallResponse {
 }
 
 export type CallStatus = "queued" | "dialing" | "ringing" | "answered" | "speaking" | "completed" | "no_answer" | "busy" | "rejected" | "machine" | "failed" | "canceled" | "unknown";
+
+/** A connection whose requests are refused. It is told of again only after one was accepted. */
+export interface ConnectionOfEvent {
+  connection_id: string;
+  user_id: string;
+  /** Such as `supabase`. */
+  kind: string;
+  name: string | null;
+  /** Why the last one was refused. */
+  reason: string;
+}
 
 /** What is wrong with one field of the request. */
 export interface ErrorDetail {
@@ -213,7 +224,7 @@ export interface TokenResponse {
   last_used: string | null;
   expires_at: string | null;
   revoked_at: string | null;
-  scopes: ("read" | "write" | "calls:read" | "otp:send" | "otp:verify" | "otp:replay" | "otp:speak" | "calls:cancel" | "tokens:read" | "tokens:write" | "test_numbers:write" | "webhooks:write" | "admin")[];
+  scopes: ("read" | "write" | "calls:read" | "otp:send" | "otp:verify" | "otp:replay" | "otp:speak" | "calls:cancel" | "tokens:read" | "tokens:write" | "test_numbers:write" | "webhooks:write" | "connections:write" | "admin")[];
   requests_total: number;
   /** The account whose person, or whose token, created it. Null for who has no account. */
   created_by: string | null;
@@ -374,4 +385,5 @@ export type WebhookEvent =
   | EventOf<"token.created", TokenResponse | null>
   | EventOf<"token.rotated", TokenResponse | null>
   | EventOf<"token.revoked", TokenResponse | null>
-  | EventOf<"token.expiring", TokenResponse | null>;
+  | EventOf<"token.expiring", TokenResponse | null>
+  | EventOf<"connection.failing", ConnectionOfEvent | null>;

@@ -76,6 +76,17 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailingConnection:
+    """A connection to another system, whose requests are refused; `reason` says why the last one was."""
+
+    connection_id: str
+    user_id: str
+    kind: str
+    name: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened. A delivery may come twice, with the same `event_id`, and in any order: `sequence` grows
     with each event of the same verification or token. Phones are masked unless the endpoint has `shows_phones`.
@@ -135,6 +146,12 @@ class TokenEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionEvent(Event):
+    type: Literal["connection.failing"]
+    data: FailingConnection | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherEvent(Event):
     """An event of a type that this version does not know."""
 
@@ -142,7 +159,7 @@ class OtherEvent(Event):
     data: Mapping[str, Any] | None
 
 
-AnyEvent = VerificationEvent | CallEvent | OutcomeEvent | LimitEvent | TokenEvent | OtherEvent
+AnyEvent = VerificationEvent | CallEvent | OutcomeEvent | LimitEvent | TokenEvent | ConnectionEvent | OtherEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +173,7 @@ class EventPage:
 EVENT_CLASSES: dict[str, type[AnyEvent]] = {
     "verification.reported": OutcomeEvent,
     "destination.limited": LimitEvent,
+    "connection.failing": ConnectionEvent,
     **dict.fromkeys(get_args(VerificationEventType), VerificationEvent),
     **dict.fromkeys(get_args(CallEventType), CallEvent),
     **dict.fromkeys(get_args(TokenEventType), TokenEvent),
