@@ -56,3 +56,15 @@ def test_the_database_is_the_same(tmp_path: Path) -> None:
 def test_nobody_else_on_the_machine_may_read_its_file(tmp_path: Path) -> None:
     quick_app(tmp_path / "quick")
     assert (tmp_path / "quick" / "letstalk.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_routes_lead_and_are_named_the_same(tmp_path: Path) -> None:
+    apps = slow_app(tmp_path / "slow"), *(quick_app(tmp_path / f"quick {number}") for number in range(2))
+    seen = []
+    for app in apps:
+        routes = app.url_map.bind("localhost")
+        matched = routes.match("/dashboard/tokens/some-token/rotate", method="POST")
+        built = routes.build("dashboard.rotate", {"token_id": "a b", "more": "1"})
+        seen.append((matched, built, sorted(str(rule) for rule in app.url_map.iter_rules())))
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][1] == "/dashboard/tokens/a%20b/rotate?more=1"
