@@ -46,7 +46,7 @@ def page(visitor: Visitor, path: str) -> str:
 
 
 def test_a_connection_is_made_tried_rotated_and_deleted(app: Flask, developer: Visitor) -> None:
-    assert "Connect a system" in page(developer, PAGES)
+    assert "New connection" in page(developer, PAGES)
     form = {"user_id": "acme", "name": "Shop", "rate_limit": "5 per minute", "submission": "1"}
     status, shown = send(developer, f"{PAGES}/new/supabase", **form)
     secret, url = re.search(r"v1,whsec_[\w+/=]+", shown), re.search(r"https://\S+/connect/supabase/ltc_\w+", shown)
