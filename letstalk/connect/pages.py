@@ -187,6 +187,6 @@ def _kind_at(name: str) -> Kind:
     return kind
 
 
-def _steps(kind: Kind, url: str, secret: str) -> list[tuple[str, str, str | None]]:
+def _steps(kind: Kind, url: str, secret: str) -> list[tuple[str, str | None, str | None]]:
     """(what to do, label, lines to paste) of the guide, with the real address in them."""
     return [(step.text, step.label, step.lines(url, secret)) for step in kind.guide]

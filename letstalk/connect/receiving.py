@@ -45,7 +45,7 @@ from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone, redact_text
 from letstalk.speaking.models import DEFAULT_TTL_SECONDS, NewSpokenCode
 from letstalk.speaking.service import SpeakService
-from letstalk.telephony.phone_numbers import MAX_PHONE_CHARACTERS
+from letstalk.telephony.phone_numbers import INVALID_PHONE, MAX_PHONE_CHARACTERS
 
 log = get_logger(__name__)
 
@@ -240,11 +240,17 @@ class HookService:
             received_at=now,
             outcome=outcome,
             code=None if error is None else error.code,
-            reason=None if error is None else redact_text(error.message)[:MAX_REASON_CHARACTERS],
+            reason=None if error is None else _reason_of(error),
             phone=None if phone is None else mask_phone(phone),
             call_id=call_id,
             is_test=is_test,
         )
+
+
+def _reason_of(error: LetsTalkError) -> str:
+    # The example in that sentence is nobody's phone.
+    sentence = error.message if error.message == INVALID_PHONE else redact_text(error.message)
+    return sentence[:MAX_REASON_CHARACTERS]
 
 
 def read_content(kind: Kind, request: HookRequest) -> Mapping[str, Any]:

@@ -77,7 +77,7 @@ class Step:
     """
 
     text: str
-    label: str = "Paste"
+    label: str | None = None
     code: str | None = None
 
     def lines(self, url: str, secret: str) -> str | None:
@@ -136,7 +136,7 @@ def _read_guide(kind: str) -> tuple[Step, ...]:
     for part in re.split(r"^\d+\. ", text, flags=re.MULTILINE)[1:]:
         said, _, block = part.partition("```")
         opening, _, code = dedent(" " * 3 + block).partition("\n")
-        label = opening.strip().partition(" ")[2] or "Paste"
+        label = opening.strip().partition(" ")[2] or None
         pasted = dedent(code).rpartition("\n```")[0] if block else None
         steps.append(Step(" ".join(said.split()), label, pasted))
     return tuple(steps)
