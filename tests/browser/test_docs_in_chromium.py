@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import httpx
-import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
@@ -14,6 +12,10 @@ from tests.browser.axe import axe_findings, axe_source
 from tests.browser.conftest import Visit
 from tests.support.account_services import a_person
 
+# Of each operation its method and its path.
+SHOWN_OPERATIONS = """blocks => blocks.map(block => [
+    block.querySelector(".opblock-summary-method").innerText, block.querySelector("[data-path]").dataset.path
+])"""
 PHONE = {"width": 360, "height": 740}
 
 
@@ -29,14 +31,15 @@ def test_it_shows_every_operation_and_every_event(visit: Callable[..., Visit], b
     requests = {**document["paths"], **document["webhooks"]}
     described = {(method.upper(), path) for path, methods in requests.items() for method in methods}
     page = open_docs(visit())
-    shown = {
-        (block.locator(".opblock-summary-method").inner_text(), block.locator("[data-path]").get_attribute("data-path"))
-        for block in page.locator(".opblock").all()
-    }
-    assert shown == described
+    shown: list[list[str]] = page.locator(".opblock").evaluate_all(SHOWN_OPERATIONS)
+    assert {tuple(one) for one in shown} == described
     assert page.locator(".info .title").first.inner_text().startswith("Let's Talk")
     for tag in ("Calls", "Tokens", "Webhooks", "Operations", "Pages"):
         assert page.locator(f"#operations-tag-{tag}").is_visible()
+    # No button leads elsewhere.
+    links: list[str] = page.locator("a[href]").evaluate_all("all => all.map(it => it.href)")
+    assert [link for link in links if not link.startswith((base, "https://spdx.org/licenses/MIT"))] == []
+    assert page.locator("form.download-url-wrapper").count() == 0
 
 
 # The markup is Swagger UI's own: what these rules find of it can't be repaired from outside.
@@ -53,23 +56,6 @@ def test_it_has_our_colours_and_axe_finds_nothing_in_light_and_dark(visit: Calla
         expect(method).to_have_css("color", colour)
         assert axe_findings(page, without=RULES_OF_SWAGGER_UI) == [], scheme
     assert page.locator(".swagger-ui .wrapper").first.evaluate("it => it.getBoundingClientRect().width") > 700
-
-
-def test_an_operation_opens_with_its_examples_and_its_refusals(visit: Callable[..., Visit]) -> None:
-    page = open_docs(visit())
-    page.locator("#operations-Calls-send_otp .opblock-summary-control").click()
-    block = page.locator("#operations-Calls-send_otp")
-    block.get_by_text("Idempotency-Key").first.wait_for()
-    shown = block.inner_text()
-    for expected in ("+1 202 555 0142", "resend_too_soon", "queue_full", "Scope: otp:send.", "code_length"):
-        assert expected in shown
-
-
-def test_it_has_no_button_that_leads_elsewhere(visit: Callable[..., Visit], base: str) -> None:
-    page = open_docs(visit())
-    links: list[str] = page.locator("a[href]").evaluate_all("all => all.map(it => it.href)")
-    assert [link for link in links if not link.startswith((base, "https://spdx.org/licenses/MIT"))] == []
-    assert page.locator("form.download-url-wrapper").count() == 0
 
 
 def test_it_can_be_tried_out_with_a_token(visit: Callable[..., Visit], base: str) -> None:
@@ -108,11 +94,14 @@ def test_it_can_be_tried_out_as_a_person(visit: Callable[..., Visit], app: Flask
         assert "200" in answer.inner_text()
 
 
-@pytest.mark.parametrize("options", [{"viewport": PHONE, "is_mobile": True, "has_touch": True}], ids=["phone"])
-def test_it_fits_a_phone(visit: Callable[..., Visit], options: dict[str, Any]) -> None:
-    page = open_docs(visit(**options))
-    page.locator("#operations-Calls-send_otp .opblock-summary-control").click()
-    page.get_by_text("Idempotency-Key").first.wait_for()
+def test_an_operation_opens_with_its_examples_and_its_refusals_and_fits_a_phone(visit: Callable[..., Visit]) -> None:
+    page = open_docs(visit(viewport=PHONE, is_mobile=True, has_touch=True))
+    block = page.locator("#operations-Calls-send_otp")
+    block.locator(".opblock-summary-control").click()
+    block.get_by_text("Idempotency-Key").first.wait_for()
+    shown = block.inner_text()
+    for expected in ("+1 202 555 0142", "resend_too_soon", "queue_full", "Scope: otp:send.", "code_length"):
+        assert expected in shown
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 

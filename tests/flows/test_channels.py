@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.flows.installations import Installation, Owner, installed
 from tests.support.apps import heard_code
 from tests.support.fake_telnyx import holds_code
 
 CHANNELS = 4
+# One database for each of the longest: the other has the tests of `quiet_service`, and those of tools/reliability.
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def test_thirty_calls_at_once_share_four_channels(tmp_path: Path, database_url: 
         assert service.telnyx.state()["max_live"] == CHANNELS
 
 
+@ON_POSTGRESQL
 def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_path: Path, database_url: str) -> None:
     with installed(
         tmp_path, database_url=database_url, telnyx={"speed": 12}, MAX_CONCURRENT_CALLS=str(CHANNELS)
@@ -88,6 +94,7 @@ def test_thirty_calls_survive_a_kill_in_the_middle_and_three_failed_dials(tmp_pa
         assert service.telnyx.state()["max_live"] <= CHANNELS
 
 
+@ON_POSTGRESQL
 def test_an_account_with_fewer_channels_than_we_were_told_serves_all_the_same(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -108,6 +115,7 @@ def test_an_accepted_call_survives_a_kill_right_after_the_answer(quiet_service: 
     check_each_was_heard_once(quiet_service, [asked])
 
 
+@ON_SQLITE
 def test_three_kills_in_a_row_lose_nothing_and_repeat_nothing(tmp_path: Path, database_url: str) -> None:
     with installed(
         tmp_path, database_url=database_url, telnyx={"speed": 6}, MAX_CONCURRENT_CALLS=str(CHANNELS)
