@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.support.documents import ROOT, read
 from tests.support.services import needed, node_binary
 from tests.twilio.conftest import PACKAGES
 from tests.twilio.served import ACCOUNT, ServedVerify
@@ -20,8 +21,11 @@ def run(folder: Path, modules: Path, verify: ServedVerify, phones: list[str]) ->
     """What the program found."""
     shutil.copy(PACKAGES / "flow.mjs", folder)
     (folder / "node_modules").symlink_to(modules)
+    [program_of_guide] = read(ROOT / "docs" / "connect" / "twilio.md").blocks("javascript")
+    guide = program_of_guide.replace("http://127.0.0.1:5000", verify.base).replace("+12025550142", verify.phone())
+    (folder / "guide.mjs").write_text(guide, encoding="utf-8")
     known = {"base": verify.base, "account": ACCOUNT, "token": verify.token, "phones": phones}
-    environment = {**os.environ, "FLOW": json.dumps(known)}
+    environment = {**os.environ, "FLOW": json.dumps(known), "LETSTALK_TOKEN": verify.token}
     command = [str(needed("Node", node_binary())), "flow.mjs"]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -49,6 +53,7 @@ def test_the_whole_flow(verify: ServedVerify, twilio_modules: Path, tmp_path: Pa
     phones = [verify.phone() for _ in range(5)]
     found = run(tmp_path, twilio_modules, verify, phones)
     assert found == {
+        "guide": [["VE", "pending"]],
         "codeLength": 7,
         "wrong": "pending",
         "isSame": True,
