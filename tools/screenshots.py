@@ -39,6 +39,7 @@ MOST_BYTES = 300_000  # of all of them
 
 DAYS = 30
 VERIFICATIONS = 24_000
+FIRST_ORDER = 10_000  # the apps' own references
 OWNERS = {"shop": ("Checkout", "Sign-up"), "clinic": ("Appointments",), "bank": ("Transfers", "New device")}
 CALLED = ("+12025550146", "+12025550143", "+12025550144")
 REASONS = {
@@ -61,8 +62,8 @@ def fill(app: Flask) -> list[Api]:
     chance = random.Random(7)  # noqa: S311  # the same pictures each time
     past = Past("shop", list(OWNERS), tokens, utc_now(), youngest_days=0.005, oldest_days=DAYS)
     rows = [
-        (verification, _completed(call))
-        for verification, call in past.make(phones_of_countries(), VERIFICATIONS)
+        (verification | {"reference": f"order-{FIRST_ORDER + number}"}, _completed(call))
+        for number, (verification, call) in enumerate(past.make(phones_of_countries(), VERIFICATIONS))
         if chance.random() < _busyness(verification)
     ]
     with app.extensions["letstalk_db"].write() as connection:
@@ -143,8 +144,8 @@ class Photographer:
 def take_all(apps: list[Api], photographer: Photographer) -> None:
     """Five pictures. The calls of this moment are answered on the phone's page."""
     phone = photographer.open("/simulator", "dark")
-    for app, number in zip(apps, CALLED, strict=True):
-        _post(app, "/calls/otp", {"phone": number})
+    for order, (app, number) in enumerate(zip(apps, CALLED, strict=True), FIRST_ORDER + VERIFICATIONS):
+        _post(app, "/calls/otp", {"phone": number, "reference": f"order-{order}"})
     phone.get_by_role("button", name="Answer", exact=True).click()
     code = phone.locator(".phone-code").inner_text().split()[-1]
     answered = phone.locator(".phone").get_attribute("data-number")
