@@ -43,7 +43,8 @@ from letstalk.services import Services
 from letstalk.speaking import api as speaking_api
 from letstalk.statistics import api as statistics_api
 from letstalk.statistics import pages as statistics_pages
-from letstalk.telephony.registry import make_webhook_blueprints
+from letstalk.telephony.recordings.builder import RECORDINGS_FOLDER
+from letstalk.telephony.registry import list_voices, make_webhook_blueprints
 from letstalk.telephony.simulator import api as simulator_api
 from letstalk.telephony.simulator import pages as phone_pages
 from letstalk.test_numbers import api as test_number_api
@@ -56,7 +57,7 @@ from letstalk.twilio import verification_api as twilio_verification_api
 from letstalk.twilio.errors import PREFIX as TWILIO_PREFIX
 from letstalk.twilio.errors import as_twilio_error
 from letstalk.verifications import api as verification_api
-from letstalk.verifications import language_api, trial_pages
+from letstalk.verifications import language_api, language_pages, trial_pages
 from letstalk.verifications import pages as verification_pages
 from letstalk.verifications.event_schemas import describe_webhooks
 from letstalk.verifications.fast_path import FastPath
@@ -146,6 +147,7 @@ def bind_web(app: OpenAPI, services: Services, limits: RequestLimits, settings: 
         )
     )
     app.register_blueprint(event_pages.make_blueprint(services.app_events.log))
+    app.register_blueprint(language_pages.make_blueprint(settings.brand_name, list_voices(), RECORDINGS_FOLDER))
     for pages in _make_verification_pages(services, guards, settings):
         app.register_blueprint(pages)
     app.register_blueprint(_make_overview(services, clock))

@@ -60,6 +60,7 @@ SECTIONS = (
             Entry("Connections", "/dashboard/connections", "link"),
             Entry("Webhooks", "/dashboard/webhooks", "plug"),
             Entry("Events", "/dashboard/events", "bell"),
+            Entry("Languages", "/dashboard/languages", "speech"),
             Entry("API docs", "/docs", "book"),
         ),
     ),

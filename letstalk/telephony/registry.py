@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from letstalk.config.settings import Settings
 from letstalk.core.errors import InvalidSignature
@@ -13,20 +13,29 @@ from letstalk.telephony.provider import Parts, Telephony
 from letstalk.telephony.simulator.provider import build_simulator
 from letstalk.telephony.telnyx.api import make_blueprint as make_telnyx_blueprint
 from letstalk.telephony.telnyx.provider import build_telnyx
+from letstalk.telephony.telnyx.voices import VOICES as TELNYX_VOICES
 
 BuildTelephony = Callable[[Settings, Parts], Telephony]
 
 
-class RegisteredProvider(NamedTuple):
-    """`make_blueprint` makes the route of the provider's webhooks. It is None for a provider that sends none."""
+@dataclass(frozen=True, slots=True)
+class RegisteredProvider:
+    """`make_blueprint` makes the route of the provider's webhooks. It is None for a provider that sends none.
 
+    `voices` are the names of its voices, by the tag of the language. It is empty for a provider that speaks to nobody.
+    """
+
+    label: str
     build: BuildTelephony
     make_blueprint: Callable[[ReceiveWebhook], ApiRoutes] | None = None
+    voices: Mapping[str, str] = field(default_factory=dict)
 
 
 PROVIDERS: dict[str, RegisteredProvider] = {
-    "telnyx": RegisteredProvider(build_telnyx, make_telnyx_blueprint),
-    "simulator": RegisteredProvider(build_simulator),
+    "telnyx": RegisteredProvider(
+        "Telnyx", build_telnyx, make_telnyx_blueprint, {tag: voice.name for tag, voice in TELNYX_VOICES.items()}
+    ),
+    "simulator": RegisteredProvider("Simulator", build_simulator),
 }
 
 
@@ -40,6 +49,11 @@ def build_telephony(settings: Settings, parts: Parts) -> Telephony:
     if registered is None:
         raise ValueError(f"unknown telephony provider {name!r}; the providers are: {', '.join(sorted(PROVIDERS))}")
     return registered.build(settings, parts)
+
+
+def list_voices() -> dict[str, Mapping[str, str]]:
+    """The names of each provider's voices, by the provider's name and the tag of the language."""
+    return {registered.label: registered.voices for registered in PROVIDERS.values() if registered.voices}
 
 
 def make_webhook_blueprints(provider_name: str, receive: ReceiveWebhook) -> list[ApiRoutes]:

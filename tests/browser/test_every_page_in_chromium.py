@@ -48,6 +48,7 @@ NO_PAGES = (
     "/openapi.json",
     "/api/auth/",
     "/api/languages",
+    "/dashboard/languages/",
 )
 MOST_BYTES = 150_000
 # What the keyboard must reach, in the order of the document. Of the radio buttons of a group it is one.

@@ -187,6 +187,8 @@ PAGES = """\
 | `POST /dashboard/connections/{connection_id}/delete` | sign in | 403 | yes | yes | yes |
 | `GET /dashboard/events` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/events/live` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/languages` | sign in | yes | yes | yes | yes |
+| `GET /dashboard/languages/{locale}/example.wav` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/audit.csv` | sign in | yes | yes | yes | yes |
 | `GET /dashboard/test-numbers` | sign in | 403 | yes | yes | yes |

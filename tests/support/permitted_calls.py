@@ -140,6 +140,8 @@ REQUESTS: dict[str, Request] = {
     "GET /dashboard/tokens/revoke": Request(done=(302, None)),  # no token is selected
     "POST /dashboard/tokens/revoke": Request(lambda *_: {"token_id": "x"}),
     "POST /dashboard/tokens/{token_id}/rotate": Request(),
+    # Nothing is recorded.
+    "GET /dashboard/languages/{locale}/example.wav": Request(done=(404, None)),
     "POST /dashboard/webhooks": Request(lambda *_: {"url": "http://127.0.0.1:9/", "user_id": OURS}),
     "POST /dashboard/webhooks/{endpoint_id}": Request(lambda *_: {"url": "http://127.0.0.1:9/new"}, (302, None)),
     "POST /dashboard/webhooks/{endpoint_id}/rotate": Request(lambda *_: {"grace_seconds": "0"}),

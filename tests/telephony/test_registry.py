@@ -110,7 +110,7 @@ def test_only_the_routes_of_the_provider_in_use_receive_webhooks(monkeypatch: py
         given.append(receive)
         return ApiRoutes("telnyx_webhooks", "Webhooks", "")
 
-    monkeypatch.setitem(PROVIDERS, "telnyx", RegisteredProvider(build_telnyx, make_blueprint))
+    monkeypatch.setitem(PROVIDERS, "telnyx", RegisteredProvider("Telnyx", build_telnyx, make_blueprint))
     make_webhook_blueprints("telnyx", received.append)
     make_webhook_blueprints("simulator", received.append)
 

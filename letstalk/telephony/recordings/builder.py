@@ -1,4 +1,8 @@
-"""Makes the recordings of a language: WAV files of 8 kHz, 16 bits, mono, as telephone exchanges play them."""
+"""Makes the recordings of a language: WAV files of 8 kHz, 16 bits, mono, as telephone exchanges play them.
+
+They are in `instance/voices`, in a folder for each language. `example.wav` there is a whole call with an example code,
+joined of the others: the dashboard's page of languages plays it.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,18 @@ import wave
 from array import array
 from pathlib import Path
 
+from letstalk.config.settings import PROJECT_ROOT
 from letstalk.telephony.recordings.voices import PackagedVoice
-from letstalk.telephony.speech.languages import BRAND, Language
+from letstalk.telephony.speech.languages import BRAND, LANGUAGES, Language
+from letstalk.telephony.speech.scripts import pauses_ms
+
+RECORDINGS_FOLDER = PROJECT_ROOT / "instance" / "voices"
+EXAMPLE = "example.wav"
+EXAMPLE_CODE = "490271"
 
 TELEPHONE_RATE = 8000
 SPEAK_SECONDS = 60
+SENTENCE_PAUSE_MS = 350  # about what a voice makes of a full stop
 _CUTOFF_HERTZ = 3600
 _HALF_WIDTH = 32  # of the low-pass filter, in samples of the telephone rate, on each side of the middle
 _PEAK = 0.7 * 32767
@@ -25,8 +36,22 @@ class RecordingFailed(Exception):
     """The message is for the operator."""
 
 
+def find_example(folder: Path, tag: str) -> Path | None:
+    """The recorded example of the language `tag` in `folder`. None if there is none, or no such language.
+
+    The name is one of ours, never the caller's, and a link that leads out of `folder` is not followed.
+    """
+    for language in LANGUAGES:
+        if language.tag == tag:
+            path = (folder / language.tag / EXAMPLE).resolve()
+            return path if path.is_relative_to(folder.resolve()) and path.is_file() else None
+    return None
+
+
 def build_recordings(language: Language, voice: PackagedVoice, brand: str, folder: Path) -> list[Path]:
-    """Writes the digits and sentences of `language`, and the licence, into `folder`. Returns the paths of the sounds.
+    """Writes the digits, the sentences and an example of `language`, and the licence, into `folder`.
+
+    Returns the paths of the sounds, the example last.
 
     Raises RecordingFailed if the voice's program is missing or fails.
     """
@@ -37,12 +62,16 @@ def build_recordings(language: Language, voice: PackagedVoice, brand: str, folde
     for name in ("greeting", "code_introduction", "repeat_introduction", "hear_again", "goodbye", "offer"):
         texts[name] = getattr(language, name).replace(BRAND, brand)
     paths = []
+    sounds: dict[str, array[int]] = {}
     for name, text in texts.items():
         path = folder / f"{name}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         samples, rate = _speak(voice, program, text)
-        _write(path, _levelled(_at_telephone_rate(samples, rate)))
+        sounds[name] = _levelled(_at_telephone_rate(samples, rate))
+        _write(path, sounds[name])
         paths.append(path)
+    paths.append(folder / EXAMPLE)
+    _write(paths[-1], _example_of(sounds))
     about = {"language": language.tag, "voice": voice.name, "licence": voice.licence, "texts": texts}
     (folder / "recordings.json").write_text(json.dumps(about, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "LICENCE.txt").write_text(
@@ -50,6 +79,27 @@ def build_recordings(language: Language, voice: PackagedVoice, brand: str, folde
         encoding="utf-8",
     )
     return paths
+
+
+def _example_of(sounds: dict[str, array[int]]) -> array[int]:
+    """A whole call that says EXAMPLE_CODE twice, with the pauses of a real one."""
+    code: list[array[int]] = []
+    for digit, pause in zip(EXAMPLE_CODE, pauses_ms(len(EXAMPLE_CODE)), strict=True):
+        code += [sounds[f"digits/{digit}"], _silence(pause)]
+    spoken = array("h")
+    for part in (
+        *(sounds["greeting"], _silence(SENTENCE_PAUSE_MS), sounds["code_introduction"], _silence(SENTENCE_PAUSE_MS)),
+        *code,
+        *(sounds["repeat_introduction"], _silence(SENTENCE_PAUSE_MS)),
+        *code,
+        *(sounds["hear_again"], _silence(SENTENCE_PAUSE_MS), sounds["goodbye"]),
+    ):
+        spoken.extend(part)
+    return spoken
+
+
+def _silence(milliseconds: int) -> array[int]:
+    return array("h", [0]) * (TELEPHONE_RATE * milliseconds // 1000)
 
 
 def _speak(voice: PackagedVoice, program: str, text: str) -> tuple[array[int], int]:

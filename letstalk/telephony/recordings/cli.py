@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from letstalk.observability.terminal import escape_controls, print_line, print_table
-from letstalk.telephony.recordings.builder import RecordingFailed, build_recordings
+from letstalk.telephony.recordings.builder import RECORDINGS_FOLDER, RecordingFailed, build_recordings
 from letstalk.telephony.recordings.voices import PACKAGED_VOICES
 from letstalk.telephony.speech.languages import LANGUAGES
 
@@ -29,15 +29,16 @@ def make_commands() -> click.Group:
     @click.option("--folder", type=click.Path(path_type=Path), help="Default: instance/voices/LANGUAGE.")
     @click.option("--brand", default="Let's Talk", show_default=True, help="The caller's name in the greeting.")
     def build(language: str, folder: Path | None, brand: str) -> None:
-        """Record LANGUAGE, such as es-US, into WAV files of 8 kHz."""
+        """Record LANGUAGE, such as es-US, into WAV files of 8 kHz. The dashboard's page of languages plays one."""
         voice = PACKAGED_VOICES.get(language)
         if voice is None:
             known = ", ".join(sorted(PACKAGED_VOICES))
             raise click.ClickException(
-                f"No packaged voice with a free licence was understood in {escape_controls(language)}. Known: {known}."
+                f"No packaged voice with a free licence is known to be understood in {escape_controls(language)}. "
+                f"Known: {known}."
             )
         sentences = next(each for each in LANGUAGES if each.tag == language)
-        target = folder or Path("instance") / "voices" / language
+        target = folder or RECORDINGS_FOLDER / language
         try:
             paths = build_recordings(sentences, voice, brand, target)
         except RecordingFailed as error:

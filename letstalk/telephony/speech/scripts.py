@@ -225,6 +225,12 @@ def _spell(code: str, language: Language) -> tuple[str, ...]:
     return tuple(each if each.isdigit() else alphabet.spell(each) for each in code)
 
 
+def pauses_ms(length: int) -> tuple[int, ...]:
+    """The pause after each digit of a code of `length` digits, in milliseconds."""
+    read = f"{_paused('0' * length)}{CODE_PAUSE}"
+    return tuple(map(int, _BREAK.findall(read)))
+
+
 def _paused(said: Sequence[str]) -> str:
     groups, start = [], 0
     for size in GROUP_SIZES[len(said)]:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from letstalk.telephony.recordings.builder import SENTENCE_PAUSE_MS, find_example
 from letstalk.telephony.recordings.cli import make_commands
 from letstalk.telephony.recordings.voices import PACKAGED_VOICES
 from letstalk.telephony.speech.languages import supported_locales
+from letstalk.telephony.speech.scripts import pauses_ms
 
 # A voice that says everything as a tone of 440 Hz, and a tone of 7 kHz that no telephone carries.
 ENGINE = f"""#!{sys.executable} -IS
@@ -65,7 +67,7 @@ def test_a_language_is_recorded_for_a_telephone_with_its_licence(programs: Path,
     result = run("build", "es-US", "--folder", str(tmp_path / "es"), "--brand", "Banco 54")
 
     assert result.exit_code == 0, result.output
-    assert "16 recordings" in result.output
+    assert "17 recordings" in result.output
     assert "Apache-2.0" in result.output
     assert sorted(path.stem for path in (tmp_path / "es" / "digits").iterdir()) == [*"0123456789"]
     assert "Apache-2.0" in (tmp_path / "es" / "LICENCE.txt").read_text(encoding="utf-8")
@@ -75,6 +77,44 @@ def test_a_language_is_recorded_for_a_telephone_with_its_licence(programs: Path,
     # 7 kHz would fold to 1 kHz if it were not taken out first.
     heard = tmp_path / "es" / "digits" / "4.wav"
     assert power_at(440, heard) > 100 * power_at(1000, heard)
+
+
+def test_the_example_is_a_whole_call_that_reads_its_code_twice(programs: Path, tmp_path: Path) -> None:
+    install(programs)
+
+    run("build", "es-US", "--folder", str(tmp_path / "es-US"))
+
+    path = find_example(tmp_path, "es-US")
+    assert path is not None
+    with wave.open(str(path)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (1, 2, 8000)
+        samples = array("h", sound.readframes(sound.getnframes()))
+    # Each sound of ENGINE is a tenth of a second: five sentences and two readings of six digits.
+    pauses = 2 * (4 * 250 + 500 + 500) + 4 * SENTENCE_PAUSE_MS
+    assert len(samples) == 8 * (17 * 100 + pauses)
+    assert pauses_ms(6) == (250, 250, 500, 250, 250, 500)
+
+
+@pytest.mark.parametrize("tag", ["en-US", "es-us", "..", "../es-US", "es-US/../es-US", "/etc", "", "es-US\x00"])
+def test_no_other_name_finds_an_example(tmp_path: Path, tag: str) -> None:
+    example = tmp_path / "voices" / "es-US" / "example.wav"
+    example.parent.mkdir(parents=True)
+    example.write_bytes(b"RIFF")
+
+    assert find_example(tmp_path / "voices", "es-US") == example.resolve()
+    assert find_example(tmp_path / "voices", tag) is None
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(b"RIFF")
+    (tmp_path / "voices" / "es-US").mkdir(parents=True)
+    (tmp_path / "voices" / "es-US" / "example.wav").symlink_to(secret)
+    (tmp_path / "voices" / "fr-FR").symlink_to(tmp_path)
+    (tmp_path / "example.wav").write_bytes(b"RIFF")
+
+    assert find_example(tmp_path / "voices", "es-US") is None
+    assert find_example(tmp_path / "voices", "fr-FR") is None
 
 
 def test_a_missing_program_is_named_with_where_it_comes_from(programs: Path, tmp_path: Path) -> None:
@@ -102,7 +142,7 @@ def test_a_language_without_a_free_voice_is_refused(programs: Path, language: st
     result = run("build", language)
 
     assert result.exit_code == 1
-    assert "No packaged voice with a free licence was understood" in result.output
+    assert "No packaged voice with a free licence is known to be understood" in result.output
     assert "\x1b" not in result.output
     assert os.listdir(programs) == []
 

@@ -55,5 +55,30 @@ DIGIT_WORDS = {
     "zu": "iqanda uziro kunye kubili kuthathu kune kuhlanu isithupha isikhombisa isishiyagalombili isishiyagalolunye",
 }
 
+# Words and endings that people or voices could take for a digit, found by reading. None of them stands beside a code.
+LIKE_DIGITS = {
+    "am": "እንደገና",  # ("again") like one
+    "bg": "е",  # ("is") like one
+    "cs": "je",  # ("is") like one
+    "el": "είναι",  # ("is") like nine
+    "en": "to for",  # two, four
+    "fa": "است دوباره",  # ("is") like eight, ("again") like two
+    "fi": "kuulette",  # ("you hear") like six
+    "he": "לשמיעה",  # ("to hear") like eight
+    "hi": "दोबारा",  # ("again") like two
+    "mr": "ऐका दुबार",  # ("listen") like one, ("again") like two
+    "pa": "ਦੁਬਾਰਾ",  # ("again") like two
+    "pt": "novo",  # ("again") like nine
+    "ro": "pentru",  # ("to") like four
+    "sk": "je",  # ("is") like one
+    "so": "si",  # ("to") like eight
+    "sr": "да",  # ("to") like two
+    "sw": "ni",  # ("is") like four
+    "ta": "மீண்டும்",  # ("again") like two
+    "th": "หาก",  # ("if") like five and six
+    "ur": "دوبارہ",  # ("again") like two
+    "zh": "是 复 複 而",  # ("is") like four, ("repeat") like five or six, ("now") like two
+}
+
 # Languages in which a full stop after a number makes it an ordinal: "54." is "the 54th".
 ORDINAL_BY_FULL_STOP = frozenset(["bg", "cs", "da", "de", "fi", "hr", "hu", "nb", "pl", "sk", "sr", "tr"])

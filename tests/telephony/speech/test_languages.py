@@ -15,7 +15,7 @@ import pytest
 import letstalk
 from letstalk.core.errors import InvalidRequest
 from letstalk.telephony.speech.languages import LANGUAGES, Language, choose_language, countries_of, supported_locales
-from tests.telephony.speech.digit_words import DIGIT_WORDS, ORDINAL_BY_FULL_STOP
+from tests.telephony.speech.digit_words import DIGIT_WORDS, LIKE_DIGITS, ORDINAL_BY_FULL_STOP
 
 PACKAGE = Path(letstalk.__file__).parent
 COUNTRIES = PACKAGE / "telephony" / "speech" / "countries.csv"
@@ -23,7 +23,7 @@ SLOVENE = """
 from letstalk.telephony.speech.languages import Language
 
 LANGUAGE = Language(
-    tag="sl-SI", name="Slovene", greeting="Pozdravljeni, {brand} vas kliče.",
+    tag="sl-SI", name="Slovene", own_name="Slovenščina", greeting="Pozdravljeni, {brand} vas kliče.",
     code_introduction="Vaša koda:", repeat_introduction="Ponavljam:", hear_again="Za ponovitev pritisnite ena.",
     goodbye="Na svidenje.", offer="Pozdravljeni, {brand} vas kliče s kodo. Za poslušanje pritisnite ena.",
 )
@@ -36,6 +36,7 @@ def test_every_file_of_the_package_is_a_language() -> None:
     assert {file.partition("_")[0] for file in files} == {language.primary for language in LANGUAGES}
     assert len(supported_locales()) == len(files) == len(set(supported_locales()))
     assert len({language.name for language in LANGUAGES}) == len(files)
+    assert len({language.own_name for language in LANGUAGES}) == len(files)
     assert len(DIGIT_WORDS) >= 40
     assert DIGIT_WORDS.keys() == {language.primary for language in LANGUAGES}
 
@@ -71,11 +72,32 @@ def test_every_country_that_has_phones_has_its_choice() -> None:
         assert int(row["percent"]) or row["reason"], row
 
 
+def only_letters(word: str) -> str:
+    """The word without punctuation, and with the vowel signs of Indian scripts, which `\\w` does not match."""
+    return "".join(character for character in word if unicodedata.category(character)[0] in "LM")
+
+
 def neighbours_of_the_code(language: Language) -> list[str]:
     """What people hear as the last words before the two readings, and as the first after them."""
-    words = [re.findall(r"[^\W\d]+", phrase.casefold()) for phrase in language.phrases]
+    words = [[only_letters(word) for word in phrase.casefold().split()] for phrase in language.phrases]
     _, introduction, again, hear_again, *_ = words
     return [introduction[-1], again[-1], again[0], hear_again[0]]
+
+
+def words_like_digits_beside_the_code(language: Language) -> list[str]:
+    """Those of LIKE_DIGITS that are next to a code. Chinese and Thai have no spaces between words."""
+    confusable = LIKE_DIGITS.get(language.primary, "").split()
+    if language.primary in ("zh", "th"):
+        confusable += DIGIT_WORDS[language.primary].split()
+    else:
+        return [word for word in confusable if word in neighbours_of_the_code(language)]
+    introduction, again, hear_again = map(only_letters, language.phrases[1:4])
+    ends, starts = (introduction, again), (again, hear_again)
+    return [
+        word
+        for word in confusable
+        if any(phrase.endswith(word) for phrase in ends) or any(phrase.startswith(word) for phrase in starts)
+    ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.tag)
@@ -86,6 +108,7 @@ def test_the_sentences_keep_the_rules_of_the_language(language: Language) -> Non
     for word in neighbours_of_the_code(language):
         assert word not in digits
         assert not [digit for digit in digits if len(digit) > 2 and word.startswith(digit)], word
+    assert not words_like_digits_beside_the_code(language)
     if language.primary in ORDINAL_BY_FULL_STOP:
         assert not [phrase for phrase in language.phrases if "{brand}." in phrase], "54. is the 54th"
     assert language.right_to_left == bool(letters & {"R", "AL"})
@@ -98,6 +121,9 @@ def test_the_rules_see_what_they_should() -> None:
     assert neighbours_of_the_code(german) == ["lautet", "nochmals", "nochmals", "zum"]
     assert neighbours_of_the_code(once_more) == ["lautet", "mal", "noch", "zweimal"]
     assert "zwei" in DIGIT_WORDS["de"].split()
+    marathi, chinese = (next(each for each in LANGUAGES if each.tag == tag) for tag in ("mr-IN", "zh-CN"))
+    assert words_like_digits_beside_the_code(replace(marathi, repeat_introduction="कृपया पुन्हा ऐका:")) == ["ऐका"]
+    assert words_like_digits_beside_the_code(replace(chinese, repeat_introduction="为您重复:")) == ["复"]
 
 
 @pytest.mark.parametrize(
@@ -240,6 +266,7 @@ def language_with(phrases: dict[str, str]) -> Language:
     return Language(
         tag="en-XX",
         name="English",
+        own_name="English",
         greeting=phrases["greeting"],
         code_introduction=phrases["code_introduction"],
         repeat_introduction=phrases["repeat_introduction"],

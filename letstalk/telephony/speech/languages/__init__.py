@@ -30,7 +30,8 @@ _MAX_LOCALE_LENGTH = 35  # RFC 5646, 4.4.1: programs should accept at least this
 class Language:
     """One language and the sentences of a call, phrased as a polite bank would phrase them.
 
-    `tag` is BCP 47 ("en-US"), `name` is English. `also` are other tags, in lower case, that mean this language too.
+    `tag` is BCP 47 ("en-US"), `name` is English, `own_name` is what its speakers call it. `also` are other tags, in
+    lower case, that mean this language too.
 
     `greeting` and `offer` contain the caller's name as `{brand}`. `code_introduction` and `repeat_introduction` come
     before the digits, `hear_again` after them. A word next to the code must not sound like a number ("to", "for",
@@ -40,6 +41,7 @@ class Language:
 
     tag: str
     name: str
+    own_name: str
     greeting: str
     code_introduction: str
     repeat_introduction: str

@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="af-ZA",
     name="Afrikaans",
+    own_name="Afrikaans",
     greeting="Goeiedag, {brand} bel u.",
     code_introduction="U kode is:",
     repeat_introduction="Ek herhaal:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="am-ET",
     name="Amharic",
+    own_name="አማርኛ",
     greeting="ጤና ይስጥልኝ፣ ይህ ከ{brand} የተደወለ ጥሪ ነው።",
     code_introduction="የማረጋገጫ ኮድዎ የሚከተለው ነው፦",
     repeat_introduction="እደግማለሁ፦",

@@ -10,6 +10,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ar-AE",
     name="Arabic",
+    own_name="العربية",
     greeting="مرحبًا، هذه مكالمة من {brand}.",
     code_introduction="رمز التحقق هو:",
     repeat_introduction="مرة أخرى:",

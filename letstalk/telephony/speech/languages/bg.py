@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="bg-BG",
     name="Bulgarian",
+    own_name="Български",
     greeting="Здравейте, {brand} Ви се обажда.",
     code_introduction="Вашият код за потвърждение:",
     repeat_introduction="Повтарям:",

@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="bn-BD",
     name="Bengali",
+    own_name="বাংলা",
     greeting="হ্যালো, {brand} থেকে আপনাকে কল করা হচ্ছে।",
     code_introduction="আপনার কোডটি হলো:",
     repeat_introduction="আবার বলছি:",

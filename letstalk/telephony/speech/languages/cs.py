@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="cs-CZ",
     name="Czech",
+    own_name="Čeština",
     greeting="Dobrý den, {brand} vám volá s ověřovacím kódem.",
     code_introduction="Váš kód:",
     repeat_introduction="Opakuji:",

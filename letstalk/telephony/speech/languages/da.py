@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="da-DK",
     name="Danish",
+    own_name="Dansk",
     greeting="Goddag, {brand} ringer til dig.",
     code_introduction="Din kode er:",
     repeat_introduction="Jeg gentager:",

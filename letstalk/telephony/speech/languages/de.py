@@ -9,10 +9,11 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="de-DE",
     name="German",
+    own_name="Deutsch",
     greeting="Guten Tag, {brand} ruft Sie an.",
     code_introduction="Ihr Code lautet:",
     repeat_introduction="Nochmals:",
     hear_again="Zum Wiederholen drücken Sie die Eins.",
     goodbye="Auf Wiederhören.",
-    offer="Guten Tag, {brand} ruft Sie mit Ihrem Code an. Um ihn zu hören, drücken Sie die Eins.",
+    offer="Guten Tag, {brand} ruft Sie an, um Ihnen Ihren Code mitzuteilen. Zum Anhören drücken Sie die Eins.",
 )

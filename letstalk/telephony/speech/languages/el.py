@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="el-GR",
     name="Greek",
+    own_name="Ελληνικά",
     greeting="Γεια σας, έχετε μια κλήση από {brand}.",
     code_introduction="Ο κωδικός σας:",
     repeat_introduction="Επαναλαμβάνω:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="en-US",
     name="English (United States)",
+    own_name="English (United States)",
     greeting="Hello, this is {brand}.",
     code_introduction="Your code is:",
     repeat_introduction="Again:",

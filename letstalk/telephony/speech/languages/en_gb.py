@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="en-GB",
     name="English (United Kingdom)",
+    own_name="English (United Kingdom)",
     greeting="Hello, this is {brand}.",
     code_introduction="Your code is:",
     repeat_introduction="Again:",

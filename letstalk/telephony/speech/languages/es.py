@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="es-US",
     name="Spanish (Latin America)",
+    own_name="Español (Latinoamérica)",
     greeting="Hola, le llama {brand}.",
     code_introduction="Su código es:",
     repeat_introduction="Repito:",

@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="es-ES",
     name="Spanish (Spain)",
+    own_name="Español (España)",
     greeting="Hola, le llama {brand}.",
     code_introduction="Su código es:",
     repeat_introduction="Repito:",

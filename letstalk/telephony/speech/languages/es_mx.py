@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="es-MX",
     name="Spanish (Mexico)",
+    own_name="Español (México)",
     greeting="Hola, le llama {brand}.",
     code_introduction="Su código es:",
     repeat_introduction="Repito:",

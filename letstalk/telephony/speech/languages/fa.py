@@ -1,6 +1,7 @@
 """Persian, as it is spoken in Iran and, as Dari, in Afghanistan.
 
-The word دوباره ("again") is not used, because it starts with "two".
+The word دوباره ("again") is not used, because it starts with "two". است ("is") does not stand before the code, because
+it resembles eight (هشت).
 """
 
 from letstalk.telephony.speech.languages import Language
@@ -8,8 +9,9 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="fa-IR",
     name="Persian",
+    own_name="فارسی",
     greeting="سلام، این تماس از طرف {brand} است.",
-    code_introduction="کد تأیید شما این است:",
+    code_introduction="کد تأیید شما:",
     repeat_introduction="تکرار می‌کنم:",
     hear_again="برای تکرار کد، عدد یک را فشار دهید.",
     goodbye="خدانگهدار.",

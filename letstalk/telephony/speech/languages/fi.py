@@ -8,10 +8,11 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="fi-FI",
     name="Finnish",
+    own_name="Suomi",
     greeting="Hyvää päivää, {brand} soittaa teille.",
     code_introduction="Koodinne on:",
     repeat_introduction="Toistan:",
     hear_again="Jos haluatte kuulla koodin uudelleen, painakaa ykköstä.",
     goodbye="Kuulemiin.",
-    offer="Hyvää päivää, {brand} soittaa teille koodinne vuoksi. Jos haluatte kuulla koodin, painakaa ykköstä.",
+    offer="Hyvää päivää, {brand} soittaa ilmoittaakseen teille koodinne. Jos haluatte kuulla koodin, painakaa ykköstä.",
 )

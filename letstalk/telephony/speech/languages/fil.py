@@ -5,7 +5,8 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="fil-PH",
     name="Filipino",
-    greeting="Magandang araw po, tumatawag ang {brand}.",
+    own_name="Filipino",
+    greeting="Magandang araw po, tumatawag po ang {brand}.",
     code_introduction="Ang code po ninyo ay:",
     repeat_introduction="Uulitin ko po:",
     hear_again="Para marinig muli, pindutin po ang isa.",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="he-IL",
     name="Hebrew",
+    own_name="עברית",
     greeting="שלום, זוהי שיחה מטעם {brand}.",
     code_introduction="קוד האימות הוא:",
     repeat_introduction="נחזור על הקוד:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="hi-IN",
     name="Hindi",
+    own_name="हिन्दी",
     greeting="नमस्ते, यह {brand} की ओर से कॉल है।",
     code_introduction="आपका कोड है:",
     repeat_introduction="फिर से सुनिए:",

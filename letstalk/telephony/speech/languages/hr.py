@@ -8,11 +8,12 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="hr-HR",
     name="Croatian",
+    own_name="Hrvatski",
     greeting="Dobar dan, {brand} vas zove.",
     code_introduction="Vaš kod glasi:",
     repeat_introduction="Ponavljam:",
-    hear_again="Pritisnite jedan za ponavljanje.",
+    hear_again="Pritisnite tipku jedan za ponavljanje.",
     goodbye="Doviđenja.",
-    offer="Dobar dan, {brand} vas zove s vašim kodom. Pritisnite jedan kako biste ga čuli.",
+    offer="Dobar dan, {brand} vas zove s vašim kodom. Pritisnite tipku jedan kako biste ga čuli.",
     also=frozenset(["bs"]),
 )

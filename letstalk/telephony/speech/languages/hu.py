@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="hu-HU",
     name="Hungarian",
+    own_name="Magyar",
     greeting="Jó napot kívánok, {brand} hívja Önt.",
     code_introduction="Az Ön kódja:",
     repeat_introduction="Ismétlem:",

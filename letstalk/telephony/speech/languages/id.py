@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="id-ID",
     name="Indonesian",
+    own_name="Bahasa Indonesia",
     greeting="Halo, ini panggilan dari {brand}.",
     code_introduction="Kode Anda adalah:",
     repeat_introduction="Kami ulangi:",

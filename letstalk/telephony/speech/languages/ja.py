@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ja-JP",
     name="Japanese",
+    own_name="日本語",
     greeting="こんにちは。{brand}からのお電話です。",
     code_introduction="認証コードは次のとおりです。",
     repeat_introduction="繰り返します。",

@@ -5,11 +5,12 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ms-MY",
     name="Malay",
+    own_name="Bahasa Melayu",
     greeting="Helo, ini panggilan daripada {brand}.",
     code_introduction="Kod anda ialah:",
-    repeat_introduction="Kami ulang:",
-    hear_again="Untuk mendengarnya lagi, tekan satu.",
+    repeat_introduction="Kami ulangi:",
+    hear_again="Untuk mendengarnya lagi, sila tekan satu.",
     goodbye="Terima kasih.",
-    offer="Helo, ini panggilan daripada {brand} untuk menyampaikan kod anda. Untuk mendengarnya, tekan satu.",
+    offer="Helo, ini panggilan daripada {brand} untuk menyampaikan kod anda. Untuk mendengarnya, sila tekan satu.",
     also=frozenset(["zsm"]),
 )

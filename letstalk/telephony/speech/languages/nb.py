@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="nb-NO",
     name="Norwegian",
+    own_name="Norsk bokmål",
     greeting="Hei, {brand} ringer deg.",
     code_introduction="Koden din er:",
     repeat_introduction="Jeg gjentar:",

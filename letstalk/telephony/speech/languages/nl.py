@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="nl-NL",
     name="Dutch",
+    own_name="Nederlands",
     greeting="Goedendag, u wordt gebeld door {brand}.",
     code_introduction="Uw code is:",
     repeat_introduction="Ik herhaal:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="pa-IN",
     name="Punjabi",
+    own_name="ਪੰਜਾਬੀ",
     greeting="ਸਤ ਸ੍ਰੀ ਅਕਾਲ, ਇਹ {brand} ਵੱਲੋਂ ਕਾਲ ਹੈ।",
     code_introduction="ਤੁਹਾਡਾ ਕੋਡ ਹੈ:",
     repeat_introduction="ਕਿਰਪਾ ਕਰਕੇ ਫਿਰ ਸੁਣੋ:",

@@ -9,6 +9,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="pl-PL",
     name="Polish",
+    own_name="Polski",
     greeting="Dzień dobry, {brand} dzwoni z kodem.",
     code_introduction="Kod weryfikacyjny to:",
     repeat_introduction="Powtarzam:",

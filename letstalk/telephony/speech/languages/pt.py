@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="pt-BR",
     name="Portuguese (Brazil)",
+    own_name="Português (Brasil)",
     greeting="Olá, esta é uma chamada de {brand}.",
     code_introduction="O seu código é:",
     repeat_introduction="Repito:",

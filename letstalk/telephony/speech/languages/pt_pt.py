@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="pt-PT",
     name="Portuguese (Portugal)",
+    own_name="Português (Portugal)",
     greeting="Olá, esta é uma chamada de {brand}.",
     code_introduction="O seu código é:",
     repeat_introduction="Repito:",

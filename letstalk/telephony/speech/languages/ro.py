@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ro-RO",
     name="Romanian",
+    own_name="Română",
     greeting="Bună ziua, vă sună {brand}.",
     code_introduction="Codul dumneavoastră este:",
     repeat_introduction="Repet:",

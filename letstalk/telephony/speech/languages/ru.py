@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ru-RU",
     name="Russian",
+    own_name="Русский",
     greeting="Здравствуйте, вам звонит {brand}.",
     code_introduction="Ваш код подтверждения:",
     repeat_introduction="Повторяю:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="sk-SK",
     name="Slovak",
+    own_name="Slovenčina",
     greeting="Dobrý deň, {brand} vám volá s overovacím kódom.",
     code_introduction="Váš kód:",
     repeat_introduction="Opakujem:",

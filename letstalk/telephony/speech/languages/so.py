@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="so-SO",
     name="Somali",
+    own_name="Soomaali",
     greeting="Salaan, kani waa wicitaan ka yimid {brand}.",
     code_introduction="Koodkaagu waa:",
     repeat_introduction="Waan ku celinayaa:",

@@ -8,11 +8,12 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="sr-RS",
     name="Serbian",
+    own_name="Српски",
     greeting="Добар дан, {brand} вас зове.",
     code_introduction="Ваш код гласи:",
     repeat_introduction="Понављам:",
-    hear_again="Притисните један да бисте га чули поново.",
+    hear_again="Притисните тастер један да бисте га чули поново.",
     goodbye="Довиђења.",
-    offer="Добар дан, {brand} вас зове са вашим кодом. Притисните један да бисте га чули.",
+    offer="Добар дан, {brand} вас зове са вашим кодом. Притисните тастер један да бисте га чули.",
     also=frozenset(["sh", "cnr"]),
 )

@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="sv-SE",
     name="Swedish",
+    own_name="Svenska",
     greeting="Hej, det här är ett samtal från {brand}.",
     code_introduction="Din kod är:",
     repeat_introduction="Jag upprepar:",

@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="te-IN",
     name="Telugu",
+    own_name="తెలుగు",
     greeting="నమస్కారం, {brand} మీకు కాల్ చేస్తోంది.",
     code_introduction="మీ ధ్రువీకరణ కోడ్:",
     repeat_introduction="మళ్ళీ వినండి:",

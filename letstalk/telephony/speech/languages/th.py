@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="th-TH",
     name="Thai",
+    own_name="ไทย",
     greeting="สวัสดีค่ะ สายนี้โทรจาก {brand} ค่ะ",
     code_introduction="รหัสยืนยันของท่านคือ:",
     repeat_introduction="ขอทวนอีกครั้ง:",

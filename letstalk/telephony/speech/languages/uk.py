@@ -5,6 +5,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="uk-UA",
     name="Ukrainian",
+    own_name="Українська",
     greeting="Вітаємо, вам телефонує {brand}.",
     code_introduction="Ваш код підтвердження:",
     repeat_introduction="Повторюю:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="ur-PK",
     name="Urdu",
+    own_name="اردو",
     greeting="السلام علیکم، یہ {brand} کی جانب سے کال ہے۔",
     code_introduction="آپ کا تصدیقی کوڈ یہ ہے:",
     repeat_introduction="پھر سے سنیے:",

@@ -8,6 +8,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="vi-VN",
     name="Vietnamese",
+    own_name="Tiếng Việt",
     greeting="Xin chào, đây là cuộc gọi từ {brand}.",
     code_introduction="Mã xác minh của quý khách là:",
     repeat_introduction="Xin nhắc lại:",

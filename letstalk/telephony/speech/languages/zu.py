@@ -9,6 +9,7 @@ from letstalk.telephony.speech.languages import Language
 LANGUAGE = Language(
     tag="zu-ZA",
     name="Zulu",
+    own_name="isiZulu",
     greeting="Sawubona, lolu wucingo oluvela ku-{brand}.",
     code_introduction="Ikhodi yakho ithi:",
     repeat_introduction="Ngiyaphinda:",
