@@ -26,7 +26,7 @@ from tests.support.seeded_app import LivedIn, live_in
 # Beside the written examples and the limits of every field, which Schemathesis adds.
 EXAMPLES = 120
 FEWER_EXAMPLES = 40  # of what developers do now and then, and of people, whose passwords cost a tenth of a second
-NOT_OF_EACH_CALL = "^/api/(auth|accounts|events|webhook-endpoints|test-numbers)"
+NOT_OF_EACH_CALL = "^/api/(auth|accounts|events|webhook-endpoints|connections|test-numbers)"
 
 
 class _App:

@@ -212,7 +212,7 @@ class LivedIn:
                 self.services.app_events.endpoints.delete_endpoint(OWNER, endpoint.endpoint_id)
 
     def _for_create_connection(self, case: Made) -> None:
-        case.body = {"kind": case.body["kind"], "name": "made for a case", "default_region": "US"}
+        case.body = {"kind": case.body["kind"], "name": "made for a case"}
         if self._count % 40 == 0:  # an owner can have 50
             for connection in self.services.connections.service.list_reached(None):
                 self.services.connections.service.delete_connection(OWNER, connection.connection_id)
