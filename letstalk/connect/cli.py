@@ -23,6 +23,7 @@ ACTOR = trusted_actor(ActorKind.COMMAND_LINE)
 HEADER = ("CONNECTION ID", "KIND", "NAME", "USER", "STATE", "CREATED")
 DELIVERY_HEADER = ("TIME", "OUTCOME", "PHONE", "CALL", "REASON")
 MOST_DELIVERIES = 100
+UNKNOWN_HOST = "https://YOUR_HOST"  # without PUBLIC_URL: only a request knows how this service is reached
 
 
 Find = Callable[[], Connections]
@@ -80,7 +81,7 @@ def make_commands(find: Find) -> AppGroup:
         """Print how to set the other system up, with the lines to paste."""
         with _services(find) as services:
             connection = services.service.get_connection(ACTOR, connection_id)
-            url = services.service.url_of(connection)
+            url = services.service.url_of(connection, UNKNOWN_HOST)
         for number, step in enumerate(KINDS[connection.kind].guide, start=1):
             print_line(f"{number}. {step.text}")
             lines = step.lines(url, "YOUR_SECRET")
@@ -159,7 +160,7 @@ def _ask() -> str:
 def _print_issued(services: Connections, issued: IssuedConnection) -> None:
     connection = issued.connection
     print_line(f"Connection {connection.connection_id} of {connection.owner_id}", err=True)
-    print_line(f"Address: {services.service.url_of(connection)}", err=True)
+    print_line(f"Address: {services.service.url_of(connection, UNKNOWN_HOST)}", err=True)
     if issued.secret is None:
         print_line(f"It waits for the secret that {KINDS[connection.kind].title} makes: rotate --ask-secret", err=True)
     else:
