@@ -5,34 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.clients.conftest import Service
 from tests.support.documents import ROOT
-from tests.support.npm_packages import installed_modules
 from tests.support.services import needed, node_binary
 from tests.support.surroundings import environment_for_programs
 
 JAVASCRIPT = ROOT / "clients" / "javascript"
-PACKAGES = ROOT / "tests" / "support" / "clients"
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where an app would be: the packages are in its `node_modules`."""
-    folder = tmp_path_factory.mktemp("app")
-    modules = folder / "node_modules"
-    modules.mkdir()
-    for installed in needed("better-auth, by npm", installed_modules(PACKAGES)).iterdir():
-        (modules / installed.name).symlink_to(installed)
-    package = modules / "letstalk-client"
-    package.mkdir()
-    (package / "package.json").write_bytes((JAVASCRIPT / "package.json").read_bytes())
-    (package / "src").mkdir()
-    for each, target in ((JAVASCRIPT / "src", package / "src"), (JAVASCRIPT / "test", folder)):
-        for path in each.iterdir():
-            (target / path.name).write_bytes(path.read_bytes())
-    return folder
 
 
 def run(workplace: Path, *arguments: str, **settings: str) -> str:
@@ -52,8 +30,7 @@ def run(workplace: Path, *arguments: str, **settings: str) -> str:
 def test_what_node_tests_of_the_javascript_client(workplace: Path, service: Service) -> None:
     names = sorted(path.name for path in (JAVASCRIPT / "test").glob("*.test.js"))
     assert len(names) >= 4
-    settings = {"LETSTALK_URL": service.url, "LETSTALK_TOKEN": service.token}
-    said = run(workplace, "--test", "--test-reporter=tap", *names, **settings)
+    said = run(workplace, "--test", "--test-reporter=tap", *names, **service.settings)
     assert "# fail 0" in said
     assert "# pass 0" not in said
 

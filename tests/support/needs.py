@@ -18,6 +18,7 @@ FIXTURES = {
     "redis_port": "redis",
     "certified_provider": "node",
     "webhook_modules": "node",
+    "workplace": "node",
     "twilio_modules": "node",
     "installation": "process",
     "pytester": "process",
@@ -26,7 +27,6 @@ FIXTURES = {
 PARAMETERS = {"postgresql"}
 MODULES = {
     "test_authentication_guide.py": "node",
-    "test_javascript.py": "node",
     "test_limits_and_redis.py": "redis",
     "test_readme.py": "node",
     "test_behind_nginx.py": "nginx",

@@ -20,13 +20,12 @@ export class LetsTalk {
   #fetch;
   #sleep;
 
-  constructor({ url, token, timeoutSeconds = 10, maxRetries = 2, longestWaitSeconds = 10, fetch, sleep = pause }) {
-    const parsed = new URL(url);
-    if (!["http:", "https:"].includes(parsed.protocol) || parsed.username || parsed.search || parsed.hash) {
-      throw new TypeError("The URL must be like https://calls.example.com.");
+  constructor({ url, token, timeoutSeconds = 10, maxRetries = 2, longestWaitSeconds = 10, fetch, sleep = pause } = {}) {
+    if (!isAddress(url)) {
+      throw new TypeError("Let's Talk needs `url`, its address, such as https://calls.example.com. Is LETSTALK_URL set?");
     }
     if (typeof token !== "string" || !/^[!-~]+$/.test(token)) {
-      throw new TypeError("The token is empty, or has characters that no token has.");
+      throw new TypeError("Let's Talk needs `token`, an API token without spaces. Is LETSTALK_TOKEN set?");
     }
     this.#url = url.replace(/\/+$/, "");
     this.#token = token;
@@ -152,6 +151,15 @@ export class LetsTalk {
     }
     if (asked > this.#longestWaitSeconds) return null;
     return asked + Math.random() * Math.max(asked * 0.1, 0.1); // never sooner than asked
+  }
+}
+
+function isAddress(url) {
+  try {
+    const { protocol, username, search, hash } = new URL(url);
+    return ["http:", "https:"].includes(protocol) && !username && !search && !hash;
+  } catch {
+    return false;
   }
 }
 

@@ -108,10 +108,11 @@ test("what is no service is said to be none", async () => {
     replies = [reply];
     await assert.rejects(client().list(), { code: "unexpected_response", status: reply.status });
   }
-  for (const wrong of ["calls.example.com", "ftp://calls.example.com", "https://user:word@calls.example.com"]) {
-    assert.throws(() => client({ url: wrong }), TypeError);
+  for (const wrong of ["calls.example.com", "ftp://calls.example.com", "https://user:word@calls.example.com", "", undefined]) {
+    assert.throws(() => client({ url: wrong }), /LETSTALK_URL/);
   }
-  for (const wrong of ["", " ", "lt_a\nb", undefined]) assert.throws(() => client({ token: wrong }), TypeError);
+  for (const wrong of ["", " ", "lt_a\nb", undefined]) assert.throws(() => client({ token: wrong }), /LETSTALK_TOKEN/);
+  assert.throws(() => new LetsTalk(), TypeError);
 });
 
 test("a request that takes too long ends", async () => {

@@ -33,7 +33,7 @@ def base_url_of(url: str) -> str:
     """`url` without a slash at its end. Raises ValueError for what is no address of a service."""
     parsed = httpx.URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError("The URL must be like https://calls.example.com.")
+        raise ValueError("The URL must be the address of Let's Talk, such as https://calls.example.com.")
     if parsed.userinfo or parsed.query or parsed.fragment:
         raise ValueError("The URL must have no user, query or fragment.")
     return url.rstrip("/")
@@ -42,7 +42,7 @@ def base_url_of(url: str) -> str:
 def headers_of(token: str) -> dict[str, str]:
     """What every request carries. Raises ValueError for a token that can't be one, without showing it."""
     if not token.isascii() or not token.isprintable() or not token.strip() or " " in token:
-        raise ValueError("The token is empty, or has characters that no token has.")
+        raise ValueError("The token must be an API token, without spaces.")
     return {
         "Authorization": f"Bearer {token}",
         "Accept": "application/json",

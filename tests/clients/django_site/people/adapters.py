@@ -1,9 +1,7 @@
-from __future__ import annotations
-
 from allauth.account.adapter import DefaultAccountAdapter
+from django.contrib.auth import get_user_model
 
 from letstalk_client.allauth import CallsMixin
-from tests.clients.django_site.people.models import User
 
 
 class AccountAdapter(CallsMixin, DefaultAccountAdapter):
@@ -18,4 +16,4 @@ class AccountAdapter(CallsMixin, DefaultAccountAdapter):
         self.set_phone(user, phone, True)
 
     def get_user_by_phone(self, phone):
-        return User.objects.filter(phone=phone).order_by("-phone_verified").first()
+        return get_user_model().objects.filter(phone=phone).order_by("-phone_verified").first()
