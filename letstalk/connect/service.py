@@ -24,7 +24,7 @@ from letstalk.connect.models import (
     check_region,
     new_address_key,
 )
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
@@ -85,16 +85,16 @@ class ConnectionService:
 
     def create_connection(self, actor: Actor, wanted: NewConnection) -> IssuedConnection:
         """A new connection of the actor's owner. Raises InvalidRequest, and Conflict `too_many_connections`."""
-        kind = find_kind(wanted.kind)
+        kind, owner_id = find_kind(wanted.kind), check_owner_id(actor.owner_id)
         secret = _choose_secret(kind, wanted.secret)
         with self._db.write() as db:
             now = self._clock()
-            self._db.lock(db, "connections", actor.owner_id)
-            if repository.count_connections(db, actor.owner_id) >= MAX_CONNECTIONS:
+            self._db.lock(db, "connections", owner_id)
+            if repository.count_connections(db, owner_id) >= MAX_CONNECTIONS:
                 raise Conflict(f"An owner can have {MAX_CONNECTIONS} connections at most.", code="too_many_connections")
             connection = SystemConnection(
                 connection_id=new_id(now),
-                owner_id=actor.owner_id,
+                owner_id=owner_id,
                 kind=kind.name,
                 name=check_name(wanted.name),
                 address_key=new_address_key(),

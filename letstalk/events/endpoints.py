@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from letstalk.audit.service import AuditTrail
-from letstalk.core.actors import Actor
+from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
@@ -77,6 +77,7 @@ class EndpointService:
         shows_phones: bool = False,
     ) -> IssuedEndpoint:
         """A new endpoint of the actor's owner. Raises InvalidRequest, and Conflict `too_many_endpoints`."""
+        check_owner_id(actor.owner_id)
         ensure_target(url, self._policy)
         secret = new_secret()
         with self._db.write() as connection:

@@ -218,6 +218,15 @@ def test_the_api_names_the_field_that_is_wrong(app: Flask, body: dict[str, objec
     assert [detail["field"] for detail in answer.get_json()["details"]] == [field]
 
 
+def test_an_owner_that_nobody_can_be_gets_no_connection(app: Flask) -> None:
+    admin = a_visitor(app, "ada", "admin")
+    for owner in ("x" * 200, "letstalk:sign-in"):
+        status, shown = send(admin, f"{PAGES}/new/logto", user_id=owner, rate_limit="5 per day")
+        assert (status, 'id="user_id-error"' in shown) == (400, True)
+        assert send(admin, "/dashboard/webhooks", user_id=owner, url="http://127.0.0.1:9/")[0] == 400
+    assert services_of(app).connections.service.list_reached(None) == []
+
+
 def test_an_owner_has_so_many_connections_and_no_more(app: Flask) -> None:
     service = services_of(app).connections.service
     for _ in range(MAX_CONNECTIONS):
