@@ -30,9 +30,7 @@ def _ensure_moment(text: str) -> str:
     return text
 
 
-Moment = Annotated[
-    PlainText, AfterValidator(_ensure_moment), Field(max_length=40, json_schema_extra={"format": "date-time"})
-]
+Moment = Annotated[PlainText, AfterValidator(_ensure_moment), Field(max_length=40)]
 
 
 def _by(value: object) -> object:

@@ -116,13 +116,21 @@ Session = Annotated[
         examples=["b4f0c8d2e6a17935"],
     ),
 ]
+
+
+def _describe_as_uuid(schema: dict[str, Any]) -> None:
+    """A UUID has no control characters: a generator of requests takes seconds to combine both rules."""
+    schema.pop("pattern", None)
+    schema["format"] = "uuid"
+
+
 VerificationId = Annotated[
     str,
     Field(
         pattern=NO_CONTROL_CHARACTERS,
         min_length=1,
         max_length=64,
-        json_schema_extra={"format": "uuid"},
+        json_schema_extra=_describe_as_uuid,
         examples=[EXAMPLE_ID],
     ),
 ]
