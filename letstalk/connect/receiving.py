@@ -139,6 +139,8 @@ class HookService:
         kind, now = find_kind(connection.kind), self._clock()
         try:
             known = open_secrets(self._vault, connection, now)
+            if not known:
+                raise InvalidSignature(f"This connection waits for the secret that {kind.title} makes.")
             message_id = kind.scheme.ensure_from(known, request.headers, request.body, now)
         except InvalidSignature as error:
             counter.count_stranger()
@@ -181,7 +183,13 @@ class HookService:
             scopes=frozenset({Scope.OTP_SPEAK}),
             address=request.address,
         )
-        code = NewSpokenCode(phone, wanted.code, wanted.locale, ttl_seconds=wanted.ttl_seconds or DEFAULT_TTL_SECONDS)
+        code = NewSpokenCode(
+            phone,
+            wanted.code,
+            wanted.locale,
+            reference=connection.connection_id,
+            ttl_seconds=wanted.ttl_seconds or DEFAULT_TTL_SECONDS,
+        )
         key = _key_of(connection, wanted, phone, wanted.repeats or message_id)
         accepted = self._speaking.speak(actor, code, key, on_accept=note_call)
         if not noted:

@@ -78,11 +78,14 @@ def test_a_connection_is_made_tried_rotated_and_deleted(app: Flask, developer: V
     assert "No connections" in page(developer, PAGES)
 
 
-def test_a_system_that_makes_its_secret_waits_for_it(developer: Visitor) -> None:
+def test_a_system_that_makes_its_secret_waits_for_it(app: Flask, developer: Visitor) -> None:
     _, shown = send(developer, f"{PAGES}/new/zitadel", user_id="acme", rate_limit="5 per minute", submission="1")
     assert "It needs one thing more" in shown
     connection = f"{PAGES}/{re.findall(PAGES + '/([0-9a-f-]{36})', shown)[0]}"
     assert "needs secret" in page(developer, PAGES)
+    made = services_of(app).connections.service.list_reached(None)[0]
+    assert app.test_client().post(made.path, data=b"{}").status_code == 401
+    assert "waits for the secret that ZITADEL makes" in page(developer, connection)
     assert send(developer, f"{connection}/test", phone=PHONE)[0] == 409
     key = "the-signing-key-of-zitadel"
     assert send(developer, f"{connection}/rotate", grace_seconds="0", secret="short", submission="2")[0] == 400

@@ -14,6 +14,7 @@ from letstalk.connect.receiving import HookAnswer, HookRequest, HookService, NoC
 from letstalk.connect.repository import connection_deliveries
 from letstalk.connect.service import ConnectionService, IssuedConnection, NewConnection
 from letstalk.events.repository import list_newest
+from letstalk.verifications.event_objects import render_event
 from tests.support.world import World, an_actor, at_once, phone_number
 
 CODE = "048213"
@@ -84,3 +85,8 @@ def test_the_phone_hears_the_code_of_the_other_system(receiving: Receiving) -> N
     receiving.send("+12025550142")
     receiving.world.pass_time(20)
     assert receiving.world.heard("+12025550142") == [CODE]
+    with receiving.world.db.read() as connection:
+        events = list_newest(connection, frozenset({"acme"}), after=None, limit=50)
+        told = [render_event(connection, event, shows_phone=False) for event in events]
+    assert "call.heard" in [event.type.value for event in events]
+    assert {each["reference"] for each in told if each} == {receiving.issued.connection.connection_id}
