@@ -8,6 +8,7 @@ from flask import Blueprint
 
 from letstalk.accounts.search import find_people
 from letstalk.audit.search import find_request
+from letstalk.connect.search import find_connections
 from letstalk.core.search import SearchSource
 from letstalk.events.search import find_endpoints, find_events
 from letstalk.http import search
@@ -23,6 +24,7 @@ def make_search_page(services: Services) -> Blueprint:
         partial(find_request, services.audit_search),
         partial(find_events, services.app_events.log),
         partial(find_endpoints, services.app_events.endpoints),
+        partial(find_connections, services.connections.service),
         partial(find_tokens, services.tokens),
         partial(find_people, services.accounts.service),
     )

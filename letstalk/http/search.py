@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
+from uuid import UUID
 
 from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -14,6 +16,8 @@ from letstalk.http.guards import current_actor, require_signed_in
 
 MAX_CHARACTERS = 200
 TOKEN_START = "lt_"
+# An id as the interface of Twilio writes it: two letters before our UUID, without its hyphens.
+TWILIO_ID = re.compile(r"[A-Z]{2}([0-9a-f]{32})")
 
 
 def make_blueprint(sources: Sequence[SearchSource]) -> Blueprint:
@@ -35,6 +39,8 @@ def make_blueprint(sources: Sequence[SearchSource]) -> Blueprint:
 def _read_text(typed: str) -> str:
     """What is looked for. Of a whole token that was pasted only its public start: the rest must reach no query."""
     text = "".join(character for character in typed if character.isprintable()).strip()[:MAX_CHARACTERS]
+    if found := TWILIO_ID.fullmatch(text):
+        return str(UUID(found[1]))
     return "_".join(text.split("_")[:2]) if text.startswith(TOKEN_START) else text
 
 

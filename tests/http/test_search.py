@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ import pytest
 from flask import Flask
 
 from letstalk.calls.repository import update_call
+from letstalk.connect.service import NewConnection
 from letstalk.test_numbers.models import NewTestNumber
 from letstalk.tokens.models import NewToken
 from tests.support.apps import OWNER, PHONE, Api, TurnableClock, issue_token, make_app, services_of
@@ -59,6 +61,7 @@ def named(app: Flask, clock: TurnableClock, owner_id: str = "acme", phone: str =
         "event": next(event["event_id"] for event in events if event["type"] == "verification.created"),
         "phone": phone,
         "reference": f"order of {owner_id}",
+        "id of Twilio's interface": f"VE{sent['verification_id'].replace('-', '')}",
         "address": f"{VERIFICATIONS}/{sent['verification_id']}",
     }
 
@@ -108,6 +111,21 @@ def test_tokens_people_test_numbers_and_owners_are_found_too(app: Flask) -> None
     page = listed(admin, "globex")  # the owner, and the token of that owner
     assert (f"{VERIFICATIONS}?owner=globex" in page, "Web till" in page) == (True, True)
     assert "Nothing found" in listed(a_visitor(app, "vera", "viewer"), TEST_PHONE)
+
+
+def test_connections_and_webhook_endpoints_are_found_by_their_ids(app: Flask) -> None:
+    services, theirs = services_of(app), replace(OWNER, owner_id="globex")
+    made = {
+        "webhooks": services.app_events.endpoints.create_endpoint(theirs, "http://127.0.0.1:9/").endpoint.endpoint_id,
+        "connections": services.connections.service.create_connection(
+            theirs, NewConnection("supabase")
+        ).connection.connection_id,
+    }
+    owners, others = (a_visitor(app, name, "developer", owner_ids=(name,)) for name in ("globex", "acme"))
+    for page, found in made.items():
+        assert place(owners, found) == f"/dashboard/{page}/{found}"
+        assert "Nothing found" in listed(others, found)
+        assert "Nothing found" in listed(a_visitor(app, f"viewer-{page}", "viewer", owner_ids=("globex",)), found)
 
 
 def test_of_a_whole_token_only_the_public_start_is_looked_for(app: Flask) -> None:
