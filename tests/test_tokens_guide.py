@@ -54,6 +54,7 @@ CALL_STATUSES = {"queued", "dialing", "ringing", "answered", "speaking", "comple
 # Codes of calls for people, single sign-on and the webhook, which other pages describe.
 OTHER_CODES = {
     *("already_approved", "already_test_number", "too_many_test_numbers", "endpoint_disabled", "too_many_endpoints"),
+    *("too_many_connections", "no_secret"),
     *("invalid_link", "sso_failed", "sso_canceled", "weak_password", "invalid_credentials"),
     "second_factor_required",
     *(

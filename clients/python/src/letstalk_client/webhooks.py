@@ -36,10 +36,10 @@ def verify(
     event_id, timestamp, signatures = (lowered.get(name, "") for name in _NAMES)
     if not event_id or not timestamp.isascii() or not timestamp.isdigit():
         raise WebhookNotVerified("The headers webhook-id and webhook-timestamp are missing or wrong.")
-    signed = b".".join((event_id.encode(), timestamp.encode(), raw))
+    signed = b".".join((event_id.encode(errors="replace"), timestamp.encode(), raw))
     # Each is compared with each: how long it takes must not tell which one fits.
     expected = [base64.b64encode(hmac.digest(key, signed, hashlib.sha256)) for key in keys]
-    given = [each[3:].encode() for each in signatures.split() if each.startswith("v1,")]
+    given = [each[3:].encode(errors="replace") for each in signatures.split() if each.startswith("v1,")]
     matches = [hmac.compare_digest(one, other) for one in expected for other in given]
     if not any(matches):
         raise WebhookNotVerified("No signature of the webhook is by a secret that is known here.")
