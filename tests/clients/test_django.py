@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,9 @@ def site(service: Service, phone_verify: Path | None, tmp_path_factory: pytest.T
     os.environ.update(own)
     sys.path += [] if phone_verify is None else [str(phone_verify)]
     django.setup()
+    # Django has set the time zone of the process, which other tests share.
+    os.environ.pop("TZ", None)
+    time.tzset()
     call_command("migrate", run_syncdb=True, verbosity=0)
     yield
     connections.close_all()

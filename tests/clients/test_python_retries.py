@@ -197,6 +197,22 @@ def test_a_code_and_a_token_are_in_no_text(api: Api, caplog: pytest.LogCaptureFi
     assert "5550142" not in everything
 
 
+@pytest.mark.parametrize("key", ["", "a\nb", "ключ", "k" * 256])
+def test_what_can_t_be_a_key_is_not_sent(api: Api, key: str) -> None:
+    with api.client() as client, pytest.raises(ValueError, match="1 to 255 printable ASCII"):
+        client.send("+12025550142", idempotency_key=key)
+    assert (api.receiver.received, api.waits) == ([], [])
+
+
+def test_text_that_is_no_unicode_is_for_the_service_to_refuse(api: Api) -> None:
+    """An error of encoding would show the whole body, with the code."""
+    api.answer_with(refusal(400, "invalid_request"))
+    with api.client() as client, pytest.raises(LetsTalkError) as caught:
+        client.verify("\ud800", code="90482134")
+    assert "90482134" not in repr(caught.value)
+    assert json.loads(api.receiver.received[0].body) == {"phone": "\ud800", "code": "90482134"}
+
+
 def test_a_request_that_takes_too_long_ends(api: Api) -> None:
     released = threading.Event()
 

@@ -25,6 +25,7 @@ def installed_packages(requirements: Path) -> Path | None:
         cache.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(dir=cache))
         options = ["--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
+        options += ["--retries", "1", "--timeout", "15"]  # without a network, the test is soon skipped
         command = [sys.executable, "-m", "pip", "install", *options, "--target", str(folder), "-r", str(requirements)]
         with suppress(subprocess.SubprocessError, OSError):
             subprocess.run(command, capture_output=True, check=True, timeout=INSTALL_SECONDS)

@@ -96,6 +96,9 @@ export class LetsTalk {
 
   // All tries have one key, so that only one call is placed.
   #placeCall(path, body, { idempotencyKey = randomUUID() } = {}) {
+    if (typeof idempotencyKey !== "string" || !/^[ -~]{1,255}$/.test(idempotencyKey)) {
+      throw new TypeError("An idempotency key is 1 to 255 printable ASCII characters.");
+    }
     return this.#run({ method: "POST", path, body, idempotencyKey, isRepeatable: true });
   }
 
@@ -125,19 +128,20 @@ export class LetsTalk {
     };
     if (body !== undefined) headers["Content-Type"] = "application/json";
     if (idempotencyKey !== undefined) headers["Idempotency-Key"] = idempotencyKey;
+    const content = JSON.stringify(body);
     let response, text;
     try {
       const signal = AbortSignal.timeout(this.#timeoutSeconds * 1000);
       const send = this.#fetch;
-      response = await send(this.#url + path, { method, headers, body: JSON.stringify(body), redirect: "manual", signal });
+      response = await send(this.#url + path, { method, headers, body: content, redirect: "manual", signal });
       text = await response.text();
     } catch (error) {
       throw failureOf(error);
     }
-    const content = parse(text);
-    if (response.status >= 400) throw readError(response.status, response.headers, content);
-    if (response.status >= 300 || content === undefined) throw unexpected(response.status);
-    return content;
+    const said = parse(text);
+    if (response.status >= 400) throw readError(response.status, response.headers, said);
+    if (response.status >= 300 || said === undefined) throw unexpected(response.status);
+    return said;
   }
 
   /** Seconds to wait after `tries` tries, the last of which ended in `error`; null to give up. */

@@ -124,6 +124,16 @@ test("a request that takes too long ends", async () => {
   assert.equal(waits.length, 1);
 });
 
+test("what can't be sent is no failed connection, and is not tried again", async () => {
+  for (const idempotencyKey of ["", "a\nb", "ключ", "k".repeat(256), null]) {
+    assert.throws(() => client().send({ phone: "1" }, { idempotencyKey }), TypeError);
+  }
+  const circular = { phone: "1" };
+  circular.session = circular;
+  await assert.rejects(client().send(circular), TypeError);
+  assert.deepEqual([requests, waits], [[], []]);
+});
+
 test("an empty id names no other call", async () => {
   for (const id of ["", ".", "..", undefined]) assert.throws(() => client().get(id), TypeError);
   replies = [refusal(404, "not_found")];

@@ -11,6 +11,7 @@ SECRET_KEY = "a secret for tests only, nothing else, and long enough"
 DEBUG = False
 ALLOWED_HOSTS = ["testserver"]
 USE_TZ = True
+TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 ROOT_URLCONF = "tests.clients.django_site.urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ["DJANGO_DATABASE"]}}

@@ -25,6 +25,8 @@ from letstalk_client.reading import read
 
 Result = TypeVar("Result")
 
+MAX_KEY_CHARACTERS = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Request(Generic[Result]):
@@ -156,8 +158,10 @@ def list_languages() -> Request[Languages]:
 def _placing_a_call(
     path: str, read_response: Callable[[Any], Result], body: Mapping[str, Any], idempotency_key: str | None
 ) -> Request[Result]:
-    """All tries have one key, so that only one call is placed."""
-    key = idempotency_key or str(uuid.uuid4())
+    """All tries have one key, so that only one call is placed. Raises ValueError for what can't be a key."""
+    key = str(uuid.uuid4()) if idempotency_key is None else idempotency_key
+    if not 1 <= len(key) <= MAX_KEY_CHARACTERS or not key.isascii() or not key.isprintable():
+        raise ValueError(f"An idempotency key is 1 to {MAX_KEY_CHARACTERS} printable ASCII characters.")
     return Request("POST", path, read_response, body, idempotency_key=key, is_repeatable=True)
 
 

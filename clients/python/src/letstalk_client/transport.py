@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
@@ -57,11 +56,16 @@ def environment() -> tuple[str, str]:
 
 def arguments_of(base_url: str, request: Request[Any]) -> dict[str, Any]:
     """What httpx sends for `request`."""
-    headers: Mapping[str, str] = {"Idempotency-Key": request.idempotency_key} if request.idempotency_key else {}
+    headers = {} if request.idempotency_key is None else {"Idempotency-Key": request.idempotency_key}
+    content = None
+    if request.body is not None:
+        # In ASCII: an error of another encoding would hold the whole body, with the code.
+        content = json.dumps(request.body).encode("ascii")
+        headers["Content-Type"] = "application/json"
     return {
         "method": request.method,
         "url": base_url + request.path,
-        "json": request.body,
+        "content": content,
         "params": request.query or None,
         "headers": headers,
     }
