@@ -21,6 +21,7 @@ from letstalk_client import (
     TooManyRequests,
     requests,
 )
+from letstalk_client.spoken import shared_client
 from tests.support.receivers import Received, Receiver, Reply, receiving
 
 SENT = {
@@ -195,6 +196,15 @@ def test_a_code_and_a_token_are_in_no_text(api: Api, caplog: pytest.LogCaptureFi
     assert "90482134" not in everything
     assert "lt_secret" not in everything
     assert "5550142" not in everything
+
+
+def test_the_adapters_try_once_more_since_a_person_waits(api: Api) -> None:
+    api.answer_with(None, refusal(500, "internal_error"))
+    with pytest.raises(ServiceFailed):
+        shared_client(api.url, "lt_x").speak("+12025550142", "048213")
+    assert len(set(api.keys)) == 1
+    assert len(api.keys) == 2
+    assert shared_client(api.url, "lt_x") is shared_client(api.url, "lt_x")
 
 
 @pytest.mark.parametrize("key", ["", "a\nb", "ключ", "k" * 256])

@@ -11,12 +11,14 @@ import {
   VerificationOver,
 } from "./errors.js";
 
+// A person waits for the response: ten seconds at most for a service that hangs, and a limit is for them to wait for.
+const PATIENCE = { timeoutSeconds: 5, maxRetries: 1, longestWaitSeconds: 3 };
 const TRY_LATER = "We can't call you right now. Try again in a moment.";
 const E164 = /^\+[1-9]\d{6,14}$/;
 
 /** Options for Better Auth's `phoneNumber` plugin: who proves a phone gets a call. */
 export function betterAuth({ mode = "verify", locale, brand, session, client, ...connection }) {
-  const letstalk = client ?? new LetsTalk(connection);
+  const letstalk = client ?? new LetsTalk({ ...PATIENCE, ...connection });
   const place = { verify: sendCode, speak: speakCode }[mode];
   if (place === undefined) throw new TypeError('mode is "verify" or "speak".');
 

@@ -8,7 +8,9 @@ from functools import cache
 from letstalk_client.client import Client
 from letstalk_client.errors import DestinationBlocked, InvalidPhone, LetsTalkError, TooManyRequests
 
-# A person waits for the page: what takes longer is their decision.
+# A person waits for the page: ten seconds at most for a service that hangs, and a limit is for them to wait for.
+TIMEOUT_SECONDS = 5.0
+MAX_RETRIES = 1
 LONGEST_WAIT_SECONDS = 3.0
 TRY_LATER = "We can't call you right now. Try again in a moment."
 _CODE = re.compile(r"(?<![0-9A-Za-z])[0-9]{4,10}(?![0-9A-Za-z])")
@@ -17,7 +19,9 @@ _CODE = re.compile(r"(?<![0-9A-Za-z])[0-9]{4,10}(?![0-9A-Za-z])")
 @cache
 def shared_client(url: str, token: str) -> Client:
     """The same client for the same service each time, so that connections are kept."""
-    return Client(url, token, longest_wait_seconds=LONGEST_WAIT_SECONDS)
+    return Client(
+        url, token, timeout_seconds=TIMEOUT_SECONDS, max_retries=MAX_RETRIES, longest_wait_seconds=LONGEST_WAIT_SECONDS
+    )
 
 
 def code_in(text: str) -> str:
