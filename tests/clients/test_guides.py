@@ -87,7 +87,7 @@ def test_the_program_in_javascript(service: Service, workplace: Path) -> None:
     with subprocess.Popen(
         [node, "verify_phone.mjs"],
         cwd=workplace,
-        env={**os.environ, **service.settings},
+        env=os.environ | service.settings,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -137,7 +137,7 @@ def test_the_lines_for_better_auth(service: Service, workplace: Path) -> None:
     done = subprocess.run(
         [needed("Node", node_binary()), "guide.js"],
         cwd=workplace,
-        env={**os.environ, **service.settings, "BETTER_AUTH_SECRET": "a secret for tests only, nothing else at all"},
+        env=os.environ | service.settings | {"BETTER_AUTH_SECRET": "a secret for tests only, nothing else at all"},
         capture_output=True,
         text=True,
         timeout=100,

@@ -147,7 +147,8 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         """Start it on a database that is migrated, as it is at every start but the first."""
-        lay_out(self.environment["DATABASE_URL"])
+        if "DATABASE_URL" in self.environment:
+            lay_out(self.environment["DATABASE_URL"])
         self.start()
         return self
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from letstalk.db.database import Database
 from letstalk.verifications.listing import FIRST_ID, Place, Wanted, find_by_request, list_by_reference, list_newest
 from letstalk.verifications.models import VerificationStatus
 from letstalk.verifications.outcomes import Reason
+from tests.support.postgresql_databases import own_database
+from tests.support.quick_apps import lay_out
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PLACES = (None, Place(NOW, FIRST_ID), Place(NOW, FIRST_ID, is_newer=True))
@@ -36,6 +39,20 @@ EXPECTED = [
     (Wanted(status=VerificationStatus.CANCELED), BY_STATUS),
     (Wanted(reason=Reason.BUSY), BY_STATUS),
 ]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Nobody else's: what other tests have left would change how PostgreSQL plans."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('plans')}/letstalk.db"
+        lay_out(url)
+        with closing(Database(url)) as db:
+            yield db
+    else:
+        folder, template = (request.getfixturevalue(f"postgresql_{name}") for name in ("folder", "template"))
+        with own_database(folder, template) as url, closing(Database(url)) as db:
+            yield db
 
 
 def statements_of(db: Database, wanted: Wanted, place: Place | None) -> list[tuple[str, Any]]:
