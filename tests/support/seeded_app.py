@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ class LivedIn:
         self._elsewhere = issue_token(self.app, "admin", allowed_ips=("203.0.113.7",))
         self.people = SeededAccounts(self.app)
         self._phones = iter(f"+2567{number:08}" for number in range(1, 1_000_000))
+        self._sends = count(1)
         self._counts: Counter[str] = Counter()
         self._count = 0  # of the operation at hand
         self.wsgi = self.app.wsgi_app
@@ -234,15 +236,21 @@ class LivedIn:
             case.body["url"] = "https://93.184.215.14/hook"
 
     def _for_send_otp(self, case: Made) -> None:
-        case.body["phone"] = next(self._phones)
-        if self._count % 11 == 0:
-            case.body = {"phone": "+1 900 555 0123"}  # nobody is called there
-        elif self._count % 5 == 0:
-            case.body["phone"] = "+256700000000"  # always the same: too soon, too often
-        elif self._count % 7 == 0:
-            self._let_calls_wait(2)
-            case.body["expires_in"] = MIN_TTL_SECONDS  # less than those two calls take
+        """Of those that mean to be right, one in six is to nobody, to the same phone, too much, has a used key."""
         case.headers["Idempotency-Key"] = f"key {self._count // 2 if self._count % 3 else self._count}"
+        case.body["phone"] = next(self._phones)
+        match next(self._sends) % 6:
+            case 0:
+                case.body = {"phone": "+1 900 555 0123"}
+                case.headers["Idempotency-Key"] = f"key of nobody {self._count}"
+            case 3:
+                self._end_waiting_calls()
+                case.headers["Idempotency-Key"] = "the same key for another phone"
+            case 1:
+                case.body["phone"] = "+256700000000"  # too soon, too often
+            case 2:
+                self._let_calls_wait(2)
+                case.body["expires_in"] = MIN_TTL_SECONDS  # less than those two calls take
 
     def _for_verify_code(self, case: Made) -> None:
         verification_id, phone = self.start_verification()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +23,7 @@ from letstalk.events.publishing import Publisher
 from letstalk.events.repository import record_event
 from letstalk.events.targets import TargetPolicy
 from letstalk.verifications.event_objects import render_event
+from tests.support.event_loops import run_in_own_thread
 from tests.support.world import StandingClock, an_actor
 
 ACME, GLOBEX = (replace(an_actor(owner), scopes=frozenset({Scope.WEBHOOKS_WRITE})) for owner in ("acme", "globex"))
@@ -31,9 +31,8 @@ LOOPBACK_OPENED = TargetPolicy(read_networks("127.0.0.0/8"))
 
 
 def deliver_due(deliverer: WebhookDeliverer) -> None:
-    """Send all that is due, in a thread of its own: in that of the tests, Playwright may run an event loop."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(deliverer.deliver_due).result()
+    """Send all that is due."""
+    run_in_own_thread(deliverer.deliver_due)
 
 
 @dataclass
