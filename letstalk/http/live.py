@@ -18,8 +18,8 @@ KEPT_SECONDS = 1.0
 MOST_KEPT = 200
 
 SOONEST_SECONDS = 2
-LATEST_SECONDS = 30
-REQUESTS_PER_SECOND = 2.0  # of all tabs of this process together: with 50 open, checks are a tenth slower at most
+LATEST_SECONDS = 40
+REQUESTS_PER_SECOND = 1.4  # of all tabs of this process together: with 50 open, checks are a tenth slower at most
 FORGOTTEN_AFTER_SECONDS = 2.5 * LATEST_SECONDS
 MOST_TABS = 1_000
 TAB_HEADER = "X-Tab"
