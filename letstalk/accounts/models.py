@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from letstalk.core.actors import DEFAULT_OWNER_ID, RESERVED_PREFIX, Actor, ActorKind, check_owner_id
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.core.errors import InsufficientScope, InvalidRequest
 from letstalk.core.field_errors import FieldErrors
 from letstalk.core.name_keys import encode_domain
@@ -351,7 +351,6 @@ def end_sign_ins(before: Account, after: Account) -> Account:
 
 def describe_account(account: Account) -> dict[str, Any]:
     """`account` without its phone, as JSON takes it."""
-    last = account.last_signed_in_at
     return {
         "account_id": account.account_id,
         "username": account.username,
@@ -362,7 +361,7 @@ def describe_account(account: Account) -> dict[str, Any]:
         "user_ids": list(account.owner_ids),
         "second_factor": account.second_factor,
         "created_at": iso_utc(account.created_at),
-        "last_signed_in_at": None if last is None else iso_utc(last),
+        "last_signed_in_at": iso_utc_or_none(account.last_signed_in_at),
     }
 
 

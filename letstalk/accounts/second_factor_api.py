@@ -7,7 +7,7 @@ from letstalk.accounts import second_factor_schemas as bodies
 from letstalk.accounts.authentication import current_device
 from letstalk.accounts.services import Accounts
 from letstalk.core.actors import Actor
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.http.guards import current_actor, public, require_person
 from letstalk.http.openapi import ApiRoutes, documents_errors, needs_database
 from letstalk.http.schemas import JsonResponse
@@ -72,7 +72,7 @@ def add_second_factor_routes(auth: ApiRoutes, accounts: Accounts) -> None:
     def count_recovery_codes() -> JsonResponse:
         """The codes themselves are shown once, when they are created."""
         left = recovery_codes.count_left(current_actor().account_id or "")
-        created_at = None if left.created_at is None else iso_utc(left.created_at)
+        created_at = iso_utc_or_none(left.created_at)
         return bodies.RecoveryCodesLeftResponse(remaining=left.remaining, created_at=created_at).model_dump()
 
     @auth.post(

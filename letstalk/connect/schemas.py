@@ -22,7 +22,7 @@ from letstalk.connect.models import (
 )
 from letstalk.connect.receiving import HookAnswer
 from letstalk.connect.service import ConnectionChanges, IssuedConnection, NewConnection
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.core.rates import MAX_TEXT_LENGTH
 from letstalk.core.unset import UNSET
 from letstalk.db.rotating_secrets import DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS
@@ -275,7 +275,7 @@ class ConnectionTestResponse(ReceivedDeliveryResponse):
 
 def render_connection(connection: SystemConnection, url: str) -> dict[str, Any]:
     """The content of a `ConnectionResponse`."""
-    pointers, old_until, failing = connection.pointers, connection.old_secret_until, connection.failing_since
+    pointers = connection.pointers
     return {
         "connection_id": connection.connection_id,
         "user_id": connection.owner_id,
@@ -291,8 +291,8 @@ def render_connection(connection: SystemConnection, url: str) -> dict[str, Any]:
         if pointers is None
         else {"phone": pointers.phone, "code": pointers.code, "locale": pointers.locale},
         "created_at": iso_utc(connection.created_at),
-        "failing_since": None if failing is None else iso_utc(failing),
-        "old_secret_until": None if old_until is None else iso_utc(old_until),
+        "failing_since": iso_utc_or_none(connection.failing_since),
+        "old_secret_until": iso_utc_or_none(connection.old_secret_until),
     }
 
 

@@ -17,3 +17,8 @@ def iso_utc(moment: datetime) -> str:
     if moment.tzinfo is None:
         raise ValueError("a naive datetime has no time zone")
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def iso_utc_or_none(moment: datetime | None) -> str | None:
+    """The same, and None for None."""
+    return None if moment is None else iso_utc(moment)

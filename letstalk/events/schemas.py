@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.db.rotating_secrets import DEFAULT_GRACE_SECONDS, MAX_GRACE_SECONDS
 from letstalk.events.endpoint_models import MAX_DESCRIPTION_CHARACTERS, MAX_URL_CHARACTERS, Attempt, Delivery, Endpoint
 from letstalk.events.models import AppEventType, EventFilter
@@ -290,16 +290,15 @@ def render_endpoint(endpoint: Endpoint) -> dict[str, Any]:
         "shows_phones": endpoint.shows_phones,
         "status": endpoint.status,
         "created_at": iso_utc(endpoint.created_at),
-        "failing_since": None if endpoint.failing_since is None else iso_utc(endpoint.failing_since),
-        "disabled_at": None if endpoint.disabled_at is None else iso_utc(endpoint.disabled_at),
+        "failing_since": iso_utc_or_none(endpoint.failing_since),
+        "disabled_at": iso_utc_or_none(endpoint.disabled_at),
         "disabled_reason": endpoint.disabled_reason,
-        "old_secret_until": None if endpoint.old_secret_until is None else iso_utc(endpoint.old_secret_until),
+        "old_secret_until": iso_utc_or_none(endpoint.old_secret_until),
     }
 
 
 def render_delivery(delivery: Delivery) -> dict[str, Any]:
     """The content of a `DeliverySummary`."""
-    next_at, delivered_at = delivery.next_attempt_at, delivery.delivered_at
     return {
         "delivery_id": delivery.delivery_id,
         "event_id": delivery.event_id,
@@ -307,8 +306,8 @@ def render_delivery(delivery: Delivery) -> dict[str, Any]:
         "status": delivery.status,
         "created_at": iso_utc(delivery.created_at),
         "attempts": delivery.attempts,
-        "next_attempt_at": None if next_at is None else iso_utc(next_at),
-        "delivered_at": None if delivered_at is None else iso_utc(delivered_at),
+        "next_attempt_at": iso_utc_or_none(delivery.next_attempt_at),
+        "delivered_at": iso_utc_or_none(delivery.delivered_at),
     }
 
 

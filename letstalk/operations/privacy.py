@@ -14,7 +14,7 @@ from letstalk.accounts.models import Account
 from letstalk.calls import repository as calls
 from letstalk.calls.models import Call
 from letstalk.connect.repository import delete_of_calls, list_of_calls
-from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.clock import Clock, iso_utc, iso_utc_or_none
 from letstalk.core.errors import Conflict
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
@@ -122,13 +122,13 @@ def _account(account: Account) -> dict[str, Any]:
         "account_id": account.account_id,
         "username": account.username,
         "email": account.email,
-        "email_verified_at": None if account.email_verified_at is None else iso_utc(account.email_verified_at),
+        "email_verified_at": iso_utc_or_none(account.email_verified_at),
         "role": account.role.value,
         "state": account.state.value,
         "user_ids": list(account.owner_ids),
         "second_factor": account.second_factor,
         "created_at": iso_utc(account.created_at),
-        "last_signed_in_at": None if account.last_signed_in_at is None else iso_utc(account.last_signed_in_at),
+        "last_signed_in_at": iso_utc_or_none(account.last_signed_in_at),
     }
 
 
@@ -142,7 +142,7 @@ def _verification(connection: Connection, verification: Verification, now: datet
         "status": verification.status_at(now).value,
         "created_at": iso_utc(verification.created_at),
         "expires_at": iso_utc(verification.expires_at),
-        "approved_at": None if approved_at is None else iso_utc(approved_at),
+        "approved_at": iso_utc_or_none(approved_at),
         "attempts_used": verification.attempts_used,
         "replays_used": verification.replays_used,
         "locale": verification.locale,
@@ -175,7 +175,7 @@ def _test_number(number: TestNumber) -> dict[str, Any]:
         "phone": number.e164,
         "name": number.name,
         "created_at": iso_utc(number.created_at),
-        "expires_at": None if number.expires_at is None else iso_utc(number.expires_at),
+        "expires_at": iso_utc_or_none(number.expires_at),
     }
 
 
@@ -188,8 +188,8 @@ def _call(connection: Connection, call: Call) -> dict[str, Any]:
         "status": call.status.value,
         "reason": call.reason,
         "created_at": iso_utc(call.created_at),
-        "answered_at": None if call.answered_at is None else iso_utc(call.answered_at),
-        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "answered_at": iso_utc_or_none(call.answered_at),
+        "ended_at": iso_utc_or_none(call.ended_at),
         "events": [{"at": iso_utc(at), "type": type_} for at, type_ in events],
         "reported": [{"at": iso_utc(at), "type": type_, **json.loads(detail)} for at, type_, detail in reported],
     }

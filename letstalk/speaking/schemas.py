@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from letstalk.calls.models import CallStatus
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
     WHOLE,
@@ -171,7 +171,7 @@ def render_spoken_call(found: SpokenCall) -> dict[str, Any]:
         "phone": spoken.e164,
         "created_at": iso_utc(spoken.created_at),
         "expires_at": iso_utc(spoken.expires_at),
-        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "ended_at": iso_utc_or_none(call.ended_at),
         "spoken_locale": found.spoken_locale,
         "reference": spoken.reference,
         "is_test": spoken.is_test,

@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from letstalk.core.actors import MAX_OWNER_ID_LENGTH
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
     PATTERN_MESSAGES,
@@ -114,7 +114,7 @@ class TestNumberResponse(ResponseModel):
             code=shown.code,
             name=number.name,
             created_at=iso_utc(number.created_at),
-            expires_at=None if number.expires_at is None else iso_utc(number.expires_at),
+            expires_at=iso_utc_or_none(number.expires_at),
             is_live=shown.is_live,
         )
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from letstalk.audit.service import AuditTrail
 from letstalk.core.actors import Actor, check_owner_id
-from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.clock import Clock, iso_utc_or_none
 from letstalk.core.errors import Conflict, InvalidPhone, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
 from letstalk.core.pagination import decode_cursor, encode_cursor
@@ -89,7 +89,9 @@ class TestNumberService:
                 expires_at=expires_at,
             )
             repository.insert_test_number(connection, number)
-            self._record(connection, actor, "created", number, {"name": name, "expires_at": _time(expires_at)})
+            self._record(
+                connection, actor, "created", number, {"name": name, "expires_at": iso_utc_or_none(expires_at)}
+            )
         return ShownTestNumber(number, code, is_live=True)
 
     def list_test_numbers(
@@ -149,7 +151,7 @@ class TestNumberService:
             if not isinstance(changes.expires_in_seconds, Unset):
                 end = end_after(now, changes.expires_in_seconds, may_be_endless=self.may_be_endless)
                 new = replace(new, expires_at=end)
-                changed |= {} if end == old.expires_at else {"expires_at": _time(end)}
+                changed |= {} if end == old.expires_at else {"expires_at": iso_utc_or_none(end)}
             if changed:
                 repository.update_test_number(connection, new)
                 self._record(connection, actor, "updated", new, changed)
@@ -164,7 +166,7 @@ class TestNumberService:
             number = self._lock(connection, actor, test_number_id)
             repository.delete_test_number(connection, test_number_id)
             self._end_verifications(connection, number.owner_id, number.phone, now)
-            self._record(connection, actor, "deleted", number, {"expires_at": _time(number.expires_at)})
+            self._record(connection, actor, "deleted", number, {"expires_at": iso_utc_or_none(number.expires_at)})
 
     def _lock(self, connection: Connection, actor: Actor, test_number_id: str) -> TestNumber:
         """The test number as it is when no send to its phone runs: a send reads it and writes under the same lock."""
@@ -209,7 +211,3 @@ def _make_code() -> str:
             return check_code(code)
         except InvalidRequest:
             continue
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else iso_utc(moment)

@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any
 
 from letstalk.core.actors import CustomMessage, check_owner_id
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc_or_none
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ip_addresses import normalise_allowed
@@ -322,7 +322,7 @@ def describe(token: Token) -> dict[str, Any]:
         "scopes": list(token.scopes),
         "allowed_ips": list(token.allowed_ips),
         "rate_limit": token.rate_limit,
-        "expires_at": iso_utc(token.expires_at) if token.expires_at else None,
+        "expires_at": iso_utc_or_none(token.expires_at),
         "custom_message": token.custom_message,
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from flask import Response, jsonify, request
 
 from letstalk.core.actors import Actor
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.core.errors import NotFound
 from letstalk.core.scopes import Scope
 from letstalk.http.guards import current_actor, require
@@ -207,6 +207,6 @@ def _render_call(item: CallHistory) -> dict[str, Any]:
         "status": call.status.value,
         "reason": call.reason,
         "created_at": iso_utc(call.created_at),
-        "ended_at": None if call.ended_at is None else iso_utc(call.ended_at),
+        "ended_at": iso_utc_or_none(call.ended_at),
         "events": [{"at": iso_utc(at), "type": type_} for at, type_ in item.events],
     }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from letstalk.calls import repository as calls
 from letstalk.calls.models import Call, CallStatus
-from letstalk.core.clock import Clock, iso_utc
+from letstalk.core.clock import Clock, iso_utc, iso_utc_or_none
 from letstalk.core.ids import new_id
 from letstalk.events.models import AppEvent, AppEventType
 from letstalk.events.publishing import content_of
@@ -85,7 +85,6 @@ def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> 
         return None
     verification = _find(connection, call.subject_id)
     status = _STATUSES.get(event.type)
-    is_over = status is None and call.ended_at is not None
     return {
         "call_id": call.call_id,
         "verification_id": None if verification is None else verification.verification_id,
@@ -93,7 +92,7 @@ def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> 
         "status": (call.status if status is None else status).value,
         "reason": call.reason if status is None else None,
         "created_at": iso_utc(call.created_at),
-        "ended_at": iso_utc(call.ended_at) if is_over and call.ended_at is not None else None,
+        "ended_at": iso_utc_or_none(call.ended_at) if status is None else None,
         "reference": _reference_of(connection, event.owner_id, call)
         if verification is None
         else verification.reference,

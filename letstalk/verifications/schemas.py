@@ -11,7 +11,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from letstalk.calls.models import CallStatus
-from letstalk.core.clock import iso_utc
+from letstalk.core.clock import iso_utc, iso_utc_or_none
 from letstalk.core.errors import InvalidPhone
 from letstalk.http.schemas import (
     NO_CONTROL_CHARACTERS,
@@ -470,7 +470,7 @@ def render_summary(verification: Verification, status: VerificationStatus, spoke
         "status": status.value,
         "created_at": iso_utc(verification.created_at),
         "expires_at": iso_utc(verification.expires_at),
-        "approved_at": None if verification.approved_at is None else iso_utc(verification.approved_at),
+        "approved_at": iso_utc_or_none(verification.approved_at),
         "attempts_remaining": verification.attempts_remaining,
         "replays_remaining": verification.replays_remaining,
         "locale": verification.locale,
