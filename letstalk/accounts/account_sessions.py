@@ -29,7 +29,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCredentials, InvalidToken, NotFound
 from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import subscriber_of
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.db.database import Database
 from letstalk.observability.logs import get_logger
 
@@ -160,9 +160,8 @@ class AccountSessionService:
             found = session_repository.list_live_sessions(
                 connection, account_id, self._clock(), limit=limit + 1, before=before
             )
-        page = tuple(found[:limit])
-        is_last = len(found) <= limit
-        return SessionPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].session_id))
+        page, next_cursor = cut_page(found, limit, lambda one: encode_cursor(one.created_at, one.session_id))
+        return SessionPage(tuple(page), next_cursor)
 
     def find_session(self, session_id: str) -> AccountSession | None:
         """None if it has ended or expired, or if the account is not active."""

@@ -22,7 +22,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, Forbidden, InvalidRequest, NotFound
 from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ids import canonical_id
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
 from letstalk.db.database import Database
 from letstalk.telephony.phone_numbers import parse_phone
@@ -169,9 +169,8 @@ class AccountService:
             found = repository.list_accounts(
                 connection, AccountFilter(role, state, search), limit=limit + 1, before=before
             )
-        page = tuple(found[:limit])
-        is_last = len(found) <= limit
-        return AccountPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].account_id))
+        page, next_cursor = cut_page(found, limit, lambda one: encode_cursor(one.created_at, one.account_id))
+        return AccountPage(tuple(page), next_cursor)
 
     def update_account(
         self,

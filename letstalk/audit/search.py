@@ -19,7 +19,7 @@ from letstalk.core.field_errors import FieldErrors
 from letstalk.core.ids import canonical_id
 from letstalk.core.ip_addresses import read_address
 from letstalk.core.name_keys import name_key
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.core.scopes import Scope
 from letstalk.core.search import Hit
 from letstalk.db.database import Database
@@ -54,9 +54,8 @@ class AuditSearch:
         check_filter(wanted)
         self._trail.flush()
         found = self._find(actor, wanted, limit + 1, before)
-        page = tuple(found[:limit])
-        is_last = len(found) <= limit
-        return AuditPage(page, None if is_last else encode_cursor(page[-1].event.at, page[-1].event.event_id))
+        page, next_cursor = cut_page(found, limit, lambda entry: encode_cursor(entry.event.at, entry.event.event_id))
+        return AuditPage(tuple(page), next_cursor)
 
     def export(self, actor: Actor, wanted: AuditFilter) -> Iterator[AuditEntry]:
         """The newest MAX_EXPORTED of the entries that `actor` may see, read in batches while they are consumed.

@@ -28,7 +28,7 @@ from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
-from letstalk.core.pagination import decode_id_cursor
+from letstalk.core.pagination import cut_page, decode_id_cursor
 from letstalk.core.unset import UNSET, Unset
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, delete_in_batches
@@ -119,7 +119,7 @@ class ConnectionService:
         after = decode_id_cursor(cursor)
         with self._db.read() as db:
             found = repository.list_connections(db, frozenset({actor.owner_id}), after=after, limit=limit + 1)
-        return found[:limit], found[limit - 1].connection_id if len(found) > limit else None
+        return cut_page(found, limit, lambda connection: connection.connection_id)
 
     def list_reached(self, owner_ids: frozenset[str] | None) -> list[SystemConnection]:
         """The newest connections of these owners (None: of all), for a person who may see several owners."""
@@ -180,7 +180,7 @@ class ConnectionService:
         with self._db.read() as db:
             connection = self._find(db, actor, connection_id)
             found = repository.list_deliveries(db, connection.connection_id, after=after, limit=limit + 1)
-        return found[:limit], found[limit - 1].delivery.delivery_id if len(found) > limit else None
+        return cut_page(found, limit, lambda received: received.delivery.delivery_id)
 
     def forget_old(self) -> None:
         """Every minute: delete the deliveries that are older than 30 days, and refused ones beyond the newest 100."""

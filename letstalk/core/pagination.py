@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from letstalk.core.errors import InvalidRequest
 from letstalk.core.ids import canonical_id
+
+Row = TypeVar("Row")
 
 
 def encode_cursor(moment: datetime, row_id: str) -> str:
@@ -38,6 +42,12 @@ def decode_id_cursor(text: str | None) -> str | None:
     if text is not None and row_id is None:
         raise _invalid()
     return row_id
+
+
+def cut_page(found: Sequence[Row], limit: int, cursor_of: Callable[[Row], str]) -> tuple[list[Row], str | None]:
+    """The first `limit` rows, and the cursor of the last of them where more were found: look for one more than that."""
+    page = list(found[:limit])
+    return page, cursor_of(page[-1]) if len(found) > limit else None
 
 
 def _invalid() -> InvalidRequest:

@@ -13,7 +13,7 @@ from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
-from letstalk.core.pagination import decode_id_cursor
+from letstalk.core.pagination import cut_page, decode_id_cursor
 from letstalk.core.unset import UNSET, Unset
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
@@ -108,7 +108,7 @@ class EndpointService:
             found = endpoint_repository.list_endpoints(
                 connection, frozenset({actor.owner_id}), after=after, limit=limit + 1
             )
-        return found[:limit], found[limit - 1].endpoint_id if len(found) > limit else None
+        return cut_page(found, limit, lambda endpoint: endpoint.endpoint_id)
 
     def list_reached(self, owner_ids: frozenset[str] | None) -> list[Endpoint]:
         """The newest endpoints of these owners (None: of all), for a person who may see several owners."""
@@ -198,7 +198,7 @@ class EndpointService:
             found = delivery_repository.list_deliveries(
                 connection, endpoint.endpoint_id, status=status, after=after, limit=limit + 1
             )
-        return found[:limit], found[limit - 1].delivery_id if len(found) > limit else None
+        return cut_page(found, limit, lambda delivery: delivery.delivery_id)
 
     def get_delivery(self, actor: Actor, endpoint_id: str, delivery_id: str) -> tuple[Delivery, list[Attempt]]:
         """A delivery with its tries, oldest first. Raises NotFound."""

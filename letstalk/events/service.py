@@ -8,7 +8,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import NotFound
 from letstalk.core.ids import canonical_id
-from letstalk.core.pagination import decode_id_cursor
+from letstalk.core.pagination import cut_page, decode_id_cursor
 from letstalk.db.database import Database, delete_in_batches
 from letstalk.events import delivery_repository, repository
 from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, AppEventType, EventFilter
@@ -28,8 +28,9 @@ class EventLog:
         after = decode_id_cursor(cursor)
         with self._db.read() as connection:
             found = repository.list_events(connection, actor.owner_id, wanted, after=after, limit=limit + 1)
-            contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in found[:limit]]
-        return contents, found[limit - 1].event_id if len(found) > limit else None
+            page, next_cursor = cut_page(found, limit, lambda event: event.event_id)
+            contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in page]
+        return contents, next_cursor
 
     def list_newest(
         self, owner_ids: frozenset[str] | None, *, after: str | None, limit: int, type_: AppEventType | None = None

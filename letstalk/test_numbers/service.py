@@ -14,7 +14,7 @@ from letstalk.core.actors import Actor, check_owner_id
 from letstalk.core.clock import Clock, iso_utc_or_none
 from letstalk.core.errors import Conflict, InvalidPhone, InvalidRequest, NotFound
 from letstalk.core.ids import canonical_id, new_id
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.core.unset import Unset
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
@@ -106,8 +106,9 @@ class TestNumberService:
             return TestNumberPage((), None)
         with self._db.read() as connection:
             found = repository.list_test_numbers(connection, owner_ids, limit=limit + 1, before=before)
-        page = found[:limit]
-        next_cursor = encode_cursor(page[-1].created_at, page[-1].test_number_id) if len(found) > limit else None
+        page, next_cursor = cut_page(
+            found, limit, lambda number: encode_cursor(number.created_at, number.test_number_id)
+        )
         return TestNumberPage(tuple(map(self._show, page)), next_cursor)
 
     def get_test_number(self, actor: Actor, test_number_id: str) -> ShownTestNumber:

@@ -16,7 +16,7 @@ from letstalk.audit.service import About, AuditTrail
 from letstalk.core.actors import DEFAULT_OWNER_ID, Actor, ActorKind, CustomMessage, check_owner_id
 from letstalk.core.clock import Clock, iso_utc
 from letstalk.core.errors import Conflict, InsufficientScope, InvalidRequest, InvalidToken, NotFound
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.core.scopes import Scope
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
@@ -135,9 +135,8 @@ class TokenService:
         self._usage.flush()
         with self._db.read() as connection:
             found = tokens.list_tokens(connection, wanted, limit=limit + 1, before=before)
-        page = tuple(found[:limit])
-        is_last = len(found) <= limit
-        return TokenPage(page, None if is_last else encode_cursor(page[-1].created_at, page[-1].token_id))
+        page, next_cursor = cut_page(found, limit, lambda token: encode_cursor(token.created_at, token.token_id))
+        return TokenPage(tuple(page), next_cursor)
 
     def get_token(self, actor: Actor, token_id: str) -> Token:
         """Raises NotFound for a token that does not exist or that `actor` may not see."""

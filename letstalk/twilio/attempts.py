@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import NotFound
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.db.database import Database
 from letstalk.twilio import attempt_repository
 from letstalk.twilio.models import DEFAULT_SPAN, Attempt, AttemptFilter, AttemptSummary, Sid
@@ -35,9 +35,7 @@ class AttemptService:
             found = attempt_repository.list_attempts(
                 connection, actor.owner_id, services, self._bounded(wanted), before=before, limit=limit + 1
             )
-        page = found[:limit]
-        more = len(found) > limit
-        return page, encode_cursor(page[-1].verification_at, page[-1].call_id) if more else None
+        return cut_page(found, limit, lambda attempt: encode_cursor(attempt.verification_at, attempt.call_id))
 
     def get_attempt(self, actor: Actor, sid: str) -> Attempt:
         """Raises NotFound, also for an attempt of another owner, or of a service that was deleted."""

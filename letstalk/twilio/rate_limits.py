@@ -15,7 +15,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidRequest, NotFound, TooManyRequests
 from letstalk.core.ids import new_id
-from letstalk.core.pagination import decode_id_cursor
+from letstalk.core.pagination import cut_page, decode_id_cursor
 from letstalk.db.database import Database, delete_in_batches, delete_oldest
 from letstalk.twilio import repository
 from letstalk.twilio.models import (
@@ -65,7 +65,7 @@ class RateLimitService:
         with self._db.read() as connection:
             service = find_service(connection, actor, service_sid)
             found = repository.list_rate_limits(connection, service.service_id, after=after, limit=limit + 1)
-        return found[:limit], found[limit - 1].rate_limit_id if len(found) > limit else None
+        return cut_page(found, limit, lambda rate_limit: rate_limit.rate_limit_id)
 
     def get_rate_limit(self, actor: Actor, service_sid: str, sid: str) -> RateLimit:
         """By its id or its unique name. Raises NotFound."""
@@ -114,7 +114,7 @@ class RateLimitService:
         with self._db.read() as connection:
             of = _find(connection, find_service(connection, actor, service_sid), limit_sid)
             found = repository.list_buckets(connection, of.rate_limit_id, after=after, limit=limit + 1)
-        return found[:limit], found[limit - 1].bucket_id if len(found) > limit else None
+        return cut_page(found, limit, lambda bucket: bucket.bucket_id)
 
     def get_bucket(self, actor: Actor, service_sid: str, limit_sid: str, sid: str) -> Bucket:
         """Raises NotFound."""

@@ -11,7 +11,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import Conflict, NotFound
 from letstalk.core.ids import new_id
-from letstalk.core.pagination import decode_id_cursor
+from letstalk.core.pagination import cut_page, decode_id_cursor
 from letstalk.db.database import Database
 from letstalk.twilio import repository
 from letstalk.twilio.models import MAX_SERVICES, Sid, VerifyService, check_code_length, check_friendly_name
@@ -62,7 +62,7 @@ class ServiceDirectory:
         after = decode_id_cursor(cursor)
         with self._db.read() as connection:
             found = repository.list_services(connection, actor.owner_id, after=after, limit=limit + 1)
-        return found[:limit], found[limit - 1].service_id if len(found) > limit else None
+        return cut_page(found, limit, lambda service: service.service_id)
 
     def get_service(self, actor: Actor, sid: str) -> VerifyService:
         """Raises NotFound, also for a service of another owner."""

@@ -16,7 +16,7 @@ from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidCode, LetsTalkError, NoPendingVerification, NotFound
 from letstalk.core.ids import canonical_id
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.events.models import AppEventType, NewEvent
 from letstalk.events.repository import record_event
@@ -162,9 +162,7 @@ class VerificationService:
             found = repository.list_verifications(
                 connection, actor.owner_id, wanted, after=after, limit=limit + 1, now=now
             )
-        page = found[:limit]
-        more = len(found) > limit
-        next_cursor = encode_cursor(page[-1].created_at, page[-1].verification_id) if more else None
+        page, next_cursor = cut_page(found, limit, lambda item: encode_cursor(item.created_at, item.verification_id))
         return VerificationPage(tuple((item, item.status_at(now)) for item in page), next_cursor)
 
     @staticmethod

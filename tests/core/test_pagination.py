@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from letstalk.core.errors import InvalidRequest
-from letstalk.core.pagination import decode_cursor, encode_cursor
+from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 
 ROW_ID = "0b6f1d7e-3c55-4a1e-9f0c-5a2f4d6b8e11"
 
@@ -50,3 +50,8 @@ def test_other_text_is_refused_in_the_field_cursor(text: str) -> None:
 def test_a_made_up_cursor_is_refused(inside: str) -> None:
     with pytest.raises(InvalidRequest):
         decode_cursor(urlsafe_b64encode(inside.encode()).decode())
+
+
+@pytest.mark.parametrize(("found", "page", "cursor"), [("", "", None), ("ab", "ab", None), ("abc", "ab", "b")])
+def test_a_page_has_a_cursor_only_where_there_is_more(found: str, page: str, cursor: str | None) -> None:
+    assert cut_page(list(found), 2, lambda row: row) == (list(page), cursor)
