@@ -129,17 +129,13 @@ def _make_webhooks(find: Find) -> AppGroup:
     @click.argument("endpoint_id")
     def enable(endpoint_id: str) -> None:
         """Send events from now on."""
-        with _services(find) as events:
-            events.endpoints.set_enabled(ACTOR, endpoint_id, is_enabled=True)
-        print_line("Endpoint enabled", err=True)
+        _set_enabled(find, endpoint_id, is_enabled=True)
 
     @group.command("disable")
     @click.argument("endpoint_id")
     def disable(endpoint_id: str) -> None:
         """Send nothing more. What waits is given up."""
-        with _services(find) as events:
-            events.endpoints.set_enabled(ACTOR, endpoint_id, is_enabled=False)
-        print_line("Endpoint disabled", err=True)
+        _set_enabled(find, endpoint_id, is_enabled=False)
 
     @group.command("delete")
     @click.argument("endpoint_id")
@@ -150,6 +146,12 @@ def _make_webhooks(find: Find) -> AppGroup:
         print_line("Endpoint deleted", err=True)
 
     return group
+
+
+def _set_enabled(find: Find, endpoint_id: str, *, is_enabled: bool) -> None:
+    with _services(find) as events:
+        events.endpoints.set_enabled(ACTOR, endpoint_id, is_enabled=is_enabled)
+    print_line("Endpoint enabled" if is_enabled else "Endpoint disabled", err=True)
 
 
 def _new_events(events: AppEvents) -> Iterator[AppEvent]:

@@ -89,6 +89,13 @@ def issue_token(app: Flask, *scopes: str, owner_id: str = "acme", **fields: Any)
     return services_of(app).tokens.create_token(OWNER, wanted).secret
 
 
+def tokens_of(db: Database, vault: Vault) -> TokenService:
+    """The tokens of a server that has this database and these keys, made and found beside it."""
+    audit = AuditTrail(db, clock=utc_now)
+    usage = UsageCounter(db, clock=utc_now, audit=audit)
+    return TokenService(db, vault=vault, clock=utc_now, usage=usage, audit=audit, default_rate=None)
+
+
 def code_of(folder: Path, key: str, verification_id: str) -> str:
     """The code of a pending verification, as the worker that speaks it reads it."""
     statement = "SELECT speech_sealed FROM verifications WHERE verification_id = ?"
@@ -204,10 +211,8 @@ class ServerProcess:
         """
         keys = tuple(self.environment["ENCRYPTION_KEYS"].split(","))
         with closing(Database(self.environment["DATABASE_URL"])) as db:
-            audit = AuditTrail(db, clock=utc_now)
-            usage = UsageCounter(db, clock=utc_now, audit=audit)
-            tokens = TokenService(db, vault=Vault(keys), clock=utc_now, usage=usage, audit=audit, default_rate=None)
-            return tokens.create_token(OWNER, NewToken(owner_id=owner_id, scopes=scopes or ("read", "write"))).secret
+            wanted = NewToken(owner_id=owner_id, scopes=scopes or ("read", "write"))
+            return tokens_of(db, Vault(keys)).create_token(OWNER, wanted).secret
 
     def client(self, token: str, **options: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {token}"}

@@ -36,9 +36,8 @@ from letstalk.events.models import AppEventType
 from letstalk.events.publishing import Publisher
 from letstalk.events.targets import TargetPolicy
 from letstalk.tokens.models import NewToken
-from letstalk.tokens.service import TokenService
-from letstalk.tokens.usage import UsageCounter
 from letstalk.verifications.event_objects import render_event
+from tests.support.apps import tokens_of
 from tools.benchmarks.figures import percentile
 from tools.benchmarks.installations import Installation, installed, phones
 from tools.benchmarks.servers import new_folder, serving_installation
@@ -114,8 +113,7 @@ class Owners:
         environment = installation.environment
         self.db = Database(environment["DATABASE_URL"])
         vault, audit = Vault((environment["ENCRYPTION_KEYS"],)), AuditTrail(self.db, clock=utc_now)
-        usage = UsageCounter(self.db, clock=utc_now, audit=audit)
-        tokens = TokenService(self.db, vault=vault, clock=utc_now, usage=usage, audit=audit, default_rate=None)
+        tokens = tokens_of(self.db, vault)
         publisher = Publisher(self.db, utc_now, render_event)
         policy = TargetPolicy(read_networks(LOOPBACK))
         service = EndpointService(self.db, vault, utc_now, audit, publisher, policy)
