@@ -19,7 +19,8 @@ MOST_KEPT = 200
 
 SOONEST_SECONDS = 2
 LATEST_SECONDS = 40
-REQUESTS_PER_SECOND = 1.4  # of all tabs of this process together: with 50 open, checks are a tenth slower at most
+# Of all tabs of this process together. tools/benchmarks/README.md has what they take from checks.
+REQUESTS_PER_SECOND = 1.4
 FORGOTTEN_AFTER_SECONDS = 2.5 * LATEST_SECONDS
 MOST_TABS = 1_000
 TAB_HEADER = "X-Tab"

@@ -77,8 +77,11 @@ PATIENCE_MILLISECONDS = 30_000  # a click takes a tenth of a second, where the m
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for the tests of a module. While it is open, Playwright runs an event loop in their thread, where
+    `asyncio.run` and Django refuse to work: it is closed before the tests of another module begin.
+    """
     binary = needed("Chromium", chromium_binary())
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=str(binary), args=QUIET_CHROMIUM)

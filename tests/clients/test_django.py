@@ -44,8 +44,6 @@ def site(service: Service, phone_verify: Path | None, tmp_path_factory: pytest.T
         "DJANGO_DATABASE": str(tmp_path_factory.mktemp("django") / "site.db"),
         "LETSTALK_URL": service.url,
         "LETSTALK_TOKEN": service.token,
-        # In the thread of the tests, Playwright may run an event loop.
-        "DJANGO_ALLOW_ASYNC_UNSAFE": "yes",
     }
     os.environ.update(own)
     sys.path += [] if phone_verify is None else [str(phone_verify)]

@@ -29,7 +29,6 @@ from letstalk_client import (
 )
 from letstalk_client.events import CallEvent, VerificationEvent
 from tests.clients.conftest import Service
-from tests.support.event_loops import run_coroutine
 from tests.support.ports import free_port
 from tests.support.receivers import Reply, receiving
 
@@ -162,7 +161,7 @@ def test_the_client_of_an_event_loop_does_the_same(service: Service) -> None:
             assert (await client.cancel(second.verification_id)).status == "canceled"
             assert len([each async for each in client.iterate(phone="+12025550106")]) == 1
 
-    run_coroutine(prove)
+    asyncio.run(prove())
 
 
 def test_both_clients_have_the_same_methods() -> None:

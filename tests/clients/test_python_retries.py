@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -21,7 +22,6 @@ from letstalk_client import (
     requests,
 )
 from letstalk_client.spoken import shared_client
-from tests.support.event_loops import run_coroutine
 from tests.support.receivers import Received, Receiver, Reply, receiving
 
 SENT = {
@@ -165,7 +165,7 @@ def test_the_client_of_an_event_loop_waits_and_repeats_in_the_same_way(api: Api)
         async with AsyncClient(api.url, "lt_x", sleep=wait) as client:
             await client.send("+12025550142")
 
-    run_coroutine(send)
+    asyncio.run(send())
     assert len(set(api.keys)) == 1
     assert len(api.keys) == 3
     assert 7 <= api.waits[1] <= 7.7

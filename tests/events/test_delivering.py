@@ -16,7 +16,7 @@ from letstalk.events import delivery_repository, endpoint_repository
 from letstalk.events.endpoint_models import FAILING_REASON, GONE_REASON, PAUSES
 from letstalk.events.models import AppEventType
 from tests.support.receivers import Received, Receiver, Reply
-from tests.support.webhook_senders import Sender, deliver_due
+from tests.support.webhook_senders import Sender
 
 
 def status(code: int, **headers: str) -> Callable[[Received], Reply]:
@@ -194,7 +194,7 @@ def test_an_endpoint_gets_five_at_once_also_of_two_workers(db: Database, receive
     sent = {sender.record() for _ in range(12)}
     first = in_background(sender.deliver)
     receiver.wait_for(5)
-    deliver_due(sender.make_deliverer())  # finds no place for it
+    sender.make_deliverer().deliver_due()  # finds no place for it
     assert (receiver.open_requests, len(receiver.received)) == (5, 5)
     go_on.set()
     second = in_background(sender.make_deliverer().deliver_due)

@@ -12,7 +12,6 @@ from tests.support.account_services import someone
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.mail_servers import mail_server, send_due_mails, settings_for
 from tests.support.receivers import Receiver, Reply
-from tests.support.webhook_senders import deliver_due
 
 ACME = replace(OWNER, owner_id="acme")
 
@@ -35,7 +34,7 @@ def test_the_people_of_the_owner_are_told_once_and_nobody_else(tmp_path: Path, r
             example = events.make_example(AppEventType.CALL_ENDED, "acme")
             if not events.endpoints.get_endpoint(ACME, issued.endpoint.endpoint_id).disabled_at:
                 events.endpoints.send_example(ACME, issued.endpoint.endpoint_id, example)
-            deliver_due(events.deliverer)
+            events.deliverer.deliver_due()
             send_due_mails(app, utc_now())
         assert server.recipients == ["dora@example.com"]
         [mail] = server.taken

@@ -17,7 +17,6 @@ from letstalk.verifications.models import NewVerification
 from tests.support.apps import OWNER, make_app, services_of
 from tests.support.pages import Visitor, a_visitor
 from tests.support.receivers import Receiver, Reply
-from tests.support.webhook_senders import deliver_due
 
 PAGES = "/dashboard/webhooks"
 ACME, GLOBEX = (replace(OWNER, owner_id=owner) for owner in ("acme", "globex"))
@@ -47,7 +46,7 @@ def page(visitor: Visitor, path: str) -> str:
 
 
 def deliver(app: Flask) -> None:
-    deliver_due(services_of(app).app_events.deliverer)
+    services_of(app).app_events.deliverer.deliver_due()
 
 
 def create(app: Flask, url: str, actor: Actor = ACME) -> str:

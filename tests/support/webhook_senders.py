@@ -23,16 +23,10 @@ from letstalk.events.publishing import Publisher
 from letstalk.events.repository import record_event
 from letstalk.events.targets import TargetPolicy
 from letstalk.verifications.event_objects import render_event
-from tests.support.event_loops import run_in_own_thread
 from tests.support.world import StandingClock, an_actor
 
 ACME, GLOBEX = (replace(an_actor(owner), scopes=frozenset({Scope.WEBHOOKS_WRITE})) for owner in ("acme", "globex"))
 LOOPBACK_OPENED = TargetPolicy(read_networks("127.0.0.0/8"))
-
-
-def deliver_due(deliverer: WebhookDeliverer) -> None:
-    """Send all that is due."""
-    run_in_own_thread(deliverer.deliver_due)
 
 
 @dataclass
@@ -70,7 +64,7 @@ class Sender:
 
     def deliver(self) -> None:
         """Send all that is due."""
-        deliver_due(self.deliverer)
+        self.deliverer.deliver_due()
 
     def endpoint(self, issued: IssuedEndpoint, actor: Actor = ACME) -> Endpoint:
         return self.endpoints.get_endpoint(actor, issued.endpoint.endpoint_id)
