@@ -19,7 +19,7 @@ from letstalk.calls.scheduling import SILENCE, CallPolicy, back_off_seconds, is_
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.observability.logs import bound_contextvars, get_logger
 from letstalk.observability.metrics import calls_put_back_total, dial_delay_seconds, queue_seconds
 from letstalk.telephony.provider import CallProvider, CallRefused, DialCommand, OutcomeUnknown, ProviderBusy

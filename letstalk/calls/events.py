@@ -18,7 +18,7 @@ from letstalk.core.clock import Clock
 from letstalk.core.errors import InvalidRequest, InvalidSignature
 from letstalk.db.database import Database
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import answer_seconds, event_delay_seconds, events_total
 from letstalk.telephony.events import CallEvent, EventType, WebhookReader, WebhookRequest

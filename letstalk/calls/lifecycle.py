@@ -13,7 +13,7 @@ from letstalk.calls.scheduling import LONGEST_CALL_SECONDS
 from letstalk.core.ids import new_id
 from letstalk.db.database import after_commit
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import call_seconds, calls_ended_total
 

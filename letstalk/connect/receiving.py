@@ -38,7 +38,7 @@ from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
 from letstalk.db.rotating_secrets import open_secrets
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.http.idempotency import IdempotencyKey
 from letstalk.http.json_bodies import parse_object
 from letstalk.observability.logs import get_logger

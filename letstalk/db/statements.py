@@ -6,7 +6,7 @@ several times what the database does. Other queries use SQLAlchemy as usual.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
@@ -55,6 +55,12 @@ class Statement:
         count: int = self._run(connection, parameters).rowcount
         return count
 
+    def execute_many(self, connection: Connection, rows: Iterable[Parameters]) -> None:
+        """Run it once for each of `rows`. Raises DBAPIError."""
+        compiled = self._compile_for(connection.dialect)
+        given = [compiled.bind(parameters) for parameters in rows]
+        connection.exec_driver_sql(compiled.sql, [tuple(each) if isinstance(each, list) else each for each in given])
+
     def first(self, connection: Connection, parameters: Parameters) -> Sequence[Any] | None:
         """The first row, or None."""
         result = self._run(connection, parameters)
@@ -76,11 +82,14 @@ class Statement:
         return [_convert(row, converters) for row in result.fetchall()]
 
     def _run(self, connection: Connection, parameters: Parameters) -> Any:
-        dialect = connection.dialect
+        compiled = self._compile_for(connection.dialect)
+        return execute_on_driver(connection, compiled.sql, compiled.bind(parameters))
+
+    def _compile_for(self, dialect: Dialect) -> _Compiled:
         compiled = self._compiled.get(dialect.name)
         if compiled is None:
             compiled = self._compiled[dialect.name] = _compile(self._statement, dialect)
-        return execute_on_driver(connection, compiled.sql, compiled.bind(parameters))
+        return compiled
 
     def _converters_of(self, dialect: Dialect, result: Any) -> tuple[tuple[int, Converter], ...]:
         """(column, function) for each column whose values the driver does not return as they should be."""

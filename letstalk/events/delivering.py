@@ -34,6 +34,7 @@ from letstalk.events.endpoint_models import (
     next_attempt_at,
 )
 from letstalk.events.publishing import Publisher
+from letstalk.events.recording import record_all_due_events
 from letstalk.events.targets import TargetPolicy
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import lost_keys_total, webhook_deliveries_total, webhook_seconds
@@ -99,6 +100,7 @@ class WebhookDeliverer:
         pause_seconds = LOOK_SECONDS
         while not self._stopping.wait(pause_seconds):
             try:
+                record_all_due_events(self._db)
                 if self._has_work():
                     self.deliver_due()
                 pause_seconds = LOOK_SECONDS

@@ -22,6 +22,7 @@ from letstalk.events import delivery_repository, endpoint_repository, repository
 from letstalk.events.endpoint_models import MAX_DESCRIPTION_CHARACTERS, MAX_ENDPOINTS, Attempt, Delivery, Endpoint
 from letstalk.events.models import AppEventType, EventFilter
 from letstalk.events.publishing import Publisher, new_delivery
+from letstalk.events.recording import record_all_due_events, record_due_events
 from letstalk.events.signatures import new_secret
 from letstalk.events.targets import TargetPolicy, ensure_target
 
@@ -82,6 +83,7 @@ class EndpointService:
         secret = new_secret()
         with self._db.write() as connection:
             now = self._clock()
+            record_due_events(connection)  # while nobody listens for them
             self._db.lock(connection, "webhook endpoints", actor.owner_id)
             if endpoint_repository.count_endpoints(connection, actor.owner_id) >= MAX_ENDPOINTS:
                 raise Conflict(f"An owner can have {MAX_ENDPOINTS} endpoints at most.", code="too_many_endpoints")
@@ -161,6 +163,7 @@ class EndpointService:
             if is_enabled == (old.disabled_at is None):
                 return old
             if is_enabled:
+                record_due_events(connection)  # while nobody listens for them
                 endpoint = replace(old, disabled_at=None, disabled_reason=None, failing_since=None)
             else:
                 endpoint = replace(old, disabled_at=self._clock(), disabled_reason=DISABLED_BY_HAND)
@@ -227,6 +230,7 @@ class EndpointService:
 
         Raises NotFound, Conflict.
         """
+        record_all_due_events(self._db)
         replayed, after = 0, None
         while True:
             with self._db.write() as connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntFlag, StrEnum
 from typing import Any
 
 EVENTS_KEPT_FOR = timedelta(days=30)
@@ -57,6 +57,13 @@ MEANINGS: dict[AppEventType, str] = {
     AppEventType.TOKEN_EXPIRING: "An API token expires within seven days.",
     AppEventType.CONNECTION_FAILING: "The last five requests of a connected system had a wrong secret or form.",
 }
+
+
+class DueEvents(IntFlag):
+    """Which events of a verification are due, as `recording` says: what is stored in its row."""
+
+    CREATED = 1
+    APPROVED = 2
 
 
 @dataclass(frozen=True, slots=True)

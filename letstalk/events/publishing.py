@@ -16,6 +16,7 @@ from letstalk.db.database import Database
 from letstalk.events import delivery_repository, endpoint_repository
 from letstalk.events.endpoint_models import Delivery, Endpoint
 from letstalk.events.models import AppEvent
+from letstalk.events.recording import record_due_events
 from letstalk.events.repository import IS_WAITING, app_events, event_from, list_waiting
 
 AT_ONCE = 100  # events in a transaction: other writers wait for some 20 ms
@@ -52,6 +53,7 @@ class Publisher:
     def publish(self) -> int:
         """Make the deliveries of some waiting events, in one transaction. Returns how many events these were."""
         with self._db.write() as connection:
+            record_due_events(connection)
             waiting = [event_from(row) for row in list_waiting(connection, AT_ONCE)]
             if waiting:
                 self._publish(connection, waiting)

@@ -1,4 +1,4 @@
-"""The table of events for apps. An event is recorded in the transaction of its change, so none is lost or made up."""
+"""The table of events for apps, and reading it. `recording` fills it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from letstalk.core.ids import first_id, new_id
+from letstalk.core.ids import first_id
 from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.statements import Statement
-from letstalk.events.models import AppEvent, AppEventType, EventFilter, NewEvent
+from letstalk.events.models import AppEvent, AppEventType, EventFilter
 
 app_events = sa.Table(
     "app_events",
@@ -34,51 +33,10 @@ sa.Index("ix_app_events_user_id", app_events.c.owner_id, app_events.c.event_id)
 partial_index("ix_app_events_subject_id", "subject_id IS NOT NULL", app_events.c.subject_id, app_events.c.sequence)
 partial_index("ix_app_events_waiting", "is_waiting", app_events.c.event_id)
 
-# The table is in `endpoint_repository`, which a send and a check need not load.
-_endpoints = sa.table("webhook_endpoints", sa.column("user_id", sa.String), sa.column("disabled_at", UtcDateTime))
-
 MOST_SEARCHED = 5_000
 IS_WAITING = sa.text("app_events.is_waiting")
 _COLUMNS = ("event_id", "owner_id", "type", "created_at", "subject_id", "call_id", "detail")
-_others = app_events.alias("others")
-_INSERT = Statement(
-    sa.insert(app_events).values(
-        {name: sa.bindparam(name) for name in _COLUMNS}
-        | {
-            "sequence": sa.bindparam("first", type_=sa.Integer)
-            + sa.select(sa.func.coalesce(sa.func.max(_others.c.sequence), 0))
-            .where(_others.c.subject_id == sa.bindparam("subject_id"))
-            .scalar_subquery(),
-            "is_waiting": sa.exists().where(
-                _endpoints.c.user_id == sa.bindparam("owner_id"), _endpoints.c.disabled_at.is_(None)
-            ),
-        }
-    )
-)
 _SELECT = sa.select(*(app_events.c[name] for name in (*_COLUMNS[:-1], "sequence", "detail")))
-
-
-def record_event(connection: sa.Connection, event: NewEvent, now: datetime) -> str:
-    """Record an event in the transaction of its change. Returns its id.
-
-    Its number is one more than that of the last event of its subject. Two events of two transactions at the very
-    same time may share a number on PostgreSQL.
-    """
-    event_id = new_id(now)
-    _INSERT.execute(
-        connection,
-        {
-            "event_id": event_id,
-            "owner_id": event.owner_id,
-            "type": event.type.value,
-            "created_at": now,
-            "subject_id": event.subject_id,
-            "call_id": event.call_id,
-            "detail": json.dumps(event.detail) if event.detail else "{}",
-            "first": None if event.subject_id is None else 1,
-        },
-    )
-    return event_id
 
 
 def find_event(connection: sa.Connection, owner_id: str, event_id: str) -> AppEvent | None:

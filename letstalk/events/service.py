@@ -13,6 +13,7 @@ from letstalk.db.database import Database, delete_in_batches
 from letstalk.events import delivery_repository, repository
 from letstalk.events.models import EVENTS_KEPT_FOR, AppEvent, AppEventType, EventFilter
 from letstalk.events.publishing import EventRenderer, content_of
+from letstalk.events.recording import try_to_record_all_due_events
 
 
 class EventLog:
@@ -26,6 +27,7 @@ class EventLog:
     ) -> tuple[list[dict[str, Any]], str | None]:
         """The events of the actor's owner, newest first, and the cursor of the next page. Raises InvalidRequest."""
         after = decode_id_cursor(cursor)
+        try_to_record_all_due_events(self._db)
         with self._db.read() as connection:
             found = repository.list_events(connection, actor.owner_id, wanted, after=after, limit=limit + 1)
             page, next_cursor = cut_page(found, limit, lambda event: event.event_id)
@@ -39,6 +41,7 @@ class EventLog:
 
         With `type_`, those of that type among the newest `repository.MOST_SEARCHED`.
         """
+        try_to_record_all_due_events(self._db)
         with self._db.read() as connection:
             return repository.list_newest(connection, owner_ids, after=after, limit=limit, type_=type_)
 
@@ -50,6 +53,7 @@ class EventLog:
     def get_event(self, actor: Actor, event_id: str) -> dict[str, Any]:
         """Raises NotFound, also for an event of another owner."""
         known_id = canonical_id(event_id)
+        try_to_record_all_due_events(self._db)
         with self._db.read() as connection:
             event = None if known_id is None else repository.find_event(connection, actor.owner_id, known_id)
             if event is None:
@@ -58,6 +62,7 @@ class EventLog:
 
     def find_for(self, actor: Actor, event_id: str) -> AppEvent | None:
         """The event with that id, of an owner that the actor may see."""
+        try_to_record_all_due_events(self._db)
         with self._db.read() as connection:
             event = repository.find_any_event(connection, event_id)
         return event if event is not None and actor.reaches(event.owner_id) else None

@@ -22,7 +22,7 @@ from letstalk.core.ids import canonical_id, new_id
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger
 from letstalk.observability.redaction import mask_phone

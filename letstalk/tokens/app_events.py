@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from letstalk.core.clock import Clock
 from letstalk.db.database import Database
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import app_events, record_event
+from letstalk.events.recording import record_event
+from letstalk.events.repository import app_events
 from letstalk.tokens.models import Token
 from letstalk.tokens.repository import list_expiring, tokens
 from letstalk.tokens.schemas import TokenResponse

@@ -11,7 +11,7 @@ import uuid
 from letstalk.core.clock import Clock
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database
-from letstalk.verifications import repository
+from letstalk.verifications import digest_key_repository
 from letstalk.verifications.models import DEFAULT_CODE_LENGTH
 
 DIGEST_KEY_BYTES = 32
@@ -80,7 +80,7 @@ class DigestKeys:
     def _load(self) -> dict[str, bytes]:
         with self._lock:
             with self._db.read() as connection:
-                stored = repository.list_digest_keys(connection)
+                stored = digest_key_repository.list_digest_keys(connection)
             if not stored:
                 stored = self._make_first()
             self._keys = {key_id: self._vault.decrypt(sealed) for key_id, sealed in stored}
@@ -89,7 +89,7 @@ class DigestKeys:
     def _make_first(self) -> list[tuple[str, str]]:
         with self._db.write() as connection:
             self._db.lock(connection, "digest_keys")
-            if not repository.list_digest_keys(connection):
+            if not digest_key_repository.list_digest_keys(connection):
                 sealed = self._vault.encrypt(secrets.token_bytes(DIGEST_KEY_BYTES))
-                repository.insert_digest_key(connection, str(uuid.uuid4()), sealed, self._clock())
-            return repository.list_digest_keys(connection)
+                digest_key_repository.insert_digest_key(connection, str(uuid.uuid4()), sealed, self._clock())
+            return digest_key_repository.list_digest_keys(connection)

@@ -23,7 +23,7 @@ from letstalk.db.database import Database, after_commit, delete_in_batches, dele
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.speaking.repository import count_reported
 from letstalk.telephony.phone_numbers import block_of
 from letstalk.verifications.models import VerificationStatus

@@ -1,4 +1,4 @@
-"""The tables of verifications and of the keys of the code digests."""
+"""The table of verifications."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from letstalk.core.numbering import canonical_e164
 from letstalk.db.crypto import sealed_as
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
 from letstalk.db.statements import Statement
+from letstalk.events.models import DueEvents
 from letstalk.telephony.phone_numbers import parse_phone
 from letstalk.test_numbers.repository import id_of_test_number
 from letstalk.verifications.models import (
@@ -85,6 +86,7 @@ verifications = Table(
     Column("ended_at", UtcDateTime),
     Column("is_test", Boolean, nullable=False, server_default=false()),
     Column("request_id", String(36)),
+    Column("events_due", Integer, nullable=False, server_default=text("0")),
     CheckConstraint(
         "status IN ({})".format(", ".join(f"'{status.value}'" for status in VerificationStatus)), name="status"
     ),
@@ -120,15 +122,8 @@ partial_index(
     verifications.c.reference,
     verifications.c.created_at,
 )
+partial_index("ix_verifications_events_due", "events_due > 0", verifications.c.verification_id)
 partial_index("ix_verifications_expiring", "status = 'pending'", verifications.c.expires_at)
-
-digest_keys = Table(
-    "digest_keys",
-    metadata,
-    Column("key_id", String(36), primary_key=True),
-    Column("key_encrypted", Text, nullable=False, info=sealed_as("digest keys")),
-    Column("created_at", UtcDateTime, nullable=False),
-)
 
 # The exact text of the partial indexes: SQLite does not use them for a parameter.
 IS_PENDING = text("verifications.status = 'pending'")
@@ -213,6 +208,7 @@ _SPEND_ON_RIGHT = Statement(
         speech_sealed=null(),
         approved_at=bindparam("now", type_=UtcDateTime),
         ended_at=bindparam("now", type_=UtcDateTime),
+        events_due=verifications.c.events_due + literal_column(str(DueEvents.APPROVED.value)),
     )
 )
 _FIELDS = tuple(column.key for column in verifications.c)  # also the fields of a Verification, in their order
@@ -487,13 +483,3 @@ def list_unplaceable(connection: Connection, now: datetime, limit: int = 500) ->
         .limit(limit)
     )
     return list(connection.execute(statement).scalars())
-
-
-def list_digest_keys(connection: Connection) -> list[tuple[str, str]]:
-    """(key id, encrypted key), oldest first."""
-    statement = select(digest_keys.c.key_id, digest_keys.c.key_encrypted).order_by(digest_keys.c.created_at)
-    return [(row.key_id, row.key_encrypted) for row in connection.execute(statement)]
-
-
-def insert_digest_key(connection: Connection, key_id: str, key_encrypted: str, now: datetime) -> None:
-    connection.execute(insert(digest_keys), {"key_id": key_id, "key_encrypted": key_encrypted, "created_at": now})

@@ -25,8 +25,6 @@ from letstalk.core.ids import new_id
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
-from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
@@ -169,8 +167,6 @@ class SendService:
             verification = self._new_verification(actor, wanted, phone, session_digest, code, key_id, key, now, number)
             repository.insert_verification(connection, verification)
             call_id, call_status = _place_call(connection, verification, turn, now)
-            created = NewEvent(AppEventType.VERIFICATION_CREATED, actor.owner_id, verification.verification_id, call_id)
-            record_event(connection, created, now)
             spoken = VerificationService.spoken_locale(verification)
             accepted = CallAccepted.of(verification, call_id, call_status, now, spoken_locale=spoken)
             if idempotency is not None:

@@ -19,7 +19,7 @@ from letstalk.core.ids import canonical_id
 from letstalk.core.pagination import cut_page, decode_cursor, encode_cursor
 from letstalk.db.database import Database, after_commit, delete_in_batches
 from letstalk.events.models import AppEventType, NewEvent
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import approval_seconds, code_checks_total, verifications_total
 from letstalk.telephony.phone_numbers import as_e164, parse_phone, region_of
@@ -285,8 +285,6 @@ class VerificationService:
 
     def _approve(self, connection: Connection, actor: Actor, pending: PendingCheck, now: datetime) -> None:
         repository.spend_attempt_and_approve(connection, pending.verification_id, now)
-        approved = NewEvent(AppEventType.VERIFICATION_APPROVED, actor.owner_id, pending.verification_id)
-        record_event(connection, approved, now)
         if pending.last_wrong_code_at is not None:
             wrong_codes.clear_wrong_codes(connection, actor.owner_id, pending.phone, pending.session_digest)
         if pending.has_unfinished_calls:

@@ -12,6 +12,7 @@ from letstalk.core.clock import utc_now
 from letstalk.db.database import Database
 from letstalk.events.models import AppEventType
 from letstalk.events.publishing import content_of
+from letstalk.events.recording import record_all_due_events
 from letstalk.events.repository import list_newest
 from letstalk.verifications.event_objects import make_example, render_event
 from tests.support.apps import make_app
@@ -54,6 +55,7 @@ def test_real_events_fit(document: dict[str, Any], sqlite_db: Database) -> None:
     world.send(MACHINE)
     world.pass_time(60)
     world.check(accepted.verification_id, code)
+    record_all_due_events(world.db)
     with world.db.read() as connection:
         events = list_newest(connection, None, after=None, limit=100)
         contents = [

@@ -20,7 +20,7 @@ from letstalk.events.endpoint_models import Attempt, Delivery, Endpoint
 from letstalk.events.endpoints import EndpointService, IssuedEndpoint
 from letstalk.events.models import AppEventType, NewEvent
 from letstalk.events.publishing import Publisher
-from letstalk.events.repository import record_event
+from letstalk.events.recording import record_event
 from letstalk.events.targets import TargetPolicy
 from letstalk.verifications.event_objects import render_event
 from tests.support.world import StandingClock, an_actor

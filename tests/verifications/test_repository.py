@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from letstalk.calls.lifecycle import place_call
 from letstalk.calls.models import NewCall
 from letstalk.db.database import Database
+from letstalk.events.models import DueEvents
 from letstalk.verifications import repository as rows
 from letstalk.verifications import wrong_codes
 from letstalk.verifications.models import MAX_ATTEMPTS, PendingCheck, Verification, VerificationRef, VerificationStatus
@@ -172,6 +173,7 @@ def test_one_of_those_who_know_the_code_approves_it_and_it_is_erased(db: Databas
         verification,
         status=VerificationStatus.APPROVED,
         attempts_used=1,
+        events_due=DueEvents.APPROVED.value,
         speech_sealed=None,
         approved_at=NOON,
         ended_at=NOON,
