@@ -23,6 +23,7 @@ from letstalk.events import api as events_api
 from letstalk.events import event_pages, webhook_pages
 from letstalk.events.attention import list_webhook_problems
 from letstalk.http.client_addresses import ClientAddresses
+from letstalk.http.code_marks import mark_code
 from letstalk.http.cookies import csrf
 from letstalk.http.design import design
 from letstalk.http.docs import docs, static_url
@@ -186,7 +187,7 @@ def _make_overview(services: Services, clock: Clock) -> Blueprint:
 def _init_pages(app: Flask, settings: Settings, *, are_calls_simulated: bool) -> None:
     """What all pages share. After the other blueprints, because the navigation shows those pages that exist."""
     app.jinja_env.globals.update(static_url=static_url, calls_are_simulated=are_calls_simulated)
-    for text_filter in (iso_utc, day_and_time, exact_time, in_words, time_ago):
+    for text_filter in (mark_code, iso_utc, day_and_time, exact_time, in_words, time_ago):
         app.add_template_filter(text_filter)
     init_themes(app)
     if settings.is_development:

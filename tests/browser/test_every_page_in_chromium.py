@@ -244,6 +244,7 @@ def problems_of(
             *axe_findings(visit.page),
             *keyboard_findings(visit.page, is_walked=path in WALKED),
             *overflow_of(visit.page),
+            *backticks_of(visit.page),
             *(f"the console says: {problem}" for problem in visit.problems),
             *(f"asks {url}" for url in visit.foreign_requests),
             *weight_of(text, answers),
@@ -282,6 +283,12 @@ def walk_findings(page: Page) -> list[str]:
 def overflow_of(page: Page) -> list[str]:
     wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     return [f"is {wider} pixels wider than the screen"] if wider else []
+
+
+def backticks_of(page: Page) -> list[str]:
+    """Sentences that were written for a terminal."""
+    lines = page.locator("body").inner_text().splitlines()
+    return [f"shows a backtick: {line}" for line in lines if "`" in line]
 
 
 def weight_of(text: str, answers: list[Response]) -> list[str]:

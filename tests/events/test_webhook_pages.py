@@ -68,7 +68,7 @@ def test_an_endpoint_is_made_tried_and_deleted(app: Flask, developer: Visitor, r
     assert "&lt;b&gt;broken&lt;/b&gt;" in told
     assert "webhook-id: " in told
     assert "Next try" in told
-    assert "0.0 % of 1 tries" in page(developer, endpoint)
+    assert "0 of 1 tries accepted (0.0 %)" in page(developer, endpoint)
     assert "No deliveries" in page(developer, f"{endpoint}?status=delivered")
     assert "call.ended" in page(developer, f"{endpoint}?status=pending")
     assert "It fails since" in page(developer, endpoint)
