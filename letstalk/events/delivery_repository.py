@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from letstalk.core.ids import first_id
 from letstalk.db.database import BATCH
 from letstalk.db.schema import UtcDateTime, metadata, partial_index
-from letstalk.db.statements import insert_into
+from letstalk.db.statements import Statement, insert_into
 from letstalk.events.endpoint_models import LEASE, MAX_AT_ONCE, Attempt, Delivery
 from letstalk.events.endpoint_repository import webhook_endpoints
 
@@ -34,6 +34,12 @@ webhook_deliveries = sa.Table(
 )
 partial_index("ix_webhook_deliveries_due", "next_attempt_at IS NOT NULL", webhook_deliveries.c.next_attempt_at)
 partial_index("ix_webhook_deliveries_leased", "leased_until IS NOT NULL", webhook_deliveries.c.leased_until)
+partial_index(
+    "ix_webhook_deliveries_endpoint_id_due",
+    "next_attempt_at IS NOT NULL",
+    webhook_deliveries.c.endpoint_id,
+    webhook_deliveries.c.next_attempt_at,
+)
 sa.Index("ix_webhook_deliveries_endpoint_id", webhook_deliveries.c.endpoint_id, webhook_deliveries.c.delivery_id)
 partial_index("ix_webhook_deliveries_subject_id", "subject_id IS NOT NULL", webhook_deliveries.c.subject_id)
 
@@ -50,6 +56,32 @@ webhook_attempts = sa.Table(
     sa.Column("is_manual", sa.Boolean, nullable=False),
 )
 sa.Index("ix_webhook_attempts_delivery_id", webhook_attempts.c.delivery_id, webhook_attempts.c.attempt_id)
+
+_IS_DUE = sa.and_(
+    webhook_deliveries.c.next_attempt_at.is_not(None),
+    webhook_deliveries.c.next_attempt_at <= sa.bindparam("now", type_=UtcDateTime),
+)
+_others = webhook_deliveries.alias("others")
+_COUNT_OF_LEASED = (
+    sa.select(sa.func.count())
+    .where(_others.c.endpoint_id == webhook_endpoints.c.endpoint_id, _others.c.leased_until.is_not(None))
+    .scalar_subquery()
+)
+# Grouped first: a backlog is thousands of entries of one index, and no more than that is read of it.
+_with_due = (
+    sa.select(webhook_deliveries.c.endpoint_id).where(_IS_DUE).group_by(webhook_deliveries.c.endpoint_id).subquery()
+)
+_ENDPOINTS_WITH_DUE = Statement(
+    sa.select(webhook_endpoints.c.endpoint_id, webhook_endpoints.c.failing_since, _COUNT_OF_LEASED).join(
+        _with_due, _with_due.c.endpoint_id == webhook_endpoints.c.endpoint_id
+    )
+)
+_FIRST_DUE_OF = Statement(
+    sa.select(webhook_deliveries)
+    .where(webhook_deliveries.c.endpoint_id == sa.bindparam("endpoint_id"), _IS_DUE)
+    .order_by(webhook_deliveries.c.next_attempt_at)
+    .limit(sa.literal_column(str(MAX_AT_ONCE)))
+)
 
 
 def insert_deliveries(connection: sa.Connection, deliveries: Iterable[Delivery]) -> None:
@@ -78,40 +110,28 @@ def lease_due(connection: sa.Connection, now: datetime, limit: int, most_of_one:
     """Lease up to `limit` deliveries that are due, the oldest first.
 
     An endpoint gets `most_of_one` at a time, those of other workers included. One that fails gets one at a time, and
-    what a person asks for.
+    what a person asks for. So what waits for failing endpoints does not stand before everybody else's.
 
     Call it under a lock, so that two workers do not count the same places.
     """
-    table = webhook_deliveries.c
-    tried = (
-        sa.select(table.endpoint_id, sa.func.count().label("count_of"))
-        .where(table.leased_until.is_not(None))
-        .group_by(table.endpoint_id)
-        .subquery()
-    )
-    place = sa.func.row_number().over(partition_by=table.endpoint_id, order_by=table.next_attempt_at)
-    place_in_all = sa.func.coalesce(tried.c.count_of, 0) + place
-    places = sa.case((webhook_endpoints.c.failing_since.is_not(None), 1), else_=most_of_one)
-    # Decided before `limit`: otherwise what waits for failing endpoints would stand before everybody else's.
-    due = (
-        sa.select(webhook_deliveries, (place_in_all <= places).label("has_place"), place_in_all.label("place"))
-        .join(webhook_endpoints, webhook_endpoints.c.endpoint_id == table.endpoint_id)
-        .outerjoin(tried, tried.c.endpoint_id == table.endpoint_id)
-        .where(table.next_attempt_at.is_not(None), table.next_attempt_at <= now)
-        .subquery()
-    )
-    statement = (
-        sa.select(*(due.c[column.key] for column in webhook_deliveries.c))
-        .where(due.c.has_place | (due.c.is_manual & (due.c.place <= MAX_AT_ONCE)))
-        .order_by(due.c.next_attempt_at)
-        .limit(limit)
-    )
-    leased = [Delivery(*row) for row in connection.execute(statement)]
+    found: list[Delivery] = []
+    for endpoint_id, failing_since, count_of_leased in _ENDPOINTS_WITH_DUE.all(connection, {"now": now}):
+        places = most_of_one if failing_since is None else 1
+        due = _FIRST_DUE_OF.all(connection, {"endpoint_id": endpoint_id, "now": now})
+        for place, delivery in enumerate((Delivery(*row) for row in due), start=count_of_leased + 1):
+            if place <= (MAX_AT_ONCE if delivery.is_manual else places):
+                found.append(delivery)
+    leased = sorted(found, key=_when_due)[:limit]
     if leased:
+        table = webhook_deliveries.c
         ids = [delivery.delivery_id for delivery in leased]
         taken = sa.update(webhook_deliveries).where(table.delivery_id.in_(ids))
         connection.execute(taken.values(leased_until=now + LEASE, next_attempt_at=None, attempts=table.attempts + 1))
     return leased
+
+
+def _when_due(delivery: Delivery) -> tuple[datetime | None, str]:
+    return delivery.next_attempt_at, delivery.delivery_id
 
 
 def note_attempt(

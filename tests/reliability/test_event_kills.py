@@ -11,7 +11,7 @@ import pytest
 from letstalk.events.signatures import headers_of
 from tests.support.receivers import Received
 from tests.support.services import needed, postgres_binaries, redis_binary
-from tools.reliability.event_kills import EventPlan, compare_events, judge_signatures, run_event_kills
+from tools.reliability.event_kills import EventPlan, SignatureJudge, compare_events, run_event_kills
 
 SECRET = "whsec_" + "a" * 43 + "="
 CREATED, ENDED = "verification.created", "call.ended"
@@ -52,5 +52,9 @@ def test_the_judge_finds_a_wrong_signature_and_a_body_that_changed() -> None:
     signed = Received(headers_of([SECRET], "e1", int(time.time()), first), first)
     changed = Received({}, second)
     changed.headers.update(signed.headers)
-    assert [promise.breaches for promise in judge_signatures([signed, signed], SECRET)] == [[], []]
-    assert [len(promise.breaches) for promise in judge_signatures([signed, changed], SECRET)] == [1, 1]
+    judge = SignatureJudge(SECRET)
+    judge.see(signed)
+    judge.see(signed)
+    assert [promise.breaches for promise in judge.promises()] == [[], []]
+    judge.see(changed)
+    assert [len(promise.breaches) for promise in judge.promises()] == [1, 1]

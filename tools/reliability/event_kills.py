@@ -30,8 +30,8 @@ OWNER = "acme"
 CLIENTS = 4
 # Of the webhooks that are received for the first time, every so many are refused: they come again after 5 s.
 REFUSED_EVERY = 50
-# A delivery that was lost with its worker comes again after the lease, which is 60 s at most.
-ARRIVAL_SECONDS = 180.0
+# Without any arrival. A delivery that was lost with its worker comes again after the lease, which is 60 s at most.
+MOST_QUIET_SECONDS = 180.0
 DUE = "SELECT count(*) AS n FROM verifications WHERE events_due > 0"  # not recorded yet
 
 
@@ -44,6 +44,34 @@ class EventPlan:
     servers: int = 2
     workers: int = 2
     telnyx_speed: float = 20.0
+
+
+class SignatureJudge:
+    """Whether each webhook is signed, and stays the same when it comes again.
+
+    It sees each when it comes: a minute later, the library would refuse its time.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._webhook = Webhook(secret)
+        self._signed = Promise("Every webhook is signed")
+        self._same = Promise("A webhook that comes again has the same id and the same body")
+        self._bodies: dict[str, bytes] = {}
+        self._count = 0
+
+    def see(self, one: Received) -> None:
+        self._count += 1
+        try:
+            self._webhook.verify(one.body, one.headers)
+        except WebhookVerificationError as error:
+            self._signed.breaches.append(f"{one.event_id}: {error}")
+        if self._bodies.setdefault(one.event_id, one.body) != one.body:
+            self._same.breaches.append(f"{one.event_id} changed")
+
+    def promises(self) -> list[Promise]:
+        self._signed.measured = f"{self._count} webhooks"
+        self._same.measured = f"{len(self._bodies)} ids, {self._count - len(self._bodies)} came again"
+        return [self._signed, self._same]
 
 
 def run_event_kills(plan: EventPlan, logs: Path | None = None) -> Outcome:
@@ -60,9 +88,9 @@ def run_event_kills(plan: EventPlan, logs: Path | None = None) -> Outcome:
         ) as fleet,
     ):
         Path(name).chmod(0o755)
-        receiver.reply = _refuses_some_first(REFUSED_EVERY)
         token = fleet.issue_token(OWNER, scopes=["read", "write", "webhooks:write"])
-        secret = _listen(fleet, token, receiver)
+        judge = SignatureJudge(_listen(fleet, token, receiver))
+        receiver.reply = _refuses_some_first(REFUSED_EVERY, judge)
         killer = Killer(fleet, every_seconds=plan.kill_every_seconds)
         if plan.kill_every_seconds:
             killer.start()
@@ -74,7 +102,7 @@ def run_event_kills(plan: EventPlan, logs: Path | None = None) -> Outcome:
         say(f"  {_count_events(fleet)} events, {dict(killer.kills)} kills; waiting for what is on its way")
         drained = drain(fleet)
         arrived = _wait_for_deliveries(fleet)
-        promises = [drained, arrived, *judge_events(fleet, list(receiver.received), secret)]
+        promises = [drained, arrived, *judge.promises(), *judge_events(fleet, list(receiver.received))]
         if killer.failures:
             promises.append(Promise("Every program starts again", breaches=killer.failures))
         if logs is not None:
@@ -95,7 +123,7 @@ def _listen(fleet: Fleet, token: str, receiver: Receiver) -> str:
     return str(answer.json()["secret"])
 
 
-def _refuses_some_first(every: int) -> Any:
+def _refuses_some_first(every: int, judge: SignatureJudge) -> Any:
     """A reply to each webhook: 500 to every so many that were never received, 204 to all others."""
     seen: set[str] = set()
     numbers = count(1)
@@ -103,6 +131,7 @@ def _refuses_some_first(every: int) -> Any:
 
     def reply(received: Received) -> Reply:
         with lock:
+            judge.see(received)
             is_new = received.event_id not in seen
             seen.add(received.event_id)
             return Reply(500) if is_new and next(numbers) % every == 0 else Reply()
@@ -150,12 +179,14 @@ def _wait_for_deliveries(fleet: Fleet) -> Promise:
     promise = Promise("Every delivery is accepted at last")
     open_deliveries = "SELECT count(*) AS n FROM webhook_deliveries WHERE delivered_at IS NULL"
     waiting = "SELECT count(*) AS n FROM app_events WHERE is_waiting"
-    started = time.monotonic()
-    left = -1
-    while time.monotonic() - started < ARRIVAL_SECONDS:
+    started = last_arrival = time.monotonic()
+    left = before = -1
+    while time.monotonic() - last_arrival < MOST_QUIET_SECONDS:
         left = sum(int(fleet.query(each)[0]["n"]) for each in (open_deliveries, waiting, DUE))
         if not left:
             break
+        if left != before:
+            last_arrival, before = time.monotonic(), left
         time.sleep(0.5)
     promise.measured = f"{time.monotonic() - started:.0f} s after the last change"
     if left:
@@ -163,30 +194,14 @@ def _wait_for_deliveries(fleet: Fleet) -> Promise:
     return promise
 
 
-def judge_events(fleet: Fleet, received: list[Received], secret: str) -> list[Promise]:
+def judge_events(fleet: Fleet, received: list[Received]) -> list[Promise]:
     """Compare what was received with what the database says that happened."""
     contents = {one.event_id: json.loads(one.body) for one in received}
     statuses = {row["verification_id"]: row["status"] for row in fleet.query("SELECT * FROM verifications")}
     ended_calls = {row["call_id"] for row in fleet.query("SELECT call_id FROM calls WHERE ended_at IS NOT NULL")}
     # Nobody could say whether these exist, until Telnyx told of them: they end twice.
     unknown = {row["call_id"] for row in fleet.query("SELECT call_id FROM call_events WHERE type = 'unknown'")}
-    return [*judge_signatures(received, secret), *compare_events(statuses, ended_calls, contents, unknown)]
-
-
-def judge_signatures(received: list[Received], secret: str) -> list[Promise]:
-    """Whether each webhook is signed, and stays the same when it comes again."""
-    signed = Promise("Every webhook is signed", f"{len(received)} webhooks")
-    same = Promise("A webhook that comes again has the same id and the same body")
-    bodies: dict[str, bytes] = {}
-    for one in received:
-        try:
-            Webhook(secret).verify(one.body, one.headers)
-        except WebhookVerificationError as error:
-            signed.breaches.append(f"{one.event_id}: {error}")
-        if bodies.setdefault(one.event_id, one.body) != one.body:
-            same.breaches.append(f"{one.event_id} changed")
-    same.measured = f"{len(bodies)} ids, {len(received) - len(bodies)} came again"
-    return [signed, same]
+    return compare_events(statuses, ended_calls, contents, unknown)
 
 
 def compare_events(
