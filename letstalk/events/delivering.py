@@ -33,6 +33,7 @@ from letstalk.events.endpoint_models import (
     Endpoint,
     next_attempt_at,
 )
+from letstalk.events.pacing import REST_SECONDS, Pace
 from letstalk.events.publishing import Publisher
 from letstalk.events.recording import record_all_due_events
 from letstalk.events.targets import TargetPolicy
@@ -117,12 +118,15 @@ class WebhookDeliverer:
         from letstalk.events.webhook_client import WebhookClient
 
         sending: set[asyncio.Task[None]] = set()
+        pace = Pace()
         try:
             async with WebhookClient(self._policy) as client:
                 while not self._stopping.is_set():
-                    leased = await asyncio.to_thread(self._lease, len(sending))
+                    while pace.must_rest() and not self._stopping.is_set():
+                        await asyncio.sleep(REST_SECONDS)
+                    leased = await asyncio.to_thread(pace.run, self._lease, len(sending))
                     for delivery, endpoint in leased:
-                        sending.add(asyncio.create_task(self._send(client, delivery, endpoint)))
+                        sending.add(asyncio.create_task(self._send(client, pace, delivery, endpoint)))
                     if not sending:
                         return
                     # A new event must not wait for a slow endpoint.
@@ -150,7 +154,7 @@ class WebhookDeliverer:
             endpoints = endpoint_repository.find_endpoints(connection, {delivery.endpoint_id for delivery in leased})
         return [(delivery, endpoints[delivery.endpoint_id]) for delivery in leased]
 
-    async def _send(self, client: WebhookClient, delivery: Delivery, endpoint: Endpoint) -> None:
+    async def _send(self, client: WebhookClient, pace: Pace, delivery: Delivery, endpoint: Endpoint) -> None:
         body = delivery.body.encode("utf-8")
         started_at = self._clock()
         try:
@@ -174,7 +178,7 @@ class WebhookDeliverer:
         )
         webhook_seconds.observe(answer.duration_ms / 1000)
         try:
-            await asyncio.to_thread(self._note, delivery, endpoint, attempt, answer.retry_after_seconds)
+            await asyncio.to_thread(pace.run, self._note, delivery, endpoint, attempt, answer.retry_after_seconds)
         except SQLAlchemyError as error:  # the lease runs out, and it is sent again
             log.warning("webhook_not_noted", delivery_id=delivery.delivery_id, error=type(error).__name__)
 

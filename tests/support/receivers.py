@@ -71,7 +71,10 @@ def receiving() -> Iterator[Receiver]:
             self.do_POST()
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            length = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                raise ConnectionError("the sender was killed in the middle of its request")
             headers = {name.lower(): value for name, value in self.headers.items()}
             reply = receiver.answer(Received(headers, body, f"{self.command} {self.path}"))
             self.send_response(reply.status)

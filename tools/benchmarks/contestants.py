@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ VERIFY_POSTGRESQL = "verify, PostgreSQL"
 
 # An installation with rows in it, and phones that it has not called yet.
 Grown = tuple[Installation, Iterator[str]]
+# Is given the installation before its server starts.
+Prepare = Callable[[Installation], None]
 OpenGrown = Callable[[Path], AbstractContextManager[Grown]]
 
 
@@ -57,16 +59,38 @@ def send_and_verify(installation: Installation, numbers: Iterator[str]) -> Excha
         expect(200, (yield request("POST", "/calls/verify", body.encode(), installation.authorization)))
 
 
-@contextmanager
-def send(folder: Path, _requests: int, *, tree: Path = ROOT) -> Iterator[Contestant]:
-    with installed(folder, tree=tree) as installation, _sending(installation, phones("77")) as contestant:
-        yield contestant
+def _leave_as_it_is(_installation: Installation) -> None:
+    pass
 
 
 @contextmanager
-def verify(folder: Path, requests: int, *, tree: Path = ROOT) -> Iterator[Contestant]:
-    with installed(folder, tree=tree) as installation, _verifying(installation, phones("77"), requests) as contestant:
-        yield contestant
+def send(
+    folder: Path,
+    _requests: int,
+    *,
+    tree: Path = ROOT,
+    settings: Mapping[str, str] | None = None,
+    prepare: Prepare = _leave_as_it_is,
+) -> Iterator[Contestant]:
+    with installed(folder, settings, tree=tree) as installation:
+        prepare(installation)
+        with _sending(installation, phones("77")) as contestant:
+            yield contestant
+
+
+@contextmanager
+def verify(
+    folder: Path,
+    requests: int,
+    *,
+    tree: Path = ROOT,
+    settings: Mapping[str, str] | None = None,
+    prepare: Prepare = _leave_as_it_is,
+) -> Iterator[Contestant]:
+    with installed(folder, settings, tree=tree) as installation:
+        prepare(installation)
+        with _verifying(installation, phones("77"), requests) as contestant:
+            yield contestant
 
 
 @contextmanager

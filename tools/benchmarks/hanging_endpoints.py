@@ -106,17 +106,20 @@ def receiver() -> Iterator[tuple[int, Connection]]:
         process.join()
 
 
+def endpoints_of(db: Database, vault: Vault) -> EndpointService:
+    """The endpoints of an installation, made beside its server."""
+    policy, publisher = TargetPolicy(read_networks(LOOPBACK)), Publisher(db, utc_now, render_event)
+    return EndpointService(db, vault, utc_now, AuditTrail(db, clock=utc_now), publisher, policy)
+
+
 class Owners:
     """Owners with a token and endpoints each, stored beside the server."""
 
     def __init__(self, installation: Installation, port: int, endpoints: int, hanging: int) -> None:
         environment = installation.environment
         self.db = Database(environment["DATABASE_URL"])
-        vault, audit = Vault((environment["ENCRYPTION_KEYS"],)), AuditTrail(self.db, clock=utc_now)
-        tokens = tokens_of(self.db, vault)
-        publisher = Publisher(self.db, utc_now, render_event)
-        policy = TargetPolicy(read_networks(LOOPBACK))
-        service = EndpointService(self.db, vault, utc_now, audit, publisher, policy)
+        vault = Vault((environment["ENCRYPTION_KEYS"],))
+        tokens, service = tokens_of(self.db, vault), endpoints_of(self.db, vault)
         self.tokens: list[str] = []
         for number in range(OWNERS):
             actor = replace(trusted_actor(ActorKind.OWNER), owner_id=f"owner-{number}")
