@@ -124,23 +124,23 @@ class WebhookDeliverer:
                 while not self._stopping.is_set():
                     while pace.must_rest() and not self._stopping.is_set():
                         await asyncio.sleep(REST_SECONDS)
+                    published = await asyncio.to_thread(pace.run, self._publisher.publish)
                     leased = await asyncio.to_thread(pace.run, self._lease, len(sending))
                     for delivery, endpoint in leased:
                         sending.add(asyncio.create_task(self._send(client, pace, delivery, endpoint)))
-                    if not sending:
+                    if sending:
+                        # A new event must not wait for a slow endpoint.
+                        pause_seconds = 0 if leased or published else LOOK_SECONDS
+                        _, sending = await asyncio.wait(sending, timeout=pause_seconds)
+                    elif not published:
                         return
-                    # A new event must not wait for a slow endpoint.
-                    pause_seconds = 0 if leased else LOOK_SECONDS
-                    _, sending = await asyncio.wait(sending, timeout=pause_seconds)
         finally:
             for task in sending:
                 task.cancel()
             await asyncio.gather(*sending, return_exceptions=True)
 
     def _lease(self, under_way: int) -> list[tuple[Delivery, Endpoint]]:
-        """Make the deliveries of new events, then lease what is due. `under_way` are being sent."""
-        while self._publisher.publish() and not self._stopping.is_set():
-            pass
+        """Lease what is due. `under_way` are being sent."""
         is_one_each = under_way >= ONE_EACH_FROM
         limit = (MOST_AT_ONCE if is_one_each else ONE_EACH_FROM) - under_way
         if limit <= 0:

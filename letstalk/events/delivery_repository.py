@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -61,6 +61,7 @@ _IS_DUE = sa.and_(
     webhook_deliveries.c.next_attempt_at.is_not(None),
     webhook_deliveries.c.next_attempt_at <= sa.bindparam("now", type_=UtcDateTime),
 )
+_FIELDS = tuple(field.name for field in fields(Delivery))
 _others = webhook_deliveries.alias("others")
 _COUNT_OF_LEASED = (
     sa.select(sa.func.count())
@@ -88,7 +89,7 @@ def insert_deliveries(connection: sa.Connection, deliveries: Iterable[Delivery])
     """Insert deliveries, at least one. Skips those that exist: an endpoint is sent an event once."""
     statement = insert_into(webhook_deliveries, connection.dialect.name)
     statement = statement.on_conflict_do_nothing(index_elements=["endpoint_id", "event_id"])
-    connection.execute(statement, [asdict(delivery) for delivery in deliveries])
+    connection.execute(statement, [{name: getattr(each, name) for name in _FIELDS} for each in deliveries])
 
 
 def has_due(connection: sa.Connection, now: datetime) -> bool:

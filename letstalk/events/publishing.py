@@ -19,7 +19,7 @@ from letstalk.events.models import AppEvent
 from letstalk.events.recording import record_due_events
 from letstalk.events.repository import IS_WAITING, app_events, event_from, list_waiting
 
-AT_ONCE = 100  # events in a transaction: other writers wait for some 20 ms
+AT_ONCE = 50  # events in a transaction: other writers wait for some 10 ms
 
 
 class EventRenderer(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from letstalk.calls import repository as calls
 from letstalk.calls.models import Call, CallStatus
@@ -16,7 +16,7 @@ from letstalk.observability.redaction import mask_phone
 from letstalk.speaking.repository import find_by_call as find_spoken_code
 from letstalk.verifications.event_schemas import VerificationOfEvent, data_of, example_of
 from letstalk.verifications.models import MAX_ATTEMPTS, MAX_REPLAYS, Verification, VerificationStatus
-from letstalk.verifications.repository import verification_from, verifications
+from letstalk.verifications.repository import find_verification
 from letstalk.verifications.schemas import EXAMPLE_CALL_ID, EXAMPLE_ID, render_summary
 from letstalk.verifications.service import VerificationService
 
@@ -35,7 +35,7 @@ def render_event(connection: Connection, event: AppEvent, *, shows_phone: bool) 
         return dict(event.detail)
     if event.call_id is not None and event.type.startswith("call."):
         return _render_call(connection, event, shows_phone)
-    verification = _find(connection, event.subject_id)
+    verification = _find(connection, event.owner_id, event.subject_id)
     return None if verification is None else _render_verification(verification, event, shows_phone)
 
 
@@ -58,10 +58,8 @@ def make_example(clock: Clock, type_: AppEventType, owner_id: str) -> dict[str, 
     return content_of(event, example | own)
 
 
-def _find(connection: Connection, verification_id: str | None) -> Verification | None:
-    statement = select(verifications).where(verifications.c.verification_id == verification_id)
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else verification_from(row)
+def _find(connection: Connection, owner_id: str, verification_id: str | None) -> Verification | None:
+    return None if verification_id is None else find_verification(connection, owner_id, verification_id)
 
 
 def _render_verification(verification: Verification, event: AppEvent, shows_phone: bool) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def _render_call(connection: Connection, event: AppEvent, shows_phone: bool) -> 
     call: Call | None = None if event.call_id is None else calls.find_call(connection, event.call_id)
     if call is None:
         return None
-    verification = _find(connection, call.subject_id)
+    verification = _find(connection, event.owner_id, call.subject_id)
     status = _STATUSES.get(event.type)
     return {
         "call_id": call.call_id,
