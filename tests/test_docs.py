@@ -36,7 +36,15 @@ OTHER_NAMES = {
 OTHER_NAMES |= {"INVALID_PHONE_NUMBER", "INVALID_PHONE", "INVALID_OTP", "OTP_EXPIRED", "TOO_MANY_ATTEMPTS"}
 OTHER_NAMES |= {"PHONE_LIMIT", "DESTINATION_BLOCKED", "RESEND_TOO_SOON", "CALL_FAILED"}
 # Settings of Django, its packages and Flask-Security.
-OTHER_NAMES |= {"INSTALLED_APPS", "LOGIN_URL", "PHONE_VERIFICATION", "TOKEN_LENGTH", "APP_NAME", "TOTP_SECRET"}
+OTHER_NAMES |= {
+    "INSTALLED_APPS",
+    "LOGIN_URL",
+    "LOGIN_REDIRECT_URL",
+    "PHONE_VERIFICATION",
+    "TOKEN_LENGTH",
+    "APP_NAME",
+    "TOTP_SECRET",
+}
 OTHER_PREFIXES = ("ACCOUNT_", "TWO_FACTOR_", "SECURITY_", "VERIFY_SECURITY_")
 SETTINGS = {*SETTING_NAMES, *(f"{name}_FILE" for name in SECRET_NAMES)}
 
@@ -47,7 +55,7 @@ EXAMPLE_FILES = {
     *("quick_start.py", "quick_start.mjs", "verify_phone.py", "verify_phone.mjs"),
     *("config.toml", "supabase/config.toml", "kratos.yml", "authgear.yaml", "authgear.secrets.yaml"),
 }
-EXAMPLE_FILES |= {"auth.js", "settings.py", "adapters.py", "manage.py", "urls.py"}
+EXAMPLE_FILES |= {"auth.js", "./auth.js", "migrate.js", "settings.py", "adapters.py", "manage.py", "urls.py"}
 
 
 def _files() -> Iterator[Path]:

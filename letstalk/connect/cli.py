@@ -90,6 +90,7 @@ def make_commands(find: Find) -> AppGroup:
                 for line in lines.splitlines():
                     print_line(f"    {line}")
                 print_line("")
+        _explain_host(url)
 
     @group.command("rotate", context_settings={"show_default": True})
     @click.argument("connection_id")
@@ -160,12 +161,25 @@ def _ask() -> str:
 def _print_issued(services: Connections, issued: IssuedConnection) -> None:
     connection = issued.connection
     print_line(f"Connection {connection.connection_id} of {connection.owner_id}", err=True)
-    print_line(f"Address: {services.service.url_of(connection, UNKNOWN_HOST)}", err=True)
+    url = services.service.url_of(connection, UNKNOWN_HOST)
+    print_line(f"Address: {url}", err=True)
+    _explain_host(url)
     if issued.secret is None:
-        print_line(f"It waits for the secret that {KINDS[connection.kind].title} makes: rotate --ask-secret", err=True)
+        command = f"flask connections rotate {connection.connection_id} --ask-secret"
+        print_line(f"It waits for the secret that {KINDS[connection.kind].title} makes: {command}", err=True)
     else:
         print_line("Secret:", err=True)
         print_line(issued.secret)
+
+
+def _explain_host(url: str) -> None:
+    """Says what to put in place of UNKNOWN_HOST, where the URL has it."""
+    if url.startswith(UNKNOWN_HOST):
+        print_line(
+            f"PUBLIC_URL is not set: put the address of this service in place of {UNKNOWN_HOST}, "
+            "such as the one that `make run` prints.",
+            err=True,
+        )
 
 
 def _row(connection: SystemConnection) -> tuple[str, ...]:

@@ -58,6 +58,7 @@ def test_a_connection_is_made_tried_rotated_and_deleted(app: Flask, developer: V
     assert send(developer, f"{PAGES}/new/supabase", **form)[0] == 302  # shown once
     connection = f"{PAGES}/{re.findall(PAGES + '/([0-9a-f-]{36})', shown)[0]}"
     told = page(developer, connection)
+    assert "No real phone rings: the simulator answers." in told
     assert "whsec_" not in told
     assert url[0] in told
     assert "sms.otp" in told
@@ -237,6 +238,20 @@ def test_an_owner_has_so_many_connections_and_no_more(app: Flask) -> None:
     with pytest.raises(Conflict, match="50 connections"):
         service.create_connection(ACME, NewConnection("logto"))
     service.create_connection(GLOBEX, NewConnection("logto"))
+
+
+def test_a_shell_says_what_to_put_in_place_of_a_host_that_it_does_not_know(tmp_path: Path, app: Flask) -> None:
+    local = make_app(tmp_path / "local", ENCRYPTION_KEYS=make_encryption_key())
+    run = local.test_cli_runner().invoke
+    made = run(args=["connections", "create", "zitadel"])
+    assert "Address: https://YOUR_HOST/connect/zitadel/ltc_" in made.stderr
+    assert "PUBLIC_URL is not set" in made.stderr
+    [connection] = services_of(local).connections.service.list_reached(None)
+    assert f"flask connections rotate {connection.connection_id} --ask-secret" in made.stderr
+    guide = run(args=["connections", "guide", connection.connection_id])
+    assert ("PUBLIC_URL is not set" in guide.stderr, "PUBLIC_URL" in guide.stdout) == (True, False)
+    known = app.test_cli_runner().invoke(args=["connections", "create", "zitadel"])
+    assert "PUBLIC_URL" not in known.stderr
 
 
 def test_connections_in_a_shell(app: Flask) -> None:
