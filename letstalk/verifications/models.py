@@ -11,7 +11,6 @@ from typing import TypedDict
 from letstalk.calls.models import Call
 from letstalk.core.clock import iso_utc
 from letstalk.core.errors import Conflict, Gone, TooManyRequests
-from letstalk.events.models import DueEvents
 from letstalk.telephony.phone_numbers import Phone
 
 DEFAULT_CODE_LENGTH = 6  # NIST SP 800-63B-4, 3.1.3.1: at least 6 digits
@@ -63,7 +62,7 @@ class Verification:
     supersede each other. `token_id` is the token by which it was requested, and `country` the region of the phone; both
     are None in old rows. `ended_at` is when it got its last status. For one with `is_test` no call was placed.
     `request_id` is that of the API request that asked for it, as its response had it. `events_due` says which of its
-    events are not recorded yet, as `DueEvents`.
+    events are not recorded yet, as `events.models.DueEvents`.
     """
 
     verification_id: str
@@ -107,6 +106,7 @@ class Verification:
         test_ends_at: datetime | None = None,
         is_test: bool = False,
         request_id: str | None = None,
+        events_due: int = 0,
     ) -> Verification:
         """A pending verification with no attempt used. With `is_test` it is over when the test number ends."""
         expires_at = now + timedelta(seconds=wanted.ttl_seconds)
@@ -132,7 +132,7 @@ class Verification:
             country=phone.region,
             is_test=is_test,
             request_id=request_id,
-            events_due=DueEvents.CREATED.value,
+            events_due=events_due,
         )
 
     @property

@@ -25,6 +25,7 @@ from letstalk.core.ids import new_id
 from letstalk.core.rates import Rate
 from letstalk.db.crypto import Vault
 from letstalk.db.database import Database, after_commit
+from letstalk.events.models import DueEvents
 from letstalk.http.idempotency import IdempotencyKey, find_first_response, store_first_response
 from letstalk.observability.logs import get_logger
 from letstalk.observability.metrics import replays_total, verifications_started_total
@@ -315,6 +316,7 @@ class SendService:
             is_test=number is not None,
             request_id=request_id_of_log(),
             test_ends_at=None if number is None else number.expires_at,
+            events_due=DueEvents.CREATED.value,
         )
 
 
