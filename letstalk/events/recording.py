@@ -1,9 +1,10 @@
 """Recording events for apps, so that none is lost and none is made up.
 
-An event is recorded in the transaction of its change. For the two that happen most often, a send and a right code, a
-statement of their own would cost a check a sixth: they mark the row of their verification, in the statement that
-changes it anyway. Such an event is *due*. The background thread records the due events of many rows at once, and
-whoever reads or records an event of a verification records its due ones first.
+An event is recorded in the transaction of its change. The two that happen most often, those of a send and of a right
+code, are only marked there: in the row of the verification, by the statement that changes the row anyway. A statement
+of its own for such an event would make a check a tenth slower. A marked event is *due*. The background thread records
+the due events of many rows at once. Reading events records all due events first, and recording an event of a
+verification records those of that verification first.
 """
 
 from __future__ import annotations

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from sqlalchemy import Connection
 
 from letstalk.core.actors import Actor
 from letstalk.core.clock import Clock
@@ -27,8 +31,7 @@ class EventLog:
     ) -> tuple[list[dict[str, Any]], str | None]:
         """The events of the actor's owner, newest first, and the cursor of the next page. Raises InvalidRequest."""
         after = decode_id_cursor(cursor)
-        try_to_record_all_due_events(self._db)
-        with self._db.read() as connection:
+        with self._read_events() as connection:
             found = repository.list_events(connection, actor.owner_id, wanted, after=after, limit=limit + 1)
             page, next_cursor = cut_page(found, limit, lambda event: event.event_id)
             contents = [content_of(event, self._render(connection, event, shows_phone=True)) for event in page]
@@ -41,8 +44,7 @@ class EventLog:
 
         With `type_`, those of that type among the newest `repository.MOST_SEARCHED`.
         """
-        try_to_record_all_due_events(self._db)
-        with self._db.read() as connection:
+        with self._read_events() as connection:
             return repository.list_newest(connection, owner_ids, after=after, limit=limit, type_=type_)
 
     def describe(self, events: list[AppEvent]) -> list[dict[str, Any]]:
@@ -53,8 +55,7 @@ class EventLog:
     def get_event(self, actor: Actor, event_id: str) -> dict[str, Any]:
         """Raises NotFound, also for an event of another owner."""
         known_id = canonical_id(event_id)
-        try_to_record_all_due_events(self._db)
-        with self._db.read() as connection:
+        with self._read_events() as connection:
             event = None if known_id is None else repository.find_event(connection, actor.owner_id, known_id)
             if event is None:
                 raise NotFound("There is no such event.")
@@ -62,10 +63,16 @@ class EventLog:
 
     def find_for(self, actor: Actor, event_id: str) -> AppEvent | None:
         """The event with that id, of an owner that the actor may see."""
-        try_to_record_all_due_events(self._db)
-        with self._db.read() as connection:
+        with self._read_events() as connection:
             event = repository.find_any_event(connection, event_id)
         return event if event is not None and actor.reaches(event.owner_id) else None
+
+    @contextmanager
+    def _read_events(self) -> Iterator[Connection]:
+        """A transaction for reading that sees all events, also those that were due."""
+        try_to_record_all_due_events(self._db)
+        with self._db.read() as connection:
+            yield connection
 
     def forget_old(self) -> None:
         """Delete the events and the deliveries that are older than 30 days."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -64,33 +64,27 @@ def _leave_as_it_is(_installation: Installation) -> None:
 
 
 @contextmanager
-def send(
-    folder: Path,
-    _requests: int,
-    *,
-    tree: Path = ROOT,
-    settings: Mapping[str, str] | None = None,
-    prepare: Prepare = _leave_as_it_is,
-) -> Iterator[Contestant]:
-    with installed(folder, settings, tree=tree) as installation:
+def _prepared(folder: Path, tree: Path, prepare: Prepare) -> Iterator[Installation]:
+    with installed(folder, tree=tree) as installation:
         prepare(installation)
-        with _sending(installation, phones("77")) as contestant:
-            yield contestant
+        yield installation
+
+
+@contextmanager
+def send(
+    folder: Path, _requests: int, *, tree: Path = ROOT, prepare: Prepare = _leave_as_it_is
+) -> Iterator[Contestant]:
+    with _prepared(folder, tree, prepare) as installation, _sending(installation, phones("77")) as contestant:
+        yield contestant
 
 
 @contextmanager
 def verify(
-    folder: Path,
-    requests: int,
-    *,
-    tree: Path = ROOT,
-    settings: Mapping[str, str] | None = None,
-    prepare: Prepare = _leave_as_it_is,
+    folder: Path, requests: int, *, tree: Path = ROOT, prepare: Prepare = _leave_as_it_is
 ) -> Iterator[Contestant]:
-    with installed(folder, settings, tree=tree) as installation:
-        prepare(installation)
-        with _verifying(installation, phones("77"), requests) as contestant:
-            yield contestant
+    numbers = phones("77")
+    with _prepared(folder, tree, prepare) as installation, _verifying(installation, numbers, requests) as contestant:
+        yield contestant
 
 
 @contextmanager

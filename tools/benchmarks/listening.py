@@ -22,11 +22,10 @@ from tools.benchmarks.installations import USER_ID, Installation
 from tools.benchmarks.machines import LOAD_CORE
 from tools.benchmarks.plans import FULL
 
-SETTINGS = {"WEBHOOK_ALLOWED_NETWORKS": LOOPBACK}
-
 
 def listen(installation: Installation, port: int) -> None:
-    """Make an endpoint for every event of the owner."""
+    """Make an endpoint for every event of the owner, on this machine."""
+    installation.environment["WEBHOOK_ALLOWED_NETWORKS"] = LOOPBACK
     with closing(Database(installation.environment["DATABASE_URL"])) as db:
         service = endpoints_of(db, Vault((installation.environment["ENCRYPTION_KEYS"],)))
         actor = replace(trusted_actor(ActorKind.OWNER), owner_id=USER_ID)
@@ -42,10 +41,7 @@ def main() -> None:
     plan = replace(FULL, rounds=given.rounds, contestant_seconds=given.seconds)
     with receiver() as (port, _):
         contests: list[Contest] = [
-            {
-                f"{name}, nobody": partial(open_one, settings=SETTINGS),
-                f"{name}, somebody": partial(open_one, settings=SETTINGS, prepare=partial(listen, port=port)),
-            }
+            {f"{name}, nobody": open_one, f"{name}, somebody": partial(open_one, prepare=partial(listen, port=port))}
             for name, open_one in (("verify", verify), ("send", send))
         ]
         results = run_contests(contests, plan, print)
